@@ -346,10 +346,11 @@ def importances(
     values = {trial.number: trial.best.value for trial in trials if trial.best is not None}
     if not axes or len(values) < FEWEST_TRIALS or len(set(values.values())) < 2:
         return {}
-    rng, ranges = np.random.default_rng(0), dict[str, Any]()
-    for axis in axes:
-        places = range(len(axis.labels))
-        ranges[axis.name] = CategoricalDistribution(places) if places else FloatDistribution(0, 1)
+    rng = np.random.default_rng(0)
+    ranges: dict[str, Any] = {
+        axis.name: CategoricalDistribution(axis.labels) if axis.labels else FloatDistribution(0, 1)
+        for axis in axes
+    }
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -370,17 +371,12 @@ def importances(
 
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
-) -> float | int:
-    """Returns a trial's value for the forest: the result of `unit`, or the index of a choice.
-
-    The value is random if the hyperparameter is not active in the trial.
-    """
-    parameter, unit = axis.parameter, axis.unit(values)
-    if not isinstance(parameter, Listed):
-        return float(rng.random()) if unit is None else unit
-    if unit is None:
-        return int(rng.integers(len(axis.labels)))
-    return parameter.index(values[axis.name])
+) -> float | str:
+    """Returns a trial's value on an axis; a random one if the hyperparameter is not active."""
+    place = axis.columns(values)[axis.drawn]
+    if place is not None:
+        return place
+    return axis.labels[rng.integers(len(axis.labels))] if axis.labels else float(rng.random())
 
 
 def significant(value: float | None, digits: int = 6) -> float | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,7 +28,14 @@ from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import theme
-from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.report.chart_data import (
+    Columns,
+    StudyData,
+    columns_of,
+    drawable,
+    rows_of,
+    value_text,
+)
 from tracking.report.page_sections import TRIALS, Figure, sections, tables
 from tracking.report.result_charts import one_curve
 from tracking.shell_commands import reproduce_command
@@ -68,7 +74,7 @@ def study_page(history: StudyHistory) -> str:
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
     before, _, after = reproduce_command(history, "\0").partition("\0")
-    first = history.champion or history.best
+    first = history.chosen
     picked = first.number if first else next((t.number for t in history.trials), None)
     return _render(
         "study.html",
@@ -134,18 +140,16 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
     """
     rows: list[dict[str, Any]] = []
     for standing, data in zip(comparison.standings, studies, strict=True):
-        trials = data.trials
-        spent = itertools.accumulate(trials.get("seconds", ()))
-        for place, (trial, seconds) in enumerate(zip(trials.get("trial", ()), spent, strict=True)):
+        seconds = 0.0
+        for count, row in enumerate(rows_of(data.trials), start=1):
+            seconds += row["seconds"]
             rows.append(
                 {
                     "study": standing.label,
-                    "trial": trial,
-                    "count": place + 1,
+                    "trial": row["trial"],
+                    "count": count,
                     "seconds": round(seconds, 3),
-                    "value": trials["value"][place],
-                    "best_so_far": trials["best_so_far"][place],
-                    "state": trials["state"][place],
+                    **{name: row[name] for name in ("value", "best_so_far", "state")},
                 }
             )
     return columns_of(rows)
@@ -184,11 +188,10 @@ def _visible_bests(rows: Columns) -> list[float]:
 
     The first three trials of each study are not, if they would take three fourths of its length.
     """
-    columns = (rows["study"], rows["count"], rows["best_so_far"])
-    table = [row for row in zip(*columns, strict=True) if row[2] is not None]
-    last = {study: value for study, _, value in table}
-    later = [*last.values(), *(value for _, count, value in table if count > 3)]
-    every = [value for *_, value in table]
+    table = [row for row in rows_of(rows) if row["best_so_far"] is not None]
+    last = {row["study"]: row["best_so_far"] for row in table}
+    later = [*last.values(), *(row["best_so_far"] for row in table if row["count"] > 3)]
+    every = [row["best_so_far"] for row in table]
     return later if 0 < theme.FAR * np.ptp(later) < np.ptp(every) else every
 
 
@@ -360,7 +363,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the last sections of the report: a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
     recorded, of_function = description.data, description.objective_function
-    best = data.ranked[0] if data.ranked else None
+    best = data.history.best
     folds = recorded.details.get("folds", ())
     samples = {
         "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 
-from search_spaces import Float, Int
 from search_spaces.texts import counted, number
 from tracking.report import theme
 from tracking.report.chart_data import (
@@ -321,29 +321,23 @@ def _cells(
 
     Cells without trials nearby are left out.
     """
-    if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
+    if not (first.numeric and second.numeric):
         return []
-    import numpy as np
-
-    places, values = [], []
-    low, high = sorted(map(data.history.description.objective.sort_key, _ends(data)[:2]))
-    for trial in data.ranked:
-        x, y = first.unit(trial.params), second.unit(trial.params)
-        if x is not None and y is not None and trial.value is not None:
-            places.append((x, y))
-            # Values beyond the ends of the axis are replaced by the ends. A value that is far off
-            # would hide differences between other trials nearby.
-            values.append(min(max(trial.value, low), high))
-    if len(places) < _LEAST_POINTS:
+    drawn = [(first.unit(t.params), second.unit(t.params), t.value) for t in data.ranked]
+    active = [point for point in drawn if None not in point]
+    if len(active) < _LEAST_POINTS:
         return []
+    across, along, values = np.array(active, dtype=float).T
+    # Values beyond the ends of the axis are replaced by the ends. A value that is far off would
+    # hide differences between other trials nearby.
+    values = values.clip(*sorted(map(data.history.description.objective.sort_key, _ends(data)[:2])))
     edges = np.linspace(0, 1, _CELLS + 1)
     middle = (edges[:-1] + edges[1:]) / 2
-    across, along = np.array(places).T
     distance = (middle[:, None, None] - along) ** 2 + (middle[None, :, None] - across) ** 2
     weights = np.exp(-distance / (2 * _KERNEL**2))
     near = weights.sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        grid = np.where(near > _NEAR, (weights @ np.array(values)) / near, np.nan)
+        grid = np.where(near > _NEAR, (weights @ values) / near, np.nan)
     ends = [round(float(edge), 4) for edge in edges]
     return [
         {
