@@ -17,11 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 from exported import check_equal
-from in_mlflow import InMlflow, client_of
+from in_mlflow import InMlflow
 from killing import NAME, REPEATABLE, STUDY_FILE
 from stores import history_at, store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
+
+from tracking.mlflow import open_store_client
 
 # No units are unlucky.
 TAILORED = ("--set", "units=4..6", "--trials", "6", "--epochs", "5", "--seed", "3")
@@ -193,5 +195,5 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kerastudy(folder, "doctor", "--fix", "--store", "store")
     store = store_at(folder / "store")
     assert store.folders() == [] and not any(store.root.glob(f"*{NAME}*"))
-    assert client_of(store).search_experiments() == []
+    assert open_store_client(store).search_experiments() == []
     assert kill.count >= 16

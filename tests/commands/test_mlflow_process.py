@@ -1,4 +1,4 @@
-"""MLflow is brought up to date beside a launch, in a process of its own; reading needs it not."""
+"""The exporter's process fills MLflow beside a launch. Commands that read do not import MLflow."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 from blobs import Launched
 from exported import check_equal
 from handmade import record_study
-from in_mlflow import client_of, wait_for_exporters
+from in_mlflow import wait_for_exporters
 from mlflow.entities import ViewType
 from stores import store_at
 from user_commands import Answer, kerastudy_here, run
 
 import kerastudy as ks
+from tracking.mlflow import open_store_client
 
-# As a user has it: neither MLflow nor the report is off.
+# The tests' environment turns MLflow and the report off. A user's environment does not.
 ON = {"KERASTUDY_MLFLOW": "", "KERASTUDY_REPORT": ""}
 HEAVY = {"mlflow", "tensorflow", "keras", "optuna", "pandas", "sqlalchemy"}
 READ = """
@@ -28,13 +29,13 @@ for command in (*commands, ["doctor"]):
     try:
         runpy.run_module("kerastudy", run_name="__main__")
     except SystemExit as ended:
-        # The study that was made by hand has no files.
+        # The doctor exits with 1, as the study that was recorded by hand lacks its files.
         assert not ended.code or command == ["doctor"]
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
 
-def test_what_reads_the_record_imports_nothing_heavy(
+def test_commands_that_read_the_record_import_nothing_heavy(
     launched: Launched, copied_store: Path
 ) -> None:
     accuracy = ks.Objective("val_accuracy", "max")
@@ -46,7 +47,7 @@ def test_what_reads_the_record_imports_nothing_heavy(
 
 
 def launch(launched: Launched, store: Path, **more: str) -> Answer:
-    """Launches the study again, which has all of its trials, but was launched without MLflow."""
+    """Launches the finished study again, with MLflow and the report. It trains nothing."""
     options = ("--executor", "in-process", "--verify", "off", "--json", "--store", store)
     told = kerastudy_here(launched.folder, "launch", launched.file, *options, **{**ON, **more})
     wait_for_exporters()
@@ -60,7 +61,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
     assert "warning" not in told.stderr
     again, before = json.loads(told.stdout), launched.document
     assert (again["trials"], again["best"]["uuid"]) == (before["trials"], before["best"]["uuid"])
-    folder, client = copied_store / "blobs", client_of(store_at(copied_store))
+    folder, client = copied_store / "blobs", open_store_client(store_at(copied_store))
     check_equal(client, folder)
     experiment = client.get_experiment_by_name("blobs")
     (study,) = client.search_runs([experiment.experiment_id], "tags.`kerastudy.kind` = 'study'")
@@ -76,7 +77,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
         ViewType.DELETED_ONLY, filter_string="name LIKE 'blobs%'"
     )
     assert deleted.experiment_id == experiment.experiment_id
-    # Its name is free for a new study.
+    # The name is free for a new study.
     assert deleted.name.startswith("blobs (deleted ")
 
 

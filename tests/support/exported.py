@@ -1,4 +1,4 @@
-"""What MLflow has of a study, compared with what the study's journal has, as SQL reads that."""
+"""Compares a study in MLflow with the study's journal, which is read by SQL alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 
-from tracking.mlflow import to_mlflow
+from tracking.mlflow import StudyExporter, to_mlflow
 
 _STATUSES = {
     "running": "RUNNING",
@@ -25,15 +26,34 @@ _STATUSES = {
 Row = dict[str, Any]
 
 
+class WatchedClient:
+    """The client of an exporter. Calls `tell(name, after)` before and after each of its calls."""
+
+    def __init__(self, exporter: StudyExporter, tell: Callable[[str, bool], None]) -> None:
+        self._client, self._tell = exporter.destination.client, tell
+        exporter.destination.client = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            self._tell(name, False)
+            answer = call(*arguments, **options)
+            self._tell(name, True)
+            return answer
+
+        return watched if callable(call) else call
+
+
 def rows(folder: Path, query: str) -> list[Row]:
-    """The rows of a query to a study's journal."""
+    """Returns the rows of a query to a study's journal."""
     with closing(sqlite3.connect(folder / "journal.db")) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute(query)]
 
 
 def experiment_of(client: MlflowClient, folder: Path) -> Experiment:
-    """The one experiment that MLflow has of a study."""
+    """Returns a study's experiment. Fails if MLflow has none, or several."""
     (study,) = rows(folder, "SELECT uuid FROM study")
     (experiment,) = client.search_experiments(
         ViewType.ALL, filter_string=f"tags.`kerastudy.uuid` = '{study['uuid']}'"
@@ -42,16 +62,16 @@ def experiment_of(client: MlflowClient, folder: Path) -> Experiment:
 
 
 def runs_of(client: MlflowClient, folder: Path) -> dict[str, Run]:
-    """All runs that MLflow has of a study, by their uuids; none may be there twice."""
+    """Returns all runs of a study in MLflow by uuid. Fails if MLflow has a run twice."""
     experiment = experiment_of(client, folder)
-    found = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
-    by_uuid = {run.data.tags["kerastudy.uuid"]: run for run in found}
-    assert len(by_uuid) == len(found), "a run is there twice"
+    runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
+    by_uuid = {run.data.tags["kerastudy.uuid"]: run for run in runs}
+    assert len(by_uuid) == len(runs), "MLflow has a run twice"
     return by_uuid
 
 
 def check_equal(client: MlflowClient, folder: Path) -> None:
-    """Fails if MLflow does not have exactly what a study's journal has."""
+    """Fails if the runs, curves and champions in MLflow are not those of the journal."""
     runs = runs_of(client, folder)
     searches = {row["id"]: row for row in rows(folder, "SELECT * FROM searches")}
     trials = {row["uuid"]: row for row in rows(folder, "SELECT * FROM trials")}

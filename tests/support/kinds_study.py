@@ -1,4 +1,4 @@
-"""A small study of a table, for what is done with a champion."""
+"""A small study of a table, whose champion tests use."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ study = ks.Study(
 
 @dataclass(frozen=True)
 class Kinds:
-    """The launched study: its folder, and its trials, best first, as `show --json` has them."""
+    """The launched study: its folder, and its trials in `show --json`, the best first."""
 
     folder: Path
     trials: list[dict[str, Any]]
@@ -86,7 +86,7 @@ class Kinds:
         )
 
     def module(self) -> dict[str, Any]:
-        """What the study's file defines, read again: its data by hand."""
-        found: dict[str, Any] = {}
-        exec(compile(STUDY, "study.py", "exec"), found)
-        return found
+        """Runs the study's file, and returns its variables, such as the data."""
+        names: dict[str, Any] = {}
+        exec(STUDY, names)
+        return names

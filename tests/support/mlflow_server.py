@@ -1,4 +1,4 @@
-"""A real MLflow server, to be stopped and started again."""
+"""A real MLflow server, which tests stop and start again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ _SECONDS_TO_START = 300
 
 
 def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 class MlflowServer:
-    """A server that keeps all in one folder, if it is given no other database.
+    """A server whose artifacts are in a folder. By default, its database is there, too.
 
-    It gives its clients no path of its machine.
+    Clients upload artifacts to the server, and don't write into its folder.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
@@ -38,7 +37,7 @@ class MlflowServer:
         self.address = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Starts it; returns when it answers."""
+        """Starts the server, and returns when it answers."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -66,7 +65,7 @@ class MlflowServer:
         raise AssertionError((self._folder / "log").read_text(errors="replace"))
 
     def kill(self) -> None:
-        """Ends it at once, in the midst of whatever it does."""
+        """Kills the server."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

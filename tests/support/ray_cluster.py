@@ -20,13 +20,13 @@ _ATTEMPTS = 4
 
 @contextlib.contextmanager
 def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
-    """Yields a cluster, whose head is one of the nodes; connects if it is for this process."""
+    """Yields a cluster whose head is one of the nodes. If `connect`, this process is connected."""
     import ray
     from ray.cluster_utils import Cluster
 
-    # The paths of sockets are short.
+    # The path is short, because the paths of sockets in it must be.
     folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
-    # Where Ray notes the latest cluster of a machine: it does not make that folder here.
+    # Ray notes the latest cluster of a machine in this folder, and does not create it.
     os.mkdir(os.path.join(folder, "ray"))
     with mock.patch.dict(os.environ, RAY_TMPDIR=folder):
         cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
@@ -44,9 +44,9 @@ def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
 
 
 def add_node(cluster: Any, **options: Any) -> Any:
-    """Adds a node, which is there some time later.
+    """Starts a node, and does not wait until it is ready.
 
-    Ray gives it up if that takes half a minute, as on a machine with much else to do.
+    Ray gives up after half a minute, as on a busy machine. Then the start is tried again.
     """
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(Exception):
@@ -55,13 +55,13 @@ def add_node(cluster: Any, **options: Any) -> Any:
 
 
 def worker_processes() -> list[psutil.Process]:
-    """Returns the worker processes that nodes of this process's clusters run."""
-    found = []
+    """Returns the worker processes on the nodes of this process's clusters."""
+    workers = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or ()
         if any("worker_main.py" in word for word in words):
-            # Not one of a local launch.
+            # The workers of a local launch have another parent.
             parent = process.parent()
             if parent is not None and "ray::" in " ".join(parent.cmdline()):
-                found.append(process)
-    return found
+                workers.append(process)
+    return workers

@@ -1,4 +1,4 @@
-"""A study recorded by hand, for its report: of all kinds of hyperparameters, and of odd texts."""
+"""Records studies for reports. They have all kinds of hyperparameters, and odd texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tracking.store import Store
 
 EVIL = "</script><script>document.title='evil'</script>"
 MARKED = "<script>alert(1)</script>"
-MAX, MIN = Objective("val_accuracy", "max"), Objective("val_loss", "min")
+MAX = Objective("val_accuracy", "max")
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),
     ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "b"}),
@@ -53,7 +53,7 @@ def record(
     infeasible: Callable[[int], bool] = lambda number: number % 7 == 6,
     **settings: Any,
 ) -> StudyHistory:
-    """Records a study by hand; every fifth trial is pruned."""
+    """Records a made-up study. Every fifth trial is pruned."""
     random = np.random.default_rng(0)
     data = DataDescription(
         "digits", "", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {"validation": 400}, {}
@@ -84,7 +84,7 @@ def record(
 def record_values(
     store: Store, name: str, objective: Objective, values: Sequence[float]
 ) -> StudyHistory:
-    """Records a trial for each value; the learning rate and one of 9 initializers vary."""
+    """Records a trial for each value. The learning rate and the initializer (one of 9) vary."""
     space = ks.SearchSpace(ks.learning_rate(), ks.initializer(NINE))
     description = describe(name=name, space=space, objective=objective)
     journal = Journal.begin(store.new_folder(name), description, ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""The statements that SQLite gets for a journal, and what they read whole."""
+"""Notes the SQL statements for a journal, and finds those that read whole tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-# They have a few rows, however long a study runs.
+# These tables have a few rows, however long a study runs.
 _SHORT = {"study", "searches", "confirmations", "evaluations", "champions", "c", "json_each"}
 
 
 @contextlib.contextmanager
 def noting_statements() -> Iterator[list[str]]:
-    """Notes the statements of all connections to journals that are opened within."""
+    """Notes the statements of all connections to journals that are opened in the context."""
     statements: list[str] = []
     connect = sqlite3.connect
 
@@ -31,12 +31,12 @@ def noting_statements() -> Iterator[list[str]]:
 
 
 def read_whole(folder: Path, statements: Iterable[str]) -> list[str]:
-    """Returns the queries that read all trials, fits or epochs of a study, and how they do."""
-    found = []
+    """Returns the queries that read all trials, fits or epochs, with SQLite's plans for them."""
+    queries = []
     with contextlib.closing(sqlite3.connect(folder / "journal.db")) as database:
         for statement in {each for each in statements if each.startswith("SELECT")}:
             plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
             scans = [re.match(r"SCAN (\w+)|.* AUTOMATIC ", step) for step in plan]
             if any(scan is not None and scan[1] not in _SHORT for scan in scans):
-                found.append(f"{statement}: {'; '.join(plan)}")
-    return found
+                queries.append(f"{statement}: {'; '.join(plan)}")
+    return queries

@@ -1,7 +1,7 @@
-"""What a store holds of a study, and must hold however often its processes were killed.
+"""Reads the record of a study by SQL and JSON alone, independently of the product's code.
 
-Read from the journal by SQL and JSON alone, without the code that the product reads it by. What two
-undisturbed launches may differ in is left out: times, uuids, how many attempts a trial took.
+The record must be the same however often processes were killed. It has no times, uuids and numbers
+of attempts, which differ between launches.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import h5py
 import numpy as np
 
 _FINISHED = ("complete", "pruned", "infeasible")
-# In a trial: of this machine's load, and of how many attempts there were.
+# These fields of a trial depend on the machine's load, or on the number of attempts.
 _DIFFERENT = ("seconds", "peak_memory_bytes", "attempt", "uuid")
 
 Rows = list[dict[str, Any]]
 
 
 def read_record(root: Path, name: str, engine: str = "%") -> dict[str, Any]:
-    """Returns the record of a study under one engine, or the only one, as JSON has it."""
+    """Returns the record of a study as JSON, under an engine, or under the study's only one."""
     folder = folder_of(root, name)
     with _database(folder) as database:
         (search,) = _rows(database, "SELECT * FROM searches WHERE engine LIKE ?", engine)
@@ -52,63 +52,63 @@ def folder_of(root: Path, name: str) -> Path:
 
 
 def left_behind(root: Path) -> list[str]:
-    """Returns what a finished study must not leave: running trials, pieces of files, locks."""
-    found = []
+    """Returns running trials, partial files and locks, which finished studies must not leave."""
+    left = []
     for journal in root.glob("*/journal.db"):
         with _database(journal.parent) as database:
             for table in ("trials", "fits", "confirmations"):
                 running = _rows(database, f"SELECT uuid FROM {table} WHERE state = 'running'")
-                found += [f"{table}: {each['uuid']} is running" for each in running]
+                left += [f"{table}: {each['uuid']} is running" for each in running]
             searches = _rows(database, "SELECT engine FROM searches WHERE status = 'RUNNING'")
-            found += [f"the study is RUNNING under {each['engine']}" for each in searches]
+            left += [f"the study is RUNNING under {each['engine']}" for each in searches]
             lost = "SELECT id FROM epochs WHERE fit NOT IN (SELECT id FROM fits)"
-            found += [f"an epoch of no fit: {each['id']}" for each in _rows(database, lost)]
+            left += [f"an epoch of no fit: {each['id']}" for each in _rows(database, lost)]
             named = {each["folder"] for each in _rows(database, "SELECT folder FROM champions")}
         models = journal.parent.glob("champion/*")
-        found += [
+        left += [
             f"a model of no champion: {m.name}" for m in models if f"champion/{m.name}" not in named
         ]
     for path in root.rglob("*"):
         relative = path.relative_to(root).as_posix()
         if path.name.startswith(("partial-", "deleted-")):
-            found.append(f"a piece of a file: {relative}")
+            left.append(f"a piece of a file: {relative}")
         if path.name == "lock.json":
-            found.append(f"a lock's holder: {relative}")
-    return found
+            left.append(f"a lock's holder: {relative}")
+    return left
 
 
-def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
-    """Yields where two records differ, and in what."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in sorted({*expected, *found}):
+def differences(expected: Any, actual: Any, where: str = "") -> Iterator[str]:
+    """Yields a text for each difference between two records."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in sorted({*expected, *actual}):
             place = f"{where}/{key}"
-            if key not in found:
+            if key not in actual:
                 yield f"{place} is missing, expected {expected[key]!r:.300}"
             elif key not in expected:
-                yield f"{place} is not expected: {found[key]!r:.300}"
+                yield f"{place} is not expected: {actual[key]!r:.300}"
             else:
-                yield from differences(expected[key], found[key], place)
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for i, (left, right) in enumerate(zip(expected, found, strict=True)):
+                yield from differences(expected[key], actual[key], place)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for i, (left, right) in enumerate(zip(expected, actual, strict=True)):
             yield from differences(left, right, f"{where}[{i}]")
-    elif expected != found:
-        yield f"{where}: expected {expected!r:.300}, found {found!r:.300}"
+    elif expected != actual:
+        yield f"{where}: expected {expected!r:.300}, found {actual!r:.300}"
 
 
 def weights_in(path: Path | io.BytesIO) -> dict[str, str]:
-    """Returns digests of the arrays in an HDF5 file, by their places in it."""
-    found = {}
+    """Returns the digests of the arrays in an HDF5 file by name."""
+    digests = {}
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
             array = np.asarray(item)
             text = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
             text.update(np.ascontiguousarray(array).tobytes())
-            found[name] = text.hexdigest()
+            digests[name] = text.hexdigest()
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
-    return found
+    return digests
 
 
 @contextlib.contextmanager
@@ -118,8 +118,8 @@ def _database(folder: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def _rows(database: sqlite3.Connection, query: str, *given: Any) -> Rows:
-    return [dict(row) for row in database.execute(query, given)]
+def _rows(database: sqlite3.Connection, query: str, *values: Any) -> Rows:
+    return [dict(row) for row in database.execute(query, values)]
 
 
 def _study(database: sqlite3.Connection, search: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _trials(database: sqlite3.Connection, search: int) -> dict[str, Any]:
     trials: dict[str, Any] = {}
     for row in _rows(database, "SELECT * FROM trials WHERE search = ? ORDER BY id", search):
         if row["state"] not in _FINISHED:
-            # An attempt that was cut: what it has does not count.
+            # The results of an interrupted attempt do not count.
             assert row["state"] == "interrupted", row
             continue
         number = str(row["number"])
@@ -167,7 +167,7 @@ def _trial(database: sqlite3.Connection, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(row: dict[str, Any], *columns: str) -> dict[str, Any]:
-    """Returns columns of a row, read as JSON if they are JSON."""
+    """Returns columns of a row. JSON in a column is parsed."""
     cells = {column: row[column] for column in columns}
     return {
         column: _scrubbed(json.loads(cell) if str(cell).startswith("{") else cell)
@@ -176,14 +176,14 @@ def _kept(row: dict[str, Any], *columns: str) -> dict[str, Any]:
 
 
 def _scrubbed(value: Any) -> Any:
-    """Returns a part of a record without what two undisturbed launches may differ in."""
+    """Returns a part of a record without the fields in `_DIFFERENT`."""
     if isinstance(value, dict):
         return {name: _scrubbed(each) for name, each in value.items() if name not in _DIFFERENT}
     return [_scrubbed(each) for each in value] if isinstance(value, list) else value
 
 
 def _epochs(database: sqlite3.Connection, fit: int) -> dict[str, Any]:
-    """Returns a fit's metrics by epoch; an epoch that was written twice must be the same."""
+    """Returns a fit's metrics by epoch. If an epoch has several rows, their metrics are joined."""
     epochs: dict[str, dict[str, Any]] = {}
     for row in _rows(database, "SELECT epoch, metrics FROM epochs WHERE fit = ? ORDER BY id", fit):
         epochs.setdefault(str(row["epoch"]), {}).update(json.loads(row["metrics"]))
@@ -210,22 +210,20 @@ def _champion(database: sqlite3.Connection, folder: Path) -> list[dict[str, Any]
 
 def _model_files(folder: Path) -> dict[str, Any]:
     assert folder.is_dir(), f"{folder} is gone"
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
-            found[name] = None
+            contents[name] = None
             if path.suffix == ".keras":
                 with zipfile.ZipFile(path) as archive:
-                    found[name] = weights_in(io.BytesIO(archive.read("model.weights.h5")))
-    return found
+                    contents[name] = weights_in(io.BytesIO(archive.read("model.weights.h5")))
+    return contents
 
 
 def _files(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in sorted(folder.glob("*")):
-        found[path.name] = weights_in(path) if path.suffix == ".h5" else None
-    return found
+    files = sorted(folder.glob("*"))
+    return {file.name: weights_in(file) if file.suffix == ".h5" else None for file in files}
 
 
 def attempts(root: Path, name: str) -> list[str]:

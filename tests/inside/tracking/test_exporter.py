@@ -1,4 +1,4 @@
-"""MLflow has what a study's journal has, wherever the exporter was killed, whatever people do."""
+"""The exporter sends a journal to MLflow once, whatever was killed, deleted, renamed or lost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import contextlib
 import itertools
 import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from exported import check_equal, experiment_of, runs_of
+from exported import WatchedClient, check_equal, experiment_of, runs_of
 from handmade import ENVIRONMENT, losses, make_result, make_spec, record_confirmation, record_trial
 from mlflow.entities import ViewType
 from scripted import WithModel, describe, run_study
@@ -83,7 +82,7 @@ def export(store: Store, name: str = NAME) -> int:
 
 
 def check(store: Store, name: str = NAME) -> None:
-    """Exports a study; MLflow must have it then."""
+    """Exports a study. Fails if MLflow then differs from the journal."""
     export(store, name)
     check_equal(client_of(store), folder_of(store, name))
 
@@ -100,7 +99,7 @@ def dumped(store: Store) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [NAME, "repeated"])
-def test_mlflow_has_what_the_journal_has_and_nothing_twice(store: Store, name: str) -> None:
+def test_everything_is_sent_and_nothing_twice(store: Store, name: str) -> None:
     assert export(store, name) > 2
     check_equal(client_of(store), folder_of(store, name))
     experiment = experiment_of(client_of(store), folder_of(store, name))
@@ -112,8 +111,8 @@ def test_mlflow_has_what_the_journal_has_and_nothing_twice(store: Store, name: s
     assert dumped(store) == before
 
 
-def test_a_running_study_is_there_as_far_as_it_is(store: Store) -> None:
-    """Each update sends what has come since the one before; a lost trial is tried again."""
+def test_each_update_sends_the_progress_of_a_running_study(store: Store) -> None:
+    """The worker of a trial is lost, and the trial is tried again."""
     journal = Journal.begin(store.root / "runs", describe(name="runs"), ENVIRONMENT)
     exporter = StudyExporter(store, journal.folder)
     spec = make_spec()
@@ -142,33 +141,14 @@ def test_a_running_study_is_there_as_far_as_it_is(store: Store) -> None:
     update()
     runs = runs_of(client_of(store), journal.folder).values()
     (parent,) = [run for run in runs if run.data.tags["kerastudy.kind"] == "study"]
-    # The best so far by how many trials had ended.
+    # The step of a best value is the number of trials that had ended.
     best = client_of(store).get_metric_history(parent.info.run_id, "study/best_val_loss")
     assert [(point.step, point.value) for point in best] == [(1, 0.25), (2, 0.125)]
 
 
-class Watched:
-    """MLflow's client, whose calls are told to a function before and after each."""
-
-    def __init__(self, exporter: StudyExporter, tell: Callable[[str, bool], None]) -> None:
-        self._client, self._tell = exporter.destination.client, tell
-        exporter.destination.client = self  # type: ignore[assignment]
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-
-        def watched(*arguments: Any, **options: Any) -> Any:
-            self._tell(name, False)
-            answer = call(*arguments, **options)
-            self._tell(name, True)
-            return answer
-
-        return watched if callable(call) else call
-
-
-def test_a_round_with_nothing_new_asks_mlflow_nothing(store: Store) -> None:
+def test_an_update_without_changes_sends_no_request(store: Store) -> None:
     exporter, calls = StudyExporter(store, folder_of(store)), list[str]()
-    Watched(exporter, lambda name, after: calls.append(name))
+    WatchedClient(exporter, lambda name, after: calls.append(name))
     exporter.update(whole=True)
     assert calls
     calls.clear()
@@ -183,7 +163,7 @@ def test_a_round_with_nothing_new_asks_mlflow_nothing(store: Store) -> None:
 
 
 def test_a_large_trial_arrives_whole(store: Store) -> None:
-    """It is more than MLflow takes in a request."""
+    """Its metrics, params and tags are more than MLflow takes in one request."""
     space = SearchSpace(*(ks.Float(f"p{i}", 0, 1) for i in range(150)))
     description = describe(name="large", space=space)
     journal = Journal.begin(store.root / "large", description, ENVIRONMENT)
@@ -206,7 +186,7 @@ class Killed(BaseException):
 
 
 def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
-    """Sends a study by a process that is killed at a call; returns whether it came so far."""
+    """Sends a study until a call of MLflow's client. Returns False if there are fewer calls."""
     exporter, left = StudyExporter(store, folder_of(store, name)), [at]
 
     def kill(name: str, is_after: bool) -> None:
@@ -214,7 +194,7 @@ def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
         if not left[0] and is_after == after:
             raise Killed
 
-    Watched(exporter, kill)
+    WatchedClient(exporter, kill)
     try:
         exporter.update(whole=True)
     except Killed:
@@ -223,13 +203,15 @@ def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
 
 
 @pytest.mark.parametrize(("name", "after"), [(NAME, True), ("repeated", False)])
-def test_killed_again_and_again_it_sends_all_once(store: Store, name: str, after: bool) -> None:
+def test_an_exporter_killed_at_each_call_sends_all_once(
+    store: Store, name: str, after: bool
+) -> None:
     calls = next(n for n in itertools.count(1) if not killed_at(store, name, n, after=after))
     assert calls > 20
     check(store, name)
 
 
-def test_without_its_notes_or_the_database_it_sends_what_is_not_there(store: Store) -> None:
+def test_lost_or_damaged_notes_and_a_lost_database_are_made_anew(store: Store) -> None:
     exporter = StudyExporter(store, folder_of(store))
     exporter.update(whole=True)
     (folder_of(store) / "exports.db").unlink()
@@ -251,10 +233,11 @@ def purge(store: Store) -> None:
 
 
 @pytest.mark.parametrize("purged", [False, True])
-def test_what_a_person_deleted_is_left_so(store: Store, purged: bool) -> None:
-    """A run, and then the experiment; also if `mlflow gc` has purged them."""
+def test_what_a_person_deleted_is_not_made_again(store: Store, purged: bool) -> None:
+    """A registered model, a run, and then the experiment; also if `mlflow gc` has purged them."""
     export(store)
     client, folder = client_of(store), folder_of(store)
+    client.delete_registered_model(NAME)
     uuid = read_study(store, NAME).trial(1).uuid
     client.delete_run(runs_of(client, folder)[uuid].info.run_id)
     if purged:
@@ -264,6 +247,7 @@ def test_what_a_person_deleted_is_left_so(store: Store, purged: bool) -> None:
     export(store)
     left = runs_of(client, folder)
     assert uuid not in left if purged else left[uuid].info.lifecycle_stage == "deleted"
+    assert client.search_registered_models() == []
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     if purged:
         purge(store)
@@ -309,16 +293,6 @@ def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> Non
     assert names == {parent: "mine", running: "mine", other: "#1 · 0.25"}
 
 
-def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:
-    export(store)
-    client = client_of(store)
-    client.delete_registered_model(NAME)
-    history = read_study(store, NAME)
-    record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]
-    export(store)
-    assert client.search_registered_models() == []
-
-
 def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
     export(store)
     client, history = client_of(store), read_study(store, NAME)
@@ -341,7 +315,7 @@ def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> No
 def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     export(store)
     client, folder = client_of(store), folder_of(store)
-    # One whose experiment is in the trash already frees its name, too.
+    # A person has moved the experiment to the trash. The deletion frees its name all the same.
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     late = StudyExporter(store, folder)
     delete_study(store, study_size(store, NAME), exporter_process.forgetting)
@@ -351,13 +325,13 @@ def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     assert client.search_experiments(ViewType.ACTIVE_ONLY) == []
     assert client.search_registered_models() == []
     assert store.folder_of(NAME) is None
-    # Its name is free, also in MLflow.
+    # The name is free for a new study, also in MLflow.
     launch(store.root, trials=3)
     check(store)
     assert experiment_of(client, folder_of(store)).name == NAME
 
 
-def test_a_definition_that_was_given_up_leaves_no_run(store: Store) -> None:
+def test_a_replaced_definition_leaves_no_run(store: Store) -> None:
     """A study without a finished trial may be launched with another definition."""
     for epochs in (3, 4):
         described = describe(name="given up", epochs=epochs)
@@ -371,7 +345,7 @@ def test_a_definition_that_was_given_up_leaves_no_run(store: Store) -> None:
     assert run.data.params["epochs"] == "4"
 
 
-def test_a_round_reads_what_has_changed_and_not_the_whole_journal(store: Store) -> None:
+def test_an_update_reads_only_changed_rows_of_the_journal(store: Store) -> None:
     history = read_study(store, NAME)
     exporter = StudyExporter(store, history.folder)
     exporter.update(whole=True)
@@ -384,7 +358,7 @@ def test_a_round_reads_what_has_changed_and_not_the_whole_journal(store: Store) 
 
 
 def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:
-    """Since its artifacts' addresses are those of the former place."""
+    """The former MLflow database has addresses of artifacts in the former folder."""
     for name in (NAME, "repeated"):
         export(store, name)
     place = tmp_path / "새 곳" / "other store"

@@ -1,4 +1,4 @@
-"""MLflow beside a launch: filled while trials run; a server that fails delays nobody."""
+"""The exporter's process beside a launch: it sends ended trials, and no server delays a study."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from doctored import Said
 from exported import check_equal, runs_of
-from in_mlflow import client_of, wait_for_exporters
+from in_mlflow import wait_for_exporters
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces import ServerAwayError
-from tracking.mlflow import StudyExporter, exporter_process
+from tracking.mlflow import StudyExporter, exporter_process, open_store_client
 from tracking.records import TrialSpec
 from tracking.store import Store
 
@@ -30,7 +30,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def server(code: int, before: Callable[[], object] = lambda: None) -> Iterator[str]:
-    """A server that answers everything with a status code; yields its address."""
+    """Runs a server that answers each request with a status code. Yields its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -49,13 +49,13 @@ def server(code: int, before: Callable[[], object] = lambda: None) -> Iterator[s
 
 
 def finished(store: Store, folder: Path) -> set[str]:
-    """The numbers of the trials that MLflow shows as finished."""
+    """Returns the numbers of the trials that are finished in MLflow."""
     if not (store.root / "mlflow.db").exists():
         return set()
     try:
-        runs = runs_of(client_of(store), folder).values()
+        runs = runs_of(open_store_client(store), folder).values()
     except ValueError:
-        # The study itself is not there yet.
+        # MLflow does not have the experiment yet.
         return set()
     return {
         run.data.tags["kerastudy.trial"]
@@ -64,8 +64,10 @@ def finished(store: Store, folder: Path) -> set[str]:
     }
 
 
-def test_a_launch_ends_without_an_answer(new_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says what is left, and the exporter goes on when it has ended."""
+def test_a_launch_ends_while_a_server_does_not_answer(
+    new_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launch says that MLflow is still being written. The exporter goes on after its end."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 0.5)
     said, asked, may_answer = Said(), threading.Event(), threading.Event()
 
@@ -89,13 +91,13 @@ def test_a_launch_ends_without_an_answer(new_store: Store, monkeypatch: pytest.M
         assert "still being written, in the background: MLflow" in said.lines
         may_answer.set()
         wait_for_exporters()
-    check_equal(client_of(new_store), history.folder)
+    check_equal(open_store_client(new_store), history.folder)
 
 
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        # A full server answers so.
+        # A server whose disk is full answers with this status.
         (507, "does not answer as it should"),
         pytest.param(403, "refuses", marks=pytest.mark.exhaustive),
     ],
@@ -103,7 +105,7 @@ def test_a_launch_ends_without_an_answer(new_store: Store, monkeypatch: pytest.M
 def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails(
     new_store: Store, monkeypatch: pytest.MonkeyPatch, code: int, told: str
 ) -> None:
-    """In the store's own. What the server lacks is said once; a push says the same."""
+    """The store's own MLflow has them. The launch warns once, and a push raises the same error."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", SECONDS_AT_MOST)
     seen: set[str] = set()
 
@@ -123,7 +125,7 @@ def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails
         assert seen == {"0", "1"} and history.counts()["complete"] == 3
         (warning,) = [line for line in said.lines if "warning: The MLflow server" in line]
         assert told in warning
-        check_equal(client_of(new_store), history.folder)
+        check_equal(open_store_client(new_store), history.folder)
         if code == 507:
             with pytest.raises(ServerAwayError, match=told):
                 StudyExporter(new_store, history.folder, address).update(whole=True)

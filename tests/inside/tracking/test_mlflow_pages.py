@@ -1,4 +1,4 @@
-"""What people read in MLflow: names as it takes them, prepared views, and texts on a study."""
+"""The texts that people read in MLflow: names, prepared views, and descriptions of studies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
-from in_mlflow import InMlflow, client_of
+from handmade import ENVIRONMENT, make_spec, record_study, record_trial, trial_record
+from in_mlflow import InMlflow
 from mlflow.entities import Metric, Param, RunTag
 from scripted import describe
 
@@ -22,7 +22,15 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study, record_evaluation
 from tracking.journal import Champion, Journal
-from tracking.mlflow import Pages, study_description, study_note, to_mlflow, view_id, view_tags
+from tracking.mlflow import (
+    Pages,
+    open_store_client,
+    study_description,
+    study_note,
+    to_mlflow,
+    view_id,
+    view_tags,
+)
 from tracking.records import Evaluation, Measured, Objective
 from tracking.shell_commands import reproduce_command
 from tracking.store import Store
@@ -35,9 +43,9 @@ NAMES = ["", ".", "..", "...", "../a", "..a", "/a", "a/", "a//b", "a/./b", ":x:"
 USUAL = ["loss", "val_loss", "정확도", "l2 dense", "a: b/c-d.e_1", "n" * 250]
 
 
-def test_mlflow_takes_every_name_and_most_stay_as_they_are(shared_store: Store) -> None:
+def test_mlflow_takes_every_spelled_name_and_usual_names_stay(shared_store: Store) -> None:
     assert [to_mlflow(name) for name in USUAL] == USUAL
-    client = client_of(shared_store)
+    client = open_store_client(shared_store)
     run = client.create_run(client.create_experiment("names")).info.run_id
     spelled = {to_mlflow(name): float(place) for place, name in enumerate(NAMES)}
     assert len(spelled) == len(NAMES)
@@ -54,7 +62,7 @@ def test_mlflow_takes_every_name_and_most_stay_as_they_are(shared_store: Store) 
 
 
 def test_two_names_are_never_spelled_alike() -> None:
-    """Of all short names of characters that are refused, spell others, or change a path."""
+    """All short names of characters that MLflow refuses, or that spell others or change a path."""
     names = ["".join(name) for n in range(6) for name in itertools.product(":x@4/.", repeat=n)]
     assert len({to_mlflow(name) for name in names}) == len(names)
 
@@ -79,7 +87,7 @@ def test_runs_are_named_by_number_and_value_and_params_have_4_digits(shared_stor
     assert names == ["#0 · 0.6667", "#1 · 0.6667, pruned", "#2 · infeasible"]
     params = runs[0].data.params
     assert (params["rate"], params["share"], params["units"]) == ("0.0001235", "0.3333", "100")
-    # MLflow's charts of trials have no log scale.
+    # Charts draw the logarithm, as MLflow's charts of trials have no log scale.
     assert float(params["log10 rate"]) == pytest.approx(np.log10(1.23456789e-4), rel=1e-3)
     assert params["log10 units"] == "2.0"
     assert not {"log10 share", "log10 decay"} & params.keys()
@@ -102,7 +110,7 @@ def test_hyperparameters_come_first_after_the_name_and_are_drawn_in_their_scale(
 
 
 def view(name: str, /, *metrics: str, **settings: Any) -> dict[str, Any]:
-    """A prepared view of a study, as MLflow's UI unpacks it."""
+    """Unpacks a prepared view of a study as MLflow's UI does."""
     tags = view_tags(describe(**settings), 0, several=False, metrics=metrics)
     state = json.loads(tags[f"mlflow.sharedViewState.{view_id(name)}"])["state"]
     unpacked: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
@@ -110,7 +118,7 @@ def view(name: str, /, *metrics: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_training_and_validation_share_a_chart() -> None:
-    """Those of each model of an objective function too; a value that is reported stands alone."""
+    """This holds for each model of an objective function. A reported value has its own chart."""
     metrics = ("loss", "fit_2/loss", "fit_2/val_loss", "value", "fit_2/lr")
     charts = view("curves", "val_loss", *metrics)["compareRunCharts"]
     assert [chart["selectedMetricKeys"] for chart in charts if not chart["deleted"]] == [
@@ -119,13 +127,13 @@ def test_training_and_validation_share_a_chart() -> None:
         ["fit_2/lr"],
         ["value"],
     ]
-    # The UI adds charts of metrics that it does not find.
+    # The UI adds charts of metrics that are in no chart.
     others = {chart["metricKey"] for chart in charts if chart["deleted"]}
     assert {"loss", "fit_2/loss"} < others and not others & {"val_loss", "fit_2/val_loss"}
 
 
 @pytest.mark.parametrize("name", [LONG, "../a"])
-def test_what_the_views_name_is_what_a_run_has(shared_store: Store, name: str) -> None:
+def test_views_name_the_metrics_and_params_of_runs(shared_store: Store, name: str) -> None:
     objective, space = Objective(f"val_{name}", "max"), SearchSpace(ks.Float(name, 0.0, 1.0))
     study = f"views of {len(name)}"
     settings = {"name": study, "objective": objective, "space": space}
@@ -162,18 +170,16 @@ RATE = SearchSpace(ks.Float("rate", 0.0, 1.0))
 
 
 def study(store: Store, name: str, trials: int = 3, **settings: Any) -> StudyHistory:
-    described = describe(**{"name": name, "space": RATE, **settings})
-    folder = store.folder_of(name) or store.new_folder(name)
-    with Journal.begin(folder, described, ENVIRONMENT) as journal:
-        for number in range(trials):
-            values = dict.fromkeys(described.space.names, number / 100)
-            spec = make_spec(number, values=values)
-            record_trial(journal, spec, losses(0.9, 0.5 - number / 100, 0.8))
-    return read_study(store, name, described.engine)
+    """Records trials whose values are 0.5, 0.49, …."""
+    settings = {"space": RATE, **settings}
+    places = [number / 100 for number in range(trials)]
+    params = [dict.fromkeys(settings["space"].names, place) for place in places]
+    record_study(store.root, name, [0.5 - place for place in places], params, **settings).close()
+    return read_study(store, name, settings.get("engine"))
 
 
 def table(note: str) -> list[list[str]]:
-    """The cells of the table in a note, as Markdown reads them."""
+    """Returns the cells of the table in a note, as Markdown reads them."""
     lines = [line for line in note.splitlines() if line.startswith("|")]
     return [
         [cell.replace("&emsp;", "").strip() for cell in line.strip().strip("|").split("|")]
@@ -203,7 +209,7 @@ def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: 
         "- notes: Why.",
     ):
         assert fact in facts
-    # From the first trial's value to the best.
+    # The line goes from the first trial's value to the best value.
     progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far, trial by trial")
     assert any(map(progress.fullmatch, facts))
     header, rule, *rows = table(note)
@@ -211,8 +217,8 @@ def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: 
     assert rule == ["---"] * len(header)
     shown = [f"[&#35;{number}](#/experiments/7/runs/{number:032}" for number in range(11, 1, -1)]
     assert [row[0].partition("?")[0] for row in rows] == shown
-    assert rows[0][1:] == ["0.39", "2/3", "complete", "0.11"]
-    # Too few trials for a diagnosis.
+    assert rows[0][1:] == ["0.39", "2/2", "complete", "0.11"]
+    # A study with too few trials for a diagnosis has the command `confirm`.
     history = replace(study(shared_store, "it's 손글씨 2", trials=3), status="FINISHED")
     (command,) = (command.text for command in summary_of(history).commands)
     words = shlex.split(command)
@@ -234,7 +240,7 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     )
     assert f"{said}; read 2 times\n" in study_note(history, PAGES, "done")
     other = replace(other, description=replace(other.description, data=data))
-    # A damaged study is no obstacle.
+    # A damaged study in the store changes nothing.
     damaged = shared_store.root / "damaged"
     damaged.mkdir()
     (damaged / "journal.db").write_bytes(b"no database" * 99)
@@ -242,7 +248,7 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     assert said in study_note(other, PAGES, "done")
 
 
-def test_while_it_runs_a_note_has_nothing_that_a_trial_makes_wrong(shared_store: Store) -> None:
+def test_the_note_of_a_running_study_stays_true_after_each_trial(shared_store: Store) -> None:
     note = study_note(study(shared_store, "runs", notes="Why."), PAGES)
     links, _, first, _, before, *rest = note.splitlines()
     assert first.startswith("**Running: the best trial so far is the first of the [trials](")
@@ -256,7 +262,7 @@ def test_while_it_runs_a_note_has_nothing_that_a_trial_makes_wrong(shared_store:
     assert "No trial has a value of val_loss yet" in study_note(none, PAGES, "interrupted")
 
 
-def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
+def test_a_table_of_many_hyperparameters_has_a_column_for_each_trial(shared_store: Store) -> None:
     names = [f"p{i}" for i in range(20)]
     space = SearchSpace(ks.Float(name, 0.0, 1.0) for name in names)
     rows = table(study_note(study(shared_store, "wide", 8, space=space), PAGES, "done"))
@@ -277,7 +283,7 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
     ]
     history = replace(read_study(shared_store, name), trials=tuple(marked))
     note = study_note(history, PAGES, "a <b>reason</b>")
-    # Commands are in a block of code.
+    # Lines of commands are code, so nothing in them is markup.
     prose = [line for line in note.splitlines() if not line.startswith("    ")]
     shown = "\n".join(prose).replace("&emsp;", "")
     assert not re.search(r"[<>`]", re.sub(r"`[▁-█]*`|`model.fit`", "", shown))

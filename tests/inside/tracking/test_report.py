@@ -1,4 +1,4 @@
-"""The report: what it says of a record, judged by pandas, numpy and Optuna themselves."""
+"""The report's tables and charts, compared with the record as pandas and numpy read it."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def test_curves_are_the_recorded_ones(store: Store) -> None:
 
 
 def importances_of(trials: int) -> dict[str, float]:
-    """Those of trials whose value is 3 r + d + 2 (m - 1/2), the last only with momentum.
+    """Returns the importances in trials whose value is 3 r + d, plus 2 (m - 1/2) with momentum.
 
-    With r and m the places of rate and momentum on their logarithmic scales, and d the dropout.
+    r and m are the places of rate and momentum on their logarithmic scales, and d is the dropout.
     """
     random = np.random.default_rng(3)
     space = ks.SearchSpace(
@@ -148,7 +148,7 @@ def importances_of(trials: int) -> dict[str, float]:
 
 
 def test_importance_is_the_share_of_the_variance() -> None:
-    """Of its own effect, by hand: 9, 1 and, as momentum counts in half of the trials, 1 of 11."""
+    """By hand, rate, dropout and momentum have 9, 1 and 1 of 11: half of trials have momentum."""
     found = importances_of(300)
     expected = {"rate": 9 / 11, "dropout": 1 / 11, "momentum": 1 / 11, "kind": 0.0, "unread": 0.0}
     assert found == pytest.approx(expected, abs=0.08)
@@ -197,7 +197,7 @@ def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
             assert shown[name.replace("_", " ").capitalize()] == json.dumps(value), name
 
 
-# vl-convert ends the process at what no SVG can hold.
+# vl-convert ends the process at a character that SVG can't contain.
 HUGE: dict[str, Any] = {
     "objective": Objective("my/metric @1\x1b", "max"),
     "metrics": lambda a: {"my/metric @1\x1b": -(10 ** (600 * (a - 0.7)))},
@@ -230,7 +230,7 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     others = plots.parallel_coordinates(), plots.slice("momentum"), plots.contour("rate", "kind")
     assert all(chart.to_dict()["title"] for chart in others)
     assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
-    # As a notebook shows them: without a script, so without the network.
+    # A notebook shows the chart without a script, so without the network.
     shown = plots.history()._repr_mimebundle_()
     assert shown.keys() == {"image/svg+xml", "text/plain"}
     assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
@@ -362,7 +362,7 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
 def test_a_comparison_has_room_for_the_best_values_so_far(
     store: Store, tmp_path: Path, bad: list[float]
 ) -> None:
-    """Of all trials; or of all but the first three, if these would make the others flat."""
+    """The first three trials of each study have no room if they would make the others flat."""
     rising = [*bad, 0.93, *[0.9] * 18, 0.9459, 0.946]
     good = [0.9459] * 20 + [0.9465, 0.947]
     histories = [
