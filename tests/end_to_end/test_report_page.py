@@ -1,4 +1,4 @@
-"""A study's report in a real browser: linked charts, its table, its policy."""
+"""A study's report in a real browser: linked charts, the table, the content security policy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tracking.records import Objective
 from tracking.report import StudyData, theme, write_report
 from tracking.store import create_store
 
-# The trial, place and opacity of each mark of a chart that names its trial.
+# Returns the label, place and opacity of each mark of a chart.
 MARKS = """
     return [...document.querySelectorAll(`[data-chart=${arguments[0]}] .mark-symbol path`)].map(
         (path) => {
@@ -51,7 +51,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
 
 @pytest.fixture(scope="module")
 def page(browser: webdriver.Chrome, history: StudyHistory) -> Iterator[webdriver.Chrome]:
-    """The browser, at the drawn report."""
+    """The browser, which shows the report with all charts drawn."""
     for kind in ("browser", "performance"):
         browser.get_log(kind)
     browser.get(write_report(history).as_uri())
@@ -66,7 +66,7 @@ def wait(page: webdriver.Chrome, script: str, what: str) -> Any:
 
 
 def marks(page: webdriver.Chrome, chart: str) -> list[dict[str, Any]]:
-    """The marks of a chart that stand for trials, with their numbers."""
+    """Returns the marks of a chart that stand for trials, with the trials' numbers."""
     found = page.execute_script(MARKS, chart)
     numbered = [(each, re.search(r"trial: (\d+)", each["label"])) for each in found]
     return [{**each, "trial": int(match[1])} for each, match in numbered if match]
@@ -88,7 +88,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     valued = {trial.number for trial in history.trials if trial.best is not None}
     points = [each for each in marks(page, "history") if each["trial"] in valued]
     across, down = (sorted(each[axis] for each in points) for axis in "xy")
-    # Within the chart: outside of it, dragging does nothing.
+    # The drag stays within the chart. Outside of the chart, dragging does nothing.
     left, right, top, bottom = across[5] - 3, across[-6] + 3, down[2] + 1, down[20] + 1
     actions = ActionChains(page)
     actions.w3c_actions.pointer_action.move_to_location(int(left), int(top))
@@ -117,7 +117,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
 
 
 def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHistory) -> None:
-    """By mouse in a chart, and by the keyboard in the table."""
+    """The click is by mouse in a chart, or by the keyboard in the table."""
     focus = page.find_element(By.ID, "focus")
     best = history.best
     assert best is not None and f"Trial {best.number}" in focus.text
@@ -139,7 +139,7 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHis
     assert f"--trial {trial.number}" in focus.find_element(By.TAG_NAME, "code").text
     count = "[data-chart=one_curve] .mark-symbol.role-mark path"
     drawn = wait(page, f"return document.querySelectorAll('{count}').length", "its curve")
-    # Of validation and of training data.
+    # The chart has a curve on validation data and one on training data.
     assert drawn == 2 * len(history.curve(trial))
 
 
@@ -231,7 +231,7 @@ def test_charts_are_saved_with_their_colours(page: webdriver.Chrome) -> None:
 
 
 def test_every_chart_is_one_picture_with_a_description(page: webdriver.Chrome) -> None:
-    """For screen readers; texts of users stay texts."""
+    """Screen readers read the description. Texts of users are not run as scripts."""
     charts = page.find_elements(By.CSS_SELECTOR, "[data-chart]")
     assert len(charts) > 10
     for chart in charts:
@@ -258,7 +258,7 @@ def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, width: int, he
 
 
 @pytest.mark.parametrize(("media", "dark"), [("screen", True), ("print", False)])
-def test_the_dark_is_for_screens(page: webdriver.Chrome, media: str, dark: bool) -> None:
+def test_dark_mode_is_for_screens_only(page: webdriver.Chrome, media: str, dark: bool) -> None:
     preferred = {"name": "prefers-color-scheme", "value": "dark"}
     emulated = {"media": media, "features": [preferred]}
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", emulated)
@@ -270,7 +270,7 @@ def test_the_dark_is_for_screens(page: webdriver.Chrome, media: str, dark: bool)
 
 
 def test_the_first_number_is_the_one_to_expect(page: webdriver.Chrome) -> None:
-    """Here it is unknown, as no scores of samples are recorded; the page does not hide that."""
+    """The value to expect is unknown, as no scores of samples are recorded. The page says so."""
     first = page.find_element(By.CSS_SELECTOR, ".first")
     assert "unknown" in str(first.get_attribute("class"))
     assert "as the search saw it, which promises too much" in first.text
@@ -279,7 +279,7 @@ def test_the_first_number_is_the_one_to_expect(page: webdriver.Chrome) -> None:
 
 
 def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
-    """What the tests above did printed nothing; and the page's policy forbids a request."""
+    """The tests above caused no message and no request, and the page's policy forbids requests."""
     assert [e["message"] for e in page.get_log("browser")] == []
     sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = [
@@ -287,9 +287,9 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
         for each in sent
         if each["method"] == "Network.requestWillBeSent"
     ]
-    # Pages of the browser itself, such as its first one, are no requests either.
+    # The browser's own pages have the scheme "chrome".
     assert set(asked) <= {"file", "data", "blob", "chrome"}
-    # Nor does it allow scripts but its own.
+    # The policy allows no scripts but the page's own.
     refused = page.execute_async_script(
         """
         const done = arguments[0], refused = new Set(), image = new Image();

@@ -1,4 +1,4 @@
-"""The MLflow UI, in a real browser."""
+"""`kerastudy ui`: MLflow's UI in a real browser."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ SPACE = ks.SearchSpace(
     ks.Int("units", 4, 64),
     ks.Choice("<b>kind</b>", ["<i>a</i>", PICTURE]),
 )
-# MLflow's own: a note of Chromium's, by which no chart is harmed.
+# MLflow's UI causes this message of Chromium, which harms no chart.
 RESIZED = "ResizeObserver loop"
-# MLflow's own too: it draws parallel coordinates 0.3 s after it made room for them. If the browser
-# has not reported by then how much, as on a busy machine, their width and height are NaN until it
-# has: `<path> attribute d: Expected number, "M0.5,NaNV1.5"`. A chart in an experiment of plain
-# MLflow shows the same errors, each time, if `ResizeObserver` is made to report after 0.8 s.
+# MLflow's UI draws parallel coordinates 0.3 s after it made room for them. If the browser reports
+# the size of the room later, as on a busy machine, the width and height are NaN until then:
+# `<path> attribute d: Expected number, "M0.5,NaNV1.5"`. A chart in an experiment of plain MLflow
+# shows the same errors, each time, if `ResizeObserver` is made to report after 0.8 s.
 UNMEASURED = "> attribute "
 FOLD = "//button[normalize-space(.) = 'Show more']"
 ON_TOP = """const place = arguments[0].getBoundingClientRect();
 const [x, y] = [place.left + place.width / 2, place.top + place.height / 2];
 return document.elementFromPoint(x, y) === arguments[0];"""
-# And its question who is logged in, of which a server without accounts knows nothing.
+# MLflow's UI asks who is logged in. A server without accounts answers with an error.
 NOBODY = "/mlflow/users/current"
 
 
@@ -55,15 +55,15 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
 
 @pytest.fixture(scope="module")
 def in_mlflow(history: ks.StudyResults, server: dict[str, Any]) -> InMlflow:
-    """What `kerastudy ui` has brought up to date."""
+    """The study in the MLflow that `kerastudy ui` has brought up to date."""
     return InMlflow(history)
 
 
 @pytest.fixture(scope="module")
 def server(history: ks.StudyResults) -> Iterator[dict[str, Any]]:
-    """`kerastudy ui`, stopped with Ctrl-C; afterwards none of its processes is left.
+    """Runs `kerastudy ui`. At the end, Ctrl-C stops it, and none of its processes is left.
 
-    Behind a proxy that knows nothing of this machine, as in many offices.
+    The environment names a proxy that can't reach this machine, as in many offices.
     """
     words = ("ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open")
     process = subprocess.Popen(
@@ -101,7 +101,6 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     return wait.until(shown, f"{texts} not on {address}")
 
 
-# Ctrl-C ends the server of these tests, and none of its processes is left.
 @pytest.mark.exhaustive
 def test_a_closed_terminal_leaves_no_server_even_while_it_starts(history: ks.StudyResults) -> None:
     process = subprocess.Popen(
@@ -135,20 +134,20 @@ def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:
 
 
 def errors(browser: webdriver.Chrome, *known: str) -> list[str]:
-    """The errors that the browser's console shows, since the last time; without known ones."""
+    """Returns the errors in the browser's console since the last call, without known ones."""
     entries = browser.get_log("browser")
     found = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
     return [message for message in found if not any(each in message for each in (NOBODY, *known))]
 
 
 def rows(browser: webdriver.Chrome) -> list[str]:
-    """The names of the runs in a table, as sorted."""
+    """Returns the names of the runs in a table, from top to bottom."""
     cells = browser.find_elements(By.CSS_SELECTOR, ".ag-row [col-id*='Run Name'] a")
     return [cell.text for cell in sorted(cells, key=lambda cell: cell.location["y"])]
 
 
 def columns(browser: webdriver.Chrome) -> list[str]:
-    """The study's own columns of a table, from left to right."""
+    """Returns the ids of a table's columns for metrics, tags and params, from left to right."""
     cells = browser.find_elements(By.CSS_SELECTOR, ".ag-header-cell")
     names = [
         str(cell.get_attribute("col-id")) for cell in sorted(cells, key=lambda c: c.location["x"])
@@ -178,7 +177,7 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     assert "GenAI" in text and f"{len(history.trials)} matching runs" in text
     names = wait_for(browser, lambda: rows(browser)[: len(best)], "row")
     numbers = [int(name.removeprefix("#").split(" ")[0]) for name in names]
-    # Of equal values MLflow decides.
+    # MLflow decides the order of equal values.
     values = {trial.number: trial.best.value for trial in best if trial.best}
     assert [values[number] for number in numbers[:5]] == sorted(values.values())[:5]
     assert history.description.name not in {name.split(" (")[0] for name in names}
@@ -194,7 +193,7 @@ def test_opens_at_the_trials_sorted_with_their_columns(
 def test_charts_are_drawn(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
-    """The value of each trial that has one: by number, and by each hyperparameter."""
+    """The charts show the trials' values by number, and by each hyperparameter."""
     assert errors(browser, RESIZED) == []
     see(browser, server["views"]["charts"], "Trials (2)", "Hyperparameters (3)", "Parallel Coord")
     valued = len(history.top(100))
@@ -207,7 +206,7 @@ def test_charts_are_drawn(
     wait_for(browser, points, "scatter chart with all trials")
     parallel = ".parcoords canvas, canvas"
     wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, parallel), "lines")
-    # Only here, where parallel coordinates are drawn.
+    # Only this page has parallel coordinates.
     assert errors(browser, RESIZED, UNMEASURED) == []
 
 
@@ -219,7 +218,7 @@ def test_training_and_validation_share_a_chart(
         browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"), "chart"
     )[0]
     lines = ".scatterlayer .trace"
-    # Two for each of the ten best.
+    # Each of the ten best trials has two curves.
     wait_for(
         browser, lambda: len(plot.find_elements(By.CSS_SELECTOR, lines)) >= 20, "twenty curves"
     )
@@ -271,7 +270,7 @@ def test_the_registered_model_says_how_to_load_it(
 def test_no_page_has_an_error_or_asks_another_host(
     browser: webdriver.Chrome, server: dict[str, Any]
 ) -> None:
-    """All pages of the tests above, which this browser has seen."""
+    """This browser has shown the pages of all tests above."""
     see(browser, server["views"]["trials"], "matching runs")
     assert errors(browser, RESIZED) == []
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]

@@ -1,4 +1,4 @@
-"""A study of blobs, to be launched by a command, and to be looked at by many tests."""
+"""A study of blobs in a file, which many tests launch by a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from user_commands import Answer, as_json
 
-# Keras is imported by the builder: what is wrong before it is called is then told quickly.
+# The builder imports Keras, so errors before its first call are shown without that import.
 STUDY_FILE = """
 import numpy as np
 
@@ -47,7 +47,7 @@ study = ks.Study(
 
 @dataclass(frozen=True)
 class Launched:
-    """A launched study: where the command ran, the file, the store, and what was answered."""
+    """A launched study: the folder where the command ran, the file, the store, and the answer."""
 
     folder: Path
     file: Path
@@ -56,11 +56,12 @@ class Launched:
 
     @property
     def document(self) -> Any:
+        """The JSON document that the command printed."""
         return as_json(self.told)
 
 
 def write_study(folder: Path, **replaced: str) -> Path:
-    """Writes the study file with the text of some of `PLACES` replaced."""
+    """Writes the study file. `replaced` has new texts for some of `PLACES`."""
     text = STUDY_FILE
     for place, new in replaced.items():
         old = PLACES[place]

@@ -1,4 +1,4 @@
-"""The studies of tests/builders/styles.py, launched and run again in this process."""
+"""Launches the studies of tests/builders/styles.py in this process, and runs trials again."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ STYLES = Path(__file__).parents[1] / "builders" / "styles.py"
 
 @cache
 def session(style: str) -> Session:
-    """A style's study, loaded and traced once for all engines.
+    """Loads a style's study once for all engines.
 
-    A fit of its own then trains a few samples, which costs seconds if TensorFlow traces it.
+    To find the space, a user's own `fit` trains a few samples. TensorFlow would trace it first,
+    which takes seconds.
     """
     with without_tracing():
         return _open(style, None)
@@ -36,26 +37,24 @@ def session(style: str) -> Session:
 def run(
     style: str, engine: str, store: Path, trials: int, *, name: str = "", epochs: int = 0
 ) -> ks.StudyResults:
-    """Launches a style, which is loaded and traced once for all engines.
-
-    Its study is its own with the engine's name, if no other is given: no test needs another.
-    """
+    """Launches a style. Without `name`, the study is named after the style and the engine."""
     ready = session(style)
     name = name or f"{style} by {engine.replace(':', ' ')}"
     epochs = epochs or ready.description.epochs
     described = replace(ready.description, engine=engine, name=name, trials=trials, epochs=epochs)
     if tf.config.functions_run_eagerly():
-        # A step for each epoch: they are slow then.
+        # Steps are slow then, so each epoch has only one.
         described = replace(described, batch_size=64)
     executor = InProcessExecutor(replace(ready, description=described))
-    # A builder that calls Keras's clear_session has Python look through all objects but these.
+    # A builder that calls Keras's clear_session makes Python collect garbage. Frozen objects are
+    # left out.
     gc.freeze()
     return ks.StudyResults.of(run_study(executor, store=store))
 
 
 @contextlib.contextmanager
 def without_tracing() -> Iterator[None]:
-    """TensorFlow runs functions as they are: most of a small trial's time goes for tracing them."""
+    """Makes TensorFlow run functions eagerly, as tracing takes most of a small trial's time."""
     before = tf.config.functions_run_eagerly()
     _run_eagerly(True)
     try:
@@ -66,17 +65,16 @@ def without_tracing() -> Iterator[None]:
 
 def _run_eagerly(eagerly: bool) -> None:
     tf.config.run_functions_eagerly(eagerly)
-    # Each trial begins with the settings that were remembered last.
+    # Each trial begins with the remembered settings.
     remember_settings()
 
 
 def check_same_again(
     style: str, history: ks.StudyResults, trial: TrialRecord, folder: Path
 ) -> None:
-    """Runs a trial again after all others, straight through from its first epoch.
+    """Runs a trial again from its first epoch. Fails if a metric or the best weights differ.
 
-    In a new session if the space has grown since its style's was made. All metrics of all epochs
-    must be the same, and the weights after the best one.
+    The session is new if the space has grown since the style was loaded.
     """
     epochs: dict[int, Mapping[str, float]] = {}
 

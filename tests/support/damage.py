@@ -1,4 +1,4 @@
-"""Damaging a store, as disks, kills and people do."""
+"""Damages the files of a store, as disks, kills and people do."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def settle(database: Path) -> None:
-    """Has a database's write-ahead log written into it."""
+    """Writes a database's write-ahead log into the database file."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def tear_pages(database: Path) -> None:
-    """Overwrites half of every page but the first, as a torn write would one of them."""
+    """Overwrites half of each page but the first. A torn write does this to one page."""
     settle(database)
     content = bytearray(database.read_bytes())
     size = int.from_bytes(content[16:18], "big")
@@ -24,7 +24,7 @@ def tear_pages(database: Path) -> None:
 
 
 def tear_last_page(database: Path) -> None:
-    """Overwrites the beginning of the last page that is in use."""
+    """Overwrites the first half of the last page."""
     settle(database)
     content = bytearray(database.read_bytes())
     size = int.from_bytes(content[16:18], "big")
@@ -33,6 +33,7 @@ def tear_last_page(database: Path) -> None:
 
 
 def cut_short(path: Path, share: float = 0.6) -> None:
+    """Cuts off a file's end. `share` of the file stays."""
     if path.suffix == ".db":
         settle(path)
     content = path.read_bytes()
@@ -40,7 +41,7 @@ def cut_short(path: Path, share: float = 0.6) -> None:
 
 
 def flip_byte(path: Path, marked: bytes) -> None:
-    """Changes one byte of a file, right after the last place where it has some others."""
+    """Changes the byte after the last occurrence of `marked` in a file."""
     content = bytearray(path.read_bytes())
     place = content.rindex(marked) + len(marked)
     content[place] ^= 0xFF

@@ -1,4 +1,4 @@
-"""A scripted study whose store is damaged and mended, and what is asked of it."""
+"""A scripted study whose store tests damage and mend."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ ENGINE = "optuna:tpe"
 
 
 class Said(NoProgress):
+    """Keeps the lines that a launch prints."""
+
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []

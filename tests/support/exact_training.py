@@ -1,4 +1,4 @@
-"""Training one model in several ways, and what came of it after each epoch, to the bit."""
+"""Trains a model in several ways, and keeps its metrics and the bits of its state by epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))
 SEED = 3_000_000_007
 COUNT = 64
 VALIDATION = 24
-# States of the seed generators that are not the model's own; a builder adds them.
+# The states of seed generators that are not variables of the model. Builders add them.
 GENERATORS: list[Any] = []
 
 
@@ -55,7 +55,7 @@ def built(model_of: Callable[[], keras.Model], seed: int = SEED) -> keras.Model:
     begin_trial(seed)
     GENERATORS.clear()
     model = model_of()
-    # A class may build more when it is trained.
+    # A subclassed model may add weights when it is trained.
     if model.built and isinstance(model, keras.Sequential | keras.src.models.Functional):
         model.optimizer.build(model.trainable_variables)
     return model
@@ -66,19 +66,19 @@ def state_of(model: keras.Model) -> tuple[bytes, ...]:
 
 
 def leave_out_checks(patch: pytest.MonkeyPatch) -> None:
-    """Leaves out the check of a program at its second trial, which takes as long as a training.
+    """Leaves out the check of a program in its second trial, which takes as long as a training.
 
-    For tests that judge that trial by hand. Others show that the check lets exact programs pass.
+    Tests that compare this trial with a training by hand don't need the check.
     """
     patch.setattr(compiled, "is_due", lambda checked, values: False)
 
 
 def set_generators(model: keras.Model, seed: int, epoch: int) -> None:
-    """As docs/reproducing.md says."""
+    """Sets the generators of an epoch, as in docs/reproducing.md."""
     random.seed(epoch_seed(seed, epoch, 2**32 - 1))
     np.random.seed(epoch_seed(seed, epoch, 2**32 - 2))
     own = [v for v in model.variables if v.name == "seed_generator_state"]
-    # A loss may make its generator when it is first called.
+    # A loss may create its generator in its first call.
     seeds = getattr(model.loss, "seeds", None)
     others = GENERATORS or ([] if seeds is None else [seeds.state])
     for position, state in enumerate([*own, *others]):
@@ -95,12 +95,12 @@ def taken(arrays: Any, order: Any) -> Any:
 
 
 def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
-    """As anybody would write it, with Keras alone."""
+    """Trains by Keras alone, with a `fit` for each epoch."""
     model, epochs = built(model_of, spec.seed), []
     train, validation = splits.train, splits.validation
     x_validation = taken(validation.x, slice(None))
     if isinstance(model, keras.Sequential) and not model.built:
-        # As fit does, which has no generators to set before.
+        # `fit` would build it, but the generators must be set before.
         model.build(train.x[:1].shape)
     weights = () if validation.sample_weight is None else (validation.sample_weight,)
     for epoch in range(1, spec.epochs + 1):
@@ -130,7 +130,7 @@ def by_fit(
     spec: TrialSpec,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Epoch]:
-    """By one `fit`, as callbacks need it, on unweighted batches in the order of each epoch."""
+    """Trains by a single `fit`, as callbacks need it. The samples have no weights."""
     model, epochs = built(model_of), []
     train, validation, size = splits.train, splits.validation, spec.batch_size
 
@@ -176,7 +176,7 @@ def by_trainer(
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Epoch]:
-    """As a trial does; from a state after an earlier epoch, if one is given."""
+    """Trains by a trainer, as a trial does. `initial` is the state after `initial_epoch`."""
     splits = with_class_weight(splits, spec.class_weight)
     hp, unfit = Hyperparameters(SPACE, spec.values), ""
     while True:

@@ -1,4 +1,4 @@
-"""Trials and studies made by hand, for what records them; nothing is trained."""
+"""Records trials and studies that are made up. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOSS = Objective("val_loss", "min")
 
 
 def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
-    """What a trial depends on, made up; it belongs to `scripted.SPACE`."""
+    """Returns the spec of a trial in `scripted.SPACE`."""
     made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
     made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
     return TrialSpec(number, **{**made, **fields})
@@ -47,7 +47,7 @@ def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
 def make_result(
     spec: TrialSpec, curve: Sequence[Mapping[str, float]], state: TrialState = "complete"
 ) -> TrialResult:
-    """What came of a trial with this curve of metrics."""
+    """Returns the result of a trial with a curve, which has the metrics of each epoch."""
     metric, objective = spec.objective.metric, spec.objective
     best: BestEpoch | None = None
     for epoch, metrics in enumerate(curve, start=1):
@@ -66,12 +66,12 @@ def make_result(
     )
 
 
-# The code of a study in a file.
+# The code of a study whose file is gone.
 CODE = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
 
 
 def losses(*values: float) -> list[dict[str, float]]:
-    """A curve of metrics whose validation losses are these."""
+    """Returns a curve with these validation losses."""
     return [{"loss": value / 2, "val_loss": value} for value in values]
 
 
@@ -83,7 +83,7 @@ def record_trial(
     engine_state: Mapping[str, str] | None = None,
     **environment: str,
 ) -> str:
-    """Records a trial as the driver does; returns its uuid. State "running": it never ends."""
+    """Records a trial as the driver does, and returns its uuid. A "running" trial does not end."""
     proposal = Proposal(spec.number, spec.values, engine_state or {})
     uuid = journal.begin_trial(spec, proposal, {**ENVIRONMENT, **environment})
     journal.begin_fit(uuid, spec, only=True)
@@ -102,9 +102,9 @@ def record_study(
     params: Sequence[Mapping[str, Any]] = ({"rate": 0.01, "kind": "a"},),
     **settings: Any,
 ) -> Journal:
-    """Records trials of two epochs and 1.5 s whose best values are these; None: infeasible.
+    """Records trials of two epochs and 1.5 s with these best values; None for an infeasible one.
 
-    Hyperparameters are taken from `params` in turn; the store is made if there is none.
+    The trials have the hyperparameters in `params` in turn. A missing store is created.
     """
     store = create_store(root)
     description = describe(name=name, **settings)
@@ -132,7 +132,7 @@ def record_confirmed(journal: Journal, study: str, value: float, low: float, hig
 def record_repeated(
     journal: Journal, spec: TrialSpec, curve: Sequence[Mapping[str, float]], epochs: Sequence[int]
 ) -> None:
-    """Records a trial of 6 s whose repeats trained so many epochs, without their curves."""
+    """Records a trial of 6 s. `epochs` has the epochs of each repeat, whose curves are missing."""
     result = make_result(spec, curve)
     assert result.best is not None
     repeats = [Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
@@ -142,13 +142,13 @@ def record_repeated(
 
 
 def code_of(file: Path, name: str, study: str) -> CodeDescription:
-    """The code of a study in a file, by the name of its variable and its own."""
+    """Returns the code of a study in a file. `name` is the variable, `study` the study's name."""
     folder = str(file.parent)
     return CodeDescription(str(file), name, "", "", study_name=study, folder=folder)
 
 
 def other_data() -> DataDescription:
-    """The description of other data than recorded studies have."""
+    """Returns the description of data that no recorded study has."""
     return DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
 
 
@@ -159,7 +159,7 @@ def record_confirmation(
     trainings: Sequence[TrialSpec] = (),
     **fields: Any,
 ) -> None:
-    """Records a confirmation that has ended, by its race, the winner first."""
+    """Records a confirmation that has ended. `race` has the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
     for number, spec in enumerate(trainings):
         training = journal.begin_training(uuid, spec, f"#1 · seed {number}", f"{uuid}{number}")
@@ -173,7 +173,7 @@ def record_confirmation(
 
 
 def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:
-    """Records that another study's trial has read the test part with this digest."""
+    """Records an evaluation of another study's trial on the test part with a digest."""
     metrics = {"loss": Measured(0.3)}
     record_evaluation(
         history, Evaluation(study, "", trial, 2, 50, digest, metrics, time=1_700_000_000_000)
@@ -183,7 +183,7 @@ def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -
 def trial_record(
     number: int, value: float | None, epoch: int = 1, state: TrialState = "complete"
 ) -> TrialRecord:
-    """A trial as read back, with this best value at this epoch."""
+    """Returns a trial as it is read from a journal, with its best value at an epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
     trial = TrialRecord(f"trial-{number}", make_spec(number), "running", None, {}, {}, "", 0)
     if state == "running":
@@ -192,7 +192,7 @@ def trial_record(
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The digest of every file in a folder, but for SQLite's own beside its databases."""
+    """Returns the digests of a folder's files, without those that SQLite keeps beside databases."""
     return {
         str(path.relative_to(folder)): (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "a folder"

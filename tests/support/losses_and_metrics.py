@@ -1,4 +1,4 @@
-"""Models with each loss and metric of Keras, and with some of a user's own that keep something."""
+"""Models with each loss and metric of Keras, and with a user's own losses and metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METRICS = (
     "MeanSquaredLogarithmicError PearsonCorrelation Poisson Precision R2Score Recall "
     "RootMeanSquaredError SquaredHinge TrueNegatives TruePositives"
 ).split()
-# One of each kind: the others are of a kind with them.
+# One loss or metric of each kind.
 SOME_LOSSES = ["BinaryFocalCrossentropy", "CosineSimilarity", "Dice", "MeanSquaredError"]
 SOME_METRICS = ["AUC", "Accuracy", "FalsePositives", "PearsonCorrelation", "R2Score"]
 
@@ -111,7 +111,7 @@ def binary(hp: Values) -> keras.Model:
 
 
 def weighed(hp: Values, loss: str = SPARSE) -> keras.Model:
-    """Metrics that heed weights beside those that don't."""
+    """Has metrics with weights and metrics without."""
     model = dropouts({"rate": hp["rate"], "l1": 1e-3, "l2": 1e-4, "lr": 1e-2})
     model.compile(
         keras.optimizers.Adam(0.01),
@@ -151,7 +151,7 @@ class Moving(losses.Loss):  # type: ignore[misc]
 
 
 class MakingLate(losses.Loss):  # type: ignore[misc]
-    """Makes its generator when it is first called."""
+    """Creates its generator in its first call."""
 
     seeds = None
 
@@ -162,7 +162,7 @@ class MakingLate(losses.Loss):  # type: ignore[misc]
 
 
 class Counted(losses.Loss):  # type: ignore[misc]
-    """Depends on how often it is called."""
+    """Depends on the number of its calls."""
 
     calls = 0
 

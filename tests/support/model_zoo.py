@@ -1,4 +1,4 @@
-"""Models for many tests, of 12 numbers and 3 classes; those of the corpus use them too."""
+"""Models of many tests, whose samples have 12 numbers and one of 3 classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stack(*inner: keras.Layer, units: int = 3) -> keras.Sequential:
 
 
 def dropouts(hp: Values) -> keras.Model:
-    """The usual one: regularized, normalized, dropped out."""
+    """Has regularizers, batch normalization and dropout."""
     regularizer = keras.regularizers.L1L2(hp["l1"], hp["l2"])
     inner = [
         layers.Dense(8, activation="relu", kernel_regularizer=regularizer),
@@ -37,7 +37,7 @@ def dropouts(hp: Values) -> keras.Model:
 
 
 def closed_over(hp: Values) -> keras.Model:
-    """Functions that close over a hyperparameter."""
+    """Has functions that close over a hyperparameter."""
     strength = hp["strength"]
 
     def loss(true: Any, predicted: Any) -> Any:
@@ -64,7 +64,7 @@ class Gate(layers.Layer):
 
 
 class Holding(layers.Layer):
-    """Its state is in no Keras variable."""
+    """Has a state that is not in a Keras variable."""
 
     def __init__(self) -> None:
         super().__init__()

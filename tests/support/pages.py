@@ -1,7 +1,7 @@
-"""The pages of the documentation: their blocks of code run in order, each page in its own folder.
+"""Runs the blocks of code in a page of the documentation, in order, in a folder of the page.
 
-CONTRIBUTING.md says which blocks run, and how. Besides, a comment with an ``invisible-code-block:
-python`` has code that runs unseen, and ``# exits with 1`` after a command expects that.
+CONTRIBUTING.md says which blocks run. A comment ``invisible-code-block: python`` has code that
+readers don't see. ``# exits with 1`` after a command names its exit code.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def recipe_of_honesty() -> Callable[..., tuple[float, float, float]]:
     return expect
 
 
-# What launches are shortened by. The last value of an option counts.
+# These options shorten launches. They come last, and the last value of an option counts.
 FEW = {"trials": 2, "verify": "off", "report": False, "progress": False}
 FEW_OPTIONS = {
     "launch": "--trials 2 --epochs 2 --verify off --no-report --executor in-process",
     "confirm": "--top 2 --budget 2 --no-test --executor in-process",
     "report": "--no-open",
 }
-# Unless they run as they stand, only their arguments are checked: they start a process, or draw.
+# On shortened pages, only the arguments of these commands are checked, as they take long.
 CHECKED = ("push", "report", "reproduce", "evaluate", "promote", "export")
-# The variables under which launches bring MLflow up to date.
+# With this variable, launches send studies to MLflow.
 IN_MLFLOW = {"KERASTUDY_MLFLOW": ""}
 
 
@@ -69,9 +69,9 @@ def recipe_of(module: str) -> str:
 
 
 def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) -> int:
-    """Runs the blocks of a page in a folder, and returns how many there were.
+    """Runs the blocks of a page in a folder, and returns the number of blocks.
 
-    If `short`, launches are shortened, and what costs a process is left out.
+    If `short`, launches are shortened, and some commands don't run.
     """
     command = functools.partial(bash, short=short, seed=seed)
     parsers = [PythonCodeBlockParser(), CodeBlockParser("bash", command), SkipParser()]
@@ -87,10 +87,7 @@ def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) 
 
 
 def check_page(page: Path) -> None:
-    """Checks the blocks of a page without running them.
-
-    Python must compile, and commands must take the options and arguments that they are given.
-    """
+    """Compiles a page's Python blocks, and checks the options and arguments of its commands."""
 
     def compiled(example: Example) -> None:
         compile(example.parsed, f"{example.path}:{example.line}", "exec")
@@ -123,7 +120,7 @@ def commands(example: Example) -> Iterator[tuple[list[str], str]]:
 
 
 def written(example: Example) -> bool:
-    """Writes a block that names its file; returns whether it does."""
+    """Writes the file that a block names. Returns False if the block names none."""
     text = example.parsed if isinstance(example.parsed, str) else ""
     named = FILE_NAME.match(text)
     if named is None:
@@ -156,7 +153,7 @@ def check_arguments(words: list[str], place: str) -> None:
     try:
         command.make_context(name, arguments, parent=context)
     except click.ClickException as error:
-        # A file that an earlier block makes.
+        # The file is one that an earlier block would write.
         said = error.format_message()
         assert said.endswith("does not exist."), f"{place}: {said}"
     except click.exceptions.Exit:

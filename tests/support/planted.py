@@ -1,7 +1,4 @@
-"""Studies made by hand, in which at most one fault is planted; nothing is trained or recorded.
-
-The trials are recorded in a journal, without their training: a study takes milliseconds.
-"""
+"""Records made-up studies that have at most one fault. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -41,34 +38,35 @@ Values = Mapping[str, Any]
 
 
 def hill(values: Values) -> float:
-    """A smooth landscape whose best lies well inside all ranges: an accuracy."""
+    """Returns the accuracy on a smooth landscape, whose maximum is well inside all ranges."""
     rate = (np.log10(values["learning_rate"]) + 2) / 2
     return float(0.95 - 0.25 * rate**2 - 0.4 * (values["dropout"] - 0.25) ** 2)
 
 
 def sound_curve(accuracy: float, epochs: int, random: np.random.Generator) -> np.ndarray:
-    """Accuracies by epoch that reach a value by the middle of the training, and stay there."""
+    """Returns accuracies by epoch that reach a value in the middle of the training, and stay."""
     time = np.arange(1, epochs + 1)
     return accuracy - 0.3 * np.exp(-time / (epochs / 9)) - random.normal(0, 0.0015, epochs)
 
 
 def usual_training(curve: np.ndarray) -> np.ndarray:
-    """The same on training data: a little better."""
+    """Returns the curve on training data, which is a little better."""
     return np.minimum(curve + 0.02, 1.0)
 
 
 @dataclass
 class Planted:
-    """A study to make.
+    """The definition of a made-up study.
 
     Attributes:
-        accuracy: The landscape.
-        curve: A trial's accuracies by epoch, of its value.
-        training: Those on training data.
-        loss: The loss on training data by epoch; `val_loss` likewise on validation data.
-        infeasible: Why a trial has no value, or empty.
-        pruned: How many epochs a trial trains until it is pruned, or None.
-        further: What differs in a trial's result.
+        accuracy: Returns the accuracy of hyperparameters.
+        curve: Returns a trial's validation accuracies by epoch.
+        training: Returns the accuracies on training data, from those on validation data.
+        loss: Returns the losses on training data, from the validation accuracies.
+        val_loss: Returns the losses on validation data, from the validation accuracies.
+        infeasible: Returns why a trial has no value, or an empty text.
+        pruned: Returns the number of epochs after which a trial is pruned, or None.
+        further: Returns fields that replace those of a trial's result.
     """
 
     accuracy: Callable[[Values], float] = hill
@@ -89,7 +87,7 @@ class Planted:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def history(self, folder: Path) -> StudyHistory:
-        """Makes the study in a folder."""
+        """Records the study in a store in a folder."""
         random = np.random.default_rng(self.seed)
         store = create_store(folder)
         description = describe(
@@ -155,7 +153,7 @@ class Planted:
 
 
 def drawn(space: SearchSpace, random: np.random.Generator) -> dict[str, Any]:
-    """Values drawn evenly in the sampling scale; inactive ones are left out."""
+    """Draws values evenly in the sampling scale. Inactive hyperparameters have none."""
     values: dict[str, Any] = {}
     for parameter in space:
         if all(values.get(name) in allowed for name, allowed in parameter.when.items()):

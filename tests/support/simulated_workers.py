@@ -1,4 +1,4 @@
-"""Several workers that train nothing, whose trials come on in an order that a seed decides."""
+"""Several workers that train nothing. A seed decides the order of their epochs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tracking.records import StudyDescription, TrialResult, TrialSpec
 
 
 class SimulatedWorkers(SimulatedCluster):
-    """Workers whose trainings leave what real ones do.
+    """Workers whose trainings leave results and checkpoints, as real ones do.
 
-    `before_epoch` is called before each epoch, and may raise; `saves` says whether the champion is
-    saved, without a model in it.
+    `before_epoch` is called before each epoch, and may raise an error. If `saves`, the champion is
+    saved, but without a model.
     """
 
     def __init__(

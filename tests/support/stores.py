@@ -1,4 +1,4 @@
-"""Stores that must be there, and the records in them, as the product reads them."""
+"""Opens stores that must exist, and reads studies in them."""
 
 from __future__ import annotations
 

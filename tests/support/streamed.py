@@ -1,4 +1,4 @@
-"""Data that comes in batches, of each kind, and training on it by hand."""
+"""Data in batches of each kind, and training on it by Keras alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Y_VALIDATION = np.arange(20) % 3
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of arrays, in an order."""
+    """Batches of arrays, in the arrays' order."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
         super().__init__(**options)
@@ -44,7 +44,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 class SelfShuffling(Batches):
-    """Batches that are others in each epoch, as their methods draw them."""
+    """Batches that its own methods change and shuffle for each epoch."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, seed: int, **options: Any) -> None:
         super().__init__(x, y, **options)
@@ -72,12 +72,12 @@ def tf_data(seed: int, *, whole: bool = False) -> tf.data.Dataset:
 
 
 def full_batches(seed: int) -> tf.data.Dataset:
-    """Of a size that TensorFlow knows."""
+    """Has batches of a size that TensorFlow knows."""
     return tf_data(seed, whole=True)
 
 
 def uneven(seed: int) -> tf.data.Dataset:
-    """Of a number of batches that differs from epoch to epoch."""
+    """Has a number of batches that differs from epoch to epoch."""
     return tf_data(seed).skip(seed % 3)
 
 
@@ -138,7 +138,7 @@ def by_hand(
     spec: TrialSpec,
     **options: Any,
 ) -> list[Epoch]:
-    """As anybody would write it, with Keras alone: a `fit` per epoch."""
+    """Trains by Keras alone, with a `fit` for each epoch."""
     model, epochs = built(model_of), []
     for epoch in range(1, spec.epochs + 1):
         generators = [v for v in model.variables if v.name == "seed_generator_state"]
@@ -164,7 +164,7 @@ def by_hand(
 
 
 def model(rate: float = 0.3) -> keras.Model:
-    """Of layers that TensorFlow rounds otherwise where it knows the size of a batch."""
+    """Has layers whose results TensorFlow rounds differently if it knows the size of a batch."""
     made = keras.Sequential(
         [
             layers.Input((12,)),

@@ -1,4 +1,4 @@
-"""What the suite runs each time, and what is left for `pytest -m ""`: more of the same."""
+"""Marks the tests that only `pytest -m ""` runs, as they show more of the same."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 
 def one_thread() -> None:
-    """Gives TensorFlow the threads of a trial before anything uses it with others.
+    """Gives TensorFlow one thread, before anything uses it with more.
 
-    A study resumes with the threads that it has, and a process can't change its own.
+    A process can't change the number later, and a resumed study needs the number that it had.
     """
     from studies.training import configure_tensorflow
 
@@ -20,7 +20,7 @@ def one_thread() -> None:
 
 
 def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
-    """Values for `parametrize`: those that are kept run each time, the others are exhaustive."""
+    """Returns values for `parametrize`. Tests with values that are not `kept` are exhaustive."""
     values = list(values)
     assert all(value in values for value in kept), "what is kept is among the values"
     return [
@@ -34,7 +34,7 @@ def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
 
 
 def exhaustive(test: Callable[..., None]) -> Callable[..., None]:
-    """Returns a test of a conformance class, for a class that leaves it to another one's run."""
+    """Returns an exhaustive copy of a test of a conformance class, which another class runs."""
 
     @functools.wraps(test)
     def left(*arguments: Any, **named: Any) -> None:

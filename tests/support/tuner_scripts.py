@@ -1,4 +1,4 @@
-"""Scripts as people have them, in the style of the guides of Keras Tuner and Optuna, but tiny."""
+"""Small scripts in the style of the guides of Keras Tuner and Optuna."""
 
 GUIDE = '''"""Hyperparameter tuning, as in the guide."""
 import numpy as np

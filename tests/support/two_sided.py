@@ -1,4 +1,4 @@
-"""Models of two inputs and two outputs, written in each of the ways that Keras takes, and data."""
+"""Models with two inputs and two outputs, in all forms that Keras takes, and their data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOSSES = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
 
 
 def arrays(count: int = COUNT, seed: int = 5) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Samples and targets by name: a small image and a row of numbers; a class and a number."""
+    """Returns samples (an image, a row of numbers) and targets (a class, a number) by name."""
     random = np.random.default_rng(seed)
     kind = np.arange(count) % 3
     x = {
@@ -54,7 +54,7 @@ def _layers(hp: Values) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def named(hp: Values) -> keras.Model:
-    """All by name."""
+    """Has inputs, outputs, losses and metrics by name."""
     model = keras.Model(*_layers(hp))
     model.compile(
         keras.optimizers.Adam(hp["lr"]),
@@ -67,7 +67,7 @@ def named(hp: Values) -> keras.Model:
 
 
 def listed(hp: Values) -> keras.Model:
-    """Inputs and outputs in lists, losses by name."""
+    """Has inputs and outputs in lists, and losses by name."""
     inputs, outputs = _layers(hp)
     model = keras.Model(list(inputs.values()), list(outputs.values()))
     model.compile("sgd", LOSSES, loss_weights={"kind": 0.7, "size": 0.1}, metrics={"size": "mae"})
@@ -75,7 +75,7 @@ def listed(hp: Values) -> keras.Model:
 
 
 def listed_throughout(hp: Values) -> keras.Model:
-    """Losses and metrics in lists too."""
+    """Has inputs, outputs, losses and metrics in lists."""
     inputs, outputs = _layers(hp)
     model = keras.Model(list(inputs.values()), list(outputs.values()))
     model.compile("rmsprop", list(LOSSES.values()), metrics=[["accuracy"], ["mae", "mse"]])

@@ -1,6 +1,6 @@
-"""Running `kerastudy` as its users do: a process of its own, in a user's folder.
+"""Runs `kerastudy` as users do: in a new process, in a user's folder.
 
-By default it has the study of the executors' tests; `blobs` has another one.
+`write_study` writes the study of the executors' tests. `blobs` has another study.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The test's environment, as little of it as a new terminal would have.
+    """Returns the environment for a command, without variables of kerastudy, MLflow and pytest.
 
-    With one worker: each more costs seconds of CPU, and its trials end in another order. Without
-    MLflow and a report, which cost two each.
+    The command has one worker, as each worker costs seconds of CPU, and the trials of several end
+    in any order. MLflow and the report are off, as each costs 2 s.
     """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -45,12 +45,12 @@ class Answer(subprocess.CompletedProcess[str]):
 
 
 def kerastudy(folder: Path, *arguments: str | Path, expect: int | None = 0, **more: str) -> Answer:
-    """Runs a command in a folder; fails if its exit code is not as expected."""
+    """Runs a command in a folder. Fails if its exit code is not `expect`, unless this is None."""
     return run(folder, [*KERASTUDY, *map(str, arguments)], expect=expect, **more)
 
 
 def run(folder: Path, command: list[str], *, expect: int | None = 0, **more: str) -> Answer:
-    """Runs a process in a folder, as `kerastudy` does."""
+    """Runs a process in a folder. Fails if its exit code is not `expect`, unless this is None."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -74,10 +74,9 @@ def kerastudy_here(
     fresh_worker: bool = False,
     **more: str,
 ) -> Answer:
-    """Runs a command as `kerastudy` does, but in this process.
+    """Does the same as `kerastudy`, but in this process, which imports TensorFlow and MLflow once.
 
-    For commands whose process is not the subject: it imports TensorFlow and MLflow once. Unless
-    `fresh_worker`, what loads a recorded study is a thread here, too; see `worker_here`.
+    Unless `fresh_worker`, a thread loads recorded studies instead of a process (`worker_here`).
     """
     from worker_here import recorded_workers_here
 
@@ -103,7 +102,7 @@ def kerastudy_here(
 def launched(
     folder: Path, *arguments: str, new_session: bool = False, **more: str
 ) -> tuple[subprocess.Popen[str], IO[str]]:
-    """Launches a folder's study; returns its process once it has begun, and its further errors."""
+    """Launches the study in a folder. Returns the process, once it has begun, and its errors."""
     process = subprocess.Popen(
         [*KERASTUDY, "launch", "study.py", *arguments],
         cwd=folder,
@@ -118,12 +117,12 @@ def launched(
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:
-    """What a command printed with --json: one document and nothing else."""
+    """Returns the document that a command printed with --json. Fails if it printed more."""
     return json.loads(done.stdout)
 
 
 def write_study(folder: Path, name: str = "study.py", **replaced: str) -> Path:
-    """Writes a small study into a folder, with parts of its text replaced."""
+    """Writes a small study into a folder. `replaced` has new texts by the texts they replace."""
     text = STUDY_FILE
     for old, new in replaced.items():
         assert old in text, old

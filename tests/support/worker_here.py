@@ -1,7 +1,7 @@
-"""A worker in a thread of this process, for commands whose worker's process is not the subject.
+"""A worker in a thread of this process, for tests that are not about processes of workers.
 
-It is served by the same code. A process of its own would import TensorFlow first, which costs five
-seconds of CPU each time.
+The thread runs the same code as a worker's process, which would import TensorFlow first: five
+seconds of CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from studies.user_code import Target
 
 
 class ThreadInPlaceOfProcess:
-    """A thread that serves a study, and the connection to it. See `ProcessLike`."""
+    """A thread that serves a study, and the connection to the thread. See `ProcessLike`."""
 
     def __init__(self, load: LoadStudy, on_output: Any = None) -> None:
         self.connection, theirs = Pipe()
@@ -51,10 +51,10 @@ class ThreadInPlaceOfProcess:
 
 
 class _OneHere(LocalWorkers):
-    """Workers of this machine; one alone is a thread, where it changes nothing of this process."""
+    """Workers of this machine. A single worker is a thread, if it can share this process."""
 
     def _start_process(self, number: int, load: LoadStudy, on_output: Any) -> Any:
-        # Recorded modules stay in the process that has imported them.
+        # A study with recorded modules gets a process, as imported modules would stay in this one.
         alike = isinstance(load.target, Target) and not load.target.modules
         here = self._folder in ("", os.getcwd()) or not os.path.isdir(self._folder)
         if self.count == 1 and alike and here and load.threads == 1:
@@ -64,7 +64,7 @@ class _OneHere(LocalWorkers):
 
 @contextlib.contextmanager
 def recorded_workers_here() -> Iterator[None]:
-    """Loads recorded studies in this process: to reproduce, evaluate, export, promote, …."""
+    """Loads recorded studies in this process, e.g. for `reproduce`, `evaluate` and `export`."""
     with patch("studies.champion.recorded_code.LocalWorkers", _OneHere):
         yield
 

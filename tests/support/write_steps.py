@@ -1,7 +1,7 @@
-"""The steps of what a process writes in a folder, noted as it does them; they can be refused.
+"""Notes each step by which this process writes in a folder. Steps can be refused.
 
-A step is a commit to a database, or a file or folder that is opened for writing, renamed, removed
-or made.
+A step is a commit to a database, the opening of a file for writing, or the renaming, removal or
+creation of a file or folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ERRORS = {
 
 @dataclass
 class Steps:
-    """Notes in words what this process writes under a folder; refuses steps from one on."""
+    """The steps of this process under a folder, in words. Refuses all steps from number `at` on."""
 
     root: Path
     fault: Refusal | None = None
@@ -38,14 +38,14 @@ class Steps:
     seen: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        """Begins. There is no end: audit hooks stay for the life of a process."""
+        """Begins to note steps. This has no end, as audit hooks stay for the life of a process."""
         sys.addaudithook(self._on_audit)
         _Watched.steps = self
 
         sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
 
     def step(self, what: str, error: Callable[[], Exception]) -> None:
-        """Takes note of a step that is about to be done; raises the error if it is refused."""
+        """Notes the next step. Raises the error if the step is refused."""
         number = len(self.seen)
         self.seen.append(what)
         if self.fault is None or number < self.at:
@@ -65,10 +65,10 @@ class Steps:
         else:
             return
         if isinstance(paths[0], int):
-            # A pipe, or another file that is open.
+            # The file is already open, e.g. a pipe.
             return
         if (event == "os.mkdir") == os.path.lexists(os.fsdecode(paths[0])) and event != "open":
-            # To see whether it is there; it writes nothing.
+            # The call will fail, so nothing is written: some code tries it to find out.
             return
         inside = [p for p in map(self._inside, paths) if p is not None]
         if not inside:
@@ -101,7 +101,7 @@ class _Watched(sqlite3.Connection):
         found = re.match(
             r"(INSERT|UPDATE|DELETE)\b.*?(?:\b(?:INTO|FROM)|(?<=UPDATE))\s+(\w+)", statement
         )
-        # Each transaction counts itself there.
+        # Each transaction increases the revision in the table `study`.
         if found and found.groups() != ("UPDATE", "study"):
             self._written.append(" ".join(found.groups()))
 

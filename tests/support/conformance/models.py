@@ -1,4 +1,4 @@
-"""Models for `TrainerConformance`, and training them as anybody would write it."""
+"""Models for `TrainerConformance`, and their training by Keras alone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def make_spec(epochs: int = 4, batch_size: int = 16) -> TrialSpec:
 
 
 def by_hand(model_of: Model, splits: Splits, spec: TrialSpec) -> tuple[list[dict], list[list]]:
-    """Trains as anybody would write it; returns metrics and weights after each epoch."""
+    """Trains by Keras alone. Returns the metrics and the weights after each epoch."""
     hp = Hyperparameters(SPACE, VALUES)
     epochs = exact_training.by_hand(lambda: model_of(hp), splits, spec)
     return [dict(epoch.metrics) for epoch in epochs], [epoch.weights for epoch in epochs]
@@ -76,18 +76,18 @@ def by_hand(model_of: Model, splits: Splits, spec: TrialSpec) -> tuple[list[dict
 
 @functools.cache
 def handmade(model_of: Model, batch_size: int = 16) -> tuple[list[dict], list[list]]:
-    """What five epochs come to on the data of `make_study`, made once; not to be changed."""
+    """Returns the result of `by_hand` for five epochs of `make_study`. It must not be changed."""
     return by_hand(model_of, make_study(model_of).data.load(), make_spec(5, batch_size))
 
 
 def noting(folder: Path) -> keras.callbacks.Callback:
-    """A callback of Keras's that leaves a file for each epoch that is trained."""
+    """Returns a callback of Keras that writes a file after each epoch."""
     path = str(folder / "{epoch}.weights.h5")
     return keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
 
 
 def trained_in(folder: Path) -> list[int]:
-    """Returns the epochs that `noting` noted since the last call."""
+    """Returns the epochs of the files that `noting` wrote since the last call."""
     files = list(folder.glob("*.weights.h5"))
     for file in files:
         file.unlink()
@@ -95,7 +95,7 @@ def trained_in(folder: Path) -> list[int]:
 
 
 def epochs_in(path: Path) -> int:
-    """Returns how many epochs a state has; 0 if there is none, or none that can be read."""
+    """Returns the number of epochs in a state, or 0 if the state is missing or damaged."""
     try:
         return len(read_state(path).epochs)
     except StateError:
@@ -103,7 +103,7 @@ def epochs_in(path: Path) -> int:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Waits for something that another thread does."""
+    """Waits until a condition holds, which another thread fulfils."""
     ends = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < ends, "it does not come"
