@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tracking.mlflow import tags
 from tracking.mlflow.exporter_notes import ExporterNotes
 from tracking.mlflow.server import unless_missing
-from tracking.mlflow.tags import portable, tag_text
+from tracking.mlflow.tags import tag_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ class RunWriter:
 
         Returns True if the run has no params yet. Then the next `write` must have all params.
         """
-        name = self._names[uuid] = portable(name)
+        name = self._names[uuid] = tag_text(tags.RUN_NAME, name)
         if uuid in self.ids:
             return not self.notes.is_written(uuid)
         if self.notes.may_exist(uuid):
@@ -56,7 +56,7 @@ class RunWriter:
             if runs:
                 self.notes.note_created(uuid, runs[0].info.run_id)
                 return True
-        texts = {tags.UUID: uuid, **{key: tag_text(text) for key, text in tagged.items()}}
+        texts = {tags.UUID: uuid, **_texts(tagged)}
         run = self.client.create_run(self.experiment, started, texts, name)
         self._tags[uuid] = {**texts, tags.RUN_NAME: name}
         self.notes.note_created(uuid, run.info.run_id)
@@ -84,7 +84,7 @@ class RunWriter:
         if uuid not in self.ids:
             return
         run, written = self.ids[uuid], self._tags.pop(uuid, {})
-        texts = {key: tag_text(text) for key, text in (tagged or {}).items()}
+        texts = _texts(tagged or {})
         texts = {key: text for key, text in texts.items() if written.get(key) != text}
 
         def write() -> None:
@@ -133,6 +133,11 @@ class RunWriter:
         known = unless_missing(lambda: self.client.get_run(run))
         # `mlflow gc` removes deleted runs for good. Then MLflow does not have them.
         return known is None or known.info.lifecycle_stage == "deleted"
+
+
+def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
+    """Returns tags as MLflow takes them, without empty ones."""
+    return {key: tag_text(key, text) for key, text in tagged.items() if text}
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:

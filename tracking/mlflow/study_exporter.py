@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import ServerRefusedError
-from tracking.history.study_history import StudyHistory, histories_in
+from tracking.history.study_history import histories_in
 from tracking.journal import Header, JournalReader, Search
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import (
@@ -151,28 +151,17 @@ class StudyExporter:
             search = by_engine[engine]
             page = Pages(experiment.experiment_id, runs.ids[search.uuid], runs.ids, report, model)
             pages[engine] = page
-            self._send_summary(search, history, page, runs)
+            tagged = {
+                tags.NOTE: study_note(history, page, history.stopped),
+                tags.UNREAD: ", ".join(search.description.unread),
+                tags.STOPPED: history.stopped,
+            }
+            runs.write(search.uuid, tagged=tagged, status=search.status, ended=search.ended)
             self._send_definition(journal, search, runs)
         text = study_description(histories, pages, running=bool(holder_of(self._folder)))
         written = experiment.tags.get(tags.NOTE, "")
         if is_replaceable(written) and text != written:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
-
-    def _send_summary(
-        self, search: Search, history: StudyHistory, page: Pages, runs: RunWriter
-    ) -> None:
-        running = search.status == "RUNNING"
-        tagged = {tags.NOTE: study_note(history, page, "" if running else history.stopped)}
-        if unread := ", ".join(search.description.unread):
-            tagged[tags.UNREAD] = unread
-        if not running:
-            tagged[tags.STOPPED] = search.stopped
-        runs.write(
-            search.uuid,
-            tagged=tagged,
-            status=search.status,
-            ended=None if running else search.ended,
-        )
 
     def _send_views(
         self, client: MlflowClient, searches: Sequence[Search], experiment: Experiment

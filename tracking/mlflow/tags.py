@@ -59,6 +59,7 @@ COMMIT: Final = "mlflow.source.git.commit"
 LONGEST: Final = 8000
 """A run's tag has at most this many characters."""
 _LONGEST_NAME: Final = 250
+"""The names of runs, metrics, params and tags have at most this many characters."""
 _REFUSED = re.compile(r"[^\w\-. :/]|:(?=x)")
 _NO_NAME: Final = ":x:"
 
@@ -83,10 +84,10 @@ def portable(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def tag_text(text: str) -> str:
-    """Returns a text as a run's tag: `portable`, and cut if it is too long."""
-    text = portable(text)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+def tag_text(tag: str, text: str) -> str:
+    """Returns the text of a run's tag: `portable`, and cut if it is too long."""
+    text, most = portable(text), _LONGEST_NAME if tag == RUN_NAME else LONGEST
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -132,9 +132,11 @@ class TrialExporter:
 
     def _send_trial(self, search: Search, trial: TrialRecord) -> None:
         """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
-        tagged = {tags.PARENT: self.runs.ids[search.uuid], tags.KIND: "trial"}
-        if trial.verified:
-            tagged[tags.VERIFIED] = trial.verified
+        tagged = {
+            tags.PARENT: self.runs.ids[search.uuid],
+            tags.KIND: "trial",
+            tags.VERIFIED: trial.verified,
+        }
         metrics: list[Metric] = []
         if isinstance(trial, EndedTrial) and trial.result.repeats:
             for epoch, means in epoch_metrics(self.journal.folder, trial).items():
@@ -164,16 +166,19 @@ class TrialExporter:
     ) -> None:
         runs, description, spec, result = self.runs, search.description, fit.spec, fit.result
         values = _hyperparameters(description, spec)
+        exact = json.dumps(values, ensure_ascii=False)
         of_fit = isinstance(fit, Fit)
         name = partial(run_name, description, spec, of_fit=of_fit)
         outcome: str = fit.state
-        tagged |= {**_origin(search), tags.ENGINE: description.engine}
-        tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
-        if spec.number == description.default_trial:
-            tagged[tags.DEFAULTS] = "yes"
-        exact = json.dumps(values, ensure_ascii=False)
-        if len(exact) <= tags.LONGEST:
-            tagged[tags.HYPERPARAMETERS] = exact
+        tagged |= {
+            **_origin(search),
+            tags.ENGINE: description.engine,
+            tags.NUMBER: str(spec.number),
+            tags.STATE: fit.state,
+            tags.DEFAULTS: "yes" if spec.number == description.default_trial else "",
+            # JSON can't be read if it is cut.
+            tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
+        }
         joined: dict[str, Any] = {}
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
@@ -184,7 +189,9 @@ class TrialExporter:
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            joined = {str(parameter["name"]): parameter["default"] for parameter in result.joined}
+            joined = {
+                str(p["name"]): p["default"] for p in result.joined if p["name"] not in values
+            }
         elif fit.state == "interrupted":
             tagged[tags.REASON] = "its process ended before the training did"
         params: list[Param] = []
@@ -198,7 +205,7 @@ class TrialExporter:
             }
             params = params_of({"trial": spec.number, **logs, **values})
             runs.log_inputs(fit.uuid, dataset_inputs(description))
-        params += params_of({key: value for key, value in joined.items() if key not in values})
+        params += params_of(joined)
         metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
@@ -294,11 +301,12 @@ def _settings(description: StudyDescription) -> dict[str, Any]:
 
 def _origin(search: Search) -> dict[str, str]:
     """Returns the tags that MLflow shows as a run's source, version and author."""
-    origin = {}
-    if path := search.description.code.path:
-        origin = {tags.SOURCE: path, tags.SOURCE_TYPE: "LOCAL"}
-    if commit := search.git.get("commit", ""):
-        origin[tags.COMMIT] = commit
+    path = search.description.code.path
+    origin = {
+        tags.SOURCE: path,
+        tags.SOURCE_TYPE: "LOCAL" if path else "",
+        tags.COMMIT: search.git.get("commit", ""),
+    }
     # `getuser` fails if the user has no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):
         origin[tags.USER] = getpass.getuser()
@@ -326,10 +334,9 @@ def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, floa
 
 
 def _result_tags(result: TrialResult) -> dict[str, str]:
-    """Returns the tags of a trial that has ended, without empty ones."""
+    """Returns the tags of a trial that has ended."""
     best = None if result.of_no_epoch else result.best
-    texts = {
-        tags.STATE: result.state,
+    return {
         tags.BEST_EPOCH: "" if best is None else str(best.epoch),
         tags.REASON: result.reason,
         tags.TRAINER: result.trainer,
@@ -337,4 +344,3 @@ def _result_tags(result: TrialResult) -> dict[str, str]:
             to_mlflow(f"user_attrs.{key}"): spell(value) for key, value in result.user_attrs.items()
         },
     }
-    return {name: text for name, text in texts.items() if text}
