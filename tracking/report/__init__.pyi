@@ -2,7 +2,7 @@ from .chart_data import StudyData as StudyData
 from .chart_data import axes_of as axes_of
 from .chart_data import drawable as drawable
 from .chart_data import importances as importances
-from .html_page import table_columns as table_columns
+from .html_page import table_of_trials as table_of_trials
 from .html_page import templates as templates
 from .html_page import write_comparison as write_comparison
 from .html_page import write_report as write_report

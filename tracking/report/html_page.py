@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -68,15 +68,16 @@ _OPTIONS = {
 
 # Without debug mode, Altair skips its schema checks, which take a third of the time to make a page.
 @debug_mode(False)
-def study_page(history: StudyHistory) -> str:
-    """Returns the report of a study as HTML."""
+def write_report(history: StudyHistory) -> Path:
+    """Writes the report of a study, and returns its path."""
     data = StudyData(history)
     description, shown = history.description, sections(data)
+    columns, rows = table_of_trials(data)
     charts = [figure.chart for section in shown for figure in section.figures]
     before, _, after = reproduce_command(history, "\0").partition("\0")
     first = history.chosen
     picked = first.number if first else next((t.number for t in history.trials), None)
-    return _render(
+    page = _render(
         "study.html",
         [*charts, *([one_curve(data)] if data.has_curves else [])],
         tables(data),
@@ -98,17 +99,24 @@ def study_page(history: StudyHistory) -> str:
             if name in first.params
         ],
         sections=shown,
-        columns=table_columns(data),
-        rows=list(table_rows(data)),
+        columns=columns,
+        rows=rows,
         table=TRIALS,
         model=read_model_summary(history),
         details=details(data),
     )
+    file = history.folder / "report.html"
+    write_atomically(file, page)
+    return file
 
 
 @debug_mode(False)
-def comparison_page(histories: Sequence[StudyHistory]) -> str:
-    """Returns the page that compares studies, as HTML."""
+def write_comparison(histories: Sequence[StudyHistory], file: Path) -> None:
+    """Writes a page that compares studies, or one study's engines.
+
+    Raises:
+        ComparisonError: If the studies or engines can't be compared.
+    """
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
     names = {history.description.name for history in histories}
@@ -117,7 +125,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     if any(value is not None for value in rows.get("value", ())):
         spent = {"count": "trials", "seconds": "seconds of training"}
         figures = [Figure(_best_so_far(comparison, rows, by, title)) for by, title in spent.items()]
-    return _render(
+    page = _render(
         "comparison.html",
         [figure.chart for figure in figures],
         {"progress": rows},
@@ -131,6 +139,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         standings=_standings(comparison),
         notes=comparison.notes,
     )
+    write_atomically(file, page)
 
 
 def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
@@ -307,22 +316,8 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
 
 
-def table_columns(data: StudyData) -> list[str]:
-    """Returns the names of the columns of the table of trials."""
-    return [name for name, _ in _cells(data)]
-
-
-def table_rows(data: StudyData) -> Iterator[list[str]]:
-    """Yields a row of texts for each trial, the best trial first."""
-    cells = _cells(data)
-    valued = {trial.number for trial in data.ranked}
-    others = (trial for trial in data.history.trials if trial.number not in valued)
-    for trial in (*data.ranked, *others):
-        yield [text(trial) for _, text in cells]
-
-
-def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
-    """Returns the columns of the table of trials: a name, and a function that writes a cell."""
+def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
+    """Returns the names of the table's columns, and a row of texts for each trial, best first."""
     description, trials = data.history.description, data.history.trials
     gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
 
@@ -336,6 +331,7 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
     def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
         return lambda t: value_text(t.params[name]) if name in t.params else ""
 
+    # The columns: a name, and a function that writes a trial's cell.
     cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
         ("trial", lambda t: str(t.number)),
         ("state", state),
@@ -352,7 +348,9 @@ def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
     cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
     if any(t.result and t.result.reason for t in trials):
         cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
-    return cells
+    valued = {trial.number for trial in data.ranked}
+    ordered = [*data.ranked, *(trial for trial in trials if trial.number not in valued)]
+    return [name for name, _ in cells], [[text(t) for _, text in cells] for t in ordered]
 
 
 def _cell(value: float | None, digits: int) -> str:
@@ -420,22 +418,3 @@ def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
         for name, value in values.items()
         if value not in (None, "")
     ]
-
-
-FILE_NAME = "report.html"
-
-
-def write_report(history: StudyHistory) -> Path:
-    """Writes the report of a study, and returns its path."""
-    file = history.folder / FILE_NAME
-    write_atomically(file, study_page(history))
-    return file
-
-
-def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
-    """Writes a page that compares studies, or one study's engines.
-
-    Raises:
-        ComparisonError: If the studies or engines can't be compared.
-    """
-    write_atomically(page, comparison_page(histories))

@@ -35,7 +35,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.report import StudyData, table_columns
+from tracking.report import StudyData, table_of_trials
 from tracking.store import open_store
 
 SPACE = ks.SearchSpace(ks.Float("x", -5.0, 5.0))
@@ -259,7 +259,8 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert ["epoch", "-", "-"] in [line.split() for line in compared.stdout.splitlines()]
     found = as_json(kerastudy_here(tmp_path, "compare", "hill", "--json"))
     assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
-    columns = table_columns(StudyData(read_study(open_store(tmp_path / "kerastudy-store"), "hill")))
+    history = read_study(open_store(tmp_path / "kerastudy-store"), "hill")
+    columns, _ = table_of_trials(StudyData(history))
     assert columns[:4] == ["trial", "state", "value", "x"]
     confirm = ["confirm", "hill", "--executor", "in-process", "--top", "2", "--budget", "2"]
     confirmed = " ".join(kerastudy_here(tmp_path, *confirm).stdout.split())
