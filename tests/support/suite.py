@@ -34,7 +34,7 @@ def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
 
 
 def exhaustive(test: Callable[..., None]) -> Callable[..., None]:
-    """Returns an exhaustive copy of a test of a conformance class, which another class runs."""
+    """Returns a test of a conformance class as exhaustive, as another class always runs it."""
 
     @functools.wraps(test)
     def left(*arguments: Any, **named: Any) -> None:
