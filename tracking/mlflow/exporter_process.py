@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import signal
 import subprocess
@@ -191,9 +192,9 @@ class _Follower:
         # A launch says at its end whether it wants the report.
         self._report, self._wanted = report, False
         self._ended = threading.Event()
-        # The times at which to try again, by the addresses of servers that do not answer.
-        self._away: dict[str, float] = {}
-        self._refused: set[str] = set()
+        # The times of the next attempts, by the addresses of servers that do not answer. The time
+        # is infinite for a server that has refused a request.
+        self._next: dict[str, float] = {}
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
@@ -227,8 +228,8 @@ class _Follower:
             _say(f"warning: {error}")
             return
         for address in dict.fromkeys(["", server]):
-            due = whole or time.monotonic() >= self._away.get(address, 0)
-            if due and address not in self._refused:
+            due = self._next.get(address, 0.0)
+            if due < math.inf and (whole or time.monotonic() >= due):
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
@@ -239,22 +240,21 @@ class _Follower:
         exporter = self._exporters[address]
         try:
             exporter.update(whole=whole)
-            if address in self._away:
-                del self._away[address]
+            if self._next.pop(address, None) is not None:
                 _say(f"the {exporter.destination.shown} answers")
         except ServerAwayError as error:
             # It is unknown whether the last write has arrived. The next attempt begins with a new
             # exporter, which repeats the writes that are not noted.
             self._exporters.pop(address, None)
-            if address not in self._away:
+            if address not in self._next:
                 _say(f"warning: {error} The study continues; the rest is sent later.")
-            self._away[address] = time.monotonic() + _SECONDS_AWAY
+            self._next[address] = time.monotonic() + _SECONDS_AWAY
         except (KerastudyError, OSError) as error:
-            self._refused.add(address)
+            self._next[address] = math.inf
             _say(f"warning: {error} Nothing more is sent there; the journal has everything.")
         except Exception as error:
             # The journal has everything, so a failure of MLflow is only a warning.
-            self._refused.add(address)
+            self._next[address] = math.inf
             _say(f"warning: no more is sent to the {exporter.destination.shown}: {error!r}")
 
     def _draw(self) -> bool:

@@ -22,14 +22,6 @@ from tracking.report.chart_data import (
 )
 from tracking.shell_commands import data_command
 
-# The small charts of hyperparameters have no legend, so `_marks` says which mark a state has.
-_MARKS = {
-    "complete": "circles",
-    "pruned": "triangles",
-    "infeasible": "crosses at the lower edge",
-    "interrupted": "squares",
-    "running": "diamonds",
-}
 # Sentences on how to read a finding's chart, by the kind of chart.
 _LEGENDS = {
     "curves": "Blue: validation; dashed: training.",
@@ -253,13 +245,13 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns a text that says which mark stands for which state of a trial.
+    """Returns a text that says which mark stands for which state, as small charts have no legend.
 
     If there are too few trials to show which hyperparameters matter most, the text says how many
     are needed.
     """
     states = set(data.trials.get("state", ()))
-    marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
+    marks = [f"{words} are {state}" for state, *_, words in theme.STATES if state in states]
     if not marks or not data.axes:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS

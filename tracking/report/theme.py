@@ -16,25 +16,19 @@ from tracking.records import Objective
 from tracking.report.chart_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
-BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
-    "#1f78b4",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#98a3b0",
-    "#56b4e9",
-)
-SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
+BLUE, ORANGE, GREEN, GREY = "#1f78b4", "#d55e00", "#009e73", "#98a3b0"
+PURPLE, YELLOW, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
 
-# Each row is a trial's state, its colour and its shape. Legends have this order.
-_STATES = (
-    ("complete", BLUE, "circle"),
-    ("pruned", GREY, "triangle-down"),
-    ("infeasible", PURPLE, "cross"),
-    ("interrupted", "#e69f00", "square"),
-    ("running", GREEN, "diamond"),
-    ("contradicted", INK, "stroke"),
+STATES = (
+    ("complete", BLUE, "circle", "circles"),
+    ("pruned", GREY, "triangle-down", "triangles"),
+    ("infeasible", PURPLE, "cross", "crosses at the lower edge"),
+    ("interrupted", YELLOW, "square", "squares"),
+    ("running", GREEN, "diamond", "diamonds"),
+    ("contradicted", INK, "stroke", "short lines"),
 )
+"""The states of trials in the order of legends, each with its colour and shape, and in words."""
 # Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
@@ -95,7 +89,8 @@ def scatter(
     Trials without a value are at the lower edge, and their tooltips say why they have none.
     """
     present = set(data.trials.get("state", ()))
-    names, colors, shapes = zip(*(state for state in _STATES if state[0] in present), strict=True)
+    rows = (state[:3] for state in STATES if state[0] in present)
+    names, colors, shapes = zip(*rows, strict=True)
     shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     color = alt.Scale(domain=list(names), range=list(colors))
     shape = alt.Scale(domain=list(names), range=list(shapes))
