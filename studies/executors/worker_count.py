@@ -127,22 +127,27 @@ def _read(file: Path) -> str:
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 """The variable from which CUDA reads the GPUs to use, as numbers or identifiers, e.g. "0,1"."""
 
-# NVIDIA's driver for Linux has a folder here for each GPU that this process may use.
-_DRIVER = Path("/proc/driver/nvidia/gpus")
+_LISTING = ("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")
 _SECONDS_TO_LIST = 10.0
 
 
-def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
-    """Returns the GPUs that a process with this environment may use, as CUDA names them."""
+def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the GPUs that a process with this environment may use, as CUDA names them.
+
+    Like CUDA, ignores a negative number or a repeated name in the environment variable, and
+    everything after it.
+
+    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+    """
     devices = environment.get(DEVICES_VARIABLE)
-    if devices is not None:
-        return _named(devices)
-    try:
-        count = sum(1 for _ in driver.iterdir())
-    except OSError:
-        # WSL, for example, has no such folder, but nvidia-smi may list the GPUs.
-        count = _listed_by_program()
-    return tuple(str(number) for number in range(count))
+    if devices is None:
+        return _listed_gpus()
+    names: list[str] = []
+    for name in map(str.strip, devices.split(",")):
+        if not name or name.startswith("-") or name in names:
+            break
+        names.append(name)
+    return tuple(names)
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
@@ -153,27 +158,12 @@ def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
-def _named(devices: str) -> tuple[str, ...]:
-    """Returns the GPUs that a value of `DEVICES_VARIABLE` names.
-
-    Like CUDA, ignores a negative number or a repeated name, and everything after it.
-
-    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
-    """
-    names: list[str] = []
-    for name in map(str.strip, devices.split(",")):
-        if not name or name.startswith("-") or name in names:
-            break
-        names.append(name)
-    return tuple(names)
-
-
-def _listed_by_program() -> int:
-    command = ["nvidia-smi", "-L"]
+def _listed_gpus() -> tuple[str, ...]:
+    """Returns the numbers of the GPUs that NVIDIA's driver lists. Without the driver, none."""
     try:
         listed = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
+            _LISTING, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+        return ()
+    return tuple(filter(str.isdigit, listed.stdout.split()))

@@ -375,10 +375,13 @@ def test_the_gpus_that_the_environment_names(given: str, gpus: tuple[str, ...]) 
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == gpus
 
 
-def test_the_gpus_that_the_driver_lists(tmp_path: Path) -> None:
-    for address in ("0000:01:00.0", "0000:02:00.0"):
-        (tmp_path / address).mkdir()
-    assert visible_gpus({}, tmp_path) == ("0", "1")
+def test_the_gpus_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus({}) == ()
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 0\necho 1\n", encoding="ascii")
+    program.chmod(0o700)
+    assert visible_gpus({}) == ("0", "1")
     shown = [variables_of(("a", "b"), n)["CUDA_VISIBLE_DEVICES"] for n in range(3)]
     assert (shown, variables_of((), 0)) == (["a", "b", "a"], {})
 
