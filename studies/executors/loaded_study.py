@@ -6,12 +6,13 @@ A worker process has one `Session`. `InProcessExecutor` has one in the driver's 
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from search_spaces import Hyperparameters, SearchSpace, complete
+from search_spaces import Hyperparameters, SearchSpace, Tailoring, complete
 from search_spaces.errors import DataError, StudyError
 from studies.data import (
     CrossValidation,
@@ -71,13 +72,16 @@ from tracking.shell_commands import data_command
 
 @dataclass(frozen=True)
 class Session:
-    """A loaded study: its definition, its data in memory, and its trainer."""
+    """A loaded study: its definition, its data in memory, and its trainer.
+
+    An objective function loads its data and trains itself: `data` and `trainer` are None.
+    """
 
     study: StudyDefinition
-    data: LoadedData | FoldedSplits
+    data: LoadedData | FoldedSplits | None
     description: StudyDescription
     environment: dict[str, str]
-    trainer: Trainer
+    trainer: Trainer | None
     model_bytes: int
     state: UsersState
 
@@ -97,12 +101,12 @@ class Session:
         the study's data, or empty. Processes that pass the same folder `shared` load the data only
         once: one process writes the arrays into the folder, and all map them to memory.
         """
-        if study.objective_function is not None:
-            return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # Keras settings that the study's file has made, e.g. a dtype policy, apply to all trials,
         # so they are noted here. Settings that the builder makes apply to one trial.
         remember_settings()
+        if study.objective_function is not None:
+            return cls._open_objective(study, study.objective_function, code, threads)
         assert isinstance(study.data, DescribedData), "the study checks it"
         loaded, dataset = _loaded(study, study.data, shared), study.data
         splits, tailoring = loaded.of(0), study.tailoring
@@ -124,12 +128,12 @@ class Session:
         how = study.cross_validation
         description = _described(
             study,
+            tailoring,
             resolved,
             _data_described(dataset, loaded, data_override),
             code,
             threads,
             warnings=(*resolved.notes, *warnings, *splits.warnings),
-            tailored={} if tailoring.empty else tailoring.to_dict(),
             batch_size=loaded.batch_size or study.batch_size,
             cross_validation="" if how is None else repr(how),
             folds=loaded.folds,
@@ -141,15 +145,43 @@ class Session:
             trainer = HyperModelTrainer(study.build)
         else:
             trainer = CompiledTrainer(study.trainer)  # type: ignore[arg-type]
-        return cls(
-            study,
-            loaded,
-            _with_glance(description, loaded),
-            environment(),
-            trainer,
-            model_bytes,
-            state,
+        described = _with_glance(description, loaded)
+        return cls(study, loaded, described, environment(), trainer, model_bytes, state)
+
+    @classmethod
+    def _open_objective(
+        cls,
+        study: StudyDefinition,
+        function: Callable[[Any], object],
+        code: CodeDescription,
+        threads: int,
+    ) -> Session:
+        """Finds the hyperparameters of an objective function, by running it up to its training."""
+        traced, state = TracedObjective(study.name, function), UsersState.of_study(study)
+        with at_work(state):
+            resolved = resolve_space(study, None, traced)
+        warnings = [*resolved.notes]
+        if study.direction is None:
+            warnings.insert(
+                0,
+                "no direction was given, so the value is minimized, as by optuna.create_study(). "
+                "For the other way: --direction maximize, or Study(direction='maximize').",
+            )
+        description = _described(
+            resolved.study,
+            study.tailoring,
+            resolved,
+            _NO_DATA,
+            code,
+            threads,
+            warnings=tuple(warnings),
+            epochs=traced.epochs,
+            objective_function=str(getattr(function, "__name__", type(function).__name__)),
+            # An objective function always trains from the beginning, so it can't continue another
+            # trial's training.
+            goes_on=False,
         )
+        return cls(resolved.study, None, description, environment(), None, 0, state)
 
     def results(self, fits: Iterable[TrialTask], on_epoch: OnEpochResult) -> Iterator[TrialResult]:
         """Runs the fits of a job one after another, and yields their results.
@@ -170,6 +202,8 @@ class Session:
             return replace(result, peak_memory_bytes=memory.size)
 
     def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        if self.data is None or self.trainer is None:
+            return run_objective(self.study, task, on_epoch)
         trainer = self.trainer
         # A training on all folds has no validation data. Only `model.fit` can train without such
         # data.
@@ -182,7 +216,9 @@ class Session:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         with at_work(self.state):
-            splits = self.splits_of(spec.fold)
+            # A process that has died may have left parts of the model.
+            shutil.rmtree(folder, ignore_errors=True)
+            splits = None if self.data is None else self.data.of(spec.fold)
             return save_champion(self.study, space, splits, spec, checkpoint, folder)
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -190,7 +226,12 @@ class Session:
             return function(self, *arguments)
 
     def splits_of(self, fold: int | None = None) -> LoadedData:
-        """Returns the parts of the study's data, or the parts of a fold, without class weights."""
+        """Returns the parts of the study's data, or the parts of a fold, without class weights.
+
+        Raises StudyError if an objective function loads the data.
+        """
+        if self.data is None:
+            raise StudyError(no_data(self.study.name))
         return self.data.of(fold)
 
 
@@ -238,78 +279,14 @@ def _loaded(
         ) from None
 
 
-_DATA = DataDescription(
+_NO_DATA = DataDescription(
     "the data of its objective function", "the objective function loads it", "", {}, {}, {}
 )
 
 
-@dataclass(frozen=True)
-class ObjectiveSession(Session):
-    """A `Session` of a study with an objective function, which has no data."""
-
-    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        return run_objective(self.study, task, on_epoch)
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        with at_work(self.state):
-            return save_champion(self.study, space, None, spec, checkpoint, folder)
-
-    def splits_of(self, fold: int | None = None) -> NoReturn:
-        raise StudyError(no_data(self.study.name))
-
-
-def open_objective(
-    study: StudyDefinition, code: CodeDescription, threads: int | None
-) -> ObjectiveSession:
-    """Returns a session for an objective function.
-
-    Its hyperparameters are found by running the function up to its first training.
-    """
-    function = study.objective_function
-    assert function is not None, "the caller checks it"
-    threads = configure_tensorflow(threads)
-    # Keras settings that the study's file has made, e.g. a dtype policy, apply to all trials.
-    remember_settings()
-    traced, tailoring = TracedObjective(study.name, function), study.tailoring
-    state = UsersState.of_study(study)
-    with at_work(state):
-        resolved = resolve_space(study, None, traced)
-    warnings = [*resolved.notes]
-    if study.direction is None:
-        warnings.insert(
-            0,
-            "no direction was given, so the value is minimized, as by optuna.create_study(). For "
-            "the other way: --direction maximize, or Study(direction='maximize').",
-        )
-    description = _described(
-        resolved.study,
-        resolved,
-        _DATA,
-        code,
-        threads,
-        warnings=tuple(warnings),
-        tailored={} if tailoring.empty else tailoring.to_dict(),
-        epochs=traced.epochs,
-        objective_function=str(getattr(function, "__name__", type(function).__name__)),
-        # An objective function always trains from the beginning, so it can't continue another
-        # trial's training.
-        goes_on=False,
-    )
-    return ObjectiveSession(
-        resolved.study,
-        None,  # type: ignore[arg-type] # nothing asks for it
-        description,
-        environment(),
-        CompiledTrainer("plain"),
-        0,
-        state,
-    )
-
-
 def _described(
     study: StudyDefinition,
+    tailoring: Tailoring,
     resolved: Resolved,
     data: DataDescription,
     code: CodeDescription,
@@ -332,6 +309,7 @@ def _described(
         initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         initial_from=initial if isinstance(initial, str) else "",
         hardware=hardware_class(),
+        tailored={} if tailoring.empty else tailoring.to_dict(),
         discovered=resolved.joins,
         declared=resolved.declared,
         unread=resolved.unread,

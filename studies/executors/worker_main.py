@@ -115,7 +115,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.worker_messages import Answer, Ask, ChampionSaved, Failed, RunFits
+    from studies.executors.worker_messages import Answer, Ask, Failed, RunFits
 
     try:
         session = _load(load, connection)
@@ -134,7 +134,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
                 metrics = session.save_champion(
                     message.spec, message.checkpoint, message.space, message.folder
                 )
-                connection.send(ChampionSaved(metrics))
+                connection.send(Answer(metrics))
         except KerastudyError as error:
             connection.send(Failed(str(error)))
         except (EOFError, ConnectionError):

@@ -5,8 +5,7 @@
 | `LoadStudy` | `Loaded`, `ThreadsDiffer` or `Failed` |
 | `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
 | a `Decision` after each epoch | |
-| `SaveChampion` | `ChampionSaved` or `Failed` |
-| `Ask` | `Answer` or `Failed` |
+| `SaveChampion`, `Ask` | `Answer` or `Failed` |
 """
 
 from __future__ import annotations
@@ -54,19 +53,12 @@ class RunFits:
 
 @dataclass(frozen=True)
 class SaveChampion:
-    """Save this trial's best weights as a model for MLflow."""
+    """Save this trial's best weights as a model for MLflow, and answer its validation metrics."""
 
     spec: TrialSpec
     checkpoint: Path
     space: SearchSpace
     folder: Path
-
-
-@dataclass(frozen=True)
-class ChampionSaved:
-    """The saved model has these validation metrics."""
-
-    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """The value that the function of an `Ask` returned."""
+    """The value that an `Ask` or a `SaveChampion` asks for."""
 
     value: Any
 

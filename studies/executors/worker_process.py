@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +24,6 @@ from studies.executors.job_runner import Handler
 from studies.executors.worker_messages import (
     Answer,
     Ask,
-    ChampionSaved,
     Failed,
     Loaded,
     LoadStudy,
@@ -190,9 +188,8 @@ class Worker:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         request = SaveChampion(spec, checkpoint, space, folder)
-        answer = self._answer(request, lambda: shutil.rmtree(folder, ignore_errors=True))
-        assert isinstance(answer, ChampionSaved)
-        return dict(answer.metrics)
+        metrics: dict[str, float] = self._answer(request)
+        return metrics
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Returns ``function(session, *arguments)``, called in the worker with its `Session`.
@@ -200,15 +197,12 @@ class Worker:
         If the process dies, another process calls the function. Raises StudyError if the function
         raises an error.
         """
-        answer = self._answer(Ask(function, arguments))
-        assert isinstance(answer, Answer)
-        return answer.value
+        return self._answer(Ask(function, arguments))
 
-    def _answer(self, request: Ask | SaveChampion, undo: Callable[[], None] = lambda: None) -> Any:
-        """Sends a request; returns the answer. Raises StudyError if the request failed.
+    def _answer(self, request: Ask | SaveChampion) -> Any:
+        """Sends a request; returns the answer's value. Raises StudyError if the request failed.
 
-        If the process dies, `undo` removes the files that it left, and a new process gets the
-        request.
+        If the process dies, a new process gets the request.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -221,10 +215,10 @@ class Worker:
                 if attempt == _ATTEMPTS:
                     raise
                 self._restart()
-                undo()
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
-        return answer
+        assert isinstance(answer, Answer)
+        return answer.value
 
     def close(self) -> None:
         self.process.end()

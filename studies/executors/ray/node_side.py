@@ -32,7 +32,7 @@ from studies.data import temporary_folder
 from studies.error_texts import describe
 from studies.executors.ray.cluster import set_variables
 from studies.executors.worker_messages import (
-    ChampionSaved,
+    Answer,
     Failed,
     Loaded,
     LoadStudy,
@@ -172,10 +172,10 @@ class Host:
     def _files(self, message: object) -> dict[str, bytes]:
         """Returns the files that have changed since the last call.
 
-        If `message` says that a champion has been saved, returns the files of its model instead.
+        If `message` answers that a champion is saved, returns the files of its model instead.
         """
         folder, written = self._folder, self._written
-        if isinstance(message, ChampionSaved):
+        if isinstance(message, Answer):
             folder = self._folder / CHAMPION
             written = tuple(path for path in folder.rglob("*") if path.is_file())
         files = {}
