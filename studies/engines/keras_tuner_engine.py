@@ -33,7 +33,6 @@ class KerasTunerEngine(OptunaTrials):
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
-        check_oracle(engine, settings.pruner, settings.space, settings.epochs)
         self._seed = settings.seed
         super().__init__(settings)
         self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)

@@ -134,8 +134,6 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes random values if Keras Tuner's proposal was tried before."""
-        if _all_tried(self.translation.space, self.tried):
-            return {"status": TrialStatus.STOPPED}
         response: dict[str, Any] = super().populate_space(trial_id)
         if response.get("values") is not None and self._duplicate(response["values"]):
             response = self._random_populate_space()
@@ -205,16 +203,6 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
             yield values
 
 
-def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Returns whether all configurations of a finite space were tried."""
-    if any(parameter.count is None for parameter in space):
-        return False
-    # The unconditional parameters alone have this many combinations. So if fewer configurations
-    # were tried, some are left, and the grid need not be counted.
-    least = math.prod(p.count or 1 for p in space if not p.when)
-    return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
-
-
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:
     """Returns the arguments that all of Keras Tuner's oracles take."""
     return {
@@ -257,9 +245,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         # All brackets of the study. Keras Tuner's `_brackets` has only those that are not complete.
         # The constructor already starts the first bracket, so it is called last.
         self._all_brackets: list[dict[str, Any]] = []
-        self._places: dict[str, tuple[int, int]] = {}
         self._unusable: set[str] = set()
-        self._choice: Mapping[str, Any] | None = None
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -336,21 +322,21 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         start_bracket(oracles.HyperbandOracle, self)
         self._all_brackets.append(self._brackets[-1])
 
-    def _random_values(self) -> dict[str, Any] | None:
-        if self._choice is not None:
-            return self.translation.encode(self._choice)
-        return AskedOracle._random_values(self)
-
     def _place(self, trial_id: str, choice: Mapping[str, Any]) -> dict[str, Any]:
-        if self._open_bracket() is None:
+        bracket = self._open_bracket()
+        if bracket is None:
             self._increment_bracket_num()
             self._start_new_bracket()
-        self._choice = choice
-        try:
-            values: dict[str, Any] = self._random_trial(trial_id, self._open_bracket())["values"]
-        finally:
-            self._choice = None
-        return values
+            bracket = self._all_brackets[-1]
+        bracket["rounds"][0].append({"past_id": None, "id": trial_id})
+        place = {
+            "epochs": self._get_epochs(bracket["bracket_num"], 0),
+            "initial_epoch": 0,
+            "bracket": self._current_bracket,
+            "round": 0,
+        }
+        reserved = {KerasTunerSpace.RESERVED + name: number for name, number in place.items()}
+        return {**self.translation.encode(choice), **reserved}
 
     def _open_bracket(self) -> dict[str, Any] | None:
         """Returns the newest bracket if its first rung has places left, else None."""
@@ -372,14 +358,12 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         for info in self._all_brackets[number]["rounds"][rung]:
             if info["id"] == trial_id:
                 info["id"] = by
-        del self._places[trial_id]
 
     def _place_of(self, trial_id: str) -> tuple[int, int]:
         """Returns the number of a trial's bracket, and its rung."""
-        if trial_id not in self._places:
-            for number, bracket in reversed([*enumerate(self._all_brackets)]):
-                for rung, infos in enumerate(bracket["rounds"]):
-                    if any(info["id"] == trial_id for info in infos):
-                        self._places[trial_id] = number, rung
-                        return number, rung
-        return self._places[trial_id]
+        return next(
+            (number, rung)
+            for number, bracket in enumerate(self._all_brackets)
+            for rung, infos in enumerate(bracket["rounds"])
+            if any(info["id"] == trial_id for info in infos)
+        )

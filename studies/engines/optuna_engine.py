@@ -60,7 +60,6 @@ class OptunaTrials:
         self.space = OptunaSpace(settings.space)
         self.tried: set[str] = set()
         name_of_pruner, options = split_options(settings.pruner)
-        self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in _NOTING
         # When trials are restored, a pruner in `_NOTING` judges each of them again, to write its
         # attributes. The other trials matter only if a setting of the pruner is "auto". Otherwise
@@ -92,13 +91,9 @@ class OptunaTrials:
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, choice: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values of `choice` in the types and the order of the space.
-
-        Raises SearchSpaceError if the values are not in the space.
-        """
-        space = self.space.space
-        space.validate(choice)
-        return {name: space[name].canonical(choice[name]) for name in space.names if name in choice}
+        """Returns the values of `choice` in the types and the order of the space."""
+        resolved = self.space.space.resolve(choice)
+        return {name: value for name, value in resolved.items() if name in choice}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
         """Adds a running trial."""
@@ -128,7 +123,7 @@ class OptunaTrials:
         return {key: json.dumps(value) for key, value in attributes.items()}
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        return self._keep(number, epoch, value) and self._prunes and self._judge(number)
+        return self._keep(number, epoch, value) and self._judge(number)
 
     def tell(self, number: int, result: TrialResult) -> None:
         self._end(number, result.state, result.best)
@@ -194,7 +189,6 @@ class OptunaEngine(OptunaTrials):
 
     def __init__(self, settings: EngineSettings) -> None:
         self._engine, options = split_options(settings.engine)
-        check_sampler(self._engine, settings.space)
         self._engine_with_options = settings.engine
         self._seed = int(options.get("seed", settings.seed))
         super().__init__(settings)

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from conformance.engine import OBJECTIVE, Played, ask, curve, proposed, tell
+from conformance.engine import CONTINUOUS, OBJECTIVE, Played, ask, curve, proposed, tell
 from conformance.engine import make as make_engine
 
 import kerastudy as ks
 from search_spaces import EngineError, SearchSpace
 from studies.definition import HYPERBAND, hyperband_trials
-from studies.engines import Engine
+from studies.engines import Engine, check_engine_serves
 from tracking.records import Objective, Proposal, TrialResult
 
 
@@ -128,8 +128,9 @@ class TestHyperband:
         ],
     )
     def test_refuses_what_it_cannot_serve(self, changed: Mapping[str, Any], said: str) -> None:
+        settings: dict[str, Any] = {"pruner": "none", "space": CONTINUOUS, "epochs": 9}
         with pytest.raises(EngineError, match=said):
-            make(**changed)
+            check_engine_serves(HYPERBAND, **{**settings, **changed})
 
 
 @pytest.mark.parametrize("seed", range(4))
