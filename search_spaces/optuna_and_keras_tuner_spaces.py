@@ -35,12 +35,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
-from search_spaces.argument_checks import is_real
-from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.parameters.base import Parameter, condition_in_words
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.ranges import Float, Int, decimal_of
-from search_spaces.parameters.values import NOT_GIVEN
 from search_spaces.space import SearchSpace, of_active
 
 if TYPE_CHECKING:
@@ -50,12 +48,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _ROUNDING: Final = 1e-9
-"""How far a stored float may lie beyond a range, as a share of the range's end, because samplers
-make rounding errors. Also how far values that Optuna computes may lie from a grid, as a share of a
-step. Optuna itself accepts ten times that distance."""
-
-_STEP_TOLERANCE: Final = 1e-6
-"""How far a float that Optuna stored may be from a value of the grid, in steps."""
+"""How far values that Optuna computes may lie from a grid, as a share of a step. Optuna itself
+accepts ten times that distance."""
 
 
 class _Encoding:
@@ -64,7 +58,7 @@ class _Encoding:
     Attributes:
         name: The parameter's name in the library.
         listed: The values that the library stores for the parameter's values, in the same order.
-            None if the library stores numbers, which `_stored` and `_value` convert.
+            None if the library stores numbers in the parameter's range.
     """
 
     library: ClassVar[str]
@@ -80,34 +74,21 @@ class _Encoding:
             return self._stored(domain.canonical(value))
         if isinstance(domain, Listed):
             return self.listed[domain.index(value)]
-        return self.listed[domain.grid.nearest_index(domain.canonical(value))]
+        return self.listed[domain.nearest_index(domain.canonical(value))]
 
     def decode(self, stored: Any) -> Any:
-        """Converts a value that the library stored into the parameter's value."""
-        domain = self.parameter
+        """Converts a value that the library proposes into the nearest value of the parameter.
+
+        Samplers make rounding errors. On a logarithmic scale, Keras Tuner may propose high + 1 for
+        an int.
+        """
         if self.listed is None:
-            value = self._value(stored) if is_real(stored) else NOT_GIVEN
-        elif stored in self.listed:
-            value = domain.grid_values()[self.listed.index(stored)]
-        else:
-            value = NOT_GIVEN
-        if value is NOT_GIVEN:
-            raise SearchSpaceError(
-                f"{domain.subject}: {self.library}'s {self.name!r} is {stored!r}, which is not in "
-                f"{domain!r}: the trial is of another space."
-            )
-        return value
+            return self.parameter.nearest(stored)
+        return self.parameter.grid_values()[self.listed.index(stored)]
 
     def _stored(self, value: Any) -> Any:
         """Converts a number in the parameter's range into the number that the library stores."""
         return value
-
-    def _value(self, stored: Any) -> Any:
-        """Converts a stored number into the number in the parameter's range.
-
-        Returns NOT_GIVEN if no number in the range fits the stored number.
-        """
-        raise NotImplementedError
 
 
 _AnyEncoding = TypeVar("_AnyEncoding", bound=_Encoding)
@@ -123,49 +104,12 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             for parameter in space.parents_first
             if not isinstance(parameter, Fixed)
         }
-        # The parameters' names in the space, by their names in the library.
-        self._names = {encoding.name: name for name, encoding in self._encodings.items()}
         for name, encoding in self._encodings.items():
             if encoding.name != name and encoding.name in self._encodings:
                 raise SearchSpaceError(
                     f"{encoding.library} gets {name!r} under the name {encoding.name!r}, which is "
                     "also a parameter of the space: give that one another name."
                 )
-
-    def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Converts the values that the library stored for a trial into values of the space.
-
-        `stored` has the parameters' names in the library. The result has all active parameters in
-        declared order, including the Fixed ones.
-        """
-        for name in stored:
-            if name not in self._names:
-                raise SearchSpaceError(
-                    f"The trial's {name!r} is not in this search space. "
-                    f"{suggestion(name, self._names)}"
-                )
-
-        def value_of(encoding: _AnyEncoding) -> Any:
-            if encoding.name not in stored:
-                raise SearchSpaceError(
-                    f"{encoding.library}'s values have no {encoding.name!r}, and "
-                    f"{encoding.parameter.subject} is active",
-                    received=dict(stored),
-                    hint="Is the trial unfinished, or of another space?",
-                )
-            return encoding.decode(stored[encoding.name])
-
-        values = self._values(value_of)
-        for name in stored:
-            parameter = self.space[self._names[name]]
-            if parameter.name not in values:
-                raise SearchSpaceError(
-                    f"The trial has a value for {name!r}, which is not active: "
-                    f"{condition_in_words(parameter)}",
-                    received=dict(stored),
-                    hint=f"Leave {name!r} out. Or is the trial of another space?",
-                )
-        return values
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
         """Returns the value that the library stores for each active parameter, parents first."""
@@ -233,23 +177,15 @@ class OptunaEncoding(_Encoding):
         domain = self.parameter
         if self._reversed:
             value = domain.low + domain.high - value
-        elif isinstance(domain, Float) and domain.grid is not None:
+        elif isinstance(domain, Float) and domain.step is not None:
             # Optuna's samplers store low + index * step, such as 0.30000000000000004.
-            value = domain.low + domain.grid.nearest_index(value) * domain.grid.step
+            value = domain.low + domain.nearest_index(value) * domain.step
         return min(max(value, domain.low), domain.high)
 
-    def _value(self, stored: Any) -> Any:
+    def decode(self, stored: Any) -> Any:
+        """Converts a value that Optuna proposes into the nearest value of the parameter."""
         domain = self.parameter
-        low, high = domain.low, domain.high
-        beyond = off_grid = 0.0
-        if isinstance(domain, Float):
-            beyond = _ROUNDING * (low if domain.scale == "log" else max(abs(low), abs(high)))
-            off_grid = math.inf if domain.step is None else domain.step * _STEP_TOLERANCE
-        if not low - beyond <= stored <= high + beyond:
-            return NOT_GIVEN
-        number = low + high - stored if self._reversed else stored
-        value = domain.nearest(number)
-        return value if abs(value - number) <= off_grid else NOT_GIVEN
+        return super().decode(domain.low + domain.high - stored if self._reversed else stored)
 
 
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
@@ -261,13 +197,13 @@ def _optuna_keeps_steps(parameter: Parameter) -> bool:
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1
-    if not isinstance(parameter, Float) or parameter.grid is None or parameter.step is None:
+    if not isinstance(parameter, Float) or parameter.step is None:
         return True
     distance = decimal_of(parameter.high) - decimal_of(parameter.low)
     if parameter.scale == "log" or distance % decimal_of(parameter.step):
         return False
     largest = max(abs(parameter.low), abs(parameter.high))
-    rounding = math.ulp(largest) / parameter.step + math.ulp(parameter.grid.count)
+    rounding = math.ulp(largest) / parameter.step + math.ulp(parameter.count or 0)
     return rounding < _ROUNDING
 
 
@@ -276,11 +212,6 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__(space, OptunaEncoding)
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The names of the parameters that vary, by their names in Optuna."""
-        return dict(self._names)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -347,17 +278,6 @@ class KerasTunerEncoding(_Encoding):
             min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common
         )
 
-    def _value(self, stored: Any) -> Any:
-        domain = self.parameter
-        beyond = _ROUNDING * max(abs(domain.low), abs(domain.high))
-        if isinstance(domain, Int):
-            # On a logarithmic scale, Keras Tuner may propose high + 1 for an int, which counts as
-            # high.
-            beyond = 0.0 if domain.scale == "linear" else 1.0
-        value = domain.nearest(stored)
-        fits = abs(value - stored) <= beyond and isinstance(stored, type(domain.low))
-        return value if fits else NOT_GIVEN
-
 
 class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     """Translates between the values of a search space and the values of Keras Tuner's oracles."""
@@ -403,11 +323,8 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Converts an oracle's values into values of the space.
-
-        Ignores the values whose names begin with `RESERVED`.
-        """
-        return super().decode({n: v for n, v in stored.items() if not n.startswith(self.RESERVED)})
+        """Converts an oracle's values into values of the space, including the Fixed ones."""
+        return self._values(lambda encoding: encoding.decode(stored[encoding.name]))
 
     def _conditions(self, parameter: Parameter, of_parents: Mapping[str, list[Any]]) -> list[Any]:
         """Returns the conditions of a parameter and its ancestors, except on Fixed parents."""
