@@ -60,8 +60,6 @@ from .parameters.choices import Listed as Listed
 from .parameters.choices import parameter_from_dict as parameter_from_dict
 from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
-from .parameters.ranges import Scale as Scale
-from .parameters.ranges import value_to_unit as value_to_unit
 from .parameters.values import canonical_json as canonical_json
 from .parameters.values import identity as identity
 from .space import SearchSpace as SearchSpace

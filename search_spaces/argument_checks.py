@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any, Final, TypeGuard, TypeVar
 
-from search_spaces.errors import KerastudyError, near_match, suggestion
+from search_spaces.errors import KerastudyError, near_match
 from search_spaces.texts import quoted
 
 Error = type[KerastudyError]
@@ -49,9 +49,7 @@ def whole_number(
 
 def seed(setting: str, value: object, error: Error) -> int:
     """Checks that a seed is a whole number from 0 to 2**32 - 1."""
-    if is_whole(value) and 0 <= value <= LARGEST_SEED:
-        return int(value)
-    raise error.of_setting(setting, "a whole number from 0 to 2**32 - 1", value)
+    return whole_number(setting, value, error, least=0, most=LARGEST_SEED)
 
 
 def finite_number(setting: str, value: object, error: Error) -> float:
@@ -94,17 +92,6 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
     if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
         return tuple(texts)
     raise error.of_setting(setting, "a list of texts, such as ['id']", value)
-
-
-def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
-    """Checks that a value is one of many names.
-
-    The error suggests the most similar names. If none is similar, it lists all.
-    """
-    choices = list(names)
-    if isinstance(value, str) and value in choices:
-        return value
-    raise error(f"There is no {kind} {value!r}", hint=suggestion(value, choices))
 
 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:

@@ -2,8 +2,7 @@
 
     KerastudyError
     ├── SearchSpaceError            a search space, a parameter, or a value
-    │   ├── HyperparameterError     a builder reads a name without a value, or declares it twice
-    │   └── UnchangeableError       a parameter can't be changed
+    │   └── HyperparameterError     a builder reads a name without a value, or declares it twice
     ├── DataError                   data, or a description of data
     │   └── NoTestPartError         the data has no test part to evaluate on
     ├── StudyError                  a study, or what it was asked to do
@@ -99,10 +98,6 @@ class HyperparameterError(SearchSpaceError, KeyError):
     def __str__(self) -> str:
         """Returns the message, without quotes."""
         return str(self.args[0]) if self.args else ""
-
-
-class UnchangeableError(SearchSpaceError, AttributeError):
-    """A parameter can't be changed: make a new one."""
 
 
 class DataError(KerastudyError, ValueError):

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, Self
 from search_spaces import optuna_and_keras_tuner_declarations as declarations
 from search_spaces.errors import HyperparameterError, suggestion
 from search_spaces.optuna_and_keras_tuner_declarations import read_as, same_domain
-from search_spaces.parameters import ranges as parameters
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
-from search_spaces.space import SearchSpace
+from search_spaces.space import SearchSpace, unknown_name
 
 
 def copied(value: Any) -> Any:
@@ -169,7 +169,7 @@ class InlineDeclarations:
     ) -> Any:
         """Keras Tuner's Int: a whole number from a range, both ends included."""
         parameter = declarations.keras_tuner_range(
-            parameters.Int, self._scoped(name), min_value, max_value, step, sampling, default
+            Int, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
 
@@ -186,7 +186,7 @@ class InlineDeclarations:
     ) -> Any:
         """Keras Tuner's Float: a number from a range, both ends included."""
         parameter = declarations.keras_tuner_range(
-            parameters.Float, self._scoped(name), min_value, max_value, step, sampling, default
+            Float, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
 
@@ -259,12 +259,12 @@ class InlineDeclarations:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> Any:
         """Optuna's suggest_float."""
-        parameter = declarations.optuna_range(parameters.Float, str(name), low, high, step, log)
+        parameter = declarations.optuna_range(Float, str(name), low, high, step, log)
         return self._declare(parameter)
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
         """Optuna's suggest_int. As before Optuna 4, step and log may be positional."""
-        parameter = declarations.optuna_range(parameters.Int, str(name), low, high, step, log)
+        parameter = declarations.optuna_range(Int, str(name), low, high, step, log)
         return self._declare(parameter)
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
@@ -382,11 +382,6 @@ class Hyperparameters(InlineDeclarations):
         self._joined: dict[str, Parameter] = {}
 
     @property
-    def space(self) -> SearchSpace:
-        """The space that the values are from."""
-        return self._space
-
-    @property
     def number(self) -> int:
         """The trial's number, as in Optuna. 0 if there is none."""
         return self._number or 0
@@ -455,9 +450,7 @@ class Hyperparameters(InlineDeclarations):
                 f"use hp.get({name!r}), which returns None."
             )
         known = [*self._space.names, *self._joined]
-        return HyperparameterError(
-            f"{name!r} is not in the search space. {suggestion(name, known)}"
-        )
+        return HyperparameterError(unknown_name(name, known))
 
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:

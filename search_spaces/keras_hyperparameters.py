@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypedDict, Unpack
+from typing import Final, Unpack
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError, suggestion
@@ -188,24 +188,13 @@ def bias_initializer(
     return Choice(name, _checked(values, "bias initializer", BIAS_INITIALIZERS), **declared)
 
 
-class Penalty(TypedDict, total=False):
-    """The options of `l1` besides the range and the name."""
-
-    off: bool
-    default: float | None
-    role: str
-    when: Mapping[str, object] | None
-
-
 def l1(
     low: float = 1e-6,
     high: float = 1e-1,
     *,
     off: bool = True,
     name: str = "l1",
-    default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
+    **declared: Unpack[Declared],
 ) -> Float | tuple[Boolean, Float]:
     """The factor of an L1 penalty on weights, usually 1e-6 to 1e-1 on a log scale, or off.
 
@@ -222,19 +211,23 @@ def l1(
         >>> ks.l1(off=False)
         Float('l1', 1e-06, 0.1, scale='log')
     """
-    switch = f"use_{name}"
-    condition = {switch: True} if off else when
-    declared: Declared = {"role": role, "when": condition}
-    if default is not None:
-        declared["default"] = default
-    if condition:
-        declared["otherwise"] = 0.0
+    role, when = declared.get("role", "nuisance"), declared.get("when")
+    switch = Boolean(f"use_{name}", role=role, when=when)
+    if off:
+        declared["when"] = {switch.name: True}
+    if declared.get("when"):
+        declared.setdefault("otherwise", 0.0)
     factor = Float(name, low, high, scale="log", **declared)
-    return (Boolean(switch, role=role, when=when), factor) if off else factor
+    return (switch, factor) if off else factor
 
 
 def l2(
-    low: float = 1e-6, high: float = 1e-1, *, name: str = "l2", **options: Unpack[Penalty]
+    low: float = 1e-6,
+    high: float = 1e-1,
+    *,
+    off: bool = True,
+    name: str = "l2",
+    **declared: Unpack[Declared],
 ) -> Float | tuple[Boolean, Float]:
     """The factor of an L2 penalty on weights, with the options of `l1` and the Boolean "use_l2".
 
@@ -243,7 +236,7 @@ def l2(
         >>> space.resolve({"use_l2": False})
         {'use_l2': False, 'l2': 0.0}
     """
-    return l1(low, high, name=name, **options)
+    return l1(low, high, off=off, name=name, **declared)
 
 
 def l1_l2(
@@ -251,7 +244,8 @@ def l1_l2(
     high: float = 1e-1,
     *,
     names: tuple[str, str] = ("l1", "l2"),
-    **options: Unpack[Penalty],
+    off: bool = True,
+    **declared: Unpack[Declared],
 ) -> tuple[Parameter, ...]:
     """The factors of both penalties, `l1(...)` and `l2(...)`.
 
@@ -264,7 +258,7 @@ def l1_l2(
     """
     group: list[Parameter] = []
     for name in names:
-        penalty = l1(low, high, name=name, **options)
+        penalty = l1(low, high, off=off, name=name, **declared)
         group.extend((penalty,) if isinstance(penalty, Float) else penalty)
     return tuple(group)
 

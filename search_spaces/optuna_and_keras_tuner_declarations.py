@@ -37,7 +37,6 @@ from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.ranges import (
     MOST_VALUES,
     Float,
-    Grid,
     Int,
     Ranged,
     decimal_of,
@@ -166,20 +165,18 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     if not proper(step) or not (1 if ratio else 0) < step < math.inf:
         return kind(name, low, high, scale="log" if ratio else scale, step=step)
     low, high, step = whole.low, whole.high, step if kind is Int else float(step)
-    exact = steps_between(low, high, step, ratio)
-    steps, top = round(exact), high
+    exact, top = steps_between(low, high, step, ratio), high
     # `Float` raises the error for a step that makes too many values.
     too_many = kind is Float and exact > MOST_VALUES
     if not too_many and not leads_to(low, high, step, ratio):
-        steps = math.floor(exact)
-        top = value_at(low, step, steps, ratio) if steps else low
-    if scale == "reverse_log":
-        reached = Grid(low, top, step, ratio, steps + 1).values()
-        if kind is Int:
-            return Choice(name, sorted(low + high - value for value in reached))
-        ends = decimal_of(low) + decimal_of(high)
-        return Choice(name, sorted(float(ends - decimal_of(value)) for value in reached))
-    return Fixed(name, low) if top == low else kind(name, low, top, scale=scale, step=step)
+        top = value_at(low, step, math.floor(exact), ratio) if exact >= 1 else low
+    if top == low:
+        return Fixed(name, high if scale == "reverse_log" else low)
+    reached: Any = kind(name, low, top, scale="log" if ratio else "linear", step=step)
+    if scale != "reverse_log":
+        return reached  # type: ignore[no-any-return]
+    number, ends = type(low), decimal_of(low) + decimal_of(high)
+    return Choice(name, sorted(number(ends - decimal_of(v)) for v in reached.grid_values()))
 
 
 def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:

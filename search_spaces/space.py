@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from search_spaces.argument_checks import known_name
 from search_spaces.conditions import ByName, check_parents, holds, parents_first, with_changes
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.base import Parameter, condition_in_words
@@ -22,6 +20,7 @@ from search_spaces.parameters.values import (
     plain_scalar,
     plain_value,
 )
+from search_spaces.texts import quoted
 
 _LARGEST: Final = sys.float_info.max
 _TYPES: Final[Mapping[type, str]] = {
@@ -31,22 +30,6 @@ _TYPES: Final[Mapping[type, str]] = {
     str: "a text",
     type(None): "None",
 }
-
-
-# This is a NamedTuple and not a dataclass, because importing `dataclasses` takes as long as
-# importing all of this package.
-class Containment(NamedTuple):
-    """The result of `SearchSpace.contains`: true, or false with a reason.
-
-    Attributes:
-        reason: Why the values are not in the space. Empty if they are in it.
-    """
-
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        """Returns whether the values are in the space."""
-        return not self.reason
 
 
 VERSION: Final = 1
@@ -75,7 +58,7 @@ class SearchSpace:
         ('optimizer',)
         >>> space.defaults()
         {'optimizer': 'adam'}
-        >>> bool(space.contains({"optimizer": "adam", "momentum": 0.5}))
+        >>> space.contains({"optimizer": "adam", "momentum": 0.5})
         False
     """
 
@@ -189,35 +172,38 @@ class SearchSpace:
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
 
-    def contains(self, values: Mapping[str, Any]) -> Containment:
-        """Returns whether values are in the space.
+    def reason_outside(self, values: Mapping[str, Any]) -> str | None:
+        """Returns a sentence that says why values are not in the space. None if they are.
+
+        Values are not in the space if a name is unknown, if a value is outside its domain, if an
+        active parameter has no value, or if a parameter that is not active has one.
 
         Args:
             values: Values by name.
-
-        Returns:
-            True, or False with the `reason`: an unknown name, a value outside its domain, an
-            active parameter without a value, or a value of a parameter that is not active.
         """
         for name in values:
             if name not in self._by_name:
-                return Containment(unknown_name(name, self._by_name))
+                return unknown_name(name, self._by_name)
         active = self.active(values)
         for name in active:
             parameter = self._by_name[name]
             if name not in values:
-                return Containment(f"{parameter.subject} is active and has no value: give one.")
+                return f"{parameter.subject} is active and has no value: give one."
             reason = parameter.reason_outside(values[name])
             if reason is not None:
-                return Containment(reason)
+                return reason
         for name in values:
             if name not in active:
                 parameter = self._by_name[name]
-                return Containment(
+                return (
                     f"{parameter.subject} has the value {values[name]!r} and is not active: "
                     f"{condition_in_words(parameter)}. Leave it out."
                 )
-        return Containment()
+        return None
+
+    def contains(self, values: Mapping[str, Any]) -> bool:
+        """Returns whether values are in the space. `reason_outside` says why not."""
+        return self.reason_outside(values) is None
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Checks that values are in the space.
@@ -228,9 +214,9 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If they are not in the space, with the reason.
         """
-        containment = self.contains(values)
-        if not containment:
-            raise SearchSpaceError(containment.reason)
+        reason = self.reason_outside(values)
+        if reason is not None:
+            raise SearchSpaceError(reason)
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what a builder reads: the values, and `otherwise` of inactive parameters.
@@ -286,14 +272,9 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
         """
-        for name in point:
-            known_name("dimension of the space", name, self.dimensions, SearchSpaceError)
-        if missing := [name for name in self.dimensions if name not in point]:
-            raise SearchSpaceError(
-                f"The point has no coordinate for {missing[0]!r}",
-                received=dict(point),
-                hint="Give one for each of the space's dimensions, active or not.",
-            )
+        if point.keys() != set(self.dimensions):
+            expected = f"a coordinate for each of {quoted(self.dimensions)}, active or not"
+            raise SearchSpaceError.of_setting("A point", expected, dict(point))
         values = {name: self._by_name[name].from_unit(unit) for name, unit in point.items()}
         return of_active(self, lambda parameter: values.get(parameter.name, parameter.default))
 
@@ -326,21 +307,15 @@ class SearchSpace:
             **named: Values by name.
 
         Raises:
-            SearchSpaceError: If a name is unknown or given twice, if a value has another type, or
-                if a parameter could never be active.
+            SearchSpaceError: If a name is unknown, if a value has another type, or if a parameter
+                could never be active.
 
         Example:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
             {'dropout': 0.25, 'units': 64}
         """
-        by_name = dict(values or {})
-        for name, value in named.items():
-            if name in by_name:
-                raise SearchSpaceError(
-                    f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
-                )
         new: dict[str, Parameter] = {}
-        for name, value in {**by_name, **named}.items():
+        for name, value in {**(values or {}), **named}.items():
             parameter = self[name]
             new[name] = _fixed(parameter, value_of_type(parameter, value))
         return SearchSpace(with_changes(self._by_name, new, new))
@@ -417,38 +392,13 @@ class SearchSpace:
         """Returns the space that `to_dict` wrote.
 
         Raises:
-            SearchSpaceError: If the version is unknown, or if something is missing or wrong.
+            SearchSpaceError: If another version of kerastudy wrote it.
         """
-        if not isinstance(content, Mapping):
-            raise SearchSpaceError.of_setting("A search space", "a JSON object", content)
-        version, parameters = content.get("version"), content.get("parameters")
-        if version != VERSION or isinstance(version, bool):
+        version = content.get("version")
+        if version != VERSION:
             hint = "Use the kerastudy that wrote it, or a newer one."
             raise SearchSpaceError.of_setting("A space's version", str(VERSION), version, hint)
-        if not isinstance(parameters, list | tuple):
-            raise SearchSpaceError.of_setting("A space's 'parameters'", "a list", parameters)
-        return cls(*map(parameter_from_dict, parameters))
-
-    def to_json(self) -> str:
-        """Returns the space as JSON, in declared order. `1.0` and `1` stay different."""
-        return canonical_json(self.to_dict())
-
-    @classmethod
-    def from_json(cls, text: str) -> SearchSpace:
-        """Returns the space that `to_json` wrote.
-
-        Raises:
-            SearchSpaceError: If the text is not JSON, or not a space, or of an unknown version.
-        """
-        try:
-            content = json.loads(text)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise SearchSpaceError(
-                f"A search space could not be read from JSON: {error}",
-                received=text,
-                hint="Was the file cut short, or edited?",
-            ) from error
-        return cls.from_dict(content)
+        return cls(*map(parameter_from_dict, content["parameters"]))
 
     def differences(self, other: SearchSpace) -> list[str]:
         """Returns what changes from this space to the other.
@@ -492,9 +442,9 @@ def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[
     return {name: values[name] for name in space.names if name in values}
 
 
-def unknown_name(name: object, parameters: ByName) -> str:
+def unknown_name(name: object, known: Iterable[str]) -> str:
     """Returns the message about a name that is not in the space."""
-    return f"{name!r} is not in the search space. {suggestion(name, parameters)}"
+    return f"{name!r} is not in the search space. {suggestion(name, known)}"
 
 
 def check_known(name: str, parameters: ByName) -> None:

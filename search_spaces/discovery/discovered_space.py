@@ -205,12 +205,6 @@ def _consistent(tracer: Tracer, inferred: Conditions) -> dict[str, Condition]:
     a condition becomes empty, so that the parameter is always active.
     """
     conditions = {name: condition for name, condition in inferred.items() if condition is not None}
-    if not conditions:
-        raise SearchSpaceError(
-            "The builder declares all hyperparameters under conditions that can't be met: "
-            f"{', '.join(repr(tracer.declared_as(key)) for key in inferred)}. Check the values in "
-            "these conditions."
-        )
     while True:
         space = _space(tracer, conditions)
         wrong = {

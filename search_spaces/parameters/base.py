@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import functools
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
@@ -21,7 +20,8 @@ from typing import (
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match, suggestion
+from search_spaces.argument_checks import choice
+from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.values import (
     NOT_GIVEN,
     MaybeScalar,
@@ -67,10 +67,7 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 @dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Turns a class with attrs fields into a class of parameters."""
-    defined = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # The `__setattr__` of attrs refuses only changes of fields, and its message does not say what
-    # to do.
-    defined.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    defined = attrs.frozen(kind, eq=False, repr=False, slots=False)
     names = [field.alias for field in attrs.fields(cast(Any, defined)) if field.init]
     initialize: Any = defined.__init__
 
@@ -94,12 +91,6 @@ def _unknown(kind: str, name: str, value: object, names: Sequence[str]) -> Searc
     return SearchSpaceError(f"{kind} has no argument {name!r}", received=value, hint=hint)
 
 
-def _refuse(parameter: Parameter, attribute: str, value: object) -> None:
-    raise UnchangeableError(
-        f"{parameter.subject} can't be changed ({attribute}={value!r}): make a new parameter."
-    )
-
-
 def _name(name: object, parameter: Parameter, field: object) -> str:
     expected = hint = ""
     if not isinstance(name, str):
@@ -110,24 +101,20 @@ def _name(name: object, parameter: Parameter, field: object) -> str:
         expected, hint = "without a space at either end", f"Write {name.strip()!r}."
     elif "=" in name:
         expected = "without '=', which ends a name on the command line (--set name=value)"
+    elif name.isprintable():
+        return str.__str__(name)
     else:
-        # These are Unicode's categories of control characters, surrogates and line ends.
-        unprintable = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
-        if not unprintable:
-            return str.__str__(name)
-        expected, hint = "printable, on one line", f"Leave {unprintable[0]!r} out."
+        unprintable = next(character for character in name if not character.isprintable())
+        expected, hint = "printable, on one line", f"Leave {unprintable!r} out."
     subject = f"The name of a {type(parameter).__name__}"
     raise SearchSpaceError.of_setting(subject, expected, name, hint)
 
 
 def _role(role: object, parameter: Parameter, field: object) -> str:
-    searched = ROLES[:2]
-    if role in searched:
-        return searched[searched.index(role)]
-    hint = near_match(role, searched)
     if role == "fixed":
         hint = f"A value that never varies is declared as Fixed({parameter.name!r}, value)."
-    raise parameter.wrong("role", "'scientific' or 'nuisance'", role, hint)
+        raise parameter.wrong("role", "'scientific' or 'nuisance'", role, hint)
+    return choice(f"{parameter.subject}: role", role, ROLES[:2], SearchSpaceError)
 
 
 def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
@@ -370,10 +357,6 @@ class Parameter(abc.ABC):
         if self.otherwise is not NOT_GIVEN:
             arguments.append(f"otherwise={self.otherwise!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
-
-    def __delattr__(self, attribute: str) -> None:
-        """Raises UnchangeableError, since a parameter can't be changed."""
-        raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
 
 
 def condition_in_words(parameter: Parameter) -> str:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.argument_checks import choice
 from search_spaces.errors import SearchSpaceError, near_match
 from search_spaces.parameters.base import Parameter, attrs_parameter, checked
 from search_spaces.parameters.ranges import Float, Int
@@ -249,21 +248,15 @@ _KINDS: Final[Mapping[str, Any]] = {
 }
 
 
-def parameter_from_dict(content: object) -> Parameter:
+def parameter_from_dict(content: Mapping[str, Any]) -> Parameter:
     """Returns the parameter that `Parameter.to_dict` wrote."""
-    if not isinstance(content, Mapping):
-        raise SearchSpaceError.of_setting("A parameter", "a JSON object", content)
-    kind = choice("The kind of a parameter", content.get("kind"), _KINDS, SearchSpaceError)
+    kind, objects = content["kind"], content.get("objects", ())
     # `to_dict` also writes the default and the role of a Fixed, but the class takes neither.
     unused = ("kind", "objects", *(("default", "role") if kind == "fixed" else ()))
     arguments = {key: value for key, value in content.items() if key not in unused}
-    objects = content.get("objects", ())
     if "value" in arguments:
         arguments["value"] = _opened(arguments["value"], objects)
-    if isinstance(arguments.get("values"), list | tuple):
+    if "values" in arguments:
         arguments["values"] = [_opened(value, objects) for value in arguments["values"]]
-    try:
-        parameter: Parameter = _KINDS[kind](**arguments)
-    except TypeError as error:
-        raise SearchSpaceError(f"A parameter can't be read: {error}", received=content) from None
+    parameter: Parameter = _KINDS[kind](**arguments)
     return parameter

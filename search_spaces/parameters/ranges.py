@@ -17,7 +17,7 @@ import functools
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -112,42 +112,6 @@ def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
     return float(_EXACT.divide(distance, decimal_of(step)))
 
 
-@attrs.frozen
-class Grid(Generic[Number]):
-    """The values from low to high in steps, both ends included.
-
-    Values are computed in decimals. So the grid from 0 to 0.5 in steps of 0.1 has the value 0.3 and
-    not 0.30000000000000004, and the last value is 0.5. (Keras Tuner misses 0.5: its issue 1001.)
-    """
-
-    low: Number
-    high: Number
-    step: Number
-    """The difference between neighbouring values. If `ratio` is True, their ratio."""
-    ratio: bool
-    count: int
-
-    def value(self, index: int) -> Number:
-        """Returns the value at an index, from 0 to `count - 1`."""
-        # The last step may miss `high` by a rounding error within `FIT_TOLERANCE`, so the last
-        # value is not computed.
-        if index == self.count - 1:
-            return self.high
-        return self.low if index == 0 else value_at(self.low, self.step, index, self.ratio)
-
-    def values(self) -> tuple[Number, ...]:
-        """Returns all values in ascending order."""
-        return tuple(self.value(index) for index in range(self.count))
-
-    def nearest_index(self, value: float) -> int:
-        """Returns the index of the value that is nearest to a number, measured in steps."""
-        if self.ratio:
-            steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
-        else:
-            steps = (value - self.low) / self.step
-        return min(max(round(steps), 0), self.count - 1)
-
-
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
     """Returns whether whole steps lead from low to high.
 
@@ -211,43 +175,54 @@ class Ranged(Parameter):
         super().__attrs_post_init__()
 
     @functools.cached_property
-    def grid(self) -> Grid[Any] | None:
-        """The values that a step allows. None if the range is continuous."""
-        if self.step is None:
-            return None
-        count = round(steps_between(self.low, self.high, self.step, self._by_ratio)) + 1
-        return Grid(self.low, self.high, self.step, self._by_ratio, count)
-
-    @property
     def count(self) -> int | None:
         """How many values the domain has. None if the range is continuous."""
-        return None if self.grid is None else self.grid.count
+        if self.step is None:
+            return None
+        return round(steps_between(self.low, self.high, self.step, self._by_ratio)) + 1
 
     def nearest(self, value: float) -> Any:
         """Returns the domain's value nearest to a number, which may lie outside the range."""
         clipped = min(max(value, self.low), self.high)
-        if self.grid is None:
-            return float(clipped)
-        return self.grid.value(self.grid.nearest_index(clipped))
+        return float(clipped) if self.step is None else self._value(self.nearest_index(clipped))
+
+    def nearest_index(self, value: float) -> int:
+        """Returns the index in `grid_values` of the value nearest to a number, in steps."""
+        if self._by_ratio:
+            steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
+        else:
+            steps = (value - self.low) / self.step
+        return min(max(round(steps), 0), (self.count or 1) - 1)
+
+    def _value(self, index: int) -> Any:
+        # The last step may miss `high` by a rounding error within `FIT_TOLERANCE`, so the last
+        # value is not computed.
+        if index + 1 == self.count:
+            return self.high
+        return self.low if index == 0 else value_at(self.low, self.step, index, self._by_ratio)
 
     def to_unit(self, value: Any) -> float:
         """Returns the coordinate of a value in the sampling scale, from 0 to 1."""
         self.validate(value)
-        if self._even and self.grid is not None:
-            return (self.grid.nearest_index(value) + 0.5) / self.grid.count
+        if self._even and self.count:
+            return (self.nearest_index(value) + 0.5) / self.count
         return value_to_unit(float(value), *self._edges(), self.scale)
 
     def from_unit(self, unit: float) -> Any:
         """Returns the value at a coordinate from 0 to 1 in the sampling scale."""
         unit = self._checked_unit(unit)
-        if self._even and self.grid is not None:
-            return self.grid.value(min(int(unit * self.grid.count), self.grid.count - 1))
+        if self._even and self.count:
+            return self._value(min(int(unit * self.count), self.count - 1))
         value = unit_to_value(unit, *self._edges(), self.scale)
-        return self.nearest(value if self.grid is None else round(value))
+        return self.nearest(value if self.step is None else round(value))
 
     def grid_values(self) -> Sequence[Any] | None:
         """Returns all values in ascending order. None if the range is continuous."""
-        return None if self.grid is None else self.grid.values()
+        if self.count is None:
+            return None
+        if isinstance(self.low, int) and not self._by_ratio:
+            return range(self.low, self.high + 1, self.step)
+        return tuple(map(self._value, range(self.count)))
 
     def domain(self) -> dict[str, Any]:
         """Returns the range, scale and step."""
@@ -388,7 +363,7 @@ class Float(Ranged):
         return self.low, self.high
 
     def _usual_default(self) -> float:
-        if self.grid is not None:
+        if self.step is not None:
             return float(self.from_unit(0.5))
         middle = middle_of(self.low, self.high, self.scale)
         rounded = float(f"{middle:.{_DEFAULT_DIGITS}g}")
@@ -438,11 +413,6 @@ class Int(Ranged):
         """Returns the value as a plain int."""
         self.validate(value)
         return int(value)
-
-    def grid_values(self) -> Sequence[int]:
-        """Returns all values in ascending order."""
-        assert self.grid is not None, "an Int has a step"
-        return self.grid.values() if self._by_ratio else range(self.low, self.high + 1, self.step)
 
     def _edges(self) -> tuple[float, float]:
         # With half an int beyond each end, the end values get full shares of the scale, as in

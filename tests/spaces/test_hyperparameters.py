@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
@@ -122,7 +123,8 @@ def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -
         Choice("hidden", [(50,), [50, 20], {"a": 1}, None]),
         Boolean("deep", when={"hidden": [[50, 20]]}),
     )
-    assert SearchSpace.from_json(space.to_json()) == space == eval(repr(space))
+    assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+    assert eval(repr(space)) == space
     written = [values["hidden"] for values in space.grid()]
     assert written == ["(50,)", "[50, 20]", "[50, 20]", "{'a': 1}", None]
     assert Hyperparameters(space, space.defaults())["hidden"] == (50,)
@@ -130,7 +132,7 @@ def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -
     hp["hidden"].append(1)
     assert hp["hidden"] == hp.Choice("hidden", [1]) == hp.params["hidden"] == [50, 20]
     assert space.fix(hidden=(50, 20)).names == ("hidden", "deep")
-    assert "(1, 2)" in space.contains({"hidden": (1, 2)}).reason
+    assert "(1, 2)" in (space.reason_outside({"hidden": (1, 2)}) or "")
     joined = Hyperparameters(space, {"hidden": None})
     assert joined.suggest_categorical("kernel", [(3, 3), (5, 5)]) == (3, 3)
     assert [each.default for each in joined.joined] == ["(3, 3)"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -81,7 +81,7 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
     return replace(description, space=space)
 
 
-def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
+def joined(space: SearchSpace, parameters: Iterable[Mapping[str, Any]]) -> SearchSpace:
     """Returns a space with further parameters, which are in the form of `Parameter.to_dict`."""
     further = [parameter_from_dict(parameter) for parameter in parameters]
     return space.with_parameters(*further) if further else space

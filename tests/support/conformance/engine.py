@@ -1,4 +1,4 @@
-"""What every engine must do."""
+"""The conformance suite of engines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialR
 OBJECTIVE = Objective("val_loss", "min")
 EPOCHS = 3
 
-# Kinds of parameter, a condition, and values that are equal in Python and not in JSON.
+# All kinds of parameters, a condition, and values that are equal in Python but not in JSON.
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log", step=10),
     ks.Int("units", 4, 12, step=4),
@@ -65,7 +65,7 @@ def tell(engine: Engine, number: int, value: float) -> None:
 
 
 def value_of(values: Mapping[str, object], epoch: int) -> float:
-    """An objective to minimize: a function of the values, better each epoch."""
+    """Returns an objective to minimize. It depends on the values, and improves in each epoch."""
     rate, units = values.get("rate", 0.1), values["units"]
     assert isinstance(rate, float) and isinstance(units, int)
     penalty = 0.1 * (values.get("kind") is None)
@@ -77,7 +77,7 @@ Proposed = tuple[int, Mapping[str, object], int | None, int | None]
 
 
 class Played:
-    """A study played with an engine, without training: what was proposed and recorded."""
+    """A study that is played with an engine, without training, and the records of its trials."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Played:
         self.records = list(recorded)
 
     def play(self, trials: int, infeasible: Sequence[int] = ()) -> list[Proposed]:
-        """Plays trials; returns all that is proposed but the engine's state, which is any text."""
+        """Plays trials, and returns the proposals without the engine's state."""
         proposals: list[Proposed] = []
         for _ in range(trials):
             proposal = self.ask()
@@ -100,7 +100,7 @@ class Played:
         return proposals
 
     def ask(self, given: Mapping[str, object] | None = None) -> Proposal | None:
-        """Asks, and checks that what goes on from another trial may."""
+        """Asks, and checks that a proposal only goes on from a trial that may be continued."""
         may_continue = {r.number for r in self.records if self.engine.may_continue(r.number)}
         proposal = self.engine.ask(given)
         if proposal is not None and proposal.goes_on_from is not None:
@@ -119,11 +119,11 @@ class Played:
         self.records.append(record(spec, proposal, result))
 
     def unfinished(self, proposal: Proposal) -> TrialRecord:
-        """The record of a trial that was asked for and has not ended."""
+        """Returns the record of a trial that is running."""
         return record(self._spec(proposal), proposal, None)
 
     def record(self, number: int) -> TrialRecord:
-        """The record of a trial that has ended; they may end in any order."""
+        """Returns the record of an ended trial. Trials may end in any order."""
         return next(record for record in self.records if record.number == number)
 
     def _train(self, spec: TrialSpec) -> TrialResult:
@@ -162,13 +162,13 @@ def curve(trial: TrialRecord) -> dict[int, float]:
 
 
 class EngineConformance:
-    """Subclass it, and give `make`: an engine over a space with a seed.
+    """The tests of all engines. A subclass has a fixture `make`, which makes an engine.
 
     Attributes:
-        space: What is searched; has at least a float ``rate`` and an int ``units``.
-        trials: How many are played where it matters that there are many.
-        never_repeats: Whether the engine tries no configuration twice, except to go on from it,
-            and ends when a finite space is exhausted.
+        space: The search space. It has at least a Float ``rate`` and an Int ``units``.
+        trials: The number of trials in tests that need many.
+        never_repeats: Whether the engine tries no configuration twice, except to continue it, and
+            ends when a finite space is exhausted.
     """
 
     space = SPACE
@@ -181,7 +181,7 @@ class EngineConformance:
 
     def test_proposes_exactly_declared_values(self, make: Callable[..., Engine]) -> None:
         for _, values, *_ in Played(make(SPACE)).play(min(15, self.trials - 1)):
-            assert SPACE.contains(values), SPACE.contains(values).reason
+            assert SPACE.reason_outside(values) is None
             assert list(values) == [name for name in SPACE.names if name in values]
             for name, value in values.items():
                 listed = SPACE[name].grid_values()
