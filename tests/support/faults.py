@@ -1,12 +1,12 @@
-"""Studies on simulated workers where everything fails that can.
+"""Runs studies on simulated workers, with all kinds of faults.
 
-Workers die, fall silent and send late, or send twice; nodes are lost; the driver is killed or
-interrupted at a step of what it writes, the power fails, or its writes are refused, and it is
-launched again. The driver, the engine and the store are real. Each launch is a forked process, with
-a clock of its own: the same plan does the same again.
+Workers die, fall silent, send late, or send twice. Nodes are lost. The driver is killed or
+interrupted at one of its writes, its writes are refused, or the power fails. Then the study is
+launched again. The driver, the engine and the store are real. Each launch is a forked process with
+a simulated clock, so the same plan has the same outcome.
 
-A program of its own, so that what it forks from has Optuna in memory, TensorFlow not, and no
-database open. It reads orders, a line each, and answers each with a line:
+This file is a program, so that its forks have Optuna in memory, but neither TensorFlow nor an open
+database. It reads orders, one in a line, and answers each with a line:
 
     echo '{"folder": "/tmp/x", "seeds": [6]}' | python tests/support/faults.py /tmp/y
 """
@@ -41,19 +41,19 @@ from studies.commands import telling_errors
 from tracking.records import FINISHED_STATES, TrialSpec, from_json
 from tracking.store import create_store
 
-# "power" kills too, and then the journal lacks what it was told last. "full" and "read-only" refuse
-# every write from there on.
+# "power" kills the driver, and damages the end of the journal. "full" and "read-only" refuse all
+# later writes.
 Fault = Literal["kill", "power", "interrupt", "interrupt twice", "full", "read-only"]
 NAME = "faults"
-# A launch that is interrupted over and over comes to an end.
+# A plan has at most this many faults of the driver.
 _MOST_FAULTS = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, the faults of its workers and nodes, and of each launch's driver.
+    """A study, with the faults of its workers and nodes, and of the driver in each launch.
 
-    Those of a driver happen after some share of its steps. All follows from the seed.
+    A fault of the driver happens after a share of its steps. Everything follows from the seed.
     """
 
     seed: int
@@ -98,14 +98,14 @@ class Plan:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the study is promised to be the same on any clock."""
+        """Whether the record does not depend on the order in which trials end."""
         independent = self.settings["engine"] == "optuna:random"
         return self.workers == 1 or (independent and self.settings["pruner"] == "none")
 
 
 @dataclass
 class StepsOfDriver(Steps):
-    """Does something to this process at a step of what it writes."""
+    """Kills or interrupts this process, the driver, at one of its writes."""
 
     to_driver: Fault | None = None
 
@@ -120,7 +120,7 @@ class StepsOfDriver(Steps):
 
 
 def launch(plan: Plan, root: Path, *, disturbed: bool, seed: int) -> int:
-    """Launches a study as the command does; returns the exit code."""
+    """Launches a study as the command does, and returns the exit code."""
     description = describe(**{"name": NAME, "keep": 1, "seed": plan.seed, **plan.settings})
     workers = SimulatedWorkers(
         description,
@@ -141,7 +141,7 @@ def launch(plan: Plan, root: Path, *, disturbed: bool, seed: int) -> int:
 
 
 def in_child(action: Callable[[], int], errors: Path) -> int:
-    """Runs an action in a forked process; returns its exit code, negative for a signal."""
+    """Runs an action in a forked process, and returns its exit code, negative for a signal."""
     sys.stdout.flush()
     process = os.fork()
     if not process:
@@ -161,9 +161,9 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
 
 @dataclass
 class Campaign:
-    """A study that is run undisturbed, and then with faults.
+    """A study that runs first without faults, and then with them.
 
-    `template` is a new store, to be copied; None: the launches make it.
+    `template` is a new store, which is copied. If it is None, the launches make the store.
     """
 
     plan: Plan
@@ -172,7 +172,7 @@ class Campaign:
     happened: Counter[str] = field(default_factory=Counter)
 
     def undisturbed(self) -> dict[str, Any]:
-        """Returns the steps and the record of the undisturbed study."""
+        """Returns the steps and the record of the study without faults."""
         self.folder.mkdir(parents=True)
         self._answer, self._errors = self.folder / "answer.json", self.folder / "errors"
         root = self._new_store("calm")
@@ -182,7 +182,7 @@ class Campaign:
         return dict(self._expected)
 
     def disturbed(self, faults: Iterable[tuple[Fault, int]]) -> list[str]:
-        """Returns what is wrong with the record after a launch for each fault, and one without."""
+        """Launches once with each fault, then without; returns what is wrong with the record."""
         root = self._new_store("store")
         for number, fault in enumerate([*faults, None]):
             code = in_child(lambda f=fault, n=number: self._launch(root, f, n), self._errors)
@@ -199,7 +199,7 @@ class Campaign:
         found = [*answered["left"], *answered["broken"]]
         if self.plan.repeatable:
             found += study_record.differences(self._expected["record"], answered["record"])
-        # The record may have lost a model together with the power: nobody sees it.
+        # After lost power, the journal may lack the entry of a model that is in the store.
         return [f for f in found if not self.happened["power"] or "a model of no" not in f]
 
     def _new_store(self, name: str) -> Path:
@@ -210,7 +210,7 @@ class Campaign:
         return root
 
     def _launch(self, root: Path, fault: tuple[Fault, int] | None, number: int) -> int:
-        """Launches, in a process of its own, and reads the record if the study is complete."""
+        """Launches in a forked process, and reads the record if the study is complete."""
         steps = StepsOfDriver(root)
         if fault is not None:
             steps.to_driver, steps.at = fault
@@ -235,7 +235,7 @@ class Campaign:
 
 
 def _lose_the_last(root: Path, rng: random.Random) -> None:
-    """Cuts off, or spoils, the end of each journal's write-ahead log, in its last quarter."""
+    """Cuts off or spoils a part of the last quarter of each journal's write-ahead log."""
     for log in root.glob("*/journal.db-wal"):
         size = log.stat().st_size
         left = size - rng.randrange(size // 4 + 1)
@@ -255,7 +255,7 @@ def _as_it_should(fault: Fault, code: int, told: str) -> bool:
 
 
 def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, list[str]]]:
-    """Runs the study of each seed; yields what happened, and what is wrong then."""
+    """Runs the study of each seed, and yields its campaign with what is wrong afterwards."""
     template = _template(folder)
     for seed in seeds:
         campaign = Campaign(Plan.of(seed), folder / f"study-{seed}", template)
@@ -270,17 +270,18 @@ def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, li
             shutil.rmtree(campaign.folder)
 
 
-# Every way for a trial to end, and a best one that takes the first one's place.
+# Its trials end in every way, and a later trial is better than the first.
 EACH_STATE = Plan(
     0, {"trials": 4, "epochs": 3, "pruner": "successive-halving", "engine": "optuna:random"}
 )
 
 
 def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) -> dict[str, Any]:
-    """Runs a study with one fault, at one step after another; returns what went wrong at which.
+    """Runs a study again and again, with a fault at one step after another.
 
-    At `every` step, or at the last one for each table and folder; of those of a `new_store`, or
-    later.
+    The steps are `every` step, or the last step for each table and folder. With `new_store`, they
+    are the steps that make the store, otherwise the steps after that. Returns what went wrong at
+    which step.
     """
     campaign = Campaign(EACH_STATE, folder / "steps", None if new_store else _template(folder))
     answer = campaign.undisturbed()
@@ -289,7 +290,7 @@ def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) ->
         begun = next(at for at, step in steps.items() if "INSERT searches" in step)
         steps = {at: step for at, step in steps.items() if at <= begun}
     if fault in ("full", "read-only"):
-        # What needs room is refused by a full disk; the rest, by one that can't be written.
+        # A full disk refuses writes that need room. A read-only disk is tried with the others.
         needed = fault == "full"
         steps = {n: s for n, s in steps.items() if s.startswith(NEEDS_NO_ROOM) != needed}
     if not every:
@@ -305,7 +306,7 @@ def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) ->
 
 
 def _place(step: str) -> str:
-    """Returns what a step is done to: a table, or the files of a folder."""
+    """Returns the table of a step, or the folder of its files."""
     what, _, table = step.partition(":")
     if table:
         return f"{what}{table.split(',')[0]}"
@@ -320,9 +321,9 @@ def _template(folder: Path) -> Path:
 
 
 def broken(root: Path, name: str, expected: int) -> Iterator[str]:
-    """Yields what is wrong with the record of a complete study of so many scripted trials.
+    """Yields what is wrong with a complete study's record, which is read by SQL.
 
-    That is what no study may have, whatever has happened; read from its journal by SQL.
+    No record may have these faults, whatever has happened. `expected` is the number of trials.
     """
     journal = study_record.folder_of(root, name) / "journal.db"
     with contextlib.closing(sqlite3.connect(journal)) as database:
@@ -353,7 +354,7 @@ def broken(root: Path, name: str, expected: int) -> Iterator[str]:
 
 
 def interrupted(root: Path) -> int:
-    """Returns how many attempts and fits have no result, as something failed."""
+    """Returns how many attempts and fits were interrupted, and so have no result."""
     count = 0
     for journal in root.glob("*/journal.db"):
         with contextlib.closing(sqlite3.connect(journal)) as database:
@@ -364,7 +365,7 @@ def interrupted(root: Path) -> int:
 
 
 def prepare(folder: Path) -> None:
-    """Imports and prepares all that a launch needs, once: forked processes have it then."""
+    """Runs a study once, so that forked processes have imported all that a launch needs."""
     plan = Plan(0, {"trials": 1, "epochs": 1})
     assert launch(plan, folder / "prepared", disturbed=False, seed=0) == 0
     study_record.read_record(folder / "prepared", NAME)
@@ -373,7 +374,7 @@ def prepare(folder: Path) -> None:
 
 
 def main() -> None:
-    """Answers each order with what happened, and what went wrong where."""
+    """Answers each order with what happened, and with what went wrong at which step."""
     prepare(Path(sys.argv[1]))
     for line in sys.stdin:
         order = json.loads(line)

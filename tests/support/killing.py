@@ -1,7 +1,7 @@
-"""Launches a study by the command, kills its processes at random instants, and launches again.
+"""Runs `kerastudy launch`, kills its processes at random instants, and launches again.
 
-The instants are drawn from a seed: so many trials have ended, and then some part of a second; or
-some time after a launch began. What is killed is the driver, a worker, or every process at once.
+A seed draws the instants: some part of a second after a number of trials have ended, or some time
+after a launch began. It also draws the victims: the driver, a worker, or all processes at once.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ study = ks.Study(
 )
 '''
 
-# "pause" kills nothing: every process is stopped, and goes on some seconds later.
+# "pause" kills nothing: it stops all processes, and lets them continue some seconds later.
 Victim = Literal["driver", "worker", "all", "pause"]
 
 _STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, resuming after (\d+))?, pruner")
@@ -96,7 +96,10 @@ _SECONDS_OF_PAUSE = 3
 
 
 class Kill(NamedTuple):
-    """What is killed, after so many trials and seconds; None: so long after the launch began."""
+    """A victim and an instant: `seconds` after `trials` trials have ended.
+
+    If `trials` is None, the instant is `seconds` after the launch began.
+    """
 
     victim: Victim
     trials: int | None
@@ -104,13 +107,13 @@ class Kill(NamedTuple):
 
 
 def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
-    """Returns kills in the order in which they come, with two pauses.
+    """Returns kills in their order, with two pauses among them.
 
-    A quarter of them come while a launch starts, the others while trials run, or the champion is
-    chosen.
+    A quarter of them happen while a launch starts. The others happen while trials run, or while the
+    champion is chosen.
     """
     rng = random.Random(seed)
-    # Most of them of workers: a new one is there sooner than a new driver with its workers.
+    # Most victims are workers, because a worker is replaced sooner than a driver with its workers.
     victims: list[Victim] = rng.choices(["worker", "driver", "all"], [6, 1, 1], k=kills)
     places = sorted(rng.randrange(trials + 1) for _ in range(kills))
     found = [Kill(v, n, rng.uniform(0.0, 0.9)) for v, n in zip(victims, places, strict=True)]
@@ -123,13 +126,23 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
 
 
 class Launch:
-    """A launch that runs: its driver, what that printed, how many trials have ended.
+    """A running launch: its driver, the lines that it has printed, and how many trials have ended.
 
-    `quiet_since` is when it was launched, or a process of it was last killed.
+    `quiet_since` is the time of the launch, or of the last kill of a worker.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        """Starts `kerastudy launch study.py` in a folder, with environment variables."""
+        with (folder / "printed").open("a") as printed:
+            self.process = subprocess.Popen(
+                [*KERASTUDY, "launch", "study.py", *arguments],
+                cwd=folder,
+                env=environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         self.lines: list[str] = []
         self.ended = 0
         self.begun = self.over = False
@@ -139,20 +152,20 @@ class Launch:
         self._reader.start()
 
     def wait_until(self, holds: Callable[[], bool]) -> bool:
-        """Waits until something holds; False if the launch ended before."""
+        """Waits until a condition holds. Returns False if the launch ended before."""
         with self._changed:
             self._changed.wait_for(lambda: self.over or holds())
             return not self.over
 
     def lasts(self, until: float) -> bool:
-        """Waits until a time of `time.monotonic`; False if the launch ended before."""
+        """Waits until a time of `time.monotonic`. Returns False if the launch ended before."""
         with self._changed:
             while not self.over and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
             return not self.over
 
     def end(self) -> int:
-        """Waits for its end; returns the exit code."""
+        """Waits until the driver ends, and returns its exit code."""
         code = self.process.wait()
         self._reader.join()
         assert self.process.stderr is not None
@@ -176,10 +189,10 @@ class Launch:
 
 @dataclass
 class Campaign:
-    """One study that is killed again and again.
+    """A study whose processes are killed again and again.
 
-    `done` counts kills by victim, without pauses; `slowest` is in how many seconds the workers of
-    a killed driver had ended, at most.
+    `done` counts the kills by victim, without pauses. `slowest` is the longest time, in seconds,
+    that workers took to end after their driver was killed.
     """
 
     folder: Path
@@ -193,7 +206,7 @@ class Campaign:
     _hits: Counter[int] = field(default_factory=Counter)
 
     def run(self, kills: list[Kill]) -> None:
-        """Launches, kills and launches again; at the end the study is complete."""
+        """Launches, kills, and launches again until the study is complete."""
         (self.folder / "temporary").mkdir(parents=True)
         (self.folder / "study.py").write_text(STUDY_FILE, encoding="utf-8")
         waiting = list(kills)
@@ -206,19 +219,19 @@ class Campaign:
             if code == 0 and not [kill for kill in waiting if kill.victim != "pause"]:
                 return
             if code == 0:
-                # It was faster than what was drawn for it.
+                # The study was complete before all kills had happened.
                 waiting = [Kill(kill.victim, None, kill.seconds / 4) for kill in waiting]
             elif code != -signal.SIGKILL:
-                # A worker was killed each time that it was loading.
+                # A worker was killed each time while it loaded the study.
                 assert code == 2 and "ended by signal 9" in launch.lines[-1], launch.lines
 
     def record(self) -> dict[str, Any]:
-        """Returns what the store has of the study; see `study_record`."""
+        """Returns the record of the study in the store, as `study_record` reads it."""
         return study_record.read_record(self.folder / "store", NAME)
 
     def left_behind(self) -> list[str]:
-        """Returns what is left that should not be, in the store and in the temporary folder."""
-        # TensorFlow leaves files of its own there, of each process that does not end by itself.
+        """Returns the files that should not be left in the store and in the temporary folder."""
+        # Killed processes also leave files of TensorFlow, which don't count.
         data = (self.folder / "temporary").glob("kerastudy-*")
         left = study_record.left_behind(self.folder / "store")
         return left + [f"temporary: {path.name}" for path in data]
@@ -226,19 +239,11 @@ class Campaign:
     def _launch(self) -> Launch:
         self.launches += 1
         numbers = ["--trials", str(self.trials), "--workers", str(self.workers)]
-        process = subprocess.Popen(
-            [*KERASTUDY, "launch", "study.py", "--store", "store", *numbers, *self.arguments],
-            cwd=self.folder,
-            env=environment(TMPDIR=str(self.folder / "temporary")),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return Launch(process)
+        arguments = ["--store", "store", *numbers, *self.arguments]
+        return Launch(self.folder, *arguments, TMPDIR=str(self.folder / "temporary"))
 
     def _reached(self, launch: Launch, kill: Kill) -> bool:
-        """Waits for a kill's instant; False if the launch ended before."""
+        """Waits for the instant of a kill. Returns False if the launch ended before."""
         if kill.trials is None:
             there = launch.lasts(launch.quiet_since + kill.seconds)
         else:
@@ -250,7 +255,7 @@ class Campaign:
     def _may_kill(self, ended: int) -> bool:
         if ended >= self.trials:
             return True
-        # Of the trials that run now one may have begun when so many fewer had ended.
+        # A trial that runs now may have begun when fewer trials had ended, by up to `workers`.
         window = range(ended - self.workers + 1, ended + 1)
         return sum(self._hits[number] for number in window) < _MOST_IN_ONE_TRIAL
 
@@ -292,7 +297,7 @@ def _send(processes: list[int], number: signal.Signals) -> None:
 def undisturbed(
     folder: Path, trials: int, workers: int = 1, arguments: tuple[str, ...] = ()
 ) -> Any:
-    """Returns the record of the same study when nothing happens to it."""
+    """Returns the record of the same study without kills."""
     campaign = Campaign(folder, trials, workers, arguments)
     campaign.run([])
     assert not campaign.left_behind(), campaign.left_behind()

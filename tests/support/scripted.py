@@ -1,4 +1,4 @@
-"""An executor that trains nothing: for the driver, the record and the engine around it."""
+"""An executor that trains nothing, for tests of the driver, the record and the engine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SPACE = SearchSpace(
 
 
 def describe(**settings: Any) -> StudyDescription:
-    """A study's definition, made up."""
+    """Returns the definition of a made-up study."""
     fields: dict[str, Any] = {
         "name": "scripted",
         "space": SPACE,
@@ -76,9 +76,9 @@ def run_study(
     workers: int = 1,
     **options: Any,
 ) -> StudyHistory:
-    """Runs the study that an executor has loaded, with options as `Study.launch` takes them.
+    """Runs the study that an executor has loaded, with options of `Study.launch`.
 
-    A launch reads its record once. What it returns is what a reading from then on returns.
+    Also checks that the returned history is the one that another process would read.
     """
     launched = run_on_executor(
         executor,
@@ -88,20 +88,20 @@ def run_study(
     )
     description = launched.description
     read = read_study(launched.store, description.name, description.engine)
-    # In words: NaN is no equal of another NaN.
+    # The histories are compared as texts, because NaN does not equal NaN.
     assert repr(dataclasses.replace(read, store=launched.store)) == repr(launched)
     return launched
 
 
 def loss(spec: TrialSpec, epoch: int) -> float:
-    """A function of the spec and the epoch; its best epoch is not always the last."""
+    """Returns a made-up loss, which depends on the spec. The best epoch is not always the last."""
     rate, units = spec.values["rate"], spec.values["units"]
     turn = spec.seed % spec.epochs + 1
     return abs(rate - 0.01) * 20 + abs(units - 32) / 32 + abs(epoch - turn) * 0.1 + 0.2
 
 
 def write_checkpoint(path: Path, spec: TrialSpec) -> str:
-    """Writes a file of weights that says what was trained; returns its digest."""
+    """Writes a checkpoint that contains the spec, and returns the checkpoint's digest."""
     text = to_json(dataclasses.replace(spec, attempt=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
@@ -111,13 +111,13 @@ def write_checkpoint(path: Path, spec: TrialSpec) -> str:
 
 
 def read_checkpoint(path: Path) -> TrialSpec:
-    """Reads what `write_checkpoint` wrote."""
+    """Returns the spec in a checkpoint of `write_checkpoint`."""
     with h5py.File(path, "r") as file:
         return from_json(TrialSpec, file["layers/scripted/vars/0"][()].tobytes().decode())
 
 
 def save_made_up_model(folder: Path, checkpoint: Path) -> dict[str, float]:
-    """Writes what MLflow takes for a model, with a checkpoint in it; returns no metrics."""
+    """Writes an empty MLflow model that contains a checkpoint. Returns no metrics."""
     from mlflow.models import Model
 
     (folder / "data").mkdir(parents=True)
@@ -129,19 +129,20 @@ def save_made_up_model(folder: Path, checkpoint: Path) -> dict[str, float]:
 
 @dataclass
 class ScriptedExecutor:
-    """Ends each trial within `wait`.
+    """An executor that runs each trial to its end within `wait`.
 
     Attributes:
         description: The study.
-        before: Called before each trial; may raise, or kill the process.
-        lost: Numbers of trials whose process dies, as often as they stand in it.
-        out_of_memory: Likewise, for want of memory.
-        infeasible: Numbers of trials that are infeasible.
-        raises: Numbers of trials whose builder raises, and alike.
-        joined: Hyperparameters that the builder shows in a trial and the space lacks, by number.
-        workers: How many trials run, and end, together.
-        wrong: Epochs whose metrics are wrong, too good, if a program trains the trial, by number.
-        trainer: What trains where a task does not say.
+        before: A function that is called before each trial. It may raise, or kill the process.
+        lost: The numbers of trials whose process dies. A number that is listed twice dies twice.
+        out_of_memory: The numbers of trials whose process dies for lack of memory.
+        infeasible: The numbers of trials that are infeasible, without a mistake in the code.
+        raises: The numbers of trials whose builder raises the same error.
+        joined: The hyperparameters that the builder declares besides the space, by trial number.
+        workers: How many trials run and end together.
+        wrong: For a trial's number, the epoch whose metrics are wrong (too good) if the trial is
+            trained by the compiled trainer.
+        trainer: The trainer of tasks that name none.
     """
 
     trainer = "plain"
@@ -173,7 +174,7 @@ class ScriptedExecutor:
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self._replacing:
-            # As a worker process that took the place of one that died: it is ready now.
+            # The process that replaces the dead one is ready now.
             self._replacing = False
             return
         self.together.append({fits[0].spec.number for fits in self._waiting})
@@ -216,7 +217,7 @@ class ScriptedExecutor:
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
         spec, checkpoint = task.spec, task.checkpoint
-        # As of the trial that it goes on from: what there is of it in a state.
+        # A trial that goes on from another begins with the best epoch of the other trial.
         best = None if task.origin is None else BestEpoch(**json.loads(task.origin.read_text()))
         state, epoch, digest = "complete", spec.initial_epoch, ""
         trainer = task.trainer or self.trainer
@@ -239,7 +240,7 @@ class ScriptedExecutor:
             if task.state is not None:
                 task.state.parent.mkdir(parents=True, exist_ok=True)
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
-        # Only a parameter that the space lacks is shown.
+        # Parameters that are in the space by now have joined before.
         joined = [p for p in self.joined.get(spec.number, ()) if p.name not in task.space]
         return TrialResult(
             spec.number,
@@ -264,7 +265,7 @@ class ScriptedExecutor:
 
 
 class WithModel(ScriptedExecutor):
-    """Saves something that MLflow takes for the champion's model."""
+    """A scripted executor that can save a champion, as an empty MLflow model."""
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -15,7 +15,7 @@ import pytest
 from scripted import SPACE, ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
 from stores import history_at
-from study_record import attempts
+from study_record import attempts, differences, read_record
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -310,3 +310,22 @@ def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> 
         counts[workers] = called
     more = counts[48] - counts[2]
     assert counts[48].total() < 1.2 * counts[2].total(), more.most_common(5)
+
+
+def test_the_same_values_leave_the_same_record_whichever_engine_proposed_them(
+    tmp_path: Path,
+) -> None:
+    known = (
+        {"rate": 0.01, "units": 32, "kind": "a"},
+        {"rate": 0.05, "units": 8, "kind": "b", "momentum": 0.5},
+        {"rate": 0.0002, "units": 64, "kind": "b", "momentum": 0.0},
+    )
+    records = []
+    for engine in ("optuna:tpe", "keras-tuner:bayesian"):
+        launch(tmp_path, engine=engine, trials=3, initial=known)
+        records.append(read_record(tmp_path, "scripted", engine))
+    one, other = records
+    assert len(one["trials"]) == 3
+    for part in ("study", "trials", "files"):
+        different = differences(one[part], other[part])
+        assert not [each for each in different if "/engine_state" not in each]

@@ -25,7 +25,7 @@ from killing import NAME, Launch
 from killing import STUDY_FILE as SLOW_STUDY
 from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, left_behind, read_record
-from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here
+from user_commands import environment, kerastudy, kerastudy_here
 
 import kerastudy as ks
 from studies.definition import LaunchOptions, RayOptions
@@ -268,16 +268,7 @@ def folder(tmp_path: Path) -> Path:
 def launch(folder: Path, cluster: Any, *arguments: str, **more: str) -> Launch:
     """Launches the study on a cluster; None: on a Ray that starts with it."""
     there = [] if cluster is None else ["--address", cluster.address]
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py", "--executor", "ray", *there, *USUAL, *arguments],
-        cwd=folder,
-        env=environment(**more),
-        stdin=subprocess.DEVNULL,
-        stdout=(folder / "printed").open("a"),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return Launch(process)
+    return Launch(folder, "--executor", "ray", *there, *USUAL, *arguments, **more)
 
 
 def check(folder: Path, expected: Any) -> None:

@@ -1,4 +1,4 @@
-"""What every executor must do."""
+"""The conformance suite of executors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def make_spec(executor: Executor, number: int = 0, epochs: int = 3, **values: ob
 
 
 class Collecting:
-    """A handler that keeps what it is told."""
+    """A handler that keeps all events."""
 
     def __init__(
         self, decide: Callable[[EpochResult], Decision] = lambda epoch: "continue"
@@ -113,7 +113,7 @@ class Collecting:
 
 
 class ExecutorConformance:
-    """Subclass it, and give `open_file`: an executor on the study of a file."""
+    """The tests of all executors. A subclass has a fixture `open_file`, which loads a study."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -180,7 +180,7 @@ class ExecutorConformance:
     def test_a_job_trains_its_fits_one_after_another(
         self, executor: Executor, tmp_path: Path
     ) -> None:
-        """Each to the bits that it has alone; its files are where its task says."""
+        """Each fit gets the same bits as alone, and writes its files to the paths in its task."""
         fits = [replace(make_spec(executor, 6), seed=seed, repeat=seed) for seed in range(3)]
         alone = [Collecting().run(executor, fit, tmp_path) for fit in fits]
         together = Collecting()
