@@ -295,10 +295,8 @@ TWO_GPUS = replace(LARGE, gpus=("0", "1"))
 @pytest.mark.parametrize(
     ("machine", "study", "workers"),
     [
-        (Machine(1, 16 * GIB), {}, 1),
         (Machine(4, 16 * GIB), {}, 4),
         (Machine(4, 16 * GIB), {"threads": 2}, 2),
-        (Machine(4, 16 * GIB), {"threads": 3}, 1),
         (Machine(4, 16 * GIB), {"threads": 8}, 1),
         (Machine(4), {"trials": 2}, 2),
         (Machine(4), {"trials": 0}, 1),
@@ -308,7 +306,6 @@ TWO_GPUS = replace(LARGE, gpus=("0", "1"))
         # Ten million weights are nothing; a billion take 20 GiB to train.
         (Machine(8, 16 * GIB), {"model_bytes": 40 * 2**20}, 8),
         (Machine(8, 48 * GIB), {"model_bytes": 4 * GIB}, 2),
-        (TWO_GPUS, {}, 2),
         (TWO_GPUS, {"threads": 48}, 2),
         (TWO_GPUS, {"trials": 1}, 1),
     ],
