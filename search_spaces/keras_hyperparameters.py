@@ -283,7 +283,7 @@ def dropout(
     """
     _check_bounds("A dropout rate", low, high, 0.0, 1.0)
     if high == 1:
-        expected = "below 1, at which a layer drops all that it got"
+        expected = "below 1, at which a layer drops all of its inputs"
         raise SearchSpaceError.of_setting("A dropout rate", expected, high, "0.5 is a usual end.")
     return Float(name, low, high, step=step, **declared)
 

@@ -40,7 +40,8 @@ def _check_new(file: Path) -> None:
     """Checks that a study file can be written at a path."""
     if file.suffix != ".py":
         expected = f"a Python file, such as {file.with_suffix('.py').name}"
-        raise StudyFileError.of_setting("A study", expected, str(file))
+        hint = "Name the data by --data." if file.exists() else ""
+        raise StudyFileError.of_setting("A study", expected, str(file), hint)
     if file.exists():
         raise StudyFileError(f"{str(file)!r} exists already. Give another name, or remove it.")
     if not file.parent.is_dir():

@@ -499,9 +499,7 @@ def _progress(history: StudyHistory) -> str:
     best = list(accumulate(values, max if objective.direction == "max" else min))
     if len(best) < 2:
         return ""
-    return (
-        f"{number(best[0])} {sparkline(best)} {number(best[-1])}, the best so far, trial by trial"
-    )
+    return f"{number(best[0])} {sparkline(best)} {number(best[-1])}, the best so far by trial"
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -265,8 +265,8 @@ class Ranged(Parameter):
             raise self.wrong("low", f"below high, which is {high!r}", low, "Exchange them.")
         if self.scale != "linear" and low <= 0:
             hint = (
-                "Raise it, or take scale='linear'. A penalty that may be off has a switch of its "
-                "own, as l2() makes."
+                "Raise it, or take scale='linear'. For a penalty that may be off, take l2(), "
+                "which adds a switch."
             )
             raise self.wrong("low", f"above 0 on a {self.scale} scale", low, hint)
         if not math.isfinite(high - low) or not math.isfinite(high + low):

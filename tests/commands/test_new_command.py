@@ -110,6 +110,7 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
     [
         (["there.py"], "exists already"),
         (["study.txt"], "study.py"),
+        (["the houses.csv"], "such as the houses.py. Received: 'the houses.csv'. Name the data by"),
         (["nowhere/study.py"], "There is no folder"),
         (["s.py", "--data", "none.csv"], "There is no file 'none.csv'"),
         (["s.py", "--data", "head.csv", "--target", "a"], "head.csv' has no rows."),

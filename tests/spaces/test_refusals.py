@@ -93,7 +93,7 @@ REFUSED = {
     'Float("x", 1e-4, 1e-2, sampling="log")': "Write scale='log' in its place",
     'Int("x", min_value=1, max_value=3)': "no argument 'min_value'.* Write low",
     "learning_rate(log=True)": "Write scale='log'",
-    "dropout(0, 1.0)": "below 1, at which a layer drops all that it got. Received: 1.0",
+    "dropout(0, 1.0)": "below 1, at which a layer drops all of its inputs. Received: 1.0",
     'Float("x", 0, 1, step=-0.1)': "step must be above 0. Received: -0.1",
     'Float("x", 0, 1, step=0.3)': "leads from 0.0 to 1.0. Received: 0.3.* fits is 0.9",
     'Float("x", 0, 1, step=5)': "fits is 5.0",

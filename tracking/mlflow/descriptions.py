@@ -304,7 +304,11 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         ends = [i for i, sentence in enumerate(sentences, 1) if sentence.startswith("Expect ")]
         verdict = " ".join(sentences[: ends[0]] if ends else sentences)
         metric = history.description.objective.metric
-        text = plain(re.sub(r"\b(Expect|saw) ", rf"\1 {metric} ", verdict, count=1))
+        names = {"Expect": metric.removeprefix("val_"), "saw": metric}
+        text = re.sub(
+            r"\b(Expect|saw) ", lambda verb: f"{verb[0]}{names[verb[1]]} ", verdict, count=1
+        )
+        text = plain(text)
     links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)
     engine = f" of {history.description.engine}" if several else ""
     summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))

@@ -266,7 +266,9 @@ class HyperparameterAxis:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
         shared = {"field": self.drawn, "title": short}
         if self.labels:
-            angle = 0 if sum(map(len, self.labels)) < 40 or not horizontal else -35
+            # Each label has the same room in a chart.
+            letters = len(self.labels) * max(map(len, self.labels))
+            angle = 0 if letters < 40 or not horizontal else -35
             return {
                 **shared,
                 "type": "nominal",

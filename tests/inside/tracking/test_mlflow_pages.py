@@ -210,7 +210,7 @@ def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: 
     ):
         assert fact in facts
     # The line goes from the first trial's value to the best value.
-    progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far, trial by trial")
+    progress = re.compile("- progress: 0.5 [▁-█]{12} 0.39, the best so far by trial")
     assert any(map(progress.fullmatch, facts))
     header, rule, *rows = table(note)
     assert header == ["trial", "val_loss", "epoch", "state", "rate"]
