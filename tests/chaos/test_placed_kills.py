@@ -17,13 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 from exported import check_equal
-from in_mlflow import InMlflow
+from in_mlflow import InMlflow, open_store_client
 from killing import NAME, REPEATABLE, STUDY_FILE
 from stores import history_at, store_at
 from study_record import differences, left_behind, read_record
 from user_commands import KERASTUDY, environment, kerastudy, run
-
-from tracking.mlflow import open_store_client
 
 # No units are unlucky.
 TAILORED = ("--set", "units=4..6", "--trials", "6", "--epochs", "5", "--seed", "3")

@@ -9,13 +9,12 @@ from pathlib import Path
 from blobs import Launched
 from exported import check_equal
 from handmade import record_study
-from in_mlflow import wait_for_exporters
+from in_mlflow import open_store_client, wait_for_exporters
 from mlflow.entities import ViewType
 from stores import store_at
 from user_commands import Answer, kerastudy_here, run
 
 import kerastudy as ks
-from tracking.mlflow import open_store_client
 
 # The tests' environment turns MLflow and the report off. A user's environment does not.
 ON = {"KERASTUDY_MLFLOW": "", "KERASTUDY_REPORT": ""}
