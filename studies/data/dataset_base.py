@@ -160,9 +160,10 @@ class Reader(ABC):
 
 
 def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
-    """Takes the options of `check_options` from the arguments of another function, and checks them.
+    """Returns the checked options that are among the arguments of a function.
 
-    `changes` replace arguments of the same names. Raises DataError for a wrong option.
+    The options are the parameters of `check_options`. `changes` replace arguments of the same
+    names. Raises DataError for a wrong option.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}

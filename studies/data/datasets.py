@@ -184,7 +184,7 @@ def npz(
         'mnist'
     """
     ready = [part for part, size in (("validation", validation), ("test", test)) if size is None]
-    # A share that is drawn only if the file lacks the part.
+    # This share is drawn only if the file lacks the part.
     sizes = {part: DEFAULT_SHARE for part in ready}
     options = options_of(locals(), **sizes)
     file = absolute_path(path)

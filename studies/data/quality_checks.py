@@ -33,8 +33,8 @@ from tracking.records.data_findings import (
 _QUICK_BYTES = 64 * 2**20
 # If more than this share of the samples is repeated, the finding is a problem, not a hint.
 _OFTEN = 0.01
-# If a larger share of the training samples are duplicates of other training samples, samples may
-# be equal by chance. Then samples that are in two parts are only a hint, not a problem.
+# If more than this share of the training samples repeat other training samples, samples may be
+# equal by chance. Then samples that are in two parts are a hint, not a problem.
 _ALIKE_BY_CHANCE = 0.1
 _UNBALANCED = 10
 # A column in which more than this share of the values is missing should be left out.
@@ -51,8 +51,8 @@ _REMEDY = (
     "Shuffle before splitting, or collect data like the data that the model will predict on. A "
     "difference is expected only if the later part is of a later time."
 )
-# The picture of samples. The largest side of an image, and the gap between images, are in pixels.
-# Rows and columns are numbers of images. The background is white.
+# The picture of samples: the largest side of an image in pixels, the most rows and columns of
+# images, the gap between images in pixels, and the white of the background.
 _LARGEST_SIDE = 48
 _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
@@ -105,7 +105,7 @@ class _CheckedArray:
 
     Attributes:
         name: The name, such as "x" or "y['price']".
-        parts: The samples of each part. Those of a target lack the test part.
+        parts: The samples of each part. A target has no test part.
         preparation: The preprocessing of the inputs.
     """
 
@@ -301,7 +301,8 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     checked = " of those that were checked" if data.partial else ""
     hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
-        # Rows that differ in rare or new categories alone have the same inputs.
+        # Rare and new categories have no inputs. Rows that differ in these categories alone would
+        # look repeated, so leave out all rows with such a category.
         (rows,) = data.inputs
         hashes = {part: h[~table.has_uncoded(rows.parts[part])] for part, h in hashes.items()}
     repeats = len(hashes["train"]) - len(np.unique(hashes["train"]))
@@ -453,8 +454,8 @@ class _TwoSampleTest(NamedTuple):
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _TwoSampleTest:
     """Tests whether the rows of two arrays, of shape (n, features), have the same distribution.
 
-    A classifier learns from half of the rows to tell from which array a row is. Then it scores the
-    other half. A Mann-Whitney test compares the scores of the first array's rows with those of the
+    A classifier learns from half of the rows which array a row is from. Then it scores the other
+    half. A Mann-Whitney test compares the scores of the first array's rows with those of the
     second array's rows, and gives the p-value. Source: Lopez-Paz and Oquab, "Revisiting Classifier
     Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
     """
@@ -519,7 +520,7 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
 def _drawn(
     arrays: Sequence[_CheckedArray], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Draws this number of samples of the training part, and as many of `part`.
+    """Draws the given number of training samples, and as many samples of `part`.
 
     Returns the names of the columns, the training samples, and the samples of `part`.
     """
@@ -555,7 +556,7 @@ def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndar
     values = rows.reshape(len(rows), -1).astype(np.float32)
     one_by_one = array.kind == "columns"
     names = array.columns if one_by_one else [""] * values.shape[1]
-    # An image's mean and deviation show brightness and contrast, which no single pixel does.
+    # An image's mean and deviation show brightness and contrast, which no single pixel shows.
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     whole_names = [] if one_by_one else [f"mean of {array.key}", f"deviation of {array.key}"]
     if values.shape[1] > _MOST_FEATURES:

@@ -279,7 +279,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 def batches_kind(thing: object) -> str:
     """Returns `TF_DATA`, `PY_DATASET` or, for anything else, `GENERATOR`."""
     for parent in type(thing).__mro__:
-        # Both functions compare the names of classes, because TensorFlow is slow to import.
+        # `is_dataset` and `is_batches` compare names of classes, as TensorFlow is slow to import.
         if is_dataset(parent):
             return TF_DATA
         if is_batches(parent):
@@ -353,8 +353,7 @@ class Reading:
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
             # For a tf.data.Dataset, Keras makes a list of weights that ends with the largest class
-            # of `class_weight`. Larger classes would be missing there, so this makes the list
-            # longer, with the weight 1 for them.
+            # of `class_weight`. So add larger classes, with the weight 1.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -374,8 +373,7 @@ class Reading:
 
     def begin(self) -> None:
         """Calls the adapter as `fit` does before an epoch."""
-        # Some adapters already read the first batches in `get_tf_dataset`, so the dataset is not
-        # made before reading begins.
+        # Some adapters already read the first batches in `get_tf_dataset`, so call it only now.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()

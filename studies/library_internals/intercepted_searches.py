@@ -51,7 +51,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls `on_search` in place of each search. It may raise an error, which ends the script."""
+    """Calls `on_search` in place of each search. An error of `on_search` ends the script."""
     with contextlib.ExitStack() as stack:
         replacements: list[_Replacement] = []
         if KERAS_TUNER in libraries:
@@ -80,7 +80,7 @@ def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_oracle, oracle, *positional, **named)
         if arguments.get("hyperparameters") is not None:
-            # A tuner adds the hyperparameters that its builder declares to this object.
+            # Keep a copy, because a tuner adds its builder's hyperparameters to this object.
             arguments["hyperparameters"] = arguments["hyperparameters"].copy()
         make_oracle(oracle, *positional, **named)
         made_with[oracle] = arguments

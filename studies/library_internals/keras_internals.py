@@ -144,7 +144,7 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns at which positions an optimizer's trainable variables have one of these keys."""
+    """Returns the positions of an optimizer's trainable variables that have one of these keys."""
     key_of, wanted = _key_of_variable.of(optimizer), set(keys)
     return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in wanted]
 
@@ -186,7 +186,7 @@ def has_all_variables(model: keras.Model) -> bool:
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function with symbolic tensors: it makes its variables, but changes no values.
+    """Calls a function with symbolic tensors. This makes its variables, but changes no values.
 
     The public `compute_output_spec` is only for layers. If the call makes a global seed generator,
     the generator is dropped, because the training makes another one.
@@ -306,7 +306,7 @@ def flat(model: keras.Model, arrays: Any) -> list[Any]:
 
 
 def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any], Any]:
-    """Returns the function of targets and predictions of which a metric is the mean."""
+    """Returns the function that a metric averages. It takes targets and predictions."""
     function, arguments = _function.of(metric), _arguments.of(metric)
     return lambda y_true, y_pred: function(y_true, y_pred, **arguments)
 

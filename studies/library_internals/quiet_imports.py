@@ -46,7 +46,7 @@ def silenced() -> Iterator[None]:
         os.close(nothing)
 
 
-# The packages of Keras that load slowly, by both of their names.
+# The packages of Keras that load slowly. Each has a public and a private name.
 _LATE: Final = frozenset(
     ("keras.wrappers", "keras.src.wrappers", "keras.visualization", "keras.src.visualization")
 )

@@ -51,7 +51,7 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 
 @contextlib.contextmanager
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs functions in this context: by which executor, and if optimized.
+    """Sets how TensorFlow runs functions in this context: the executor, and whether to optimize.
 
     No public function sets an executor. The public `tf.config.optimizer` would turn off the
     optimization of all functions of the process.

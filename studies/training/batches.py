@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-# The largest data, in bytes, whose rows are put into an epoch's order all at once. Of larger data,
+# The largest data, in bytes, whose rows are put into an epoch's order all at once. For larger data,
 # the rows of each batch are gathered separately.
 _LARGEST_WHOLE_EPOCH = 64 * 2**20
 

@@ -150,7 +150,7 @@ class Checkpoints:
             raise StateError(f"a learning rate schedule changes {', '.join(changed)}")
 
     def _why_never(self) -> str:
-        """Returns why no state has all of the training, or an empty text.
+        """Returns why no state can have all that a resumed training needs, or an empty text.
 
         The model must have all its variables, as it does after the first epoch.
         """
@@ -189,11 +189,11 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a newly built model from the newest usable state, or returns None without one.
+    """Restores a newly built model from the newest usable state, and returns the state.
 
     Four states may exist: the trial's last two and, if the trial continues another trial, the last
-    two of that trial. If None is returned, the model may have changed, so build it again. A
-    training from the first epoch gives the same bits.
+    two of that trial. Returns None if none of them is usable. The failed attempts may have changed
+    the model, so build it again, and train it from the first epoch, which gives the same bits.
     """
     state: TrainingState | None = None
     unusable = ""
@@ -266,7 +266,7 @@ class BestWeights:
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray] | None, sha256: str = "") -> None:
-        """Keeps a result of `copy_of` as the copy. With None, there is no copy any more.
+        """Keeps a result of `copy_of` as the copy. None drops the present copy.
 
         `sha256` is the digest of the weights in the copy, or empty if it is not known.
         """
@@ -427,7 +427,8 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
     """Returns the attributes of each callback, with copies of arrays.
 
     Raises StateError for anything but numbers, texts, arrays, and lists and dicts of these.
-    Functions are left out, except those of `keras.ops`, as Keras's own callbacks never change them.
+    Functions are left out, because Keras's own callbacks never change them. Only functions of
+    `keras.ops` are kept.
     """
     for callback in callbacks:
         if type(callback).__name__ in _UNKNOWN:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
 
-# These callbacks of Keras change nothing in a model but the values of its variables.
+# These callbacks of Keras change only the values of a model's variables.
 _CHANGING_VALUES = frozenset(
     {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
      "ReduceLROnPlateau", "TerminateOnNaN"}
@@ -179,13 +179,13 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
         # Keras's own code keeps its state only in Keras variables, and a StatelessScope discards
         # their new values.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
-        # Regularizers ask the scope for the values of these variables.
+        # Give the scope the values of these variables, because regularizers read them there.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # The model is not built yet, or code of the user may have other state. So call the step
-        # with symbolic tensors, as Keras's `_symbolic_build` does. This makes variables and changes
-        # no values, but takes three times as long.
+        # The model is not built yet, or the user's code may keep state outside of Keras variables.
+        # So call the step with symbolic tensors, as Keras's `_symbolic_build` does. This makes
+        # variables and changes no values, but takes three times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -193,7 +193,7 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
 
 
 def make_weights(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the weights of a model that Keras would only build when the model is first called.
+    """Makes a model's weights now, and not only when the model is first called.
 
     The `build` of a layer may make more layers, which draw their seeds at that time. So every
     training makes the weights before it does anything else (docs/reproducing.md).
@@ -209,8 +209,8 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
     except Exception:
         if not has_own_steps(model):
             raise
-        # A model without `call` may have a training step that calls its layers: one step creates
-        # their variables.
+        # The model may have a training step that calls its layers, but no `call`. So run one step,
+        # which makes the variables of the layers.
         if not model.weights:
             model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     # A second `build` of a LossScaleOptimizer would add variables, so check `built` first.

@@ -59,7 +59,7 @@ _BACK_DOORS = frozenset(
 )
 _ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
 _SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
-# Numbers for the keys of unique structures.
+# Counts unique structures, so that each gets its own key.
 _unique = itertools.count()
 
 
@@ -78,7 +78,7 @@ WRAPPERS: Parts = (
 
 With each type comes a function that returns the parts of such an object.
 """
-# The types of more objects, each with a function that returns the parts that the key needs.
+# Types of other objects. As in `WRAPPERS`, a function returns the parts that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
     (
@@ -136,12 +136,13 @@ class Structure:
         self.others = others
         self.of_libraries = True  # Whether all code is that of libraries, and none is the user's.
         self.reason = ""  # The reason why the structure is unique, or empty.
-        # What has state that no program can take over, e.g. a tf.Variable. Empty if there is none.
+        # Says which state no program can take over, e.g. that of a tf.Variable. Empty if none.
         self.state = ""
         self._keras = keras
         self._digest = hashlib.sha256()
-        # Names of attributes that decide initial values, and of attributes that user code reads.
-        # The key omits the first attributes, so a name in both sets makes the structure unique.
+        # The names of attributes that decide initial values, and of attributes that the user's code
+        # reads. The key omits attributes that decide initial values. So if the user's code may read
+        # one of them, the structure is unique.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -253,7 +254,11 @@ class Structure:
         return kind.__module__, kind.__qualname__
 
     def _is_of_library(self, thing: Any) -> bool:
-        """Adds the name of a class or function to the digest. Returns whether a library made it."""
+        """Adds the name of a class or function to the digest. Returns whether it is a library's.
+
+        Functions that a library's decorator made from other functions count as the user's, because
+        the digest needs the other functions, too.
+        """
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
         if is_own(origin_of(thing)):
@@ -300,7 +305,7 @@ class Structure:
     ) -> None:
         """Adds the values that a function can read to the digest.
 
-        Of a module, only the attributes that the function names are added.
+        For a module, adds only the attributes that the function reads.
         """
         for value in values:
             if not isinstance(value, types.ModuleType):
@@ -383,7 +388,7 @@ class Structure:
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _layer_with(self, value: object) -> str:
-        """Returns a phrase that names the layer with a value in its attributes, for a message.
+        """Returns a phrase for messages. It names the layer that has `value` in an attribute.
 
         Returns an empty text if there is no such layer.
         """

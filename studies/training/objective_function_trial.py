@@ -75,7 +75,8 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
     result = _called(study, task, trial, following)
     if following.error is not None:
-        # The function may have caught this error of `on_epoch`.
+        # `on_epoch` raised this error while the function ran. Raise it only now, because the
+        # function could have caught it.
         raise following.error
     count = len(following.models)
     return replace(
@@ -271,9 +272,9 @@ class Following:
         return max(self.epochs, default=0) or max(self.reported, default=0)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Notes the model of a training that begins. `arguments` has those of `fit`, by name.
+        """Notes the model of a training that begins, and the data of the first training.
 
-        The data of the first training is noted, too.
+        `arguments` are the arguments of `fit`, by name.
         """
         if not self.models:
             self.data = fit_digests(arguments)
@@ -312,8 +313,8 @@ class Following:
     def conclude(self, value: float) -> int:
         """Reports the value that the function returned. Returns its step, counted from 1.
 
-        The value's step is the last one so far. If the function has reported another value at that
-        step, it is the next step.
+        The step is the last one so far or, if the function has reported another value at that step,
+        the next one.
         """
         last = max([*self.epochs, *self.reported, 1])
         if self.reported.get(last) == value:
@@ -360,7 +361,7 @@ def watched(following: Following) -> Iterator[None]:
         try:
             call = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # The arguments are wrong, and Keras's own error explains them.
+            # The arguments are wrong. Keras raises an error that explains the mistake.
             return fit(model, *arguments, **keywords)
         last = _reporting(following)
         # Note an epoch's logs before the user's callbacks are called, as these may raise an error.
@@ -386,7 +387,7 @@ def watched(following: Following) -> Iterator[None]:
 def _reporting(following: Following) -> Any:
     """Returns a callback that reports the logs of each epoch.
 
-    The logs then have the entries that the user's callbacks add to them.
+    The logs include the entries that the user's callbacks add.
     """
     import keras
 
@@ -477,9 +478,9 @@ class MeasuredWeights:
     def of(self, value: float) -> tuple[int, Sequence[np.ndarray]]:
         """Returns the epoch after which the model gave a value, and its weights at that time.
 
-        If the value is the best value of a metric, this is the metric's best epoch. Otherwise it is
-        the last epoch. But if the final weights equal those after a metric's best epoch, it is that
-        epoch.
+        If the value is a metric's best value, returns the metric's best epoch. Otherwise, if the
+        final weights equal the weights after a metric's best epoch, returns that epoch. Otherwise,
+        returns the last epoch.
         """
         for best, copy in self._best.values():
             if math.isclose(value, best.value, rel_tol=_TOLERANCE):

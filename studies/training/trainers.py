@@ -111,7 +111,7 @@ class Trainer(Protocol):
         these metrics, and not from the best epoch.
 
         Raises NotTrainedError if the model must be built again and trained by `model.fit`. The
-        error's text is then the `unfit` of the new training.
+        error's text becomes the `unfit` of the new training.
         """
         ...
 

@@ -245,11 +245,11 @@ def tell_once(number: int, cause: str) -> None:
 
 
 def why_infeasible(error: Exception, called: str, build: Any, number: int) -> tuple[str, str]:
-    """Returns why a trial has no value, and the mistake in the study's code, or an empty text.
+    """Returns two texts: why a trial has no value, and the mistake in the study's code.
 
-    The study's code is not at fault if memory ran out, or if it gave up the trial. `called` says
-    what raised the error, such as "the builder". Raises BuilderError for an error that ends the
-    search.
+    The second text is empty if memory ran out, or if the study's code gave up the trial. `called`
+    names the code that raised the error, such as "the builder". Raises BuilderError for an error
+    that ends the search.
     """
     if is_fatal(error):
         raise fatal(error) from None
@@ -405,9 +405,9 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Notes why the training ended early. The trial keeps its best epoch, if there is one.
 
-        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, only an
-        outcome that the training returns counts, and this one returns none. So the trial becomes
-        infeasible even with a best epoch, unless the training diverged.
+        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, a trial
+        needs the outcome that a training returns at its end. So the trial becomes infeasible even
+        with a best epoch, unless the training diverged.
         """
         self.raised = raised
         if self.best is None or (self.trainer.concludes and not self.diverged):

@@ -65,8 +65,8 @@ def libraries_searched(
 ) -> frozenset[str]:
     """Returns the libraries with which a script searches. For a study file, there are none.
 
-    A study file imports kerastudy, or imports a module of its own that does. `texts` maps the files
-    of modules to recorded texts, which are read in place of these files.
+    A study file imports kerastudy, directly or in its own modules. `texts` maps the files of
+    modules to recorded texts, which are read in place of these files.
     """
     names = set(imported_names(source, package))
     if "kerastudy" not in names:

@@ -136,7 +136,7 @@ class _SharedModule(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets an attribute. Sets a user's module on the user's package instead of here.
+        """Sets an attribute. A user's module becomes an attribute of the user's package instead.
 
         Python sets each module that it has imported as an attribute of the module's package.
         """
@@ -182,7 +182,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Noted before the module runs: if it is a package, its submodules may import it meanwhile.
+    # Note the module before it runs, because the submodules of a package may import it meanwhile.
     _user_modules[file] = module
     try:
         spec.loader.exec_module(module)

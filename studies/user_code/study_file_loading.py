@@ -332,8 +332,8 @@ class _NotLaunched:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        # Python looks up such names to see which protocols an object supports. This object supports
-        # only those whose methods are defined below.
+        # Python looks up names with `__` to see which protocols an object supports. This object
+        # supports only the protocols whose methods are defined below.
         if name.startswith("__"):
             raise AttributeError(name)
         return self
@@ -350,11 +350,12 @@ class _NotLaunched:
     def __len__(self) -> int:
         return 0
 
-    # Scripts print sums and ratios of results, so these return the same object.
+    # Scripts print sums and ratios of results, so these operators return this object.
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # These raise an error: code that decides by the missing result could define another study.
+    # These methods raise an error, because code that decides by the missing result could define
+    # another study.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

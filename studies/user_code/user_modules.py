@@ -261,7 +261,7 @@ def _file_of(code: CodeDescription) -> Path:
 
 
 def remember_text(file: str, text: str) -> None:
-    """Makes Python show this text as that of a file or a cell. AutoGraph reads functions there."""
+    """Makes tracebacks and AutoGraph read this text as the text of a file or a cell."""
     linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
 

@@ -68,7 +68,7 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     hashes, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(hashes) == len(groups):
         return None
-    # One of each set of equal samples is enough. The others say nothing about how often different
+    # Keep one sample of each set of copies, because copies say nothing about how often different
     # samples have equal values.
     different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
     if _repeats_by_chance(different, len(groups)):
@@ -111,8 +111,8 @@ def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         if is_text(rows):
             columns += [*rows.astype(object).T]
         else:
-            # pandas would take long for a table of as many columns as an image has pixels. So the
-            # bytes of each row are a single value.
+            # pandas would be slow for a table with a column for each pixel of an image. So the
+            # bytes of a row become a single value.
             hashed = [
                 pd.util.hash_array(_as_bytes(rows[start:end]), categorize=False)
                 for start, end in blocks(rows)
@@ -126,5 +126,6 @@ def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 def _as_bytes(rows: np.ndarray) -> np.ndarray:
     """Returns each row of an array of numbers as an object of bytes."""
     contiguous = np.ascontiguousarray(rows)
-    # numpy drops zeros at the end of each row. Rows of one length stay different all the same.
+    # numpy drops zero bytes at the end of a row. All rows have the same length, so different rows
+    # stay different.
     return contiguous.view(f"S{contiguous[0].nbytes}")[:, 0].astype(object)

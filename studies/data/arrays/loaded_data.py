@@ -51,9 +51,9 @@ class LoadedData(ABC):
     @property
     @abstractmethod
     def unfit(self) -> str:
-        """Why compiled programs can't train on this data, such as "the samples are texts".
+        """The reason why only `model.fit` can train on this data, such as "the samples are texts".
 
-        Then only `model.fit` can. The text is empty if compiled programs can train on the data.
+        The text is empty if compiled programs can train on the data, too.
         """
 
     @property
@@ -106,8 +106,8 @@ class LoadedData(ABC):
         """Returns the test part.
 
         Only `kerastudy.evaluate` and `kerastudy.confirm` read the test part, and both record it.
-        Search, pruning and selection never do: on data by which a model was chosen, the model's
-        scores would be too good.
+        Search, pruning and selection never read it, because a model's scores are too good on the
+        data by which the model was chosen.
         """
         if self._test is None:
             raise NoTestPartError(
@@ -242,7 +242,7 @@ class Part:
 
     @property
     def at_hand(self) -> Part:
-        """The samples that are in memory: all of this part. `Stream` has only its first batch."""
+        """The samples in memory: all of this part. A `Stream` has only its first batch."""
         return self
 
     @property

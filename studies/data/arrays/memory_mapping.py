@@ -32,8 +32,8 @@ _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
 _PICKLED = "splits"
 
-# The folder into which large arrays are written while `shared` loads data. Otherwise None: large
-# arrays then go into a temporary folder of this process.
+# The folder for large arrays while `shared` loads data. At other times None, because large arrays
+# then go into a temporary folder of this process.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
@@ -41,7 +41,7 @@ _Data = TypeVar("_Data")
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Makes a folder for arrays, and removes such folders of processes that were killed.
+    """Makes a folder for arrays, and removes the folders that killed processes have left.
 
     The folder is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in
     memory: https://systemd.io/TEMPORARY_DIRECTORIES/.
@@ -79,8 +79,8 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
 
 
 def _remove_abandoned(place: Path) -> None:
-    # A folder without a lock file has only just been made, so it is not abandoned. `glob` does not
-    # find it.
+    # `glob` finds no folder without a lock file. Such a folder has only just been made, so it is
+    # not abandoned.
     for lock in place.glob(f"{_PREFIX}*/{_LOCK}"):
         # These errors mean that the folder's process still runs, or that the folder belongs to
         # another user. So the folder stays.

@@ -76,7 +76,7 @@ def check_options(
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
         return tuple(value)
-    # `is_whole` is False for booleans. So validation=True is an error, and does not mean 1 sample.
+    # `is_whole` is False for booleans, so validation=True is an error, and not taken for 1 sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:

@@ -137,7 +137,7 @@ def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[s
 def table_columns(
     table: Any, categories: Collection[str] = (), *, spelled: bool = False
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the columns that a model can use, and the reason why it can't use each other column.
+    """Returns the columns that a model can use and, for the others, why it can't use them.
 
     The target is not among the columns of `table`. Columns in `categories` are categories, whatever
     they hold. With `spelled`, as for CSV files, a column is a column of numbers if all its texts
@@ -214,9 +214,9 @@ def refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that the names of a table's columns are unique, and that options name only these.
+    """Checks that a table's columns have unique names, and that options name only such columns.
 
-    `named` has the columns that each option names. Raises DataError if a check fails.
+    `named` maps each option to the names in it. Raises DataError if a check fails.
     """
     names = list(table.columns)
     for name in names:
@@ -290,8 +290,8 @@ def _kind_of_texts(series: Any, spelled: bool) -> str:
     if len(texts) > 1 and all(map(_DATE.fullmatch, texts)):
         dates_of(series)
         return "dates"
-    # In a DataFrame, a column with only a few different numbers as texts stays a category: the user
-    # may have turned them into texts for this reason.
+    # In a DataFrame, a column of texts with only a few different numbers stays a category, because
+    # the user may have turned the numbers into texts for this purpose.
     if (spelled or len(texts) >= _FEW_LEVELS) and all(map(_is_number, texts)):
         float32_of(texts)
         return "number"

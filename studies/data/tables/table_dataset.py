@@ -88,8 +88,8 @@ def table(
         categories: The columns whose numbers are read as categories. None: columns of whole numbers
             with names such as "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
-            "null" and "None". None: "?", "-" and the like, and words in a column of numbers that
-            has only a few different words.
+            "null" and "None". None: "?", "-" and the like in any column. In columns of numbers
+            also words, if there are only a few different ones.
         dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates or numbers that orders the rows before they are split. None: the
@@ -118,8 +118,7 @@ def table(
     sizes: dict[str, Any] = {"validation": validation, "test": test}
     for part, size in sizes.items():
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
-            # The size 1 is allowed by the checks. It has no effect, since the ready-made part is
-            # used.
+            # A size of 1 passes the checks. It has no effect, because the ready-made part is used.
             ready[part], sizes[part] = _place_of(part, size), 1
     options = options_of(arguments, **sizes)
     if classes is not None:
@@ -150,8 +149,8 @@ def table(
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
     """Describes a table that belongs to no study. `options` are arguments of `table`.
 
-    The rules still decide what else to leave out, besides the columns in the option `drop`, and
-    which other texts stand for missing values, besides those in the option `missing`.
+    The options `drop` and `missing` don't replace the rules: the rules may leave out more columns,
+    and may find more texts that stand for missing values.
     """
     named = {name: value for name, value in options.items() if name in ("dates", "time")}
     dataset = table(path, target=target, **named)
@@ -361,13 +360,16 @@ def _on_dates(frame: Any, time: str, unused: list[str]) -> dict[str, str]:
 
 
 def _day_or_month_first(series: Any) -> str:
-    """Returns how dates such as 3/4/2024 are read. Empty for dates that have one reading."""
+    """Returns a phrase that says how dates such as 3/4/2024 are read.
+
+    Returns an empty text if the dates can be read in one way only.
+    """
     if series.dtype.kind in "biufmM" or not _DAY_AND_MONTH.match(str(series.iloc[0])):
         return ""
     try:
         dates = dates_of(series)[0]
     except ValueError:
-        # `_order` reports the value that is no date.
+        # Ignore the error here, because `_order` reports a value that is no date.
         return ""
     for text, date in zip(series.astype(str), dates, strict=True):
         numbers = _DAY_AND_MONTH.match(text)

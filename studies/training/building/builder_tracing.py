@@ -150,7 +150,7 @@ def _with_declared(
 
 
 def _ends_tracing(error: Exception) -> bool:
-    """Returns whether an error ends the tracing, as other values of hyperparameters won't help."""
+    """Returns whether an error ends the tracing, because other hyperparameters can't avoid it."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 
@@ -177,7 +177,7 @@ def _builder(study: StudyDefinition, data: LoadedData) -> Any:
 
 
 class FirstFit(NamedTuple):
-    """The model and arguments of a function's first `fit`."""
+    """The model and the arguments of the first `fit` that a function calls."""
 
     model: keras.Model
     arguments: Mapping[str, Any]  # The arguments of `fit`, by name.

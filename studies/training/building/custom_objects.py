@@ -38,7 +38,7 @@ class OwnCode(NamedTuple):
     pickled: bytes = b""
     # Why the code of layers, and of objects in layers, is not included. One text for each object.
     missing: tuple[str, ...] = ()
-    # The same for the arguments of `compile`, such as losses.
+    # Why the code of arguments of `compile`, such as losses, is not included.
     missing_compiled: tuple[str, ...] = ()
 
 
@@ -120,7 +120,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _objects_in(model: keras.Model) -> dict[str, Any]:
-    """Searches a model's attributes. Returns functions, and the classes of objects, by name."""
+    """Returns the functions, and the classes of the objects, in a model's attributes, by name."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()

@@ -41,7 +41,7 @@ def _set_random_seed(seed: int) -> None:
 
     `set_random_seed` drops all kernels and optimized functions, which costs 0.2 s for a small
     model, because random kernels keep a state. But each random kernel belongs to a seed. So kernels
-    need only be dropped if the seed was used before: then a kernel with an old state may exist.
+    are dropped only if the seed was used before: then a kernel with an old state may exist.
     """
     import keras
 
@@ -126,16 +126,16 @@ class SeedStates:
         self._model, self._structure = model, structure
 
     def others(self) -> list[Any]:
-        """Returns the state variables of these seed generators.
+        """Returns the state variables of the seed generators of losses and metrics.
 
-        All models with the same structure have them in the same order.
+        All models with the same structure have these variables in the same order.
         """
         structure = self._structure
         if structure is None:
             try:
                 structure = Structure(self._model)
             except Exception:
-                # Another version of Keras may be the reason, and `fit` must still train the model.
+                # Another version of Keras may cause this error, but `fit` must train all the same.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
             if structure.of_libraries:

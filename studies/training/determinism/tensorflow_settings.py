@@ -72,7 +72,7 @@ def change_threads(before: int, threads: int) -> None:
     if threads == before:
         return
     configure_tensorflow(threads)
-    # If the user has set the variable to another number, keep that.
+    # If the user has set the variable to another number, don't change it.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
@@ -178,5 +178,5 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
 
 
 def _comparable(value: Any) -> object:
-    """Returns the name of a dtype policy, as policies can't be compared, or the value itself."""
+    """Returns a value in a form that can be compared, e.g. the name of a dtype policy."""
     return getattr(value, "name", value)

@@ -102,7 +102,7 @@ class UsersState:
                     entry.write(entry.before)
                     names += changes
         for name in set(sys.modules) - self._modules:
-            # A training has imported this module. The next training imports it anew.
+            # Drop modules that a training has imported, so that the next one imports them anew.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -111,7 +111,7 @@ class UsersState:
         return list(dict.fromkeys(names))
 
     def _note(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> Any:
-        """Adds an entry. Returns the present value."""
+        """Adds an entry for an object. Returns the object's present value."""
         before = read()
         self._entries.append(_Entry(name, read, write, before))
         return before

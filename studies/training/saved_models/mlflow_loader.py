@@ -23,7 +23,7 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class ServedModel:
-    """A Keras model as `mlflow.pyfunc` calls it."""
+    """A Keras model with the methods that `mlflow.pyfunc` calls."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

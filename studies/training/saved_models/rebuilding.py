@@ -138,7 +138,7 @@ def refit(
         last.update(logs)
         return True
 
-    # Like the training on all folds, this training has no validation data.
+    # `ALL_FOLDS` says that this training has no validation data.
     trained = replace(spec, epochs=epochs, fold=ALL_FOLDS)
     PlainTrainer().train(Training(model, weighted, trained, callbacks, hp), on_epoch)
     if not math.isfinite(last.get("loss", math.nan)):

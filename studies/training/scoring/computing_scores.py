@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# By how much the objective computed from scores may differ from the value that Keras computed. The
+# The objective computed from scores may differ by this much from the value that Keras computed. The
 # two are sums over different batches, so they are rounded differently.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # The most bytes that the outputs of all layers may take. This limits how many samples are predicted
 # at once.
 _MEMORY = 64 * 2**20
-# If the shapes of the layers' outputs are unknown, all outputs together are assumed to be so many
+# If the shapes of the layers' outputs are unknown, all outputs together are assumed to be this many
 # times as large as the input.
 _UNKNOWN = 64
 
@@ -118,7 +118,7 @@ def _combined(
     epoch: int,
     batch_size: int,
 ) -> SampleScores:
-    """Concatenates `pieces`, the scores of some samples each, to the scores of all samples."""
+    """Joins `pieces`, each with the scores of some samples, into the scores of all samples."""
     values = np.concatenate([values for values, _ in pieces])
     weights = None if pieces[0][1] is None else np.concatenate([piece[1] for piece in pieces])
     last = len(values) % batch_size

@@ -81,11 +81,11 @@ def evaluate_test_part(
 
 
 def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tuple[float, float]:
-    """Returns the confidence interval of a metric, by bootstrap percentiles of samples or groups.
+    """Returns a metric's confidence interval: percentiles of a bootstrap of samples or groups.
 
     If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
-    gets the interval of Clopper and Pearson instead. Its sample size is the effective one: on so
-    many independent samples, an accuracy would vary as much as on the resamples.
+    gets the interval of Clopper and Pearson instead. Its sample size is the number of independent
+    samples on which an accuracy would vary as much as it does on the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(some) for some in counts])

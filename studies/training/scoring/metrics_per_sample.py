@@ -252,9 +252,9 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
-    """Scores samples by `count`.
+    """Scores samples by the function `count`.
 
-    `count` gets targets and predictions in the metric's dtype and with the same shape.
+    The function gets targets and predictions in the metric's dtype and with the same shape.
     """
     numbers = [np.asarray(array).astype(metric.dtype) for array in (y, y_pred)]
     target, predictions = _same_rank(*numbers)

@@ -1,7 +1,7 @@
 """A model's predictions of the validation data, for diagrams and tables.
 
-For classes, these are a confusion matrix and the worst-classified samples. For numbers, these are
-pairs of targets and predictions. Only some samples are predicted at a time, so that large data need
+For classes, a confusion matrix and the worst-classified samples are kept. For numbers, pairs of
+targets and predictions are kept. Only some samples are predicted at a time, so that large data need
 not fit in memory.
 """
 

@@ -70,7 +70,7 @@ class CompiledTrainer:
 
     def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
         self._mode = mode
-        # The private part of a library that every program needs and that is missing, or empty.
+        # Says which private part that every program needs is missing. Empty if none is missing.
         self._missing = ""
         self._plain = PlainTrainer()
         # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
@@ -226,7 +226,7 @@ def why_not(training: Training) -> str:
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
         f"{kind} decides itself which metrics it logs": own_logs,
-        # `fit` would use the functions that the builder's training traced.
+        # `fit` would trace nothing, but use the functions that the builder's training traced.
         "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,

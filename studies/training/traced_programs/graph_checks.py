@@ -139,7 +139,8 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # If the number were a constant, this node would be constant too.
+                    # If the number were a constant, this node would be constant too. So check
+                    # the node's users as well.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)

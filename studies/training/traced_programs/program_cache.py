@@ -117,7 +117,8 @@ class Program:
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for warning in caught:
-            # Warn only now: if tracing had failed, `fit` would trace, and give the warning too.
+            # Warn only after tracing has succeeded. If it fails, `fit` traces again and gives this
+            # warning itself.
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
@@ -126,7 +127,7 @@ class Program:
     def serves(self, structure: Structure) -> bool:
         """Returns whether the program can train a model of the same key.
 
-        The model's lifted numbers must give the same answers to the program's conditions.
+        The program's conditions must have the same answers for the model's lifted numbers.
         """
         return self._record.holds_for(structure.values)
 
@@ -154,7 +155,7 @@ class Program:
                     hold_value(variable, value)
 
     def trace_loops(self) -> None:
-        """Makes a loop of TensorFlow, and no longer Python, call the steps from now on.
+        """Makes a loop of TensorFlow call the steps from now on, instead of Python.
 
         Call this when a second model uses the program. Many more models may follow, so the time
         that it takes to trace the loop pays off.
@@ -215,7 +216,7 @@ def _like(variable: keras.Variable) -> tf.Variable:
 
 @dataclass
 class Checked:
-    """Notes the trials for which `compiled_trainer.difference` has checked a program."""
+    """Notes for which hyperparameters `compiled_trainer.difference` has checked a program."""
 
     # The hyperparameters of the trial whose model was traced, or None before that trial's training.
     first: Mapping[str, Any] | None = None
