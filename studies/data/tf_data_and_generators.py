@@ -121,7 +121,7 @@ class StreamedSplits(LoadedData):
     def streams(self) -> dict[str, Stream]:
         """All parts by name. The test part is among them, but its targets must not be read.
 
-        Only `unseal_test` gives the test part for reading its targets.
+        To read its targets, call `unseal_test`.
         """
         return self._parts()
 

@@ -44,7 +44,7 @@ class Search:
     queued: Sequence[Mapping[str, Any]] = ()
 
 
-# An object, and the name and new value of an attribute.
+# An object, and the name and the new value of one of its attributes.
 _Replacement = tuple[Any, str, Callable[..., Any]]
 OnSearch = Callable[[Search], None]
 

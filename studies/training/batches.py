@@ -321,8 +321,8 @@ def _adapter(
                     f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
                     "number as steps_per_epoch or validation_steps."
                 )
-            # If `begin` raises an error, `on_epoch_end` must still end the threads. So set this
-            # before.
+            # If `begin` raises an error, `on_epoch_end` must still end the threads. So set
+            # `_within_epoch` before.
             self._within_epoch = self._unread = True
             self._reading.begin()
 

@@ -372,8 +372,8 @@ class HyperModelTrainer:
                     return self._fit(hp, model, train.x, _targets(train), **keywords)
             except TypeError as error:
                 # The HyperModel may call `model.fit(*args, batch_size=hp.Int(…), **kwargs)`, which
-                # sets `batch_size` twice if we pass it too. So leave our keyword out, and call
-                # again. Python raises this error before anything is trained.
+                # sets `batch_size` twice if we pass it too. Python then raises an error before
+                # anything is trained. So leave our keyword out, and call again.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise

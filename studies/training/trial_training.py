@@ -272,7 +272,7 @@ class ReportingFailed(BaseException):
 
 
 class Reports:
-    """Reports epochs by calling `on_epoch`, and raises ReportingFailed if that raises an error."""
+    """Reports epochs by calling `on_epoch`. If `on_epoch` fails, raises ReportingFailed."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch

@@ -218,7 +218,7 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
     if hyperparameters is None or not hyperparameters.space:
         hyperparameters = None
     elif not oracle.tune_new_entries:
-        # The tuner leaves the hyperparameters that only the builder declares at their defaults.
+        # The tuner keeps a hyperparameter at its default if only the builder declares it.
         names = (p.name for p in hyperparameters.space if type(p).__name__ != "Fixed")
         tailoring = Tailoring(only=tuple(names))
     callbacks = arguments.get("callbacks") or ()

@@ -64,7 +64,7 @@ def places_of(name: str) -> list[Path]:
 
 
 def keep_imported(imported: Mapping[str, ModuleType]) -> None:
-    """Keeps the user's modules importable that were imported before kerastudy took their names."""
+    """Keeps modules importable that the user imported before kerastudy took their names."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):

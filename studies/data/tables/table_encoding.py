@@ -156,7 +156,7 @@ class FittedTable(TableColumns):
         return {column.name: columns[column.name] for column in self.columns}
 
     def has_uncoded(self, rows: np.ndarray) -> np.ndarray:
-        """Returns for each row whether one of its categories has no input, so that it is all 0."""
+        """Returns for each row whether a category of the row has no input, and is encoded as 0."""
         columns = self.columns_in(rows)
         uncoded = [columns[column.name] == _OTHER for column in self.categories]
         return np.any(uncoded, axis=0) if uncoded else np.zeros(len(rows), bool)

@@ -87,7 +87,7 @@ def _try_model(
     """Trains and validates a model on one batch. Returns the names of its metrics.
 
     TensorFlow first runs eagerly. If that raises an error, a new model is trained by traced steps,
-    as in a trial. If they fail too, the first error is raised.
+    as in a trial. If these steps fail, too, the first error is raised.
     """
     try:
         with running_eagerly():

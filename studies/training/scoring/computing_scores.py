@@ -276,7 +276,7 @@ class ScoreRecorder:
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # An earlier attempt to train this trial may have written the file, so remove that.
+        # An earlier attempt to train this trial may have written the file, so remove it.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)

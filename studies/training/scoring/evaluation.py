@@ -1,4 +1,4 @@
-"""Evaluates a model on its validation part, or on the sealed test part with intervals."""
+"""Evaluates a model on its validation part or, with confidence intervals, on the test part."""
 
 from __future__ import annotations
 
