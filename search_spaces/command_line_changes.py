@@ -215,8 +215,9 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
     # The declared step is kept only on the declared scale, because a step is a difference on a
     # linear scale, but a ratio on a log scale.
     elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
-        # If the declared step does not fit the new range, the range gets no step. The last line
-        # of this function declares that range, and raises the errors of all other arguments.
+        # If the declared step does not fit the new range, the error is suppressed, and the last
+        # line of this function makes the range without a step. If another argument is wrong, that
+        # line raises the error.
         with contextlib.suppress(SearchSpaceError):
             same_step = make(parameter.name, *ends, step=parameter.step, **options)
             return _with_default_of(parameter, same_step)
@@ -272,7 +273,7 @@ def _with_default_of(parameter: Parameter, new: Kind) -> Kind:
 def _role(parameter: Parameter) -> str:
     """Returns the role of a new declaration.
 
-    The new declaration of a Fixed is "nuisance", because it may vary.
+    A parameter that was Fixed becomes "nuisance", because it may vary now.
     """
     return "nuisance" if parameter.role == "fixed" else parameter.role
 

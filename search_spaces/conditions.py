@@ -1,4 +1,4 @@
-"""Conditions: which parameters are active, and what conditions become when a space is changed.
+"""Conditions: when a parameter is active, and how a change of the space changes its condition.
 
 A parameter is a child of the parents that its condition (`when`) names. If `fix`, `replace` or
 another method changes the domain of a parent:

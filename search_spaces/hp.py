@@ -407,7 +407,7 @@ class Hyperparameters(InlineDeclarations):
 
     def _value_of(self, parameter: Parameter) -> Any:
         name = parameter.name
-        # The active parameters that are read by this name: mostly one. If there are several, a
+        # The active parameters that are read by this name, usually one. If there are several, a
         # parameter with the declared domain comes first, then the parameter of exactly this name.
         active = [n for n in self._values if n in self._active and name in (n, read_as(n))]
         active.sort(key=lambda n: n != name)
@@ -423,7 +423,7 @@ class Hyperparameters(InlineDeclarations):
         return copied(self._readable[name])
 
     def _name_in_space(self, name: str) -> str:
-        """Returns the name in the space of a parameter that a builder reads as `name`."""
+        """Returns the space's name for the parameter that a builder reads as `name`."""
         return self._in_space.get(name, name)
 
     def _parent(self, name: str) -> tuple[Parameter | None, Any]:

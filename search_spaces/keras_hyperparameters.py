@@ -6,9 +6,9 @@ values, and:
 
     name                    the name of the parameter
     default                 the value to begin with. If left out, it is the usual value, such as
-                            0.001 for a learning rate. If the range does not contain the usual
-                            value, or there is none, it is the middle of the range in its scale,
-                            or the first of the listed values
+                            0.001 for a learning rate. If no value is usual, or if the range
+                            does not contain it, the default is the middle of the range in its
+                            scale, or the first of the listed values
     role, when, otherwise   see `Parameter`
 
 All raise SearchSpaceError if an argument is wrong. Ranges without a source are our own choice.

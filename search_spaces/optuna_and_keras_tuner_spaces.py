@@ -189,7 +189,7 @@ class OptunaEncoding(_Encoding):
 
 
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
-    """Returns whether an Optuna distribution can have a parameter's steps.
+    """Returns whether an Optuna distribution can represent a parameter's steps.
 
     A step can't be a ratio in Optuna. If linear steps do not end at `high` exactly, Optuna lowers
     `high`. Optuna also refuses values that differ from the grid by more than 1e-8 of a step, for

@@ -173,7 +173,7 @@ class SearchSpace:
         return tuple(name for name in self._by_name if name in active)
 
     def reason_outside(self, values: Mapping[str, Any]) -> str | None:
-        """Returns a sentence that says why values are not in the space. None if they are.
+        """Returns a sentence on why values are not in the space, or None if they are in it.
 
         Values are not in the space if a name is unknown, if a value is outside its domain, if an
         active parameter has no value, or if a parameter that is not active has one.
@@ -212,7 +212,7 @@ class SearchSpace:
             values: Values by name.
 
         Raises:
-            SearchSpaceError: If they are not in the space, with the reason.
+            SearchSpaceError: If the values are not in the space. The text says why.
         """
         reason = self.reason_outside(values)
         if reason is not None:
@@ -286,8 +286,8 @@ class SearchSpace:
                 its parent's default, name the parent, too.
 
         Raises:
-            SearchSpaceError: If no name is given, if a name is unknown or that of a Fixed
-                parameter, or if a named parameter could never be active.
+            SearchSpaceError: If no name is given, if a name is unknown, or if a named parameter is
+                Fixed or could never be active.
 
         Example:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
@@ -481,7 +481,7 @@ def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns a Fixed at its default for each parameter that is neither in `names` nor Fixed."""
+    """Returns a Fixed for each parameter that varies and is not in `names`, at its default."""
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
@@ -504,7 +504,8 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
     """Returns the new declarations of parameters.
 
-    A declaration without `when` or `otherwise` gets that of the old declaration.
+    A declaration without a `when` gets the `when` of the old declaration. The same goes for
+    `otherwise`.
     """
     merged = {}
     for name, parameter in new.items():

@@ -172,7 +172,7 @@ class Summary:
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
         champion = f" --trial {history.champion.number}" if history.champion else ""
-        # New samples come in a file of the kind that the study was launched on.
+        # The example file of new samples has the format of the file that the study was launched on.
         kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
         samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
@@ -426,7 +426,7 @@ def cost_text(reached: Reached) -> str:
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
-    """Yields facts on why trials are infeasible or ended early, the most frequent reasons."""
+    """Yields facts on the most frequent reasons why trials are infeasible or ended early."""
     for reason in causes[:_MOST_REASONS]:
         yield Fact(reason.kind, f"{counted(len(reason.trials), 'trial')}: {reason.text}")
     if len(causes) > _MOST_REASONS:

@@ -201,8 +201,8 @@ def _check_sound(tracer: Tracer) -> None:
 def _consistent(tracer: Tracer, inferred: Conditions) -> dict[str, Condition]:
     """Returns the conditions that can be met.
 
-    A build contradicts a condition if it declared the parameter without meeting the condition. Such
-    a condition becomes empty, so that the parameter is always active.
+    A condition is contradicted if a build declared the parameter although the build's values do not
+    meet the condition. Such a condition becomes empty, so that the parameter is always active.
     """
     conditions = {name: condition for name, condition in inferred.items() if condition is not None}
     while True:

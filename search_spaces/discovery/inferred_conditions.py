@@ -148,8 +148,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
         chosen = _explaining_parents(without, seen)
-        # Further builds change one value of this build, which is the one nearest to the defaults
-        # among the builds that declared the parameter.
+        # Of the builds that declared the parameter, this one is nearest to the defaults. Further
+        # builds change one of its values.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:

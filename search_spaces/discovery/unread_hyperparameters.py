@@ -12,14 +12,14 @@ from search_spaces.optuna_and_keras_tuner_declarations import read_as
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
-"""The most builds that go through the values of all choices and short ranges, one after another."""
+"""The largest number of builds that go through the values of choices and short ranges."""
 _MOST_DRAWN: Final = 16
-"""The most builds with random values. These builds find names that are read only in rare
-branches."""
+"""The largest number of builds with random values. These builds find names that are read only in
+rare branches."""
 
 
 class Reading(NamedTuple):
-    """What a builder read.
+    """The outcome of `reading_of`: which hyperparameters a builder reads.
 
     Attributes:
         unread: Names of parameters that were active in a build and that no build read.
@@ -42,10 +42,10 @@ def reading_of(
 ) -> Reading:
     """Runs a builder with a few sets of values, the defaults first, and records what it reads.
 
-    A builder that declares nothing is run only until it has read all names of the space. Mostly, it
-    reads all in the first run. `before` is called before each run. `read_elsewhere` are names that
-    the training reads, such as "epochs". `stops` gets each exception of the builder. If `stops`
-    returns True, the exception is raised.
+    A builder that declares nothing is run only until it has read all names of the space. Usually,
+    it reads all of them in the first run. `before` is called before each run. `read_elsewhere` are
+    names that the training reads, such as "epochs". `stops` gets each exception of the builder. If
+    `stops` returns True, the exception is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()

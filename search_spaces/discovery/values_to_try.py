@@ -40,8 +40,8 @@ class Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # A builder may declare a parameter only if others have certain values. For each parameter,
-        # the values of others, apart from defaults, with which the builder declares it.
+        # A builder may declare a parameter only if other parameters have certain values. This dict
+        # has the values that each parameter needs, without defaults.
         self._contexts: dict[str, dict[str, Any]] = {}
         # New parameters, each with the values of the parameters declared before it.
         self._new: list[tuple[str, dict[str, Any]]] = []
@@ -190,7 +190,7 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Adds the values that make both parameters of a pair active. None if there are none."""
+        """Adds values that make both parameters of a pair active. Returns None if no values do."""
         condition: Condition = {name: (value,) for name, value in pair.items()}
         needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):

@@ -221,7 +221,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Returns a sentence that says why a value is not in the domain. None if it is."""
+        """Returns a sentence on why a value is outside the domain, or None if it is inside."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
@@ -278,7 +278,7 @@ class Parameter(abc.ABC):
         """Checks that a value is in the domain.
 
         Raises:
-            SearchSpaceError: If it is not, with the reason.
+            SearchSpaceError: If the value is outside the domain. The text says why.
         """
         reason = self.reason_outside(value)
         if reason is not None:
@@ -294,7 +294,7 @@ class Parameter(abc.ABC):
         raise self.wrong("a coordinate", "a number from 0 to 1", unit)
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """Returns a key that is the same for equal values: in a Float, for 1 and 1.0."""
+        """Returns a key that equal values share. In a Float, 1 and 1.0 are equal."""
         return identity(value)
 
     def conditioned(

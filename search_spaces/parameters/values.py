@@ -26,7 +26,7 @@ class NotGiven(enum.Enum):
     NOT_GIVEN = "not given"
 
     def __repr__(self) -> str:
-        """Returns the name by which users import it."""
+        """Returns the name by which users import this object."""
         return "NOT_GIVEN"
 
 

@@ -32,9 +32,9 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    Only trials count in which the hyperparameter is active. If it is inactive in most of the best
-    trials, its range does not matter. The best tenth of the trials that count (3 to 10) crowds at
-    an end if three conditions hold:
+    Only trials in which the hyperparameter is active count. If it is inactive in most of the best
+    trials, its range does not matter. The best tenth of the trials that count (at least 3, at most
+    10) crowds at an end if three conditions hold:
 
     - At least half of the best trials are in the last tenth of the range on its scale, or at the
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
@@ -51,7 +51,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
-    # The last value of a short grid may be a larger part of the range than the edge.
+    # In a short grid, the last value's share of the range may be larger than `edge`.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     way: Literal["lower", "upper"] = "upper"
     crowding = _crowded(1 - units, losses, best, width)
@@ -93,8 +93,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     """Returns how many of the best trials crowd at an end of a range, or 0 if they don't.
 
-    `distances` are the trials' distances from the end, the best trial first, in a range of length
-    1. A trial is at the end if its distance is at most `width`.
+    `distances` has the distance of each trial from the end, as a share of the range. The best trial
+    is first. A trial is at the end if its distance is at most `width`.
     """
     from scipy import special
 
@@ -139,7 +139,8 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
     whole = parameter.name in _COUNTS or low >= 1 or (log and isinstance(parameter, Int))
     least = -math.inf if low < 0 else 1.0 if whole else 0.0
     if up and share:
-        # A share, e.g. a dropout rate, grows by at most half of its distance from 1.
+        # If the values are shares, e.g. dropout rates, the upper end moves by at most half of its
+        # distance from 1.
         by = min(by, (1 - high) / 2)
     elif not up:
         by = min(by, (low / least if least else by) if log else low - least)

@@ -38,8 +38,9 @@ class Check(NamedTuple):
 
 
 CHECKS: Final = (
-    # Whether more epochs are worth it, the learning curves say: a trial of many epochs keeps its
-    # best one, so that trials of many epochs are among the best even if they overfit.
+    # The range of epochs is left out. A trial counts with its best epoch, so trials of many epochs
+    # are among the best even if they overfit. The checks of learning curves say whether more epochs
+    # help.
     Check("boundary", "slice", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
     Check("infeasible", "slice", infeasible_share),
     Check("trial variance", "intervals", trial_variance),

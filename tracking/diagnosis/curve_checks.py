@@ -49,8 +49,8 @@ class CurveCheck:
             trials show the fault. `{typical}`, `{largest}` and `{first}` are the median measure,
             the largest measure, and the measure of the best trial. `{turn}` is the median best
             epoch, and `{epochs}` the length of the longest training.
-        follows: Returns the advice and the changes to the next launch, from the study, the length
-            of the longest training and the largest measure.
+        follows: Takes the study, the length of the longest training, and the largest measure.
+            Returns the advice and the changes to the next launch.
         fitted: Whether the check needs the objective on training data.
     """
 

@@ -71,7 +71,7 @@ class Finding:
         parameter: The hyperparameter of the finding, or empty.
         changes: The changes that the finding suggests for the next launch.
         chart: The chart that shows the finding.
-        trials: The numbers of the trials that this chart shows in front.
+        trials: The numbers of the trials whose curves this chart draws over all others.
         rows: The rows of a chart of intervals, in the form of `result_charts.intervals`.
     """
 
@@ -287,7 +287,7 @@ class DiagnosedStudy:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error that the best value has because of the choice of validation samples.
+        """The standard error of the best value, due to the choice of validation samples.
 
         If the scores of samples are recorded, the standard error comes from a bootstrap (Efron and
         Tibshirani 1993, An Introduction to the Bootstrap, 6). Otherwise an accuracy p on n samples
@@ -332,7 +332,7 @@ def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns, for each of `total` sorted values, the probability to be the best of `draws` values.
+    """For each of `total` sorted values, returns the probability that it is the best of `draws`.
 
     The values are drawn at random, without replacement. With these probabilities as weights, the
     sum of all values is the mean of the best of `draws` values: an unbiased estimate of the best

@@ -43,9 +43,9 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     indicate a bug in the training code."
 
     Here the fraction is very large if a fifth of the trials fail, and at least two (a rule of
-    thumb). The finding names the part of a range, or the value of a choice, where so many failures
-    are most unlikely to be chance (Fisher's exact test, at 1 % over all hyperparameters). At least
-    70 % of the trials there must have failed.
+    thumb). The finding names the part of a range, or the value of a choice, whose failures are
+    least likely to be chance (Fisher's exact test, at 1 % over all hyperparameters). At least 70 %
+    of the trials in this part must have failed.
     """
     ended, failed = [*study.ranked, *study.infeasible], study.infeasible
     if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):

@@ -214,9 +214,9 @@ def _fits(
 ) -> str:
     """Returns a sentence on the values whose best trials overfit or underfit, or an empty text.
 
-    A value underfits if it is clearly worse, also on training data: in the value's best trial, the
-    metric on validation data is closer to the metric on training data than to the best trial of all
-    values.
+    A value underfits if it is clearly worse than the best value, also on training data. More
+    exactly: in the value's best trial, the validation metric is closer to the training metric than
+    to the best validation metric of all values.
     """
     best = {
         trial.number: label
@@ -233,8 +233,7 @@ def _fits(
         if rise is not None:
             after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
             over.append(f"{_quoted(parameter, label)} ({after})")
-        # If the hyperparameter is the loss, a trial may be worse in the metric without
-        # underfitting.
+        # If the hyperparameter is the loss function, a trial with a worse metric need not underfit.
         elif label in worse and curve.training is not None and parameter.name != "loss":
             reached, trained = curve.losses.min(), curve.training.min()
             if least < trained and abs(trained - reached) < reached - least:

@@ -29,10 +29,11 @@ _SHOWN: Final = 12
 def sufficiency(study: DiagnosedStudy) -> Finding:
     """Finds whether twice as many trials are worth their cost.
 
-    `expected_best` estimates the best value of a random half of the trials. Its difference from the
-    best value of all is the gain of a doubling. Gains shrink as a search goes on, so the next
-    doubling is expected to gain no more. If the gain is not above the noise, there are enough
-    trials. The estimate ignores the order of the trials, which matters for a sampler that learns.
+    `expected_best` estimates the best value of a random half of the trials. The difference between
+    this estimate and the best value of all trials is the gain from doubling the number of trials.
+    Gains shrink as a search goes on, so the next doubling is expected to gain no more. If the gain
+    is not above the noise, there are enough trials. The estimate ignores the order of the trials,
+    which matters for a sampler that learns.
 
     The Deep Learning Tuning Playbook, "Not sampling enough points in the search space", also asks
     "how many points are in the 'good' region of the search space". Here a trial is good if it

@@ -101,7 +101,7 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
     """Compares studies, or one study's engines.
 
     Args:
-        histories: Two or more studies, or a study under two or more engines.
+        histories: Two or more studies, or a study's histories of two or more engines.
         reach: Values of the objective to reach. By default there are three: the worst of the
             studies' best values, which all studies reach; the median of all trials' values; and the
             middle between these two.
@@ -204,7 +204,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
     first, *others = standings
     described = first.history.description
     notes = []
-    # Several studies may have the same data and space, of which one note is enough.
+    # Several studies may share their data or space. Then one note is enough for all of them.
     known = {described.data.digest, described.space.digest}
     for other in others:
         description = other.history.description
@@ -343,7 +343,7 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
 
 
 def epochs_of(trial: EndedTrial) -> int:
-    """Returns the number of epochs that a trial trained itself, after a trial that it continues."""
+    """Returns how many epochs a trial trained, without the epochs of a trial that it continues."""
     trainings = len(trial.result.repeats) or 1
     return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
 

@@ -24,9 +24,9 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
 def _curves(folder: Path, uuids: Iterable[str]) -> dict[str, Epochs]:
-    """Reads the finite metrics of fits by epoch. The uuid of a trial selects all of its fits.
+    """Reads the finite metrics of fits, by the uuid of the fit and by the epoch.
 
-    `folder` is the study's folder.
+    `folder` is the study's folder. In `uuids`, the uuid of a trial selects all fits of the trial.
     """
     return {
         fit: {

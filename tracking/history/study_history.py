@@ -42,14 +42,14 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True, repr=False)
 class StudyHistory:
-    """A recorded study under one engine.
+    """A recorded study, with the trials of one engine.
 
     Attributes:
         store: The store with the study.
         folder: The study's folder.
         description: The study's definition.
         engines: The study's engines, in the order of their last launches.
-        search: The journal's id of the study under this engine.
+        search: The journal's id for this study and engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. If the process of a launch was
             killed, the status is still RUNNING.
         trials: The last attempt at each trial, by number.
@@ -184,7 +184,7 @@ class StudyHistory:
 
     @cached_property
     def others(self) -> tuple[StudyHistory, ...]:
-        """The study under its other engines. The last launched engine is first."""
+        """The histories of the study's other engines. The last launched engine is first."""
         every = histories_in(self.store, self.folder) if len(self.engines) > 1 else []
         return tuple(history for history in every if history.search != self.search)
 
@@ -236,7 +236,7 @@ def study_names(store: Store) -> list[str]:
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
-    """Reads a study under one of its engines, by default under that of `default_engine`.
+    """Reads a study with the trials of one engine, by default the one that `default_engine` picks.
 
     Raises:
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
@@ -246,9 +246,9 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
 
 
 def default_engine(histories: Sequence[StudyHistory]) -> StudyHistory:
-    """Returns the history of the engine that everything shows if the user names none.
+    """Returns the history to show if the user names no engine.
 
-    It is the champion's engine. If no champion is registered, it is that of `best_of_engines`.
+    It is the history of the champion's engine. Without a champion, it is that of `best_of_engines`.
     """
     champions = [h for h in histories if h.champion_engine == h.description.engine]
     return champions[0] if champions else best_of_engines(histories)
@@ -261,7 +261,7 @@ def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
 
 
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Reads a study under each of its engines, or under one. The last launched engine is first.
+    """Returns a history for each engine of a study, or for one. The last launched is first.
 
     Raises the errors of `read_study`.
     """

@@ -50,8 +50,9 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    # Of equal values, the one with the lower validation loss ranks first. If an objective function
-    # trained several models, the recorded loss is that of only one of them, so it doesn't count.
+    # Of trials with equal values, the one with the lower validation loss ranks first. If an
+    # objective function trained several models, the loss of only one model is recorded, so no loss
+    # counts.
     best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
     return best.rank(objective, trial.number)
 
@@ -103,9 +104,9 @@ class Reason(NamedTuple):
 
 
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
-    """Returns the reasons why trials are infeasible, then why trials ended early.
+    """Returns the reasons why trials are infeasible, then the reasons why trials ended early.
 
-    Of both, the most frequent reason is first.
+    Both groups begin with their most frequent reason.
     """
     numbers: dict[tuple[Kind, str], list[int]] = {}
     for trial in finished_trials(trials):

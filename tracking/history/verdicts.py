@@ -25,7 +25,7 @@ from tracking.store.store_folder import Store
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
-# If at least this share of the samples is of one class, the verdict says how accurate a model is
+# If at least this share of the samples is of one class, the verdict gives the accuracy of a model
 # that always answers this class.
 _MOSTLY = 0.8
 # If a model always answers the same class, the value of these metrics is the share of samples of
@@ -82,7 +82,7 @@ class StudyVerdict:
 
     @property
     def guess(self) -> str:
-        """A clause on how good a model is that always answers the most frequent class.
+        """A clause on the value that a model gets by always answering the most frequent class.
 
         The text is empty if this class is not frequent enough to mention it, or if the metric is
         neither an accuracy nor the AUC.
@@ -226,7 +226,7 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns sentences on how good a trial is, or an empty text if the verdict is about it.
+    """Returns sentences on how good a trial is. Empty if the verdict is about this trial.
 
     A verdict is about the winner of the last confirmation, or else about the best trial.
     """
@@ -269,20 +269,20 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
 
 def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
-    """Returns the study under each engine among whose trials the best of `history` was chosen.
+    """Returns the histories among whose trials the best trial of `history` was chosen.
 
-    An engine is left out if it validated on other samples. If another engine has a better trial,
-    the best of `history` was chosen among its own trials.
+    These are the histories of all engines that validated on the same samples. If another engine has
+    a better trial, only `history` is returned.
     """
     others = [other for other in history.others if _validated_on(other) == _validated_on(history)]
     if best_of_engines([history, *others]) is not history:
         return [history]
-    # Readers in any order of engines must get the same digest.
+    # The digest of the trials must not depend on which engine's history is `history`.
     return sorted([history, *others], key=lambda each: each.search)
 
 
 def _validated_on(history: StudyHistory) -> tuple[str, str, set[str]]:
-    """Returns facts that differ between engines if their trials were validated on other samples."""
+    """Returns facts that two engines share only if they validated on the same samples."""
     description = history.description
     digests = {trial.result.validation_digest for trial in history.holding}
     return description.data.digest, description.cross_validation, digests
@@ -338,7 +338,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     if len({t.result.validation_digest for t in trials}) > 1:
         return None, "the trials were validated on different samples, so none can be compared"
     by_engine = {each.search: trial_scores(each) for each in histories}
-    # Several engines have trials of the same number.
+    # Trials of different engines may have the same number, so they are numbered anew.
     every = (each for of_trials in by_engine.values() for each in of_trials.values())
     scores = dict(enumerate(every))
     if best.number not in by_engine[history.search]:

@@ -12,10 +12,10 @@ writes it. Other processes may read it at any time.
 - If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
   and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
-A search is a study under one engine, and has a row in `searches`. `study.revision` counts the
-transactions. Each search, trial, fit and confirmation has the `revision` of its last change, by
-which the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their
-ids, because SQLite never uses the id of an epoch again.
+A search is the part of a study that one engine runs. It has a row in `searches`. `study.revision`
+counts the transactions. Each search, trial, fit and confirmation has the `revision` of its last
+change, by which the exporter finds changed rows. Epochs never change. The exporter finds new epochs
+by their ids, because SQLite never uses the id of an epoch again.
 
 `searches.launched` is the revision of the last launch. It is not a time, since a clock may go back.
 So the search with the highest `launched` was launched last.

@@ -65,7 +65,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Search:
-    """A study under one engine: its row in the table `searches`."""
+    """The part of a study that one engine runs: a row of the table `searches`."""
 
     id: int
     uuid: str
@@ -180,7 +180,7 @@ class JournalReader:
         return [Search(**row) for row in rows]
 
     def trial_count(self) -> int:
-        """Returns the number of trials under all engines. Several attempts count as one trial."""
+        """Returns the number of trials of all engines. Several attempts count as one trial."""
         numbers = "SELECT DISTINCT search, number FROM trials"
         return int(self._rows(f"SELECT count(*) AS trials FROM ({numbers})")[0]["trials"])
 

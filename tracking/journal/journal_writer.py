@@ -23,7 +23,7 @@ _ALL: Final = "all"
 
 
 class Journal:
-    """The journal of a study under one engine, open for writing.
+    """The journal of a study, open for writing the trials of one engine.
 
     Each method writes one transaction. Within `together`, all methods write one transaction.
     Transactions that begin or end a trial are synced to disk. Epochs are written by the next
@@ -53,10 +53,10 @@ class Journal:
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
     ) -> Journal:
-        """Records a new study under an engine.
+        """Records a new search: the part of a study that one engine runs.
 
-        Removes the record of a former study under this engine. The caller must make sure that the
-        former study has no finished trial.
+        Removes the former search of this engine. The caller must make sure that the former search
+        has no finished trial.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE_NAME
@@ -120,11 +120,12 @@ class Journal:
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True) as database:
-            # A later launch may keep fewer checkpoints, but not more, because the others are gone.
+            # A later launch may keep fewer checkpoints, but not more, because deleted ones are
+            # gone.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
-            # A killed launch under another engine may have left the status RUNNING.
+            # A killed launch with another engine may have left the status RUNNING.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
                 "WHERE status = 'RUNNING' AND id != ?",
@@ -214,9 +215,9 @@ class Journal:
         self.flush()
 
     def end_fit(self, fit: str, result: TrialResult | None) -> None:
-        """Records the result of a fit, or with None, its interruption.
+        """Records the result of a fit. None means that the fit was interrupted.
 
-        The only fit of a trial ends with its trial.
+        If a trial has only one fit, the methods that end the trial also end the fit.
         """
         values: dict[str, object] = {"state": "interrupted"}
         if result is not None:
@@ -328,7 +329,7 @@ class Journal:
             return self._begin("fits", _uuid(), spec=to_json(spec), **owner)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
-        """Records the outcome of a confirmation, or with None, its interruption."""
+        """Records the outcome of a confirmation. None means that it was interrupted."""
         self.settle()
         values: dict[str, object] = {"state": "interrupted"}
         if outcome is not None:

@@ -284,7 +284,7 @@ def study_description(
 def is_replaceable(text: str) -> bool:
     """Returns whether an experiment's description may be replaced.
 
-    It may if it is empty, or if kerastudy wrote it (`study_description`).
+    It may be replaced if it is empty, or if it is a text of `study_description`.
     """
     return not text or view_id("trials") in text
 

@@ -109,7 +109,8 @@ class ExporterNotes:
         """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
         self._insert_runs(runs, _CREATED)
-        # The experiment is noted last. If a process is killed before, the next one begins again.
+        # The experiment is noted last. If a process is killed before that, the next one starts
+        # over.
         self._execute(
             "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
             database,
@@ -181,7 +182,7 @@ class ExporterNotes:
             self._states[uuid] = state
 
     def _execute(self, query: str, *values: object) -> sqlite3.Cursor:
-        """Executes a statement as one transaction. Its last placeholder stands for the place."""
+        """Executes a statement as one transaction. The last placeholder gets the destination."""
         return self._database.execute(query, (*values, self._place) if "?" in query else ())
 
     def _insert_runs(self, runs: Mapping[str, str], state: int) -> None:

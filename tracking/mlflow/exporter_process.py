@@ -171,8 +171,8 @@ def bring_up_to_date(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the exporter's process, for a study's folder, ``--follow`` and ``--report``."""
-    # Ctrl-C must not end this process. It ends the launch, whose end closes the pipe. Then this
+    """Runs the exporter's process. `arguments` are a study's folder, ``--follow``, ``--report``."""
+    # Ctrl-C must not end this process. It ends the launch, and the pipe is closed. Then this
     # process sends the rest.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # By default Python looks for garbage so often that MLflow's import takes a fifth longer.
@@ -198,12 +198,12 @@ class _Follower:
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
-        """Sends changes until the launch ends, and once more. Then draws a wanted report."""
+        """Sends changes until the launch ends, and once afterwards. Then draws a wanted report."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             self._round()
             if self._report:
-                # If this fails, `_draw` fails too, and says so.
+                # If the import fails, `_draw` fails too, and warns the user.
                 with contextlib.suppress(Exception):
                     _import_report()
             while not self._ended.wait(_SECONDS_BETWEEN):

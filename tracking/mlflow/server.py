@@ -92,7 +92,7 @@ def open_client(address: str) -> MlflowClient:
     # If MLflow repeated a request, it might create a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Otherwise MLflow prints the address of each run and each model.
+    # Without this variable, MLflow prints the address of each run and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, level in _LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)

@@ -56,7 +56,7 @@ class StudyExporter:
     def __init__(self, store: Store, folder: Path, address: str = "") -> None:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
-        # By the journal's id of a search. It is empty before the first update.
+        # The ended trials of each search, by its id in the journal. Empty before the first update.
         self._so_far: dict[int, TrialsSoFar] = {}
         # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
@@ -287,7 +287,7 @@ class Destination:
         return experiment
 
     def _create(self, notes: ExporterNotes, header: Header, database: str) -> Experiment:
-        """Creates the study's experiment, and notes it. Its name is the study's, if it is free."""
+        """Creates and notes the study's experiment, which gets the study's name if that is free."""
         place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
         tagged = {
             "mlflow.experimentKind": "custom_model_development",

@@ -47,7 +47,7 @@ _TOGETHER: Final = 200
 
 
 class TrialsSoFar:
-    """The names of metrics, and the best value, of the trials that have ended so far."""
+    """The metrics' names and the best value of the trials that have ended so far."""
 
     def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
@@ -60,7 +60,7 @@ class TrialsSoFar:
         self.add(trials)
 
     def add(self, trials: Iterable[TrialRecord]) -> None:
-        """Counts the trials that have ended, in the order in which they ended."""
+        """Adds the trials that have ended, in the order of their ends."""
         for trial in sorted(finished_trials(trials), key=lambda trial: (trial.ended, trial.number)):
             self._counted.add(trial.number)
             if trial.best is not None:
@@ -78,7 +78,7 @@ class TrialsSoFar:
 
 @dataclass
 class TrialExporter:
-    """Sends the trials of a study that changed after the journal's revision `since`."""
+    """Sends a study's trials that changed after the journal's revision `since`."""
 
     root: Path  # The store's folder, for ``--store`` in commands.
     journal: JournalReader
@@ -113,13 +113,13 @@ class TrialExporter:
                 ended.unsent = []
             written += len(attempts)
         # The remaining epochs belong to fits of which nothing else has changed, or to
-        # confirmations. If MLflow has a run of the fit, they are sent.
+        # confirmations. Epochs are sent if MLflow has a run of their fit.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
         return written
 
     def _send_parent(self, search: Search) -> None:
-        """Sends the parent run of a study's trials under one engine."""
+        """Sends to MLflow the run that is the parent of all trials of one engine."""
         description, runs = search.description, self.runs
         tagged = {**_origin(search), tags.KIND: "study", tags.ENGINE: description.engine}
         runs.notes.note_intended([search.uuid])
@@ -196,8 +196,8 @@ class TrialExporter:
             tagged[tags.REASON] = "its process ended before the training did"
         params: list[Param] = []
         if runs.begin(fit.uuid, name("running"), tagged, fit.started):
-            # The UI's charts need the trial's number as a param, for an axis. They have no log
-            # scale, so charts draw the logarithms of hyperparameters with a log scale.
+            # The UI's charts need the trial's number as a param, for an axis. The charts have no
+            # log scale, so they draw the logarithms of hyperparameters with a log scale.
             logs = {
                 axis_of(parameter): math.log10(spec.values[parameter.name])
                 for parameter in description.space

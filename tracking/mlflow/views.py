@@ -103,7 +103,8 @@ def view_tags(
         "columnWidths": widths,
     }
     curves = _curves(names)
-    # The UI adds a chart for each metric that has none. A chart marked as deleted prevents that.
+    # The UI adds a chart for each metric without a chart. To prevent that, such a metric gets a
+    # chart that is marked as deleted.
     drawn = {chart["metricKey"] for chart in curves}
     single = [_deleted(name) for name in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(name)) for name in names]

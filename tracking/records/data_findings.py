@@ -107,5 +107,6 @@ class DataDescription:
     digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
     sizes: Mapping[str, int]  # The number of samples by part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
-    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without it.
+    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without the
+    # option.
     override: str = ""

@@ -94,7 +94,7 @@ class Racer:
     """A trial in the race of a confirmation, which trains the best trials again with new seeds."""
 
     trial: int  # The trial's number. -1 for the space's defaults.
-    # The objective on the validation data, one value by seed. None for an infeasible training.
+    # The objective on the validation data, for each seed. None for an infeasible training.
     values: tuple[float | None, ...]
     model_parameters: int = 0  # The number of scalar weights.
     epochs: int = 0

@@ -1,7 +1,7 @@
 """How settings are declared, and the declarations of the settings that a journal records.
 
-A setting is a field of a dataclass. The metadata of the field has a `Setting`. These declarations
-make:
+A setting is a field of a dataclass. The metadata of the field has a `Setting`. kerastudy makes from
+these declarations:
 
 - the checks of `Study`,
 - the options of ``kerastudy launch``, the help of these options, and the table in
@@ -34,7 +34,7 @@ TrainerName = Literal["auto", "compiled", "plain"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What is declared about a setting besides the name, type and default of its field.
+    """The declaration of a setting, besides the name, type and default of its field.
 
     Attributes:
         help: A line for the command line and the docs.
@@ -75,7 +75,7 @@ def settings_of(kind: type) -> dict[str, Setting]:
 
 
 def check_settings(value: Any) -> None:
-    """Checks all settings of a dataclass, and replaces a value by the result of the check.
+    """Checks all settings of a dataclass, and replaces each value by the result of its check.
 
     None is not checked if None is the default.
     """

@@ -126,8 +126,8 @@ class CodeDescription:
     def changes_since(self, before: CodeDescription) -> list[str]:
         """Returns the paths of changed files, e.g. ``"layers.py (no longer imported)"``.
 
-        For a notebook, a module counts only if it was imported both times: a notebook's process may
-        import modules that the study does not use.
+        In a notebook, only modules in both descriptions are compared, because the notebook's
+        process may import modules that the study does not use.
         """
         file = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [file] if before.own_digest != self.own_digest else []
@@ -184,8 +184,8 @@ class StudyDescription(RecordedSettings):
     # The name of the objective function, which trains a model itself and returns the trial's value.
     # Empty if a builder makes the models. A study with an objective function has no data.
     objective_function: str = ""
-    # The processor's family and widest instructions, or the GPU, on which the study began; or
-    # `ANY_HARDWARE`.
+    # The hardware on which the study began: the GPU, or the processor's family and widest
+    # instructions. `ANY_HARDWARE` if trials may run on any hardware.
     hardware: str = ""
 
     @property

@@ -163,7 +163,7 @@ class Repeat:
 
     @property
     def counted(self) -> float:
-        """The training's value. The trial's value is the mean of these."""
+        """The training's value. The trial's value is the mean over its trainings."""
         return self.best.value if self.value is None else self.value
 
 
@@ -326,7 +326,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def cut_short(self) -> bool:
-        """Whether the trial was pruned, or ended early, but not because of a callback."""
+        """Whether the trial was pruned, or ended early for another reason than a callback."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property

@@ -36,7 +36,7 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If `whole`, charts show all values at their places. Otherwise they draw values that are far off
+    If `whole`, charts show all values at their places. Otherwise, values that are far off are drawn
     at the edge.
     """
 
@@ -220,7 +220,7 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The name of the column that charts draw. For a range, it has results of `unit`."""
+        """The name of the column that charts draw. For a range, its values come from `unit`."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
@@ -322,7 +322,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # The values 1 and "1" have the same text. Then labels are written as in Python, with quotes.
+    # If two values have the same text, such as 1 and "1", labels are written as in Python.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
@@ -394,7 +394,7 @@ def value_text(value: object) -> str:
 
 
 def drawable(value: Any, key: str = "") -> Any:
-    r"""Escapes users' texts in a chart's specification. `key` is the name of the part `value`.
+    r"""Escapes users' texts in a part of a chart's specification. `key` is the part's name.
 
     Characters that SVG can't contain, such as ``\x1b``, make vl-convert end the whole process.
     Vega-Lite copies titles of tooltips into expressions, where a backslash must be escaped.

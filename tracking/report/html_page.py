@@ -193,9 +193,9 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
 
 
 def _visible_bests(rows: Columns) -> list[float]:
-    """Returns the best values so far that are on the axis.
+    """Returns the best values so far that the axis must contain.
 
-    The first three trials of each study are not, if they would take three fourths of its length.
+    The first three trials of each study are left out if they would take three fourths of the axis.
     """
     table = [row for row in rows_of(rows) if row["best_so_far"] is not None]
     last = {row["study"]: row["best_so_far"] for row in table}
@@ -358,7 +358,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the last sections of the report: a heading, a sentence, and names with texts."""
+    """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
     recorded, of_function = description.data, description.objective_function
     best = data.history.best

@@ -79,7 +79,7 @@ def parallel_rows(data: StudyData) -> Columns:
 
 
 def _ends(data: StudyData) -> tuple[float, float, bool]:
-    """Returns the sort keys at the ends of the objective's axis, and if values are far off."""
+    """Returns the sort keys at the ends of the objective's axis, and whether values lie beyond."""
     key = data.history.description.objective.sort_key
     keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
     best, end = (keys[0], keys[-1]) if keys else (0.0, 0.0)

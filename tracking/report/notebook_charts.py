@@ -221,7 +221,7 @@ class StudyPlots:
 
 
 def _in_points(size: re.Match[str]) -> str:
-    """Returns an SVG's size in points, since vl-convert draws each pixel as a point of the PDF."""
+    """Converts an SVG's size to points, since vl-convert draws a pixel as a point of the PDF."""
     width, height = (float(pixels) * _POINTS_PER_PIXEL for pixels in size.groups())
     return f'width="{width}" height="{height}"'
 

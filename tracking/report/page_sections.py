@@ -245,7 +245,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns a text that says which mark stands for which state, as small charts have no legend.
+    """Returns a sentence on what the marks stand for, because small charts have no legend.
 
     If there are too few trials to show which hyperparameters matter most, the text says how many
     are needed.

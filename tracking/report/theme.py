@@ -28,13 +28,13 @@ STATES = (
     ("running", GREEN, "diamond", "diamonds"),
     ("contradicted", INK, "stroke", "short lines"),
 )
-"""The states of trials in the order of legends, each with its colour and shape, and in words."""
+"""The states of trials in the order of legends: name, colour, shape, and the shape in words."""
 # Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
 # See `visible_ends`.
 FAR = 4
-# A scale that has as many ticks as `nice` has ends at ticks.
+# An axis has ticks at both ends if its number of ticks is also the scale's `nice`.
 TICKS = 4
 # The signs before a label that stands for all values that are far off.
 FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
@@ -175,7 +175,7 @@ def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y
 
 
 def far_mark(channel: str, objective: Objective) -> dict[str, Any]:
-    """Returns settings that mark the end of an axis or legend where all values far off are."""
+    """Returns settings that mark the end of an axis or legend that stands for all far values."""
     domain, sign = f"domain('{channel}')", FAR_SIGNS[objective.direction]
     off = f"abs(datum.value - {domain}[{int(objective.direction == 'min')}])"
     # A tick and the end may differ by a rounding error.

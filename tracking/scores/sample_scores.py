@@ -190,7 +190,7 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
 
 
 def pooled(folds: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a cross-validated trial after one epoch, which all folds have together.
+    """Returns the scores of a cross-validated trial after one epoch, from those of its folds.
 
     I. Tsamardinos, E. Greasidou and G. Borboudakis pool out-of-fold scores in this way (Machine
     Learning 107, 2018). If the scores of folds are means without weights, and the sizes of folds

@@ -142,7 +142,7 @@ def confirmed_value(
 def _resampled(
     candidates: Sequence[SampleScores], resamples: Iterable[np.ndarray], direction: Direction
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses the best candidate, a trial's scores after an epoch, on each resample.
+    """Chooses the best candidate on each resample. A candidate is a trial after one epoch.
 
     Returns two arrays. The first array has, for each resample, the chosen candidate's objective on
     the samples that were not drawn; NaN and infinities are left out. The second array has, for each

@@ -80,7 +80,7 @@ def checkpoint_fault(path: Path, digest: str) -> str:
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields a number and a digest for each training of a trial that wrote a checkpoint.
+    """For each of a trial's trainings that wrote a checkpoint, yields its number and a digest.
 
     In a cross-validated trial, only the training on the data of all folds writes a checkpoint. The
     digest is that of the checkpoint, and may be empty.
@@ -99,7 +99,7 @@ def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """The paths of a study's files under one engine. The folder may not exist yet."""
+    """The paths of one engine's files in a study's folder. `folder` may not exist yet."""
 
     folder: Path
 
