@@ -1,4 +1,4 @@
-"""What is best, all settings taken together?
+"""What is best if all settings are tuned together?
 
 The space has 14 settings: learning rate, epochs, batch size, optimizer and momentum, layers and
 units, activation, initializers of weights and biases, L1 and L2, dropout, and batch normalization.

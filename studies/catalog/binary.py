@@ -9,9 +9,9 @@ second class, and the loss is the binary crossentropy. 37 % of the tumours are m
 classes see the study `metrics`.
 
 The objective is `val_loss`, the crossentropy. It is finer than accuracy, which only counts on which
-side of 0.5 each of 114 tumours is, so that many trials are equal. With L1 or L2, `val_loss` would
-include the penalty; here no layer has one. The AUC is logged, too: the share of the pairs of one
-tumour of each class that the network puts in the right order. It depends neither on the threshold
+side of 0.5 each of 114 tumours is, and so is equal for many trials. With L1 or L2, `val_loss` would
+include the penalty; here no layer has one. The AUC is logged, too. It is the share of pairs, one
+tumour of each class, that the network puts in the right order. It depends neither on the threshold
 0.5 nor on how rare a class is.
 
 What was found, by plain Keras over five seeds, at a rate of 0.005: the accuracy on validation

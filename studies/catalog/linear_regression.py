@@ -14,7 +14,7 @@ What was found, by plain Keras over five seeds: the mean absolute error finds y 
 at low and at high rates: it squares large errors, so the wrong points count most. How much worse
 depends on how many of them are in the validation part. Huber's loss and log-cosh, which square
 small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, hardly more than nothing. (The
-objective favours the mean absolute error, as it is that loss itself.)
+objective is itself the mean absolute error, and so favours that loss.)
 """
 
 import keras

@@ -3,8 +3,8 @@
 The data are 3,000 samples, of which one in twenty is positive, like frauds or rare diseases.
 Always saying no is right in 94 % of the cases, and finds no positive. So accuracy says little here.
 *Precision* is the share of alarms that are right, and *recall* the share of positives that raise an
-alarm. Both depend on the threshold, 0.5. The *AUC* doesn't: it is the share of the pairs of one
-positive and one negative that the network puts in the right order. It is the objective.
+alarm. Both depend on the threshold, 0.5. The objective is the *AUC*, which doesn't: it is the share
+of pairs, one positive and one negative, that the network puts in the right order.
 
 `balanced` is the scientific hyperparameter: `class_weight="balanced"` makes both classes count the
 same in training. Look at "answer" in `kerastudy show metrics`. Then compare the four metrics of the

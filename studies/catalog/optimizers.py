@@ -1,7 +1,7 @@
 """Which optimizer goes down the slope best?
 
 All optimizers follow the gradient of the loss downhill, a step for each batch. SGD takes the step
-as it is, momentum adds the steps before, and RMSprop and Adam have a step size for each weight.
+as it is, momentum adds earlier steps, and RMSprop and Adam have a step size for each weight.
 
 An optimizer is as good as its learning rate. For a fair comparison, each optimizer has a learning
 rate of its own here, in a range whose ends differ by a factor of 100 (Choi et al. 2019,

@@ -1,7 +1,7 @@
 """Are the test samples like the others?
 
 Here they are not: the last 400 digits come from another scanner, which puts them a pixel further to
-the right, and nobody knows. A network can only be right about samples that are like its training
+the right, and nobody knows it. A network can only be right about samples that are like its training
 data. So before any remedy for overfitting, check whether all parts come from the same distribution.
 
 `kerastudy data same-distribution` finds the difference without a training: a classifier can tell

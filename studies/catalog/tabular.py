@@ -1,9 +1,9 @@
 """What is a house worth, by a table with gaps?
 
-The table has 1,000 houses that are made here: area, rooms, the year in which a house was built,
-garden, district and heating; and the price, in thousands. A square metre costs three times as much
-at the harbour as in the hills. For many old houses the year is unknown, so this gap says something.
-The heating of every tenth house is missing without a reason.
+The table has 1,000 houses that are made here. Its columns are area, rooms, the year in which a
+house was built, garden, district, heating, and the price in thousands. A square metre costs three
+times as much at the harbour as in the hills. The year is unknown for many old houses, so a missing
+year is a sign of an old house. The heating of every tenth house is missing without a reason.
 
 A network takes numbers. `ks.datasets.table` makes them: it scales numbers to mean 0 and deviation
 1, fills gaps with the mean and adds a column that marks them, and makes categories one-hot. It

@@ -7,8 +7,8 @@ of the two, which decides the meaning.
 
 `ngrams` is the scientific hyperparameter: words alone, or also pairs of neighbours. The first layer
 of the model is `TextVectorization`, so the champion takes texts as they are. `adapted` learns its
-vocabulary from the training part alone: words that are only in the validation part must be unknown,
-as new words will be in use.
+vocabulary from the training part alone. Words that are only in the validation part must be unknown,
+like the new words that the model will meet in use.
 
 `model.fit` trains these trials, because TensorFlow can't run whole epochs on texts in one compiled
 call. See `ks.datasets.text` for texts in folders or in a table.

@@ -1,4 +1,4 @@
-"""What is a network worth that has learnt before?
+"""How much does a pretrained network help?
 
 Two convolutional layers have learnt to tell the digits 0 to 4 apart. Now there are 50 images of the
 digits 5 to 9, ten of each. There are three ways to use them: train a new network ("anew"); keep the
@@ -34,7 +34,7 @@ SCARCE = 50
 
 
 def digits(low, high):
-    """Returns the images of some digits, numbered from 0."""
+    """Returns the images of the digits `low` to `high`, with labels that begin at 0."""
     x, y = load_digits(return_X_y=True)
     chosen = (y >= low) & (y <= high)
     return (x[chosen] / 16).astype("float32"), y[chosen] - low
@@ -80,7 +80,7 @@ class Transfer(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, x, y, epochs, **options):
-        """Trains a network; if it is to be unfrozen, for half of the epochs each way."""
+        """Trains a network. If the base is unfrozen, this happens after half of the epochs."""
         if hp["base"] != "then unfrozen":
             return model.fit(x, y, epochs=epochs, **options)
         model.fit(x, y, epochs=epochs // 2, **options)

@@ -1,4 +1,4 @@
-"""Too small, too large: how to see it, what helps?
+"""Is a network too small or too large? What helps?
 
 Six networks learn the same 400 images of digits. One label in five is wrong, as happens when people
 label in a hurry. "small" has a bottleneck of four units, and "large" enough room to learn all 400
@@ -14,10 +14,11 @@ validation rises.
 What was found, by plain Keras over five seeds, at a learning rate of 0.002: "small" underfits. Its
 crossentropy is worse by 0.63 ± 0.11 than the best, that of "large, dropout", and still falls slowly
 in the last epoch. "medium" gets better in all 30 epochs, and is worse by 0.10 ± 0.04. "large"
-overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. Remedies: with
-L2 the best epoch is 10.4 ± 2.6, and the end worse by 0.03 ± 0.01; with dropout 8.8 ± 1.3 and 0.17 ±
-0.03; early stopping saves the epochs after the best one. At the best epoch, which counts, dropout
-is better than "large" by 0.026 ± 0.017: keeping the best epoch's checkpoint is a remedy itself.
+overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. With L2, the
+best epoch is 10.4 ± 2.6, and the last epoch is worse by 0.03 ± 0.01. With dropout, the best epoch
+is 8.8 ± 1.3, and the last one is worse by 0.17 ± 0.03. Early stopping saves the epochs after the
+best one. At the best epoch, which counts, dropout is better than "large" by 0.026 ± 0.017: keeping
+the best epoch's checkpoint is a remedy itself.
 """
 
 import keras
