@@ -1,4 +1,4 @@
-"""Handles Ctrl-C and SIGTERM: the first finishes cleanly, the second stops at once."""
+"""Handles Ctrl-C and SIGTERM: the first signal lets work end cleanly, the second stops at once."""
 
 from __future__ import annotations
 

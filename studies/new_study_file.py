@@ -88,8 +88,9 @@ def study_file_of_data(
 ) -> Path:
     """Returns the path of a data file's study file, such as ``churn_study.py`` for ``churn.csv``.
 
-    If the current folder has no such file, writes one into `folder`. Raises StudyFileError if there
-    is one that does not use this data and target, or if `options` would change its choices.
+    If the current folder has no such file, writes one into `folder`. If it has one, raises
+    StudyFileError if the file does not use this data and target, or if there are `options`, which
+    the file would not use.
     """
     name = name_of(data).removesuffix(".npz")
     file = Path(f"{name}_study.py")
@@ -270,7 +271,7 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 def _scaling(y: np.ndarray, output: str) -> str:
     """Returns the deviation and the mean of numbers as code, or an empty text for classes.
 
-    They are rounded to two digits of the deviation, so that they tell nothing of the test part.
+    Both are rounded to the deviation's second digit, so that they tell nothing of the test part.
     """
     if not output.startswith("regression"):
         return ""

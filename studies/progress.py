@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 # a pipe has no reader, or if a signal handler prints while this process is printing.
 _UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
 
-# A line always has its first three facts, even if it is too wide: the trial, the count, the
-# outcome.
+# Even a line that is too wide keeps its first three facts: the trial, the count, the outcome.
 _NEEDED = 3
 
 

@@ -76,12 +76,12 @@ class Study(StudyDefinition):
         space: The search space, or a `keras_tuner.HyperParameters`. Parameters named ``epochs`` and
             ``batch_size`` are used in training. Hyperparameters that only the builder declares are
             tuned, too. None: the space has the hyperparameters that the builder declares.
-        objective: A metric that the model logs. For a metric of your own, an `Objective`.
+        objective: A metric that the model logs, or an `Objective` for a metric of your own.
         trials: The number of trials, at least 1. If some of them are missing, launching the study
             again runs them.
-        epochs: The number of epochs of each trial, at least 1. It does not count if the space has a
+        epochs: The number of epochs of each trial, at least 1. It is ignored if the space has a
             parameter named ``epochs``.
-        batch_size: The number of samples per step, at least 1. It does not count if the space has a
+        batch_size: The number of samples per step, at least 1. It is ignored if the space has a
             parameter named ``batch_size``, or if the data comes in batches.
         seed: A number from 0 to 2**32 - 1. The same seed gives the same study.
         engine: The name of an engine, such as ``"optuna:tpe"``, perhaps with settings, such as
@@ -106,11 +106,10 @@ class Study(StudyDefinition):
             None: minimize, as in Optuna.
         initial: The hyperparameters of the first trials: a list with a dict for each trial, or a
             JSON or CSV file of such dicts. Hyperparameters that a dict lacks get their defaults.
-            Or ``"study:NAME"``, for those of the best ten trials of another study in the store. Or
-            a CSV file that ``kerastudy export --as csv`` or Optuna's
-            ``trials_dataframe().to_csv(…)`` has written, for those of the best ten trials in the
-            file. Trials whose hyperparameters are not in this space are skipped. If
-            ``try_defaults`` is set, these trials follow trial 0.
+            Or ``"study:NAME"``: the best ten trials of another study in the store. Or a CSV file
+            that ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)`` has
+            written: the best ten trials in the file. Trials whose hyperparameters are not in this
+            space are skipped. If ``try_defaults`` is set, these trials follow trial 0.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
@@ -279,7 +278,7 @@ class Study(StudyDefinition):
         not recorded. The command ``kerastudy reproduce`` runs the recorded code.
 
         Args:
-            trial: The trial's number. None: the champion, or the best trial without a champion.
+            trial: The trial's number. None: the champion, or if there is none, the best trial.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             engine: The engine that proposed the trial, if the study was launched with several
                 engines. None: the champion's engine, else the best trial's.

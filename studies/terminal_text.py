@@ -70,7 +70,7 @@ def printable_value(value: object) -> str:
 
 
 def printable_path(path: Path | None) -> str:
-    """Returns a path as text, relative to the working folder if it is below, or "not kept"."""
+    """Returns a path as text, relative if it is below the working folder; "not kept" for None."""
     if path is None:
         return "not kept"
     below = path.is_relative_to(Path.cwd())

@@ -134,7 +134,7 @@ def confirm_study(
 
 
 def in_this_process(executor: ExecutorName | None, workers: int | None, otherwise: bool) -> bool:
-    """Returns whether trainings run in this process; `otherwise` if the options don't say it."""
+    """Returns whether trainings run in this process, or `otherwise` if the options are None."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)

@@ -136,7 +136,7 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         level=level,
         guess=scores.guess,
     )
-    # The evaluation is recorded before anybody sees its values, so that later ones warn of it.
+    # The evaluation is recorded before anybody sees its values, so later evaluations warn of it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

@@ -128,7 +128,7 @@ class RunnableStudy:
                 local.close()
 
     def _otherwise(self, trial: EndedTrial, workers: int | None) -> str:
-        """Returns what to do if the study object can't be sent to worker processes."""
+        """Returns advice for the error that a study object can't be sent to worker processes."""
         if workers != 1:
             return "Or confirm it with executor='in-process'."
         if not self.history.description.code.path:

@@ -162,7 +162,7 @@ def _restored(rerun: Rerun, weights: Path, fault: str) -> str:
 def _compared(
     study: RunnableStudy, trial: EndedTrial, reruns: Sequence[Rerun], worker: AnyExecutor
 ) -> Reproduction:
-    """Compares the reruns with the record; notes what differs."""
+    """Compares the reruns with the record, and notes the differences."""
     epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
     difference = max(max_difference(rerun.recorded, rerun.epochs) for rerun in reruns)
     same = all(rerun.same_weights and not rerun.other_data for rerun in reruns)

@@ -174,11 +174,11 @@ class Rerun(Jobs):
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
-        """Returns whether an objective function's trial was pruned after this report.
+        """Returns whether an objective function's trial was cut short after this report.
 
-        If this report is a value of the objective, a pruner may have ended the trial. Then this is
-        the last recorded value of the objective. The time limit may end a trial after any epoch.
-        Then all recorded metrics have been reported again.
+        A pruner ends a trial at a value of the objective, which is then the last recorded value.
+        The time limit ends a trial after any epoch. At that epoch of the rerun, all recorded
+        metrics have been reported again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:

@@ -125,9 +125,8 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data in which each training sample has the weight of its class.
 
-    The digests stay those of the data without these weights. Data in batches is returned
-    unchanged, since the trainer weights the batches. A second call with the same arguments returns
-    the same object.
+    The digests do not depend on these weights. Data in batches is returned unchanged, since the
+    trainer weights the batches. A second call with the same arguments returns the same object.
     """
     if class_weight is None or splits.streams:
         return splits

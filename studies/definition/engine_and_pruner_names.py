@@ -189,9 +189,8 @@ _PRUNER_CLASSES: Final = {
     "ThresholdPruner": "threshold",
     "NopPruner": "none",
 }
-# Settings that are included in the name of a pruner made from an object, even where the object has
-# the defaults of Optuna's class. Without them, the name would mean kerastudy's defaults, which
-# differ.
+# The name of a pruner object always includes these settings, even if they have the defaults of
+# Optuna's class. Without them, the name would mean kerastudy's defaults, which differ.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",
@@ -203,7 +202,7 @@ _ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
 
 
 def name_of_object(setting: str, value: Any, epochs: int) -> str:
-    """Returns the name of the engine or pruner that an object or a class of a library stands for.
+    """Returns the name of an engine or a pruner, given an object or a class of a library.
 
     The name includes the settings of the object.
 

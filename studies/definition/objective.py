@@ -119,8 +119,8 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             f"An objective function must take one argument, the trial; {why}",
             hint="Define a function of the trial alone that calls it.",
         )
-    # `build` is allowed if it is the objective function: `StudyDefinition` itself sets it so, and
-    # `dataclasses.replace` then passes it to the new object.
+    # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
+    # and `dataclasses.replace` then passes it to the new object.
     others = [
         name
         for name in _OF_BUILDERS
@@ -175,7 +175,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
 
 
 def no_data(study: str) -> str:
-    """Returns the message for an operation that needs data, if the study has none of its own."""
+    """Returns the message for an operation that needs data, if an objective function loads it."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. For what "
         "needs data (a test part, scores of samples, training on more of it), launch a study with "

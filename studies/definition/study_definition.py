@@ -185,7 +185,7 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Raises StudyError if a study with a HyperModel that has its own `fit` has folds, too.
+    """Raises StudyError if a study, whose HyperModel has its own `fit`, is cross-validated.
 
     Such a `fit` may validate on other data than the fold's validation part.
     """

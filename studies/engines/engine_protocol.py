@@ -55,7 +55,7 @@ class Engine(Protocol):
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
         """Proposes a trial, with the values of `choice` if it is given.
 
-        Returns None if nothing is left to try, or nothing until a running trial has ended.
+        Returns None if nothing is left to try, or if the engine must wait for a running trial.
         """
         ...
 

@@ -196,8 +196,8 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # `create_trial` and `end_trial` would add `step` to these lists, too. `populate_space`
-            # needs that to continue after `step`.
+            # In Keras Tuner, `create_trial` and `end_trial` add `step` to these lists.
+            # `populate_space` needs the lists to continue after `step`.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
@@ -216,9 +216,9 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
 
 
 BRACKET: Final = "hyperband/bracket"
-"""In a trial's state, the key of the number of the trial's bracket. A study's brackets are numbered
-from 0. Keras Tuner's own key can't be used: its value is the number of the newest bracket, even if
-an older bracket has promoted the trial."""
+"""The key under which a trial's state has the number of the trial's bracket. A study's brackets are
+numbered from 0. Keras Tuner's own key can't be used: its value is the number of the newest bracket,
+even if an older bracket has promoted the trial."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"

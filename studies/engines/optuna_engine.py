@@ -61,9 +61,9 @@ class OptunaTrials:
         self.tried: set[str] = set()
         name_of_pruner, options = split_options(settings.pruner)
         self._takes_notes = name_of_pruner in _NOTING
-        # When trials are restored, a pruner in `_NOTING` judges each of them again, to write its
-        # attributes. The other trials matter only if a setting of the pruner is "auto". Otherwise
-        # they are hidden from the pruner, which saves time.
+        # When a trial is restored, a pruner in `_NOTING` judges it again, to write its attributes.
+        # The pruner needs to see the other trials for this only if one of its settings is "auto".
+        # Otherwise they are hidden from the pruner, which saves time.
         self._sees_others = "auto" in options.values()
         self._storage = Memory()
         # The number of steps of each fold, if trials have several folds.

@@ -194,11 +194,10 @@ class Jobs(ABC):
 
     @abstractmethod
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes the fit of a job whose process died; may return a result, which ends the job.
+        """Takes the fit of a job whose process died. Returns a result to end the job, else None.
 
-        If the method returns None, the user sees the error, and the job begins again before all
-        waiting jobs. But if the job has failed too often, `why` says so, and the job ends as
-        infeasible for this reason.
+        After None, the user sees the error, and the job begins again before all waiting jobs. But
+        if `why` is not empty, the job has failed too often, and ends as infeasible for this reason.
         """
 
 

@@ -114,7 +114,7 @@ class Session:
         with at_work(state):
             class_weight = None
             if not callable(study.class_weight):
-                # The weights are those of all folds' data, so that all folds have the same loss.
+                # The class weights come from all folds together, so that all have the same loss.
                 class_weight = resolve_class_weight(study.class_weight, loaded.whole)
             weighted = with_class_weight(splits, class_weight)
             resolved = resolve_space(study, weighted)

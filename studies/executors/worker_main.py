@@ -2,8 +2,8 @@
 
 The driver starts this file by its path (``python -P worker_main.py``), not as a module or by
 forking. So neither this folder nor the driver's state affects the study's code. The process opens
-no database. A thread waits for the driver's end, and then ends this process. It has to wait if C
-code holds the GIL.
+no database. A thread waits for the driver's end, and then ends this process. If C code holds the
+GIL at that time, the process ends later.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     # By default Python looks for garbage so often that TensorFlow's import takes a third longer,
-    # and tracing a model 4 %.
+    # and tracing a model takes 4 % longer.
     gc.set_threshold(50_000)
     _import_kerastudy()
     with _connection(handle) as connection:

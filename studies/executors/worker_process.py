@@ -1,4 +1,4 @@
-"""A worker from the driver's side: what it runs, and its process, which is replaced if it dies."""
+"""A worker, as the driver sees it: its job, and its process, which is replaced if it dies."""
 
 from __future__ import annotations
 
@@ -361,7 +361,8 @@ class WorkerProcess:
         """
         with ours, theirs:
             self._process.wait()
-            # Windows would lose messages that are not read yet. It has no forked processes.
+            # On Windows, `shutdown` would lose unread messages. It isn't needed there, because
+            # Windows has no forked processes.
             if sys.platform != "win32":
                 ours.shutdown(socket.SHUT_RDWR)
 

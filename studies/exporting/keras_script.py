@@ -92,11 +92,11 @@ def export_script(
 
     The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
     metrics and weights are the recorded ones. To try the script, the export trains the first epoch
-    by it.
+    with it.
 
     Args:
         history: The study.
-        number: The trial's number; None for the champion, or the best trial without one.
+        number: The trial's number; None for the champion, or if there is none, the best trial.
         output: The folder to write; None for ``STUDY-trial-N`` in the current folder.
         force: Whether to replace a folder that was exported before.
         data: The new path of the data file, if the file has moved.
@@ -288,8 +288,8 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
     outside = path.parent
     while outside in packages:
         outside = outside.parent
-    # Python searches modules in the folders that are not packages, and first in the folder of the
-    # study's file.
+    # Python looks for modules in these folders. Packages are not among them, and the folder of the
+    # study's file comes first.
     parents = {parent for file in texts for parent in file.parents if parent.is_relative_to(root)}
     folders = sorted(parents - packages, key=lambda folder: (folder != path.parent, folder))
     place = {

@@ -196,7 +196,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns the trial `number`, by default the champion's, or the best without a champion.
+    """Returns the trial `number`, by default the champion, or if there is none, the best trial.
 
     Raises StudyNotFoundError if the trial has no value.
     """

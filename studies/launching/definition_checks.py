@@ -141,7 +141,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
 
 
 def _recorded_options(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Returns the launch options, e.g. ``--epochs 40``, that give changed settings' old values."""
+    """Returns the launch options, e.g. ``--epochs 40``, that set changed settings back."""
     return [
         f"{setting.option or '--' + name.replace('_', '-')} {getattr(before, name)}"
         for name, setting in settings_of(StudyDefinition).items()

@@ -68,8 +68,8 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # For each trial whose process has died and that is not recorded yet, by number: 1 loss to
-        # add to the trial, or 0 if the process died because its machine went away.
+        # The losses that are not recorded yet, by the number of the trial whose process died: 1, or
+        # 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -271,8 +271,8 @@ class Driver(Jobs):
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit that has not ended."""
         files, description = self._files, self._description
-        # The rank of a trial with several fits is known only after the last fit. So no fit can tell
-        # by its own rank that its checkpoint will not be kept.
+        # A trial with several fits gets its rank only after the last fit. So no fit can find out by
+        # `last_kept` that its checkpoint will not be kept.
         last_kept = self._retention.last_kept() if description.trainings == 1 else None
         for spec in running.fits[len(running.results) :]:
             number, repeat = spec.number, spec.repeat

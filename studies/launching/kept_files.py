@@ -34,8 +34,8 @@ class Retention:
         """Takes a finished trial."""
         self._with_state.add(trial.number)
         if trial.best is None:
-            # Nothing reads the scores of a trial without a value, e.g. because a fold was pruned.
-            # So they are removed.
+            # The trial has no value, e.g. because a fold was pruned. So nothing reads its scores,
+            # and they are removed.
             self._valueless.add(trial.number)
         for valued in ranked([trial], self._description.objective):
             rank, keep = rank_of(valued, self._description.objective), self._description.keep

@@ -165,10 +165,10 @@ def open_journal(
 def infeasible_as_interrupted(
     journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
 ) -> tuple[TrialRecord, ...]:
-    """Returns the recorded trials, but with each infeasible trial as an interrupted trial.
+    """Returns the recorded trials, with the infeasible ones in the state "interrupted".
 
-    So the launch trains these trials again, with the same numbers and values. The journal keeps the
-    former attempts, which count until the new attempts begin.
+    The launch then trains these trials again, with the same numbers and values. The journal keeps
+    the former attempts, which count until the new attempts begin.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:

@@ -29,7 +29,7 @@ from tracking.records import (
 
 @dataclass
 class Running:
-    """A trial that runs, and what its fits have reported."""
+    """A running trial, and the epochs and results of its fits."""
 
     trial: TrialRecord
     fits: Sequence[TrialSpec]  # One fit, or one for each repeat or fold.
@@ -138,7 +138,7 @@ def _with_folds(
 
     The trial's value is the objective's mean over all folds, at the epoch where this mean is best.
     An epoch does not count if a fold did not train it, or has no finite objective there. If folds
-    are missing, the trial has no value: a mean over some folds would not compare with other trials.
+    are missing, the trial has no value: a mean over some folds can't be compared with other trials.
     """
     if common.state != "complete" or len(common.repeats) < folds:
         return common
@@ -171,7 +171,7 @@ _FIRST_TRIALS = 3
 
 
 class StudyTrials:
-    """The trials of a study by number: all that have begun, the finished and the running ones."""
+    """The trials of a study, as dicts by number: `all` that have begun, `finished`, `running`."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
         # A running trial has the record that was made when it began.
@@ -239,7 +239,7 @@ class FirstTrials:
 
 
 class ValidationParts:
-    """Notices trials that were validated on different samples, so that their values don't compare.
+    """Notices trials whose values can't be compared, because their validation samples differ.
 
     This can happen if an objective function loads the data.
     """

@@ -116,7 +116,7 @@ def _all(rows: Iterable[Row], space: SearchSpace, where: str) -> Iterator[dict[s
 def _best(
     trials: Iterable[Row], space: SearchSpace, where: str, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the values of the best trials that this space allows, best first."""
+    """Returns the hyperparameters of the best trials, best first. Skips those not in the space."""
     best: dict[str, dict[str, Any]] = {}
     passed_over: list[str] = []
     for row in trials:

@@ -175,9 +175,10 @@ def _all_trials(history: StudyHistory, curve: Curve) -> list[str]:
 def _columns(
     history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve
 ) -> list[tuple[str, ...]]:
-    """Returns the columns of a table with a row for each trial, each with its heading.
+    """Returns the columns of a table that has a row for each trial.
 
-    If any trial has a learning curve, there is a column with the curves.
+    Each column begins with its heading. If any trial has a learning curve, there is a column with
+    the curves.
     """
     heading, rows = trial_rows(history, trials)
     columns = [*zip(heading, *rows, strict=True)]
@@ -271,7 +272,7 @@ def _trainings(result: TrialResult) -> list[str]:
     kind, first = ("fold", 1) if result.folds else ("repeat", 0)
     lines = []
     for number, fit in enumerate(result.repeats, start=first):
-        # The value of a fold is that of the epoch that is best for all folds together.
+        # A fold's value is its objective at the epoch that is best for all folds together.
         has_other_best = fit.value is not None and fit.epochs > 1
         best = f", best {printable_value(fit.best.value)}" if has_other_best else ""
         at = f"{best} at epoch {fit.best.epoch}, seed {fit.seed}"

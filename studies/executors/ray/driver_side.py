@@ -231,8 +231,8 @@ class RayWorkers(LaunchWorkers):
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         # `_looked` is the time of the last `look`. `_all_began` is the last time at which all
-        # workers had their resources. Once the user has been told that workers wait, it is
-        # infinite, so that the user is not told again.
+        # workers had their resources. Once the user has been told that workers wait, `_all_began`
+        # becomes infinite, so that the user is not told again.
         self._looked = self._all_began = time.monotonic()
         self._grows = False
         self._most = MOST_WORKERS

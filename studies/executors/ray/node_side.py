@@ -302,7 +302,7 @@ def packed(message: object) -> Parcel:
 
 
 def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampion:
-    """Returns a request with the paths of its files in another folder."""
+    """Returns a copy of a request whose files are in another folder."""
     if isinstance(request, SaveChampion):
         model = folder / CHAMPION / request.folder.name
         return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)

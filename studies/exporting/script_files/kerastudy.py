@@ -1,7 +1,7 @@
 """Replaces kerastudy, so that the study's files run where kerastudy is not installed.
 
-This module has everything of kerastudy that a builder may use to make a model. It ignores what no
-builder uses, such as declarations of search spaces.
+This module has all parts of kerastudy that a builder may use to make a model. The other parts, such
+as declarations of search spaces, do nothing here.
 """
 
 import ast
@@ -179,7 +179,7 @@ class Ignored:
 
 
 class Data(Ignored):
-    """Replaces any description of data. It loads the parts of the trial's data."""
+    """Stands in for the study's data description, and loads the parts of the trial's data."""
 
     def again(self, *arguments, **options):
         return self

@@ -29,8 +29,8 @@ EPOCHS = 1
 BATCH_SIZE = 32
 CLASS_WEIGHT = None
 OBJECTIVE = ""
-# How the trial was run. The same bits need these settings, the versions above, and the same kind of
-# processor.
+# How the trial was run. The bits are the same only with these settings, the versions above, and the
+# same kind of processor.
 THREADS = 1
 ENVIRONMENT = {}
 KERAS = {}
@@ -109,7 +109,7 @@ def sha256_of(arrays):
 
 
 class Begin(keras.callbacks.Callback):
-    """Seeds the random generators for each epoch, by the seed and the epoch alone."""
+    """Seeds the random generators before each epoch, from the trial's seed and the epoch."""
 
     epoch = 1
 
@@ -155,8 +155,8 @@ hp = kerastudy.Hyperparameters(HYPERPARAMETERS, TRIAL)
 model = study.make_model(hp)
 callbacks = study.make_callbacks(hp)
 
-# If `fit` gets arrays, it converts floats to Keras's `floatx`. Here it gets data sets, so they are
-# converted before.
+# `fit` converts the floats in arrays to Keras's `floatx`, but not the floats in data sets. So they
+# are converted here.
 train, validation = keras.tree.map_structure(
     lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a,
     (kerastudy.load_data("train"), kerastudy.load_data("validation")),
