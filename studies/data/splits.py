@@ -93,7 +93,8 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
     import pandas as pd
 
     values = np.asarray(groups, object)
-    missing = np.flatnonzero(pd.isna(values))
+    # `CrossValidation` refuses other shapes.
+    missing = np.flatnonzero(pd.isna(values)) if values.ndim == 1 else np.empty(0, int)
     if missing.size:
         raise DataError(
             f"groups lacks the group of {missing.size} sample(s): that of sample {missing[0]}, "
@@ -201,8 +202,8 @@ class CrossValidation:
         groups = self.groups
         if groups is None:
             return
-        mixed = groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1
-        if mixed or groups.ndim != 1 or groups.dtype.kind not in "biufUSO":
+        listed = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
+        if not listed or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
             expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 

@@ -262,6 +262,8 @@ def test_samples_without_a_group_are_refused(missing: Any, others: list[Any]) ->
         lambda: ks.splits.forward(3, gap=-1),
         lambda: ks.splits.forward(3, test_size=0),
         lambda: ks.splits.grouped([[1, 2]], 2),
+        lambda: ks.splits.grouped([["a", "b"], ["c", None]], 2),
+        lambda: ks.splits.grouped(None, 2),
         lambda: ks.splits.grouped(np.array([1, "1"], object), 2),
     ],
 )
