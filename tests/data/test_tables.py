@@ -123,6 +123,12 @@ def test_kinds_of_columns(name: str, values: Any, kind: str, vocabulary: tuple[s
     assert (column.kind, column.vocabulary) == (kind, vocabulary) and not splits.warnings
 
 
+def test_codes_that_python_reads_as_numbers_are_categories() -> None:
+    codes = [f"{number}_00" for number in range(10, 40)] * 9
+    frame = pd.DataFrame({"code": codes, "y": np.arange(len(codes)) / 3})
+    assert columns_of(table(frame, target="y").load())["code"].kind == "category"
+
+
 @pytest.mark.parametrize(
     ("target", "classes", "names", "first"),
     [

@@ -6,6 +6,7 @@ find these by the names and the values of columns, never by the target.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
@@ -105,10 +106,11 @@ def _plain(text: str) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        number = float(text)
     except ValueError:
         return re.match(SPELLED, text) is not None
-    return True
+    # Python reads "-nan" as a number, and "12_003" as 12003, which may be a code.
+    return not math.isnan(number) and "_" not in text
 
 
 def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
