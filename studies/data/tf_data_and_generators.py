@@ -262,13 +262,17 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     """Returns whether a function gets a seed. Raises DataError if it needs other arguments."""
-    # In functools.partial(make_batches, seed=1), the user has fixed the seed, so it stays 1.
-    fixed = isinstance(function, partial) and "seed" in function.keywords
     try:
         signature = inspect.signature(function)
-        seeded = part == "train" and "seed" in signature.parameters and not fixed
+    except ValueError:
+        # Some functions of extension modules have no signature, so they get no seed.
+        return False
+    # In functools.partial(make_batches, seed=1), the user has fixed the seed, so it stays 1.
+    fixed = isinstance(function, partial) and "seed" in function.keywords
+    seeded = part == "train" and "seed" in signature.parameters and not fixed
+    try:
         signature.bind(**({"seed": 0} if seeded else {}))
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
             hint="It is called without arguments, or train with the seed of the epoch.",

@@ -190,6 +190,8 @@ def test_a_seed_goes_to_training_data_alone_and_a_given_one_stays() -> None:
 
     assert ks.datasets.batches(partial(either, seed=7), either).load().sizes["validation"] == 7
     assert set(seeds) == {7, None}
+    no_signature = partial(iter, [(X, Y)])
+    assert load(no_signature).sizes["train"] == len(X)
     with pytest.raises(DataError, match=r"generator, which can't be called: missing .*'seed'"):
         ks.datasets.batches(streamed.generator, streamed.generator)
     for option in ("steps_per_epoch", "validation_steps"):
