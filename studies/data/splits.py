@@ -12,7 +12,9 @@ Splitters of scikit-learn draw the folds.
 from __future__ import annotations
 
 import ast
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -331,12 +333,17 @@ def make_folds(
     If `options.validation` is a share or a number of samples, it is ignored. A ready-made
     validation part is appended to the samples that are split. The test part is the same as without
     folds. If several processes pass the same `folder`, only one of them makes the folds. Without a
-    folder, the files are in a temporary folder of this process.
+    folder, the files are in a temporary folder, which is removed with the returned object.
 
     Raises DataError if no study can be run on the data.
     """
-    place = new_folder() if folder is None else folder
-    return shared(lambda: _written_folds(place, read(), options, how), place)
+    if folder is not None:
+        return shared(lambda: _written_folds(folder, read(), options, how), folder)
+    with ExitStack() as stack:
+        folds = make_folds(read, options, how, Path(stack.enter_context(new_folder())))
+        # Arrays that are still in use stay mapped without their files.
+        weakref.finalize(folds, stack.pop_all().close)
+    return folds
 
 
 def _written_folds(

@@ -131,10 +131,11 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
 def file_of(array: np.ndarray) -> Path | None:
     """Returns the npy file that an array is mapped from.
 
-    Returns None if the array is not mapped from an npy file, or is only a part of the file.
+    Returns None if the array is not mapped from an npy file, if it is only a part of the file, or
+    if the file was removed since.
     """
     file = array.filename if isinstance(array, np.memmap) else None
-    if file is None or not str(file).endswith(".npy"):
+    if file is None or not str(file).endswith(".npy") or not Path(file).exists():
         return None
     whole = _mapped(Path(file))
     same = (whole.dtype, whole.shape, whole.strides) == (array.dtype, array.shape, array.strides)
@@ -156,9 +157,9 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
     return temporary_folder()
 
 
-def new_folder() -> Path:
-    """Makes an empty folder, which is removed when this process ends."""
-    return Path(tempfile.mkdtemp(dir=_own_folder().name))
+def new_folder() -> tempfile.TemporaryDirectory[str]:
+    """Makes an empty temporary folder, which is removed at the latest when this process ends."""
+    return tempfile.TemporaryDirectory(dir=_own_folder().name, ignore_cleanup_errors=True)
 
 
 def shared(load: Callable[[], _Data], folder: Path) -> _Data:

@@ -216,6 +216,17 @@ def test_tensors_of_mapped_arrays_are_no_copies_and_hold_the_same_values(tmp_pat
     assert any(low <= address < high for low, high in bounds)
 
 
+def test_files_of_folds_are_removed_with_the_folds() -> None:
+    """Otherwise they would add up in a notebook, which launches and loads many times."""
+    x = np.arange(120.0).reshape(60, 2)
+    folds = datasets.arrays(x, x[:, 0], test=None).load_folds(splits.k_fold(3))
+    folder, part = folds.folder, folds.whole.train
+    assert folder.is_dir() and file_of(part.x) is not None
+    del folds
+    assert not folder.exists()
+    assert np.array_equal(part.x, x) and np.array_equal(as_tensor(part.x).numpy(), x)
+
+
 # Data and folds from the record's texts
 
 
