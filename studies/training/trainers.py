@@ -269,6 +269,8 @@ class HyperModelTrainer:
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
+        # The metrics of the last epoch in which the builder's model was trained.
+        self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Calls the HyperModel's `fit`.
@@ -277,7 +279,7 @@ class HyperModelTrainer:
         """
         import keras
 
-        self.unsaved = ""
+        self.unsaved, self._last = "", {}
         model, fit = training.model, keras.Model.fit
         watching = self._watching(training, on_epoch)
         before = [array.tobytes() for array in copy_of(model)]
@@ -299,9 +301,25 @@ class HyperModelTrainer:
             outcome = _outcome_of(returned, training.spec.objective.metric)
         if outcome is not None:
             changed = [array.tobytes() for array in copy_of(model)] != before
-            certain = changed and _has_value(training, fitted, outcome)
+            certain = changed and self._has_value(training, fitted, outcome)
             self.unsaved = "" if certain else _UNKNOWN_WEIGHTS
         return outcome
+
+    def _has_value(
+        self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
+    ) -> bool:
+        """Returns whether the builder's model, with its final weights, gives the outcome's value.
+
+        The outcome's value is that of the objective.
+        """
+        model, objective = training.model, training.spec.objective.metric
+        last = self._last.get(objective)
+        value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
+        if value is not None and measured is not None:
+            return math.isclose(measured, value, rel_tol=_TOLERANCE)
+        # `model.evaluate` does not give the objective. Then assume that the final weights give the
+        # outcome's value if the last epoch logged the same value, or if no other model was trained.
+        return value == last or fitted in ([], [model])
 
     def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:
         """Returns a callback that sets random states and calls `on_epoch`.
@@ -331,9 +349,11 @@ class HyperModelTrainer:
 
             def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
                 self.ended += 1
-                is_built = self.model in (None, training.model)
+                metrics, is_built = scalars(logs or {}), self.model in (None, training.model)
                 trainer.unsaved = "" if is_built else _UNKNOWN_WEIGHTS
-                if not on_epoch(self.ended, scalars(logs or {})) and self.model is not None:
+                if is_built:
+                    trainer._last = metrics
+                if not on_epoch(self.ended, metrics) and self.model is not None:
                     self.model.stop_training = True
 
         return Watching()
@@ -435,19 +455,6 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
             "numbers, or nothing",
             received=returned,
         ) from None
-
-
-def _has_value(
-    training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
-) -> bool:
-    """Returns whether the builder's model, with its final weights, gives the outcome's value."""
-    model, objective = training.model, training.spec.objective.metric
-    value, measured = outcome.get(objective), _measured(model, training).get(objective)
-    if value is None or measured is None:
-        # `model.evaluate` does not give the objective. Then assume that the final weights give the
-        # value if `model.fit` has trained no other model, and this model at most once.
-        return fitted in ([], [model])
-    return math.isclose(measured, value, rel_tol=_TOLERANCE)
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:

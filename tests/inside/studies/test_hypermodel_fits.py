@@ -72,6 +72,19 @@ def restored(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> Any
     return model.fit(x, y, epochs=3, verbose=0, validation_data=validation, callbacks=[stopping])
 
 
+def without_the_objective(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> Any:
+    """The value is then that of the last epoch, but the weights are those of the first."""
+
+    def spoil(epoch: int, logs: Any) -> None:
+        model.set_weights([weights + 9 * epoch for weights in model.get_weights()])
+
+    spoiling = keras.callbacks.LambdaCallback(on_epoch_begin=spoil)
+    stopping = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    added = [*callbacks, spoiling, stopping]
+    model.fit(x, y, epochs=2, verbose=0, validation_data=validation, callbacks=added)
+    return {"extra": 1.0}
+
+
 def measured(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> float:
     model.fit(x, y, epochs=2, verbose=0)
     return float(model.evaluate(*validation, batch_size=5, verbose=0)[0])
@@ -102,6 +115,7 @@ NOT_MEASURED = "was not measured with the final weights"
         (by_folds, "val_loss", NOT_MEASURED),
         pytest.param(worst_fold, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
         pytest.param(restored, "val_loss", NOT_MEASURED, marks=pytest.mark.exhaustive),
+        (without_the_objective, "val_loss", NOT_MEASURED),
         (by_fresh_models, "val_loss", "other models than the given model"),
         (measured, "val_loss", ""),
         pytest.param(score, "score", "", marks=pytest.mark.exhaustive),
