@@ -149,11 +149,12 @@ def create_store(path: str | Path) -> Store:
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)
-        with locked_store(root):
-            if read_facts(root) is None:
-                for piece in root.glob("partial-*-store.json"):
-                    piece.unlink(missing_ok=True)
-                write_facts(root, new=True)
+        if read_facts(root) is None:
+            with locked_store(root):
+                if read_facts(root) is None:
+                    for piece in root.glob("partial-*-store.json"):
+                        piece.unlink(missing_ok=True)
+                    write_facts(root, new=True)
     except OSError as error:
         raise StoreError(
             f"The store {str(root)!r} cannot be made: {error.strerror or error}. "

@@ -149,6 +149,17 @@ def test_a_store_that_cannot_be_made_or_written(open_to_all: Path) -> None:
     assert contents(open_to_all) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
+def test_a_store_of_another_user_is_opened(open_to_all: Path) -> None:
+    """They share its folder, but may not write each other's files, such as its lock."""
+    store = create_store(open_to_all / "store").root
+    for folder in (store, open_to_all):
+        os.chmod(folder, 0o777)
+    command = [sys.executable, "-c", AS_NOBODY, str(store)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "check_writable passed\ncreate_store passed\n"
+
+
 def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
     """The piece of `store.json` that it leaves is removed by the next process."""
     Journal.begin(new_store.root / "kept", describe(name="kept"), ENVIRONMENT).close()
