@@ -40,6 +40,7 @@ from search_spaces.texts import quoted
 
 _NOTHING: Final = object()
 _LONGEST_SHOWN: Final = 200
+_MOST_SIMILAR: Final = 3
 
 
 def __dir__() -> list[str]:
@@ -224,12 +225,18 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
-    """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar."""
-    names = list(known) if isinstance(received, str) else []
-    near = difflib.get_close_matches(str(received), names)
+    """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar.
+
+    Upper and lower case count as the same.
+    """
+    text, folded = str(received).casefold(), dict[str, list[str]]()
+    for name in known if isinstance(received, str) else ():
+        folded.setdefault(name.casefold(), []).append(name)
+    similar = difflib.get_close_matches(text, folded)
     # difflib does not find "parallel" similar to "parallel_coordinates". So names that contain the
     # received text count as similar, too.
-    near = near or [name for name in names if len(str(received)) > 3 and str(received) in name]
+    similar = similar or [name for name in folded if len(text) > 3 and text in name]
+    near = [name for each in similar[:_MOST_SIMILAR] for name in folded[each]]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""
 
 

@@ -149,13 +149,19 @@ def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("zzz", "It has 'study f', 'study e', .* and 1 more. All are listed by: kerastudy list"),
+        ("zzz", "It has 'a very long name 4', .* and 5 more. All are listed by: kerastudy list"),
+        ("STUDY C", "Did you mean 'study c'"),
+        ("long", r"Did you mean '[^,]*', '[^,]*' or '[^,]*'\? All"),
         ("study z", "Did you mean 'study [a-f]'.* All are listed by: kerastudy list"),
     ],
 )
 def test_a_name_that_is_not_there(new_store: Store, name: str, said: str) -> None:
-    for letter in "abcdef":
-        begin(new_store, f"study {letter}").close()
+    names = [
+        *(f"study {letter}" for letter in "abcdef"),
+        *(f"a very long name {n}" for n in "1234"),
+    ]
+    for each in names:
+        begin(new_store, each).close()
     with pytest.raises(StudyNotFoundError, match=said):
         read_study(new_store, name)
 
