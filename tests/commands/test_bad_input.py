@@ -53,6 +53,8 @@ def test_variables_of_the_environment_are_checked_too(tmp_path: Path) -> None:
     told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_STORE=str(file))
     check_refused(told, repr(str(file)), "file")
     assert file.read_text() == "mine" and contents(tmp_path).keys() == {"a file"}
+    told = kerastudy_here(tmp_path, "show", "x", expect=2, KERASTUDY_STORE="~nobody.here/store")
+    check_refused(told, "no store", "~nobody.here")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def open_store(path: str | Path) -> Store | None:
 
 def real_folder(path: str | Path) -> Path:
     """Returns a path with links and ``~`` resolved."""
-    return Path(os.path.realpath(Path(path).expanduser()))
+    return Path(os.path.realpath(os.path.expanduser(path)))
 
 
 def create_store(path: str | Path) -> Store:
