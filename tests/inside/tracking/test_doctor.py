@@ -170,6 +170,16 @@ class Saving(ScriptedExecutor):
         return save_made_up_model(folder, checkpoint)
 
 
+@pytest.mark.parametrize("fix", [False, True])
+def test_all_else_is_checked_where_the_store_is_damaged(store: Store, fix: bool) -> None:
+    facts_damaged(store)
+    pieces(store)
+    damage_best(store, Path.unlink)
+    told = examine_store(store.root, fix=fix)
+    assert kinds(told) == ["checkpoint", "leftover", "store"] and len(told.faults) == 4
+    assert {fault.kind for fault in told.left} == set(kinds(told)[: 1 if fix else 3])
+
+
 DESCRIPTION = describe(trials=6, code=CODE)
 
 
