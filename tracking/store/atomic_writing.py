@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,8 +61,9 @@ def pieces_in(folder: Path, pattern: str = "") -> list[Path]:
     No process may be writing in the folder. With the `pattern` ``**/``, subfolders are searched,
     too.
     """
-    pieces = folder.glob(f"{pattern}partial-[0-9]*-*")
-    return sorted(path for path in pieces if path.is_file())
+    pieces = folder.glob(f"{pattern}partial-*")
+    # A user's file, such as "partial-2nd-try.csv", is none.
+    return sorted(p for p in pieces if re.fullmatch(r"partial-\d+-.+", p.name) and p.is_file())
 
 
 def remove_pieces(folder: Path) -> None:

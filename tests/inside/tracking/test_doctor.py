@@ -108,6 +108,14 @@ def test_what_is_damaged_is_said_and_mended(
     assert examine_store(store.root).faults == ()
 
 
+def test_a_users_file_is_no_piece(store: Store) -> None:
+    for folder in (store.root, history_of(store).folder):
+        (folder / "partial-2nd-try.csv").write_text("mine")
+    assert examine_store(store.root, fix=True).faults == ()
+    launch(store.root, trials=9)
+    assert len(list(store.root.rglob("partial-2nd-try.csv"))) == 2
+
+
 def test_a_folder_with_a_copied_study_is_sound(store: Store, tmp_path: Path) -> None:
     shutil.copytree(history_of(store).folder, tmp_path / "sent" / "scripted")
     assert examine_store(tmp_path / "sent").faults == ()
