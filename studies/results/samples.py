@@ -122,18 +122,18 @@ class Inputs:
         """
         of = f" {expected.name!r}" if expected.name else ""
         # Keras adds a last axis of size 1 if it is missing.
-        if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
-            array = array[..., None]
+        lacks_axis = array.ndim == len(expected.shape) and expected.shape[-1:] == (1,)
+        samples = array[..., None] if lacks_axis else array
         if array.ndim and not len(array):
             raise self.error(source, f"has no samples{of}")
-        if array.ndim == 0 or not _same_sizes(array.shape[1:], expected.shape):
+        if array.ndim == 0 or not _same_sizes(samples.shape[1:], expected.shape):
             advice = ""
             if _same_sizes(array.shape, expected.shape):
                 advice = ": it is one sample, not an array of samples; make it x[None]"
             raise self.error(source, f"has samples{of} of shape {array.shape[1:]}{advice}")
         if array.dtype.kind not in ("UO" if expected.texts else "biuf"):
             raise self.error(source, f"has values{of} of type {array.dtype}")
-        return array.astype(str) if expected.texts else array
+        return samples.astype(str) if expected.texts else samples
 
 
 def _same_sizes(shape: Sequence[int], taken: Sequence[int | None]) -> bool:

@@ -28,6 +28,20 @@ def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
     assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
 
 
+def test_a_last_axis_of_size_1_may_be_missing(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4, 3, 1)),))
+    file, images = tmp_path / "x.npy", np.arange(24).reshape(2, 4, 3)
+    np.save(file, images)
+    assert np.array_equal(read_inputs(file, inputs)[0][""], images[..., None])
+    for samples, told in (
+        (images[0, ..., None], r"of shape \(3, 1\): it is one sample, not an array of samples"),
+        (images[:, :3], r"of shape \(3, 3\). The model takes float32 of shape \(4, 3, 1\)"),
+    ):
+        np.save(file, samples)
+        with pytest.raises(DataError, match=told):
+            read_inputs(file, inputs)
+
+
 def test_several_inputs_and_texts(tmp_path: Path) -> None:
     several = Inputs(
         (), (Input("words", np.dtype(str), ()), Input("numbers", np.dtype("float32"), (2,)))
