@@ -289,8 +289,8 @@ class Study(StudyDefinition):
             The comparison. `Reproduction.identical` says whether both trainings gave the same bits.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process, or the compiled trainer
-                can't train it.
+            StudyError: If the study can't be loaded in the new process, its data has changed, or
+                the compiled trainer can't train it.
             TrackingError: If the store has no such study or trial.
         """
         from studies.champion import opened, reproduce
