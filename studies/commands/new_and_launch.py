@@ -271,7 +271,7 @@ def _checked(name: str, value: Any) -> Any:
     if setting.reads == "TIME":
         value = _seconds(option, value)
     elif setting.reads == "COUNT|all":
-        value = None if value == "all" else int(value) if value.isdecimal() else value
+        value = _count_or_all(option, value)
     return value if setting.check is None else setting.check(name, value, error=StudyError)
 
 
@@ -289,3 +289,11 @@ def _seconds(option: str, text: str) -> float:
             f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
         )
     return seconds
+
+
+def _count_or_all(option: str, text: str) -> int | None:
+    if text == "all":
+        return None
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)

@@ -31,7 +31,7 @@ def check_refused(told: Answer, *words: str) -> None:
         (["digits", "--engine", "optuna:tpee"], ["'optuna:tpee'", "'optuna:tpe'"]),
         (["digits", "--name", "  "], ["'  '", "empty"]),
         (["digits", "--name", "../digits"], ["'../digits'", "'/'"]),
-        (["digits", "--keep", "few"], ["keep", "'few'"]),
+        (["digits", "--keep", "few"], ["--keep takes", "or all", "'few'"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'", "1h30m"]),
         (["digits", *HERE, "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (["digits", "--set", "dropout"], ["--set takes NAME=VALUE"]),
