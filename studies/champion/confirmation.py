@@ -144,7 +144,7 @@ def in_this_process(executor: ExecutorName | None, workers: int | None, otherwis
 
 
 def _run(trainings: Trainings, unfinished: str) -> Confirmation:
-    """Runs a plan. `unfinished` is the uuid of a confirmation to resume, or empty."""
+    """Runs a plan. Resumes the confirmation with the uuid `unfinished`, if it is not empty."""
     plan, journal = trainings.plan, trainings.journal
     result, description = plan.reported.result, plan.history.description
     if plan.tests and result.unscored and not result.scores_bytes:

@@ -96,7 +96,7 @@ def binary() -> Output:
 
 
 def classes(count: int) -> Output:
-    """Returns the output for labels, whole numbers from 0 to ``count`` - 1, one for each sample.
+    """Returns the output for targets that are labels: whole numbers from 0 to ``count`` - 1.
 
     Args:
         count: The number of classes, at least 2.

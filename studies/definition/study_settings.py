@@ -1,4 +1,4 @@
-"""Declares the settings of a study that are not recorded as they are, such as data and callbacks.
+"""Declares the settings whose values can't be recorded unchanged, such as data and callbacks.
 
 `tracking.records.setting_declarations` explains declarations, and declares the other settings. This
 module imports no library, so that ``kerastudy launch --help`` is quick.

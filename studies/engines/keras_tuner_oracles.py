@@ -262,7 +262,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 bracket = self._open_bracket()
                 if bracket is None or not self._usable_in(bracket):
                     return None
-                # The space is exhausted: a blank fills the first rung, so that promotions go on.
+                # The space is exhausted. A blank trial takes a place in the first rung, so that the
+                # rung gets full, and its best trials are promoted.
                 bracket["rounds"][0].append({"past_id": None, "id": self._blank()})
             elif values.get(_PAST) in self._unusable:
                 self._replace_id(trial_id, self._blank())

@@ -194,10 +194,11 @@ class Jobs(ABC):
 
     @abstractmethod
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes the fit of a job whose process died. Returns a result to end the job, else None.
+        """Handles a fit that was lost because its process died.
 
-        After None, the user sees the error, and the job begins again before all waiting jobs. But
-        if `why` is not empty, the job has failed too often, and ends as infeasible for this reason.
+        If `why` is empty and None is returned, the user sees the error, and the job begins again
+        before all waiting jobs. If a result is returned, it ends the job. A text in `why` says that
+        the job has failed too often, and the job ends as infeasible for this reason.
         """
 
 

@@ -125,7 +125,7 @@ class Proposals:
         return self.ending is not None
 
     def _early_ending(self) -> Ending | None:
-        """Returns why the study ends now, although it does not have all its trials, or None."""
+        """Returns the reason to end the study before it has all its trials, or None to go on."""
         description, best = self.description, self._best
         target, patience, timeout = description.stop_at, description.patience, description.timeout
         if target is not None and best is not None and best.value is not None:

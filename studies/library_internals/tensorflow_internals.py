@@ -184,7 +184,8 @@ def untraced_functions() -> dict[type, Callable[[Any], Any]]:
     """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
 
     Traces can't be pickled. The class of a `tf.function` has no public name, and its options can't
-    be read. If the private part is missing, a function can be pickled only before its first call.
+    be read, so a private method of TensorFlow makes an untraced copy. Where TensorFlow lacks this
+    method, a function can be pickled only before its first call.
     """
     import tensorflow as tf
 

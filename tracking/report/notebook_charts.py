@@ -177,7 +177,7 @@ class StudyPlots:
         """Returns a chart of the objective over two hyperparameters.
 
         Raises:
-            StudyError: If no hyperparameter that varies has one of these names.
+            StudyError: If one of the names is not that of a hyperparameter that varies.
         """
         return self._shown(
             hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))

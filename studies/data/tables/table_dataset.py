@@ -272,7 +272,7 @@ class Table(Reader):
         return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of the table, after `decided` has decided all options."""
+        """Returns the samples of a table that has no `open` options: `decided` returns one."""
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# The names of this module, and of `studies.data.tables.column_values`, in a model's folder.
+# A model's folder has copies of this module and of `studies.data.tables.column_values`. These are
+# the names of the copies.
 _MODULE, _VALUES = "_kerastudy_champion", "_kerastudy_values"
 # The folder that MLflow puts on Python's path, with these two modules.
 _CODE = "code"
