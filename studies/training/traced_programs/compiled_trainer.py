@@ -161,7 +161,15 @@ class CompiledTrainer:
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
         signature = arrays.signature(spec.batch_size)
-        program = self.programs.program(training.model, structure, signature)
+        try:
+            program = self.programs.program(training.model, structure, signature)
+        except NotCompilableError:
+            raise
+        except Exception as error:
+            # In the mode "compiled", the error is raised in each such trial, as in the first.
+            if self._mode == "auto":
+                self.programs.refuse((structure.key, signature), reason_of(error))
+            raise
         choice = ProgramChoice(program, structure)
         if is_due(program.checked, spec.values):
             unlike = difference(training, choice, arrays)

@@ -52,9 +52,13 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So they
     # are restored before a validation only if a callback has this method.
     begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
-    seeds = swap.seed_states()
+    seeds: SeedStates | None = None
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
+        if seeds is None:
+            # This may trace the model's step. `model.fit` traces it after the metrics are reset,
+            # and a user's metric may then have changed.
+            seeds = swap.seed_states()
         begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)

@@ -292,8 +292,8 @@ class Programs:
             self._programs.popitem(last=False)
         try:
             program = Program(model, structure, signature)
-        except Exception as error:
-            self.refuse(key, reason_of(error))
+        except NotCompilableError as error:
+            self.refuse(key, str(error))
             raise
         self.made += 1
         # A unique structure fits no other trial's model.

@@ -167,6 +167,49 @@ def test_what_it_cannot_do_exactly_fit_trains_as_if_nothing_had_been_tried(
     assert not [each for each in recwarn if "Gradients do not exist" in str(each.message)]
 
 
+class OnlyPredicting(keras.Layer):
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            raise ValueError("it can't be trained")
+        return inputs
+
+
+def test_an_error_of_the_model_is_the_same_in_each_trial() -> None:
+    trainer = CompiledTrainer("compiled")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="it can't be trained"):
+            by_trainer(trainer, lambda: compiled(stack(OnlyPredicting())), samples(), spec_of())
+
+
+class Started(keras.metrics.Mean):
+    started = False
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self.started = True
+
+
+class Doubling(keras.Layer):
+    """Doubles its inputs from the first reset of its metric on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metric = Started(name="mean")
+
+    def call(self, inputs: Any) -> Any:
+        self.metric.update_state(keras.ops.mean(inputs))
+        return inputs * (2.0 if self.metric.started else 1.0)
+
+
+def test_a_step_is_traced_after_metrics_are_reset_as_fit_does() -> None:
+    def build() -> keras.Model:
+        return compiled(stack(Doubling()))
+
+    assert by_trainer(CompiledTrainer(), build, samples(), spec_of()) == by_hand(
+        build, samples(), spec_of()
+    )
+
+
 def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -> None:
     def build() -> keras.Model:
         return compiled(stack(layers.Lambda(lambda x: x * float(np.random.uniform()))), "sgd")
