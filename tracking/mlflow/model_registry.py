@@ -71,9 +71,14 @@ class ModelRegistry:
         parent = runs.ids[search.uuid]
         facts = self._facts(history, trial, champion)
         mark = _mark(champion)
-        versions = client.search_model_versions(f"run_id = '{parent}'")
-        version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
-        if version is None and runs.notes.has_file(f"model {mark}", ""):
+        version = next(iter(self._versions(f"tags.`{tags.UUID}` = '{mark}'")), None)
+        if not runs.notes.has_file(f"model {mark}", ""):
+            if version is not None and not self._find_logged(mark):
+                # The version's files were deleted for good, together with the experiment, so the
+                # version is of no use.
+                client.delete_model_version(version.name, version.version)
+                version = None
+        elif version is None:
             # The notes say that the version was created, so a person has deleted it. It is not
             # created again.
             return
@@ -81,6 +86,7 @@ class ModelRegistry:
         if version is None:
             logged = self._logged(champion, trial, facts, parent)
             # A process that was killed may have created this version without writing its tag.
+            versions = self._versions(f"run_id = '{parent}'")
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,
@@ -129,6 +135,14 @@ class ModelRegistry:
         if text and text != former:
             self._client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
 
+    def _versions(self, condition: str) -> list[ModelVersion]:
+        """Returns the versions of the study's registered model that fulfil a condition.
+
+        A person's copies of such a version have its tags and its run, but are in other models.
+        """
+        names = {model.name for model in registered_models(self._client, self._study.uuid)}
+        return [v for v in self._client.search_model_versions(condition) if v.name in names]
+
     def _model(self) -> RegisteredModel:
         """Returns the study's registered model, and creates the model if there is none."""
         if models := registered_models(self._client, self._study.uuid):
@@ -142,6 +156,10 @@ class ModelRegistry:
             ),
         )
 
+    def _find_logged(self, mark: str) -> Sequence[LoggedModel]:
+        condition = f"tags.`{tags.UUID}` = '{mark}'"
+        return list(self._client.search_logged_models([self._runs.experiment], condition))
+
     def _logged(
         self, champion: Champion, trial: EndedTrial, facts: Mapping[str, str], parent: str
     ) -> LoggedModel:
@@ -150,8 +168,7 @@ class ModelRegistry:
         from mlflow.models import Model
 
         client, experiment, mark = self._client, self._runs.experiment, _mark(champion)
-        models = client.search_logged_models([experiment], f"tags.`{tags.UUID}` = '{mark}'")
-        logged = next(iter(models), None) or client.create_logged_model(
+        logged = next(iter(self._find_logged(mark)), None) or client.create_logged_model(
             experiment,
             name=champion.alias,
             source_run_id=parent,

@@ -293,9 +293,8 @@ def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> Non
     assert names == {parent: "mine", running: "mine", other: "#1 · 0.25"}
 
 
-def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
-    export(store)
-    client, history = client_of(store), read_study(store, NAME)
+def choose_another(history: StudyHistory) -> None:
+    """Records that a person promoted trial 1."""
     journal = history.writing()
     (first,) = history.journal.champions()
     shutil.copytree(first.folder, history.folder / "champion" / "another")
@@ -303,6 +302,12 @@ def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> No
     journal.set_champion(other, "champion/another", "promoted", alias="champion", facts=facts)
     journal.withdraw(first.number)
     journal.close()
+
+
+def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
+    export(store)
+    client = client_of(store)
+    choose_another(read_study(store, NAME))
     check(store)
     version = client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["kerastudy.promoted"] == "promoted"
@@ -310,6 +315,43 @@ def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> No
     export(store)
     (model,) = client.search_registered_models()
     assert model.aliases == {} and len(client.search_model_versions()) == 2
+
+
+def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
+    """MLflow's UI copies a version by "Promote model", with its tags."""
+    export(store)
+    client, history = client_of(store), read_study(store, NAME)
+    choose_another(history)
+    check(store)
+    client.copy_model_version(f"models:/{NAME}@champion", "production")
+    before = client.get_model_version("production", "1")
+    record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]
+    check(store)
+    assert int(client.get_model_version_by_alias(NAME, "champion").version) == 2
+    client.delete_registered_model(NAME)
+    export(store)
+    assert [model.name for model in client.search_registered_models()] == ["production"]
+    assert dict(client.get_model_version("production", "1")) == dict(before)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_without_notes_a_purged_run_or_experiment_leaves_one_version(
+    store: Store, whole: bool
+) -> None:
+    export(store)
+    client, folder = client_of(store), folder_of(store)
+    experiment = experiment_of(client, folder).experiment_id
+    (parent,) = client.search_runs([experiment], "tags.`kerastudy.kind` = 'study'")
+    if whole:
+        client.delete_experiment(experiment)
+    else:
+        client.delete_run(parent.info.run_id)
+    purge(store)
+    (folder / "exports.db").unlink()
+    export(store)
+    (version,) = client.search_model_versions()
+    (logged,) = client.search_logged_models([experiment_of(client, folder).experiment_id])
+    assert version.source == logged.artifact_location
 
 
 def test_a_deleted_study_is_deleted_there(store: Store) -> None:
