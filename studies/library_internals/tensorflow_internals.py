@@ -101,11 +101,14 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
     """
     with contextlib.suppress(MissingPartError):
         graph, dismantle = function.graph, _dismantle.get()
-        function_of = _function_of_graph.of(graph)
         loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
         names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
-        # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
-        inner = [getattr(function_of(name), "graph", None) for name in names]
+        inner = []
+        # Without this part of TensorFlow, only the graphs of loops are kept.
+        with contextlib.suppress(MissingPartError):
+            function_of = _function_of_graph.of(graph)
+            # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
+            inner = [getattr(function_of(name), "graph", None) for name in names]
         for each in (graph, *filter(None, inner)):
             dismantle(each)
 
