@@ -136,8 +136,12 @@ class RunWriter:
 
 
 def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
-    """Returns tags as MLflow takes them, without empty ones."""
-    return {key: tag_text(key, text) for key, text in tagged.items() if text}
+    """Returns tags as MLflow takes them, without empty ones.
+
+    The reason for a study's end may be empty: a launch that was killed has none, and the reason of
+    an earlier launch must not stay.
+    """
+    return {key: tag_text(key, text) for key, text in tagged.items() if text or key == tags.STOPPED}
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:

@@ -154,8 +154,9 @@ class StudyExporter:
             tagged = {
                 tags.NOTE: study_note(history, page, history.stopped),
                 tags.UNREAD: ", ".join(search.description.unread),
-                tags.STOPPED: history.stopped,
             }
+            if search.status != "RUNNING":
+                tagged[tags.STOPPED] = history.stopped
             runs.write(search.uuid, tagged=tagged, status=search.status, ended=search.ended)
             self._send_definition(journal, search, runs)
         text = study_description(histories, pages, running=bool(holder_of(self._folder)))

@@ -399,6 +399,17 @@ def test_an_update_reads_only_changed_rows_of_the_journal(store: Store) -> None:
     assert read_whole(history.folder, statements) == []
 
 
+def test_a_killed_launch_does_not_keep_the_reason_of_an_earlier_end(store: Store) -> None:
+    export(store)
+    journal = read_study(store, NAME).writing()
+    journal.set_running({})
+    journal.end("KILLED", "", "")
+    check(store)
+    runs = runs_of(client_of(store), folder_of(store)).values()
+    (parent,) = [run for run in runs if run.data.tags["kerastudy.kind"] == "study"]
+    assert (parent.info.status, parent.data.tags["kerastudy.stopped"]) == ("KILLED", "")
+
+
 def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:
     """The former MLflow database has addresses of artifacts in the former folder."""
     for name in (NAME, "repeated"):
