@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _MOST_REASONS = 5
+# With so many bars, the line of the progress is narrower than 80 columns.
+_BARS = 28
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -499,7 +501,9 @@ def _progress(history: StudyHistory) -> str:
     best = list(accumulate(values, max if objective.direction == "max" else min))
     if len(best) < 2:
         return ""
-    return f"{number(best[0])} {sparkline(best)} {number(best[-1])}, the best so far by trial"
+    return (
+        f"{number(best[0])} {sparkline(best, _BARS)} {number(best[-1])}, the best so far by trial"
+    )
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -154,7 +154,9 @@ def read_table(
         # pandas's ParserError is a ValueError.
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         hint = "A CSV file is in UTF-8, with quotes around texts that contain the separator."
-        if isinstance(error, pd.errors.EmptyDataError):
+        if not is_csv(path):
+            hint = ""
+        elif isinstance(error, pd.errors.EmptyDataError):
             hint, reason = "", "it is empty"
         elif isinstance(error, UnicodeDecodeError):
             hint = "Save it as UTF-8, or read it by pandas, with its encoding, into a DataFrame."

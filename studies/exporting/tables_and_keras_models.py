@@ -51,7 +51,8 @@ def export_table(
     each. If there are several engines, its first column is the engine.
     """
     name = histories[0].description.name
-    file = file_for(output, f"{name}.{'csv' if format_ == 'csv' else 'tex'}", force)
+    # A study of churn.csv is called churn, so that file must not be the default.
+    file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = table_of(histories)
         text = as_csv(table)

@@ -46,15 +46,15 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
         return done.stdout if code == 0 else done.stderr
 
     # The header, and a row for each trial with a value, the best first.
-    assert export("--as", "latex") == "scripted.tex: 7 trials of scripted\n"
-    heading, *best = latex_rows(tmp_path / "scripted.tex")
+    assert export("--as", "latex") == "scripted-trials.tex: 7 trials of scripted\n"
+    heading, *best = latex_rows(tmp_path / "scripted-trials.tex")
     assert heading == ["trial", r"val\_loss", "epoch", "rate", "units", "kind", "@momentum"]
     assert [int(row[0]) for row in best] == [trial.number for trial in made.top(10)]
     for row, trial in zip(best, made.top(10), strict=True):
         assert row[1] == f"{trial.value:.4g}" and row[3] == f"{trial.spec.values['rate']:.4g}"
         assert (row[6] == "--") == ("@momentum" not in trial.spec.values)
-    assert export("--as", "csv") == "scripted.csv: 8 trials of scripted\n"
-    with (tmp_path / "scripted.csv").open(newline="") as file:
+    assert export("--as", "csv") == "scripted-trials.csv: 8 trials of scripted\n"
+    with (tmp_path / "scripted-trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [cell for row in rows for cell in (*row, *row.values())]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
@@ -68,7 +68,7 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
         assert row["value"] == ("" if trial.best is None else repr(trial.best.value))
     assert "infeasible" in rows[3]["state"] and rows[3]["reason"]
 
-    assert export("--as", "csv", "--output", "-") == (tmp_path / "scripted.csv").read_text()
+    assert export("--as", "csv", "--output", "-") == (tmp_path / "scripted-trials.csv").read_text()
     assert "name a file" in export("--as", "keras", "--output", "-", code=2)
     assert "exists" in export("--as", "csv", code=2)
     export("--as", "csv", "--force")
@@ -89,7 +89,7 @@ def test_a_table_has_the_trials_of_all_engines_or_of_the_one_that_is_named(tmp_p
     def rows(*options: str) -> list[list[str]]:
         options = (*options, "--store", str(tmp_path / "store"), "--force")
         kerastudy_here(tmp_path, "export", "two", "--as", "latex", *options)
-        return latex_rows(tmp_path / "two.tex")
+        return latex_rows(tmp_path / "two-trials.tex")
 
     heading, *best = rows()
     assert heading == ["engine", "trial", r"val\_loss", "epoch", "rate"]
