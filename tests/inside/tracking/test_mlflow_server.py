@@ -226,17 +226,22 @@ def test_two_people_send_studies_of_one_name_at_once(team: MlflowServer, tmp_pat
             text=True,
         )
     told = {person: each.communicate()[0] for person, each in running.items()}
-    client, names = team.client, set()
+    client, experiments = team.client, {}
     for person, text in told.items():
         assert "warning" not in text, told
         history = history_at(tmp_path / person / "store", "the same")
         check_equal(client, history.folder)
         assert len(history.ended) == 6
-        names.add(name := experiment_of(client, history.folder).name)
+        experiment = experiment_of(client, history.folder)
+        experiments[experiment.experiment_id] = person, experiment.name
+    names = {"the same", "the same (2)"}
+    assert {name for _, name in experiments.values()} == names
+    # Whoever comes first with the experiment may come second with the registered model.
+    for name in names:
         version = client.get_model_version_by_alias(name, "champion")
         run = client.get_run(version.tags["kerastudy.champion_run"])
+        person, _ = experiments.pop(run.info.experiment_id)
         assert run.data.tags["mlflow.user"] == person
-    assert names == {"the same", "the same (2)"}
 
 
 class Odd(ScriptedExecutor):
