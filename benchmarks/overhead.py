@@ -216,7 +216,7 @@ def _recorded(folder: Path, trials: int, epochs: int) -> tuple[Store, Journal, l
     """Records a study by hand; returns its store, its journal and its fits."""
     description = NoTraining(trials).description
     store = create_store(folder)
-    journal = Journal.begin(folder / "overhead", description, {"python": "3"})
+    journal = Journal.begin(folder / "overhead", description)
     fits = []
     with journal.together():
         for number in range(trials):

@@ -22,7 +22,7 @@ from studies.library_internals.quiet_imports import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment
 from studies.user_code import Target, load_study, what_is_loaded
-from tracking.history.study_history import find_engines
+from tracking.history.study_history import find_study
 from tracking.mlflow.exporter_process import export_later
 from tracking.records.data_findings import DataFindings
 from tracking.store.store_folder import as_store_errors, default_store_path, open_store
@@ -61,12 +61,12 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 
 def check_target(
     target: Target, data: str = "", store: Path | None = None
-) -> tuple[DataFindings, list[str]]:
+) -> tuple[DataFindings, str]:
     """Checks the data of the study that a target such as "digits" names.
 
     If the store has this study with the same data, the findings are added to its record.
 
-    Returns the findings, and the names of the studies to whose records they were added.
+    Returns the findings, and the name of the study to whose record they were added, or "".
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -77,9 +77,9 @@ def check_target(
             study = study.with_overrides({"data": data})
         progress.wait("checking the data")
         findings = _of_study(study)
-        recorded = _recorded(study, findings, store, progress)
+        recorded = _record(study, findings, store, progress)
         progress.end()
-        return findings, recorded
+        return findings, study.name if recorded else ""
 
 
 def check_file(text: str, options: Mapping[str, Any] = {}) -> DataFindings:
@@ -113,27 +113,23 @@ def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
     return data.load()
 
 
-def _recorded(
+def _record(
     study: StudyDefinition, findings: DataFindings, place: Path | None, progress: Progress
-) -> list[str]:
-    """Adds the findings to each record of the study that has the same data.
-
-    A study has a record for each of its engines. Returns the names of the studies that were found.
-    """
+) -> bool:
+    """Adds the findings to the study's record, if it has the same data. Returns whether it does."""
     try:
         with as_store_errors():
-            opened = open_store(place if place is not None else default_store_path())
-            engines = [] if opened is None else find_engines(opened, study.name)
-            histories = [h for h in engines if h.description.data.digest == findings.digest]
-            for history in histories:
-                with (
-                    history.store.lock_study(history.folder, study.name),
-                    history.writing() as journal,
-                ):
-                    journal.write_findings(findings)
-            for folder in {history.folder for history in histories}:
-                export_later(folder)
+            store = open_store(place if place is not None else default_store_path())
+            history = None if store is None else find_study(store, study.name)
+            if history is None or history.description.data.digest != findings.digest:
+                return False
+            with (
+                history.store.lock_study(history.folder, study.name),
+                history.writing() as journal,
+            ):
+                journal.write_findings(findings)
+            export_later(history.folder)
     except TrackingError as error:
         progress.say(f"warning: the findings could not be recorded: {error}")
-        return []
-    return list(dict.fromkeys(history.description.name for history in histories))
+        return False
+    return True

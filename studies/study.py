@@ -243,29 +243,24 @@ class Study(StudyDefinition):
         )
         return StudyResults.of(*launch_study(self, options, overrides))
 
-    def history(
-        self, *, store: str | Path | None = None, engine: str | None = None
-    ) -> StudyResults:
+    def history(self, *, store: str | Path | None = None) -> StudyResults:
         """Returns the study's record in the store.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: The engine whose trials to read. None: the champion's engine, else the best
-                trial's.
 
         Raises:
             StudyNotFoundError: If the store does not have the study.
         """
         from studies.results.study_results import StudyResults, read_study
 
-        return StudyResults.of(read_study(self.name, store=store, engine=engine), self)
+        return StudyResults.of(read_study(self.name, store=store), self)
 
     def reproduce(
         self,
         trial: int | None = None,
         *,
         store: str | Path | None = None,
-        engine: str | None = None,
         trainer: TrainerName = "plain",
         progress: bool = True,
     ) -> Reproduction:
@@ -280,8 +275,6 @@ class Study(StudyDefinition):
         Args:
             trial: The trial's number. None: the champion, or if there is none, the best trial.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: The engine that proposed the trial, if the study was launched with several
-                engines. None: the champion's engine, else the best trial's.
             trainer: ``"plain"``, or ``"compiled"`` for the compiled trainer.
             progress: Whether to show progress on standard error.
 
@@ -296,7 +289,7 @@ class Study(StudyDefinition):
         from studies.champion import opened, reproduce
 
         checks.choice("trainer", trainer, get_args(TrainerName), StudyError)
-        with opened(self, store, engine, progress=progress) as recorded:
+        with opened(self, store, progress=progress) as recorded:
             return reproduce(recorded, trial, trainer)
 
     def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
@@ -304,7 +297,7 @@ class Study(StudyDefinition):
 
         Args:
             trial: The trial's number. None: the champion.
-            **options: Options of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
+            **options: Options of `kerastudy.evaluate`: ``store``, ``progress``.
         """
         from studies.champion import evaluate
 

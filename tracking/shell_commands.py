@@ -25,29 +25,18 @@ def shell_command(
     options: str = "",
     *,
     store: Path | None = None,
-    several: bool = False,
 ) -> str:
     """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
-    `options` must already be quoted for a shell. `several` adds ``--engine``, and `store` adds
-    ``--store``.
+    `options` must already be quoted for a shell. `store` adds ``--store``.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
-    words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
     return _joined([*words, _store_option(store)])
 
 
-def study_command(
-    history: StudyHistory, verb: str, options: str = "", engine: bool | None = None
-) -> str:
-    """Returns a command on a recorded study, with ``--engine`` if `engine` is True.
-
-    By default it has ``--engine`` if the study has several engines.
-    """
-    several = len(history.engines) > 1 if engine is None else engine
-    return shell_command(
-        verb, history.description, options, store=history.store.root, several=several
-    )
+def study_command(history: StudyHistory, verb: str, options: str = "") -> str:
+    """Returns a command on a recorded study."""
+    return shell_command(verb, history.description, options, store=history.store.root)
 
 
 def reproduce_command(history: StudyHistory, number: int | str) -> str:

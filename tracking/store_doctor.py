@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
 from tracking.history.champions import champion_fault
-from tracking.history.study_history import StudyHistory, histories_in
+from tracking.history.study_history import StudyHistory, read_folder
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import pieces_in
@@ -39,7 +39,6 @@ class StoreFault:
     what: str  # A sentence on the fault.
     how: str  # The command that mends the fault, or what ``--fix`` does.
     study: str = ""
-    engine: str = ""
     trial: int | None = None
     path: str = ""
     mended: bool = False
@@ -131,8 +130,7 @@ def _check_journal(folder: Path) -> Check:
 
 
 def _fault_of(history: StudyHistory, kind: Kind, what: str, how: str, **more: Any) -> StoreFault:
-    description = history.description
-    return StoreFault(kind, what, how, description.name, description.engine, **more)
+    return StoreFault(kind, what, how, history.description.name, **more)
 
 
 def _check_running(history: StudyHistory) -> Check:
@@ -157,7 +155,7 @@ def _end(history: StudyHistory) -> None:
 def _check_champion(history: StudyHistory) -> Check:
     """Checks the files of the study's champion."""
     fault = champion_fault(history)
-    if fault and history.champion_engine == history.description.engine:
+    if fault:
         how = "launch the study again, unchanged: that saves its best checkpoint again"
         yield _fault_of(history, "champion", f"the champion can't be used: {fault}", how), None
 
@@ -241,7 +239,7 @@ def _check_study(
     if not holder:
         try:
             with store.lock_study(folder, folder.name) if fix else contextlib.nullcontext():
-                faults += _check_histories(store, folder, fix=fix)
+                faults += _check_recorded(store, folder, fix=fix)
         except StoreLockedError:
             holder = holder_of(folder) or "process unknown"
         else:
@@ -255,11 +253,9 @@ def _check_study(
     return []
 
 
-def _check_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[StoreFault]:
-    histories = histories_in(store, folder)
-    if histories:
-        yield from _results(_check_pieces(folder, histories[0].description.name), fix=fix)
+def _check_recorded(store: Store, folder: Path, *, fix: bool) -> Iterator[StoreFault]:
+    history = read_folder(store, folder)
+    yield from _results(_check_pieces(folder, history.description.name), fix=fix)
     # The checks run one after another, so each sees the study as earlier checks have mended it.
     for check in (_check_running, _check_champion, _check_checkpoints):
-        for history in histories:
-            yield from _results(check(history), fix=fix)
+        yield from _results(check(history), fix=fix)

@@ -173,13 +173,12 @@ class Summary:
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
-        champion = f" --trial {history.champion.number}" if history.champion else ""
         # The example file of new samples has the format of the file that the study was launched on.
         kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
         samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
-            self.command("predict", "Predict the samples of a file", samples, False),
-            self.command("export", "Take the model away as a file", f"--as keras{champion}"),
+            self.command("predict", "Predict the samples of a file", samples),
+            self.command("export", "Take the model away as a file", "--as keras"),
         ]
 
     def _before_confirming(self) -> Command:
@@ -199,14 +198,12 @@ class Summary:
     @cached_property
     def looking(self) -> list[Command]:
         """The commands that show more of the study."""
-        ui = self.command("ui", "Every run, in the MLflow UI", engine=False)
+        ui = self.command("ui", "Every run, in the MLflow UI")
         return [self.command("report", "Charts, in one HTML file"), ui]
 
-    def command(
-        self, verb: str, purpose: str, options: str = "", engine: bool | None = None
-    ) -> Command:
+    def command(self, verb: str, purpose: str, options: str = "") -> Command:
         """Returns a `study_command`."""
-        return Command(verb, purpose, study_command(self.history, verb, options, engine))
+        return Command(verb, purpose, study_command(self.history, verb, options))
 
     def _expected(self) -> Iterator[Fact]:
         history, best, verdict = self.history, self.history.best, self.verdict
@@ -263,11 +260,6 @@ class Summary:
         if description.unread:
             names = listed(description.unread)
             yield Fact("never read", f"{names}: the builder ignores it, so it changes nothing")
-        others = [engine for engine in history.engines if engine != description.engine]
-        if others:
-            yield Fact(
-                "also by", f"{listed(others)}: see {'them' if others[1:] else 'it'} by --engine"
-            )
 
     def _champion(self) -> Iterator[Fact]:
         history, best = self.history, self.history.best
@@ -292,9 +284,7 @@ def summary_of(history: StudyHistory, verdict: StudyVerdict | None = None) -> Su
 
 def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Expectation:
     metric, expected, valued = verdict.metric, verdict.expected, history.holding
-    # The correction counts the trials of other engines, too.
-    trials = max(len(valued), verdict.corrected.trials if verdict.corrected else 0)
-    luck = f", the best of {trials:,} and so partly luck" if trials > 1 else ""
+    luck = f", the best of {len(valued):,} and so partly luck" if len(valued) > 1 else ""
     seen = f"{outcome_of(history)}{luck}. {verdict.ties}".strip()
     beside = (*_default(history, verdict), seen)
     if expected is None:
@@ -355,9 +345,8 @@ def outcome_of(history: StudyHistory) -> str:
     best = history.best
     if best is None:
         return f"no trial has a value of {history.description.objective.metric} yet"
-    engine = f" of {history.description.engine}" if len(history.engines) > 1 else ""
     default = ", the defaults" if best.number == history.description.default_trial else ""
-    return f"trial {best.number}{engine}{default}: {value_text(best.spec, best.result)}"
+    return f"trial {best.number}{default}: {value_text(best.spec, best.result)}"
 
 
 def value_text(spec: TrialSpec, result: TrialResult) -> str:
@@ -487,8 +476,7 @@ def _on_test(history: StudyHistory) -> str:
         + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g})")
         for name, each in last.metrics.items()
     )
-    engine = "" if last.engine == history.description.engine else f" of {last.engine}"
-    of = f"trial {last.trial}{engine}"
+    of = f"trial {last.trial}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
     return f"{measured + level if measured else 'not scored'}, by {of}; read {times}"
 

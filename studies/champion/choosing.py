@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.study_history import PROMOTED, StudyHistory, best_of_engines
+from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
@@ -52,8 +51,8 @@ if TYPE_CHECKING:
 _MOST_FAILED = 3
 
 
-def choose_champion(engines: Sequence[StudyHistory], verifier: Verifier) -> None:
-    """Registers the best trial of all the study's engines as the champion.
+def choose_champion(history: StudyHistory, verifier: Verifier) -> None:
+    """Registers the best trial of a study as the champion.
 
     Before a trial is registered, `verifier` compares it with a training by plain `model.fit`. If
     the results differ, the trial is skipped, and the next best trial is tried. A trial that a user
@@ -63,7 +62,7 @@ def choose_champion(engines: Sequence[StudyHistory], verifier: Verifier) -> None
     """
     progress, unsaved = verifier.progress, list[EndedTrial]()
     first, failed = True, 0
-    for place, (history, candidate) in enumerate(_candidates(engines, progress)):
+    for place, candidate in enumerate(_candidates(history, progress)):
         trial, checkpoint = candidate, None
         if trial.result.unsaved:
             unsaved.append(trial)
@@ -141,27 +140,18 @@ def _prepared(
     return trial, path
 
 
-def _candidates(
-    engines: Sequence[StudyHistory], progress: Progress
-) -> list[tuple[StudyHistory, EndedTrial]]:
-    """Returns the trials to try as champion, each with the history of its engine.
-
-    A promoted trial comes first. The others follow, the best first.
-    """
-    by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
-    trials = [trial for history in engines for trial in history.trials]
-    # `ranked` sorts stably. So among equally good trials, those of the launch's engine come first.
-    best_first = ranked(trials, engines[0].description.objective)
-    reason, champion = engines[0].promoted, engines[0].registered
-    promoted = champion.trial if reason and champion is not None else ""
-    candidates = sorted(best_first, key=lambda trial: trial.uuid != promoted)
+def _candidates(history: StudyHistory, progress: Progress) -> list[EndedTrial]:
+    """Returns the trials to try as champion: a promoted trial, then the others, best first."""
+    best_first = ranked(history.trials, history.description.objective)
+    promoted = history.champion if history.promoted else None
+    candidates = sorted(best_first, key=lambda trial: trial is not promoted)
     if candidates and candidates[0] is not best_first[0]:
         progress.say(
-            f"trial {candidates[0].number} stays the champion ({reason}); the best is trial "
-            f"{best_first[0].number}. Let launches choose again: "
-            f"kerastudy promote {shlex.quote(engines[0].description.name)}"
+            f"trial {candidates[0].number} stays the champion ({history.promoted}); the best is "
+            f"trial {best_first[0].number}. Let launches choose again: "
+            f"kerastudy promote {shlex.quote(history.description.name)}"
         )
-    return [(by_uuid[trial.uuid], trial) for trial in candidates]
+    return candidates
 
 
 def _register(
@@ -194,7 +184,6 @@ class Promotion:
 
     Attributes:
         study: The study's name.
-        engine: The engine that proposed the trial.
         trial: The trial's number.
         epoch: The best epoch of the trial, or of its best repeat.
         value: The value at that epoch.
@@ -210,7 +199,6 @@ class Promotion:
     """
 
     study: str
-    engine: str
     trial: int
     epoch: int
     value: float
@@ -234,7 +222,6 @@ def promote(
     reason: str = "",
     refit: bool = False,
     store: str | Path | None = None,
-    engine: str | None = None,
     trust: bool = False,
     progress: bool = True,
 ) -> Promotion:
@@ -254,7 +241,6 @@ def promote(
             data together, up to the trial's best epoch. This model is registered as ``refit``,
             next to the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine that proposed the trial, if the study was launched with several engines.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
 
@@ -263,8 +249,8 @@ def promote(
         StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` gave
             other results than the trial has.
     """
-    with opened(study, store, engine, trust=trust, progress=progress) as recorded:
-        return promote_trial(recorded, trial, reason=reason, refit=refit, engine=engine)
+    with opened(study, store, trust=trust, progress=progress) as recorded:
+        return promote_trial(recorded, trial, reason=reason, refit=refit)
 
 
 def promote_trial(
@@ -273,12 +259,8 @@ def promote_trial(
     *,
     reason: str = "",
     refit: bool = False,
-    engine: str | None = None,
 ) -> Promotion:
-    """Promotes a trial, as `promote` describes.
-
-    `engine` is the engine that the user named, or None.
-    """
+    """Promotes a trial, as `promote` describes."""
     history = study.history
     chooses = number is not None or not refit
     if reason and not chooses:
@@ -288,9 +270,6 @@ def promote_trial(
         )
     why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
     if number is None and chooses:
-        if engine is None:
-            history = best_of_engines([history, *history.others])
-            study = replace(study, history=history)
         if history.best is None:
             raise StudyNotFoundError(
                 f"The study {history.description.name!r} has no trial with a value to promote."
@@ -323,7 +302,6 @@ def promote_trial(
     _, best = trial.best_training
     return Promotion(
         study=description.name,
-        engine=description.engine,
         trial=trial.number,
         epoch=best.epoch,
         value=best.value,

@@ -46,7 +46,6 @@ def confirm(
     test: bool = True,
     keep: bool = False,
     store: str | Path | None = None,
-    engine: str | None = None,
     executor: ExecutorName | None = None,
     workers: int | None = None,
     trust: bool = False,
@@ -70,7 +69,6 @@ def confirm(
         test: Whether to score the winner and the default values on the test part.
         keep: Whether the present champion stays, even if another trial wins.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials race; None for the champion's engine, else the best trial's.
         executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
             ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
         workers: How many trainings run at once, each in a worker process; None for as many as suit
@@ -92,7 +90,7 @@ def confirm(
     here = in_this_process(executor, workers, otherwise=not isinstance(study, str))
     with (
         raising_interrupts(),
-        opened(study, store, engine, trust=trust, progress=progress) as recorded,
+        opened(study, store, trust=trust, progress=progress) as recorded,
     ):
         return confirm_study(recorded, options, keep=keep, in_process=here, workers=workers)
 
@@ -105,7 +103,7 @@ def confirm_study(
     in_process: bool = False,
     workers: int | None = None,
 ) -> Confirmation:
-    """Confirms the best trials of one engine, as `confirm` describes."""
+    """Confirms the best trials of a study, as `confirm` describes."""
     history, progress = study.history, study.progress
     with history.store.lock_study(history.folder, history.description.name):
         # The study is read again, as another process may have changed it before this process got
@@ -197,7 +195,6 @@ def _outcome(trainings: Trainings) -> Confirmation:
         notes.append(_why_not_tested(plan))
     outcome = Confirmation(
         study=description.name,
-        engine=description.engine,
         uuid=trainings.uuid,
         metric=description.objective.metric,
         direction=description.objective.direction,
@@ -297,12 +294,6 @@ def _make_champion(
         trial = Verifier(executor, progress).verify(history, trial)
         if not trial.holds:
             raise StudyError(trial.verified)
-        engine, former = history.description.engine, history.champion_engine
-        if former not in ("", engine):
-            progress.say(
-                f"trial {trial.number} of {engine} replaces the champion, a trial of {former}; "
-                "with --keep it stays"
-            )
         champion, _ = make_champion(study, trial, executor, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")
     except StudyError as error:

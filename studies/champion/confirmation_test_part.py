@@ -88,7 +88,6 @@ def score_on_test_part(trainings: Trainings, outcome: Confirmation) -> Confirmat
     if not records:
         evaluation = Evaluation(
             study=outcome.study,
-            engine=outcome.engine,
             trial=winner,
             epoch=best.epoch,
             samples=len(next(iter(scores.values()), ())),

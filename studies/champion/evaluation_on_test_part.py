@@ -65,7 +65,6 @@ def evaluate(
     trial: int | None = None,
     *,
     store: str | Path | None = None,
-    engine: str | None = None,
     trust: bool = False,
     progress: bool = True,
 ) -> Evaluation:
@@ -79,7 +78,6 @@ def evaluate(
         study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the champion.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine that proposed the trial, if the study was launched with several engines.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress, and the warning, on standard error.
 
@@ -92,7 +90,7 @@ def evaluate(
         TrackingError: If the store has no such study or trial.
         StudyError: If the study can't be loaded, or its data has changed.
     """
-    with opened(study, store, engine, trust=trust, progress=progress) as recorded:
+    with opened(study, store, trust=trust, progress=progress) as recorded:
         reading = read_test_part(recorded, trial)
         for warning in (*reading.flaws, *filter(None, [reading.warning])):
             recorded.progress.say(f"warning: {warning}")
@@ -124,7 +122,6 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         metrics[name] = Measured(value, low, high, best.metrics.get(f"val_{name}"))
     evaluation = Evaluation(
         study=description.name,
-        engine=description.engine,
         trial=trial.number,
         epoch=best.epoch,
         samples=scores.samples,

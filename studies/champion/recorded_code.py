@@ -11,7 +11,7 @@ from typing import Final
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
-from studies.definition import StudyDefinition, check_engine
+from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress, showing
@@ -188,7 +188,6 @@ class RunnableStudy:
 def opened(
     study: str | StudyDefinition,
     store: str | Path | None,
-    engine: str | None,
     *,
     trust: bool = False,
     progress: bool = True,
@@ -199,8 +198,7 @@ def opened(
     made the store, unless `trust` is set or the study is an object.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
-    engine = None if engine is None else check_engine(engine)
-    history = read_study(existing_store(store), name, engine)
+    history = read_study(existing_store(store), name)
     check_trust(history.store.root, trust or definition is not None)
     with showing(progress) as shown:
         yield RunnableStudy(history, shown, definition)
@@ -218,15 +216,13 @@ def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:
 def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
     """Returns the trial with the number `number`, or the champion if `number` is None.
 
-    Raises StudyNotFoundError if the champion is not a trial of this engine, or if the trial has no
-    value.
+    Raises StudyNotFoundError if there is no champion, or if the trial has no value.
     """
     if number is not None:
         return trial_with_value(history, number)
     if history.champion is not None:
         return history.champion
     what = f"The study {history.description.name!r} has no champion"
-    what += f" of the engine {history.description.engine}" if history.registered else ""
     if history.best or not history.trials:
         raise StudyNotFoundError(
             f"{what}. Launch it to its end, name a trial, or kerastudy promote one."

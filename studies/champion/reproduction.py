@@ -36,7 +36,6 @@ class Reproduction:
             new training did not reach that epoch.
         environment_differences: Sentences on differences in the versions and the machine.
         notes: Further messages. For example, one says that the code has changed.
-        engine: The engine that proposed the trial.
         trainer: The trainer of the new training: "plain" (`model.fit`), "compiled", "hypermodel" (a
             HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
             was trained.
@@ -52,7 +51,6 @@ class Reproduction:
     environment_differences: tuple[str, ...]
     notes: tuple[str, ...]
     trainer: str
-    engine: str
 
 
 def reproduce(
@@ -197,7 +195,6 @@ def _compared(
         ),
         notes=tuple(study.notes),
         trainer=best.trainer,
-        engine=study.history.description.engine,
     )
 
 

@@ -5,32 +5,24 @@ from __future__ import annotations
 import contextlib
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from search_spaces.errors import StoreError, StudyError
-from studies.definition import check_engine
 from studies.progress import waiting
 from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.store import store_json
 from tracking.store.store_folder import real_folder
 
 
-def history_of(study: str, engine: str | None, store: Path) -> StudyHistory:
+def history_of(study: str, store: Path) -> StudyHistory:
     """Reads the study that a command names, as `read_study` does."""
-    engine = None if engine is None else check_engine(engine)
     opened = existing_store(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
-        return read_study(opened, unicodedata.normalize("NFC", study), engine)
-
-
-def histories_of(studies: Sequence[str], engines: Sequence[str], store: Path) -> list[StudyHistory]:
-    """Reads each study that a command names, under each engine that the command names."""
-    names: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in names]
+        return read_study(opened, unicodedata.normalize("NFC", study))
 
 
 def check_trusted(store: Path, trust: bool) -> None:

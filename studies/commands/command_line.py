@@ -37,9 +37,6 @@ store_option = click.option(
     default=_default_store,
     help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
 )
-engine_option = click.option(
-    "--engine", help="Which engine's trials.  [default: that of the champion, else the best]"
-)
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
 )
@@ -117,7 +114,6 @@ class RecordedStudy:
     """The arguments of commands that run the recorded code of a study."""
 
     study: str
-    engine: str | None
     data: str
     trust: bool
     store: Path
@@ -134,7 +130,7 @@ class RecordedStudy:
         from studies.progress import showing
 
         check_trusted(self.store, self.trust)
-        history = history_of(self.study, self.engine, self.store)
+        history = history_of(self.study, self.store)
         with showing() as progress:
             yield RunnableStudy(history, progress, data=self.data)
 
@@ -147,7 +143,7 @@ def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
         names = [field.name for field in dataclasses.fields(RecordedStudy)]
         command(RecordedStudy(**{name: arguments.pop(name) for name in names}), **arguments)
 
-    return engine_option(data_option(trust_option(common_options(run))))
+    return data_option(trust_option(common_options(run)))
 
 
 class Group(click.Group):
@@ -241,7 +237,7 @@ def kerastudy() -> None:
     kerastudy launch my_study.py --trials 50
     kerastudy data digits                what is wrong with its data
     kerastudy show digits                its best trial
-    kerastudy compare digits other       studies, or a study's engines
+    kerastudy compare digits other       which study is better
     kerastudy diagnose digits            what to search next, and why
     kerastudy report digits              its report, in the browser
     kerastudy ui digits                  look at it in the MLflow UI

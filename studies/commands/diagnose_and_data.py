@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,6 @@ from search_spaces.texts import counted
 from studies.commands.command_line import (
     answer,
     common_options,
-    engine_option,
     other_data_options,
     print_json,
     table_options,
@@ -36,9 +35,8 @@ _COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
 @click.argument("study")
-@engine_option
 @common_options
-def diagnose_command(study: str, engine: str | None, store: Path, as_json: bool) -> None:
+def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     """Check a study by the advice of Google's Deep Learning Tuning Playbook.
 
     Are the best trials at an end of a range? Were there enough trials? Do they train long enough,
@@ -53,7 +51,7 @@ def diagnose_command(study: str, engine: str | None, store: Path, as_json: bool)
     from studies.commands.arguments import history_of
     from tracking.diagnosis.check_runner import diagnose, document
 
-    diagnosis = diagnose(history_of(study, engine, store))
+    diagnosis = diagnose(history_of(study, store))
     if as_json:
         print_json(document(diagnosis))
         return
@@ -108,7 +106,7 @@ def data_command(
 
     # Standard output is for results, so what the user's code prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
-        recorded: list[str] = []
+        recorded = ""
         if is_data_target(target, data, of_table):
             findings = check_file(data_to_use(Path(target), column), of_table)
         else:
@@ -116,7 +114,7 @@ def data_command(
             findings, recorded = check_target(study, data_to_use(data, column), store)
     answer(
         as_json,
-        lambda: {**findings.document(), "recorded": recorded},
+        lambda: {**findings.document(), "recorded": recorded or None},
         lambda: "\n".join(_data_text(findings, recorded)),
     )
 
@@ -164,11 +162,8 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
     return wrapped(f"next     {text}", _INDENT)
 
 
-def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
-    """Returns the findings as lines.
-
-    `recorded` has the names of the studies in whose records the findings are.
-    """
+def _data_text(findings: DataFindings, recorded: str) -> list[str]:
+    """Returns the findings as lines. `recorded` is the study whose record has them, or empty."""
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
     lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
@@ -186,8 +181,8 @@ def _data_text(findings: DataFindings, recorded: Sequence[str]) -> list[str]:
     if findings.notes:
         lines += ["", *wrapped(f"{'looked':<{_INDENT}}{findings.notes}", _INDENT)]
     if recorded:
-        names = ", ".join(map(printable, recorded))
-        lines += wrapped(f"{'record':<{_INDENT}}The report of {names} shows this too.", _INDENT)
+        text = f"The report of {printable(recorded)} shows this too."
+        lines += wrapped(f"{'record':<{_INDENT}}{text}", _INDENT)
     return lines
 
 

@@ -47,7 +47,7 @@ def export_command(
     script   the study's files, and a script that trains the champion, or
              --trial, to the same weights by plain Keras, without kerastudy
     keras    the trial's model as a .keras file
-    csv      a row for each trial, of all engines or of --engine
+    csv      a row for each trial
     latex    a table of the ten best trials, for a paper
 
     \b
@@ -56,9 +56,10 @@ def export_command(
     kerastudy export digits --as csv
     """
     from studies.commands.arguments import history_of
-    from studies.exporting import export_keras, export_script, export_table, table_of
+    from studies.exporting import export_keras, export_script, export_table
     from studies.progress import waiting
     from studies.terminal_text import as_csv
+    from tracking.history.trial_ranks import trials_table
 
     of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
     for option, value in of_trials.items() if format_ not in _OF_TRIALS else ():
@@ -66,11 +67,9 @@ def export_command(
             raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
     if output == Path("-") and (format_ != "csv" or recorded.as_json):
         raise click.UsageError("--output - is for --as csv without --json: name a file.")
-    several = False
     if format_ in _OF_TRIALS:
         write = export_script if format_ == "script" else export_keras
         with recorded.opened() as study:
-            several = len(study.history.engines) > 1
             export: Any = write(
                 study.history,
                 trial,
@@ -80,29 +79,24 @@ def export_command(
                 progress=study.progress,
             )
     else:
-        first = history_of(recorded.study, recorded.engine, recorded.store)
-        histories = [first, *(first.others if recorded.engine is None else ())]
+        history = history_of(recorded.study, recorded.store)
         if output == Path("-"):
-            click.echo(as_csv(table_of(histories)), nl=False)
+            click.echo(as_csv(trials_table(history)), nl=False)
             return
         with waiting("reading the trials"):
-            export = export_table(histories, format_, output, force=force)
+            export = export_table(history, format_, output, force=force)
     fields = dataclasses.asdict(export).items()
     document = {"as": format_, **{name: None if value == "" else value for name, value in fields}}
-    answer(recorded.as_json, lambda: document, lambda: "\n".join(_export_lines(export, several)))
+    answer(recorded.as_json, lambda: document, lambda: "\n".join(_export_lines(export)))
 
 
-def _export_lines(export: Any, name_engine: bool) -> list[str]:
-    """Returns lines that name the written file or folder, and the command that runs a script.
-
-    With `name_engine`, they name the trial's engine.
-    """
+def _export_lines(export: Any) -> list[str]:
+    """Returns lines that name the written file or folder, and the command that runs a script."""
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = printable_path(path)
     kind = type(export).__name__
     what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
-    engine = f" ({export.engine})" if name_engine else ""
-    lines = [f"{shown}: {what} of {export.study}{engine}"]
+    lines = [f"{shown}: {what} of {export.study}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
@@ -201,9 +195,8 @@ def _check_text(check: StoreCheck) -> str:
 
 
 def _fault_lines(fault: StoreFault) -> list[str]:
-    engine = f" ({fault.engine})" if fault.engine else ""
     trial = "" if fault.trial is None else f", trial {fault.trial}"
-    about = f"{fault.study}{engine}{trial}: " if fault.study else ""
+    about = f"{fault.study}{trial}: " if fault.study else ""
     where = f" [{fault.path}]" if fault.path else ""
     line = f"{'mended' if fault.mended else 'wrong':10}{about}{fault.what}{where}"
     return [line] if fault.mended else [line, f"{'':10}{fault.how}"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search_spaces.texts import amounts, readable
-from studies.commands.command_line import answer, common_options, engine_option
+from studies.commands.command_line import answer, common_options
 from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _catalog_lines() -> Iterator[str]:
 
 
 def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
-    rows, faults = [["study", "best", "trials", "engines", "last"]], []
+    rows, faults = [["study", "best", "trials", "last"]], []
     for document in documents:
         if "fault" in document:
             faults += wrapped(f"{document['study']}: {document['fault']}", indent=2)
@@ -76,9 +76,7 @@ def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
             best = f"{document['objective']} {printable_value(document['best'])}"
         states = amounts({**document["states"], "total": 0}) or "none yet"
         last = "running" if document["running"] else _ago(document["last"])
-        rows.append([document["study"], best, states, str(len(document["engines"])), last])
-    if all(row[3] == "1" for row in rows[1:]):
-        rows = [[*row[:3], row[4]] for row in rows]
+        rows.append([document["study"], best, states, last])
     header, *studies = rows
     return [*(table(header, studies, breaking=header[:3]) if studies else []), *faults]
 
@@ -96,43 +94,28 @@ def _ago(milliseconds: int) -> str:
 
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns a JSON document for each study of a store."""
-    from collections import Counter
-
     from search_spaces.errors import TrackingError
-    from tracking.history.study_history import (
-        best_of_engines,
-        default_engine,
-        find_engines,
-        study_names,
-    )
+    from tracking.history.study_history import read_study, study_names
 
     documents: list[dict[str, Any]] = []
     running = store.at_work()
     for name in study_names(store):
         try:
-            engines = find_engines(store, name)
+            history = read_study(store, name)
         except TrackingError as error:
             # A study that can't be read must not hide the others, so the list shows its fault.
             documents.append({"study": name, "fault": str(error)})
             continue
-        if not engines:
-            # A launch was killed while it made the study's folder. So there is nothing to list yet.
-            continue
-        history, best = default_engine(engines), best_of_engines(engines).best
-        trials = [trial for engine in engines for trial in engine.trials]
-        counts: Counter[str] = Counter()
-        for engine in engines:
-            counts.update(engine.counts())
+        best, trials = history.best, history.trials
         documents.append(
             {
                 "study": name,
                 "engine": history.description.engine,
-                "engines": list(history.engines),
                 "trials": len(trials),
-                "states": {**counts, "total": len(trials)},
+                "states": {**history.counts(), "total": len(trials)},
                 "objective": history.description.objective.metric,
                 "direction": history.description.objective.direction,
-                "best": None if best is None or best.best is None else best.best.value,
+                "best": None if best is None else best.value,
                 "running": name in running,
                 "last": max((trial.ended or trial.started for trial in trials), default=0),
             }
@@ -146,7 +129,6 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 @click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
 @click.option("--all", "every", is_flag=True, help="List all trials.")
 @click.option("--model", is_flag=True, help="Show the champion's layers, by model.summary().")
-@engine_option
 @common_options
 def show_command(
     study: str,
@@ -154,7 +136,6 @@ def show_command(
     top: int | None,
     every: bool,
     model: bool,
-    engine: str | None,
     store: Path,
     as_json: bool,
 ) -> None:
@@ -178,7 +159,7 @@ def show_command(
     chosen = [name for name, value in options.items() if value is not None]
     if len(chosen) > 1:
         raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
-    history = history_of(study, engine, store)
+    history = history_of(study, store)
     if model:
         document = json_documents.model_document(history)
         answer(as_json, lambda: document, lambda: "\n".join(document.values()))
@@ -197,15 +178,8 @@ def show_command(
         )
 
 
-@click.command("compare", short_help="Compare studies, or the engines of one study.")
+@click.command("compare", short_help="Compare studies.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
-@click.option(
-    "--engine",
-    "engines",
-    multiple=True,
-    help="Which engine's trials; may be repeated.  [default: of one study, all engines; of "
-    "several, those of their champions, else the best]",
-)
 @click.option(
     "--reach",
     type=float,
@@ -217,12 +191,11 @@ def show_command(
 @common_options
 def compare_command(
     studies: tuple[str, ...],
-    engines: tuple[str, ...],
     reach: tuple[float, ...],
     store: Path,
     as_json: bool,
 ) -> None:
-    """Compare studies, or the engines of one study: their best values, and how soon they came.
+    """Compare studies: their best values, and how soon they came.
 
     The first lines say which study is better with equal budgets, with an interval, or that the
     record can't say so. To compare two ways to search, launch several studies of each, under
@@ -231,18 +204,14 @@ def compare_command(
 
     \b
     kerastudy compare digits digits-wide
-    kerastudy compare digits digits-1 digits-2 --engine tpe --engine random
-    kerastudy compare digits
-    kerastudy compare digits --engine tpe --engine random --reach 0.95
+    kerastudy compare digits digits-random --reach 0.95
+    kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
-    from studies.commands.arguments import histories_of, history_of
+    from studies.commands.arguments import history_of
     from tracking.history.comparison import compare
 
-    histories = histories_of(studies, engines, store)
-    if len(studies) == 1 and not engines:
-        histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
-    comparison = compare(histories, reach)
+    comparison = compare([history_of(study, store) for study in studies], reach)
     answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
 
 

@@ -87,7 +87,7 @@ def predict_command(
     if output is not None:
         check_output(output)
     check_trusted(store, trust)
-    history = history_of(study, None, store)
+    history = history_of(study, store)
     with waiting("loading TensorFlow and the model"):
         # `check_trusted` has checked that the user trusts the store.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
@@ -221,7 +221,7 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
     from studies.champion import promote_trial
 
     with recorded.opened() as study:
-        promotion = promote_trial(study, trial, reason=reason, refit=refit, engine=recorded.engine)
+        promotion = promote_trial(study, trial, reason=reason, refit=refit)
     document = dataclasses.asdict(promotion)
     answer(recorded.as_json, lambda: document, lambda: _promotion_text(promotion))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import answer, common_options, engine_option
+from studies.commands.command_line import answer, common_options
 
 if TYPE_CHECKING:
     from tracking.store.store_folder import Store
@@ -28,12 +28,6 @@ open_option = click.option(
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @click.option(
-    "--engine",
-    "engines",
-    multiple=True,
-    help="Which engine's trials; may be repeated.  [default: that of the champion, else the best]",
-)
-@click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write.  [default: in the study's folder; of several: comparison.html]",
@@ -42,7 +36,6 @@ open_option = click.option(
 @common_options
 def report_command(
     studies: tuple[str, ...],
-    engines: tuple[str, ...],
     output: Path | None,
     open_browser: bool | None,
     store: Path,
@@ -50,16 +43,15 @@ def report_command(
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
 
-    MLflow shows it among the artifacts of the study's run. For several studies, or several engines
-    of one, the report compares them.
+    MLflow shows it among the artifacts of the study's run. For several studies, the report compares
+    them.
 
     \b
     kerastudy report digits
     kerastudy report digits --output digits.html --no-open
     kerastudy report digits digits-wide
-    kerastudy report digits --engine tpe --engine keras-tuner:hyperband
     """
-    from studies.commands.arguments import histories_of
+    from studies.commands.arguments import history_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
     from tracking.report.html_page import write_comparison, write_report
@@ -68,7 +60,7 @@ def report_command(
     if output is not None:
         # A new report replaces an old one without a question, as it can be made again.
         output = file_for(output, "", force=True)
-    histories = histories_of(studies, engines, store)
+    histories = [history_of(study, store) for study in studies]
     page = output or Path("comparison.html").absolute()
     with waiting("writing the report"):
         if len(histories) > 1:
@@ -80,12 +72,11 @@ def report_command(
                 with explained(output):
                     write_atomically(output, page.read_text(encoding="utf-8"))
                 page = output
-    descriptions = [history.description for history in histories]
     document = {
         "report": str(page),
         "url": page.as_uri(),
         "bytes": page.stat().st_size,
-        "studies": [{"study": each.name, "engine": each.engine} for each in descriptions],
+        "studies": [history.description.name for history in histories],
     }
     answer(as_json, lambda: document, lambda: str(page))
     _open_page(page.as_uri(), open_browser)
@@ -102,7 +93,6 @@ _MOST_ADDRESSES = 10
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
-@engine_option
 @click.option(
     "--view",
     type=click.Choice(["trials", "charts", "curves"]),
@@ -115,7 +105,6 @@ _MOST_ADDRESSES = 10
 @common_options
 def ui_command(
     study: str | None,
-    engine: str | None,
     view: str,
     port: int | None,
     open_browser: bool | None,
@@ -143,7 +132,7 @@ def ui_command(
         opened = existing_store(store)
         names = {folder: header.name for folder, header in opened.studies()}
     else:
-        history = history_of(study, engine, store)
+        history = history_of(study, store)
         opened, name = history.store, history.description.name
         names = {history.folder: name}
     experiments = _bring_up_to_date(opened, names, place.address)
@@ -234,7 +223,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     from studies.progress import waiting
     from tracking.mlflow.study_exporter import StudyExporter
 
-    history = history_of(study, None, store)
+    history = history_of(study, store)
     name = history.description.name
     address = server_for(history.store, name, tracking_uri)
     if address is None:

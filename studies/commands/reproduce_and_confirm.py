@@ -59,22 +59,17 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
     digests = ("recorded", "reproduced")
     document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}
     document["trainer"] = outcome.trainer or None
-    several = len(study.history.engines) > 1
-    answer(
-        recorded.as_json, lambda: document, lambda: reproduction_text(outcome, name_engine=several)
-    )
+    answer(recorded.as_json, lambda: document, lambda: reproduction_text(outcome))
     sys.exit(0 if outcome.identical else EXIT_NO)
 
 
-def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns the outcome of a reproduction as text. With `name_engine`, it names the engine."""
+def reproduction_text(outcome: Reproduction) -> str:
+    """Returns the outcome of a reproduction as text."""
     from search_spaces.texts import counted
     from studies.champion import trainer_in_words
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")
-    if name_engine:
-        what += f" ({outcome.engine})"
     if outcome.trainer:
         what += f" by {trainer_in_words(outcome.trainer)}"
     others = outcome.environment_differences

@@ -135,6 +135,7 @@ class StudySettings:
         "The engine that proposes trials, such as optuna:tpe; see above.",
         _engine,
         SEARCH,
+        another_study=True,
     )
     pruner: Any = setting(
         None,

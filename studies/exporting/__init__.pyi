@@ -10,5 +10,4 @@ from .tables_and_keras_models import explained as explained
 from .tables_and_keras_models import export_keras as export_keras
 from .tables_and_keras_models import export_table as export_table
 from .tables_and_keras_models import file_for as file_for
-from .tables_and_keras_models import table_of as table_of
 from .tables_and_keras_models import written as written

@@ -54,7 +54,6 @@ class ScriptExport:
 
     Attributes:
         study: The study's name.
-        engine: The engine that proposed the trial.
         trial: The trial's number.
         script: The script's path. The folder of the script has all files that the script needs.
         differs: To try the script, the export trains the first epoch. This text says how the epoch
@@ -63,7 +62,6 @@ class ScriptExport:
     """
 
     study: str
-    engine: str
     trial: int
     script: Path
     differs: str
@@ -114,7 +112,7 @@ def export_script(
     """
     study = RunnableStudy(history, progress or NoProgress(), data=data)
     trial = trial_to_export(history, number)
-    name, engine = history.description.name, history.description.engine
+    name = history.description.name
     folder = path_for(output, f"{name}-trial-{trial.number}")
     ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
     check_folder(folder, ours, force)
@@ -140,7 +138,7 @@ def export_script(
         differs = try_script(target, name, code.folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(target, folder)
-    return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(study.notes))
+    return ScriptExport(name, trial.number, folder / _SCRIPT, differs, tuple(study.notes))
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:

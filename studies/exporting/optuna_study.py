@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:
-    """Returns the trials that one engine proposed as an Optuna study.
+    """Returns the trials of a study as an Optuna study.
 
     Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
     is the recorded number. Infeasible trials get the state FAIL, and the user attribute "reason".
@@ -40,7 +40,7 @@ def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = Non
     """
     import optuna
 
-    name = f"{history.description.name} ({history.description.engine})"
+    name = history.description.name
     if not history.trials:
         raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
     trials, objective = _trials(history), history.description.objective

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from studies.champion import RunnableStudy, trial_with_value, weights_of
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import ranked, trials_table
+from tracking.history.trial_ranks import trials_table
 from tracking.records import EndedTrial
 from tracking.store.atomic_writing import followed, is_device, replacing
 
@@ -37,7 +37,7 @@ class TableExport:
 
 
 def export_table(
-    histories: Sequence[StudyHistory],
+    history: StudyHistory,
     format_: Literal["csv", "latex"],
     output: str | Path | None = None,
     *,
@@ -45,50 +45,31 @@ def export_table(
 ) -> TableExport:
     """Writes a table of trials into a file.
 
-    A CSV table has all trials. Its first column is the engine, and the others are the columns of
-    `trials_table`. A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    A LaTeX table has the ten best trials, with the value, the epoch and the hyperparameters of
-    each. If there are several engines, its first column is the engine.
+    A CSV table has all trials, and the columns of `trials_table`. A text that a spreadsheet would
+    take for a formula gets an apostrophe in front. A LaTeX table has the ten best trials, with the
+    value, the epoch and the hyperparameters of each.
     """
-    name = histories[0].description.name
+    name = history.description.name
     # A study of churn.csv is called churn, so that file must not be the default.
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
-        table = table_of(histories)
+        table = trials_table(history)
         text = as_csv(table)
     else:
-        table, number = _best_trials(histories), "{:.4g}".format
+        table, number = _best_trials(history), "{:.4g}".format
         text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")
     with written(file) as partial:
         partial.write_text(text, encoding="utf-8")
     return TableExport(name, file, len(table))
 
 
-def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
-    """Returns the trials of several engines as one table, a row for each trial."""
-    import pandas as pd
-
-    tables = []
-    for history in histories:
-        table = trials_table(history)
-        table.insert(0, "engine", history.description.engine)
-        tables.append(table)
-    # `pd.concat` guesses the types of empty columns, so a single table does not go through it.
-    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-
-
-def _best_trials(histories: Sequence[StudyHistory]) -> pd.DataFrame:
+def _best_trials(history: StudyHistory) -> pd.DataFrame:
     """Returns a table of the ten best trials: their values, epochs and hyperparameters."""
-    objective = histories[0].description.objective
-    names = {"engine": "engine"} if len(histories) > 1 else {}
-    names |= {"number": "trial", "value": objective.metric, "epoch": "epoch"}
-    spaces = [history.description.space for history in histories]
-    names |= {f"params_{name}": name for space in spaces for name in space.names}
-    engines = {t.uuid: h.description.engine for h in histories for t in h.holding}
-    best = ranked((t for h in histories for t in h.holding), objective)[:10]
-    table = table_of(histories).set_index(["engine", "number"], drop=False)
-    table = table.loc[[(engines[trial.uuid], trial.number) for trial in best]]
-    return table[list(names)].rename(columns=names)
+    description = history.description
+    names = {"number": "trial", "value": description.objective.metric, "epoch": "epoch"}
+    names |= {f"params_{name}": name for name in description.space.names}
+    table = trials_table(history).set_index("number", drop=False)
+    return table.loc[[trial.number for trial in history.top(10)], list(names)].rename(columns=names)
 
 
 _MODEL = Path("data", "model.keras")
@@ -99,7 +80,6 @@ class KerasExport:
     """An exported model."""
 
     study: str
-    engine: str
     trial: int
     file: Path
 
@@ -133,7 +113,7 @@ def export_keras(
             model = champion / _MODEL
         with written(file) as partial:
             shutil.copyfile(model, partial)
-    return KerasExport(name, history.description.engine, trial.number, file)
+    return KerasExport(name, trial.number, file)
 
 
 def _registered(history: StudyHistory) -> Path | None:

@@ -131,9 +131,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             why = f", and so does the code: {', '.join(code)}"
         changes.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
     for name, setting in settings_of(StudyDefinition).items():
-        # Under another engine all settings may differ, except the objective.
-        compared = before.engine == now.engine or name == "objective"
-        if setting.another_study and compared:
+        if setting.another_study:
             was, is_now = getattr(before, name), getattr(now, name)
             if was != is_now:
                 changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")

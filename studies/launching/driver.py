@@ -62,7 +62,7 @@ class Driver(Jobs):
         self._trainer = trainer
         self._executor, self._journal, self._progress = executor, journal, progress
         description = journal.description
-        self._files = files_of(journal.folder, description.engine)
+        self._files = files_of(journal.folder)
         self._trials = StudyTrials(recorded)
         for number, trial in self._trials.all.items():
             if number not in self._trials.finished:

@@ -227,14 +227,13 @@ def run_locked(
 ) -> StudyHistory:
     """Runs or resumes a study that this process has locked. Does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
-    description = with_hardware(study.recorded, executor.description, options.any_hardware)
-    journal, before = open_journal(study, executor, description, progress)
+    description = with_hardware(study.before, executor.description, options.any_hardware)
+    journal, before = open_journal(study, description, progress)
     with exporter_of(study, journal, progress, report=options.reports) as exporter:
-        return _run_opened(study, journal, before, executor, options, progress, verifier, exporter)
+        return _run_opened(journal, before, executor, options, progress, verifier, exporter)
 
 
 def _run_opened(
-    study: LockedStudy,
     journal: Journal,
     before: StudyHistory,
     executor: Executor,
@@ -244,7 +243,7 @@ def _run_opened(
     exporter: Exporter,
 ) -> StudyHistory:
     description, recorded = journal.description, before.trials
-    checkpoints = files_of(journal.folder, description.engine).folder
+    checkpoints = files_of(journal.folder).folder
     status, ending = "FAILED", Ending("error", "an error")
     driver: Driver | None = None
 
@@ -276,25 +275,22 @@ def _run_opened(
                 recorded,
                 _curves(journal, recorded),
                 progress,
-                _trainer(description, (before, *study.others), progress),
+                _trainer(description, recorded, progress),
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Killed workers may have left partial files.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
-                engines = [refreshed(before), *study.others]
                 try:
-                    choose_champion(engines, verifier)
+                    choose_champion(refreshed(before), verifier)
                 except VerificationStopped:
                     # The next launch chooses the champion.
                     status, ending = "KILLED", INTERRUPTED
             journal.end(status, *ending)
             history = refreshed(before)
             if status == "FINISHED":
-                # The correction counts the trials of all engines.
-                for each in (history, *history.others):
-                    record_corrected(each)
+                record_corrected(history)
                 history = refreshed(history)
             exporter.finish(progress.wait)
     except BaseException as error:
@@ -312,7 +308,7 @@ def _run_opened(
 
 
 def _trainer(
-    description: StudyDescription, engines: Sequence[StudyHistory], progress: Progress
+    description: StudyDescription, recorded: Sequence[TrialRecord], progress: Progress
 ) -> TrainerName | None:
     """Returns the trainer that replaces the study's trainer, or None.
 
@@ -320,8 +316,7 @@ def _trainer(
     not that of the compiled trainer.
     """
     same = description.code.same_as
-    trials = [trial for history in engines for trial in history.trials]
-    differing = sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
+    differing = sorted(t.number for t in recorded if differs(t.verified) and same(t.code_digest))
     if not differing:
         return None
     progress.say(

@@ -14,7 +14,6 @@ from typing import Any
 
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
-from studies.executors import Executor
 from studies.launching.definition_checks import (
     check_definition,
     check_unchanged,
@@ -23,12 +22,7 @@ from studies.launching.definition_checks import (
 )
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
-from tracking.history.study_history import (
-    StudyHistory,
-    default_engine,
-    histories_in,
-    refreshed,
-)
+from tracking.history.study_history import StudyHistory, read_folder, refreshed
 from tracking.history.trial_ranks import with_joined
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.exporter_process import Exporter
@@ -53,8 +47,7 @@ class LockedStudy:
         store: The store.
         folder: The study's folder.
         server: The MLflow server that also gets the study, or None.
-        before: The record of the study under its present engine; None if there is no record yet.
-        others: The records of the study under other engines. The last launched engine is first.
+        before: The record of the study; None if there is no record yet.
         initial: The hyperparameters of the study's first trials.
     """
 
@@ -62,13 +55,7 @@ class LockedStudy:
     folder: Path
     server: str | None
     before: StudyHistory | None
-    others: Sequence[StudyHistory]
     initial: Sequence[Mapping[str, Any]]
-
-    @property
-    def recorded(self) -> StudyHistory | None:
-        """The record of the present engine, or else that of `default_engine`."""
-        return self.before or (default_engine(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
@@ -76,7 +63,7 @@ class LockedStudy:
 
         New trials use the same number, because the bits of results depend on it.
         """
-        return None if self.recorded is None else self.recorded.description.threads
+        return None if self.before is None else self.before.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
         """Returns the number of finished trials.
@@ -112,26 +99,20 @@ def lock_study(
     store = create_store(options.place)
     folder = store.folder_of(name) or store.new_folder(name)
     with store.lock_study(folder, name):
-        histories: list[StudyHistory] = []
+        before = None
         if (folder / FILE_NAME).exists():
             check_sound(folder / FILE_NAME)
-            histories = histories_in(store, folder)
-        engine = description.engine
-        before = next((h for h in histories if h.description.engine == engine), None)
-        others = [history for history in histories if history is not before]
-        yield LockedStudy(store, folder, server, before, others, initial)
+            before = read_folder(store, folder)
+        yield LockedStudy(store, folder, server, before, initial)
 
 
 def open_journal(
-    study: LockedStudy, executor: Executor, description: StudyDescription, progress: Progress
+    study: LockedStudy, description: StudyDescription, progress: Progress
 ) -> tuple[Journal, StudyHistory]:
-    """Makes or opens a study's journal.
-
-    Returns the journal, and the recorded study under its present engine.
-    """
+    """Makes or opens a study's journal. Returns the journal, and the recorded study."""
     store, before = study.store, study.before
     description = replace(description, initial=study.initial)
-    check_unchanged(study.recorded, description)
+    check_unchanged(before, description)
     if before is not None:
         description = with_joined(description, before.trials)
         if differences(before.description, description):
@@ -139,13 +120,13 @@ def open_journal(
             # an error. So a new record can begin.
             before = None
     if before is None:
-        journal = Journal.begin(study.folder, description, executor.environment)
-        return journal, histories_in(store, study.folder, description.engine)[0]
+        journal = Journal.begin(study.folder, description)
+        return journal, read_folder(store, study.folder)
     if before.trials:
         # `try_defaults` stays as it was, because otherwise the values in `initial` would get other
         # trial numbers.
         description = replace(description, try_defaults=before.description.try_defaults)
-    journal = Journal(study.folder, before.search, description)
+    journal = Journal(study.folder, description)
     changed = description.code.changes_since(before.description.code)
     if changed:
         progress.say(
@@ -173,7 +154,7 @@ def infeasible_as_interrupted(
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
         progress.say(f"training {counted(len(infeasible), 'infeasible trial')} again")
-    files = files_of(journal.folder, journal.description.engine)
+    files = files_of(journal.folder)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
             # The study's former code may have written this state, so it is not used.

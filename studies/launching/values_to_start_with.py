@@ -19,7 +19,7 @@ from search_spaces.errors import SearchSpaceError, StudyError
 from studies.definition import OF_A_STUDY
 from studies.progress import Progress
 from studies.terminal_text import unescaped
-from tracking.history.study_history import find_engines, read_engines
+from tracking.history.study_history import find_study, read_study
 from tracking.history.trial_ranks import ranked
 from tracking.records import StudyDescription
 from tracking.store.store_folder import Store
@@ -41,10 +41,9 @@ def starting_values(
     where, space = description.initial_from, description.space
     if not where:
         return tuple(map(dict, description.initial))
-    engines = [] if store is None else find_engines(store, description.name)
-    for before in engines:
-        if before.trials and before.description.initial_from == where:
-            return tuple(map(dict, before.description.initial))
+    before = None if store is None else find_study(store, description.name)
+    if before is not None and before.trials and before.description.initial_from == where:
+        return tuple(map(dict, before.description.initial))
     if not where.startswith(OF_A_STUDY):
         rows = read_rows(Path(where))
         if any(name.startswith(_PARAMETER) for name in rows[0]):
@@ -53,15 +52,14 @@ def starting_values(
     name = where.removeprefix(OF_A_STUDY)
     if store is None:
         raise StudyError(f"There is no store yet, so no study {name!r} to start with.")
-    if name == description.name and description.engine in [e.description.engine for e in engines]:
+    if name == description.name and before is not None:
         raise StudyError(
             f"The study {name!r} can't start with its own trials, which its next trials follow "
             "anyway",
             hint="Leave --start-with out, or name another study.",
         )
-    histories = read_engines(store, name)
-    trials = [trial for history in histories for trial in history.trials]
-    best_first = ranked(trials, histories[0].description.objective)
+    other = read_study(store, name)
+    best_first = ranked(other.trials, other.description.objective)
     values = (trial.spec.values for trial in best_first)
     return _best(values, space, f"the study {name!r}", progress)
 

@@ -103,7 +103,6 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
                 "can't save safely, such as a lambda, so it can't be loaded. Use a function of "
                 "the study's file instead."
             )
-        history = read_study(store, study, registered.engine)
         return _rebuilt(history, history.trial(registered.trial_number), None)
     except StudyError:
         raise

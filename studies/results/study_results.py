@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError, StudyNotFoundError
 from search_spaces.texts import readable
-from studies.definition import StudyDefinition, check_engine
+from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.results.model_loading import load_champion, load_trial_model
 from studies.results.samples import samples_for
@@ -41,7 +41,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, repr=False)
 class StudyResults(StudyHistory):
-    """The results of a study: the trials that one engine proposed.
+    """The results of a study, with its trials.
 
     Example:
         ```python
@@ -200,22 +200,17 @@ class StudyResults(StudyHistory):
         return _table(facts) + (f"<table>{''.join(cells)}</table>" if rows else "")
 
 
-def read_study(
-    name: str, *, store: str | Path | Store | None = None, engine: str | None = None
-) -> StudyResults:
+def read_study(name: str, *, store: str | Path | Store | None = None) -> StudyResults:
     """Reads the results of a study from its record.
 
     Args:
         name: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials to read; None for the champion's engine, else the
-            best trial's.
 
     Raises:
-        StudyNotFoundError: If there is no such store or study, or if the study was not launched
-            with this engine.
+        StudyNotFoundError: If there is no such store or study.
     """
-    return StudyResults.of(read_record(existing_store(store), name, engine))
+    return StudyResults.of(read_record(existing_store(store), name))
 
 
 def list_studies(store: str | Path | Store | None = None) -> list[str]:
@@ -301,12 +296,7 @@ class TrialWithResult(Trial, EndedTrial):
     """A trial that has a result."""
 
 
-def diagnose(
-    study: str | StudyHistory,
-    *,
-    store: str | Path | Store | None = None,
-    engine: str | None = None,
-) -> Diagnosis:
+def diagnose(study: str | StudyHistory, *, store: str | Path | Store | None = None) -> Diagnosis:
     """Checks a study's record by the advice of Google's Deep Learning Tuning Playbook.
 
     Nothing is trained.
@@ -314,15 +304,12 @@ def diagnose(
     Args:
         study: The study's name, or the study as `read_study` or `Study.launch` returned it.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials to read; None for the champion's engine, else the
-            best trial's.
 
     Returns:
         The findings, each with its evidence, and the launch that should follow.
 
     Raises:
-        StudyNotFoundError: If there is no such store or study, or if the study was not launched
-            with this engine.
+        StudyNotFoundError: If there is no such store or study.
 
     Example:
         ```python
@@ -334,9 +321,7 @@ def diagnose(
     from tracking.diagnosis.check_runner import diagnose as diagnose_record
 
     if isinstance(study, str):
-        study = read_record(
-            existing_store(store), study, None if engine is None else check_engine(engine)
-        )
+        study = read_record(existing_store(store), study)
     return diagnose_record(study)
 
 

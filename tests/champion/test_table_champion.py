@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
-from user_commands import as_json, kerastudy_here, run
+from user_commands import kerastudy_here, run
 
 import kerastudy as ks
 
@@ -189,24 +188,6 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks columns: 'built'"):
         study.predict(houses.new.drop(columns="built"))
-
-
-def test_the_champion_is_taken_whichever_engine_proposed_it(houses: Houses, tmp_path: Path) -> None:
-    folder = shutil.copytree(houses.folder, tmp_path / "copy")
-    options = ("--engine", "optuna:random", "--trials", "1", "--verify", "off", "-q")
-    kerastudy_here(folder, "launch", "study.py", *HERE, *options)
-    best = as_json(kerastudy_here(folder, "show", "houses", "--json"))
-    assert best["engine"] == "optuna:tpe"
-    # The launch has renewed the correction of the champion's engine.
-    recorded = ks.read_study("houses", store=folder / "kerastudy-store").recorded_correction
-    assert json.loads(recorded)["corrected"] == best["verdict"]["corrected"]
-    assert best["verdict"]["corrected"]["trials"] == 3
-    kerastudy_here(folder, "promote", "houses", "--engine", "optuna:random", "--trial", "0")
-    exported = kerastudy_here(folder, "export", "houses", "--as", "keras").stdout
-    assert "trial 0 of houses (optuna:random)" in exported
-    # Without a trial, the best of all engines is promoted.
-    promotion = as_json(kerastudy_here(folder, "promote", "houses", "--json"))
-    assert promotion["engine"] == "optuna:tpe"
 
 
 @pytest.mark.exhaustive

@@ -98,8 +98,6 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
         (["confirm", "blobs", *HERE, "--workers", "2"], ["Leave one of the two out"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
         (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
-        (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),
-        (["show", "blobs", "--engine", "tpee"], ["'tpee'", "'tpe'"]),
     ],
 )  # fmt: skip
 def test_wrong_arguments_on_a_study_of_the_store(

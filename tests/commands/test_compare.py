@@ -39,17 +39,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def study(name: str, values: list[Any], engine: str = "optuna:tpe", **settings: Any) -> None:
         record_study(root, name, values, FALLING, space=SPACE, engine=engine, **settings).close()
 
-    study("digits", [0.8, 0.4], "optuna:random")
     study("digits", [0.7, 0.2, 0.3])
     study("손글씨 [red]", [0.9, 0.5, 0.1])
     study("accurate", [0.9], objective=ACCURACY)
     study("empty", [])
-    study("empty by two", [], "optuna:random")
-    study("empty by two", [])
     study("failed", [None, None])
     study("a study that has a rather long name", [0.9], "keras-tuner:random")
     study("led", [0.8, 0.1, 0.6], "optuna:random")
-    study("led", [0.7, 0.3])
     return root
 
 
@@ -73,7 +69,6 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     told = document(store, "compare", "digits", "손글씨 [red]", "--reach", "0.3")
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, other = told["studies"]
-    # The engine of the best trial.
     assert (one["study"], one["engine"]) == ("digits", "optuna:tpe")
     params = {"rate": 0.01, "kind": "[b]"}
     assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1, "params": params}
@@ -100,19 +95,6 @@ def test_the_text_says_the_same(store: Path) -> None:
         ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"],
     ):
         assert line in said
-
-
-def test_one_study_means_its_engines_in_the_order_given(store: Path) -> None:
-    told = document(store, "compare", "digits")
-    assert [each["engine"] for each in told["studies"]] == ["optuna:random", "optuna:tpe"]
-    # All reach the worse of the best values.
-    assert told["targets"][-1] == 0.4
-    assert all(each["reached"][-1]["trials"] == 2 for each in told["studies"])
-    engines = ("--engine", "tpe", "--engine", "random")
-    told = document(store, "compare", "digits", *engines)
-    assert [each["engine"] for each in told["studies"]] == ["optuna:tpe", "optuna:random"]
-    text = run(store, "compare", "digits", "led", *engines).stdout
-    assert "digits by optuna:tpe" in text and "led by optuna:random" in text
 
 
 def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
@@ -181,12 +163,13 @@ def test_other_data_spaces_and_devices_are_noted(tmp_path: Path) -> None:
     assert "a processor and an accelerator" in of_device
 
 
-def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> None:
-    """Studies of one file, named seed-0, seed-1 …, each under its own seed."""
-    for seed, values in enumerate(bests):
+def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> list[str]:
+    """Studies of one file under seeds 0, 1, …; returns their names."""
+    names = [f"{engine.partition(':')[2]}-{seed}" for seed in range(len(bests))]
+    for seed, (name, values) in enumerate(zip(names, bests, strict=True)):
         record_study(
             root,
-            f"seed-{seed}",
+            name,
             values,
             FALLING,
             space=SPACE,
@@ -194,24 +177,22 @@ def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any)
             code=CODE,
             **{"seed": seed, "objective": ACCURACY, **settings},
         ).close()
-
-
-SEEDS = ["seed-0", "seed-1", "seed-2", "--engine", "tpe", "--engine", "random"]
+    return names
 
 
 def test_over_several_seeds_the_better_engine_at_equal_budget_is_named(tmp_path: Path) -> None:
-    searches(tmp_path, "optuna:random", [[0.5, 0.70], [0.4, 0.72], [0.3, 0.71]])
+    names = searches(tmp_path, "optuna:random", [[0.5, 0.70], [0.4, 0.72], [0.3, 0.71]])
     # The third trials are beyond the budget of the others.
-    searches(tmp_path, "optuna:tpe", [[0.80, 0.6, 0.99], [0.1, 0.84], [0.83, 0.2, 0.99]])
-    answer = document(tmp_path, "compare", *SEEDS)["answer"]
+    names += searches(tmp_path, "optuna:tpe", [[0.80, 0.6, 0.99], [0.1, 0.84], [0.83, 0.2, 0.99]])
+    answer = document(tmp_path, "compare", *names)["answer"]
     assert (answer["budget"], answer["unit"], answer["over"]) == (4, "epochs", "seeds")
-    assert answer["values"] == [0.8, 0.7, 0.84, 0.72, 0.83, 0.71]
+    assert answer["values"] == [0.7, 0.72, 0.71, 0.8, 0.84, 0.83]
     (difference,) = answer["differences"]
     assert (difference["better"], difference["other"]) == ("optuna:tpe", "optuna:random")
     welch = ttest_ind([0.80, 0.84, 0.83], [0.70, 0.72, 0.71], equal_var=False)
     gain, (low, high) = difference["gain"], welch.confidence_interval()
     assert (gain["low"], gain["high"]) == pytest.approx((low, high))
-    text = run(tmp_path, "compare", *SEEDS).stdout
+    text = run(tmp_path, "compare", *names).stdout
     first = " ".join(text.partition("\n\n")[0].split())
     assert first.startswith(
         "At 4 epochs each, optuna:tpe finds a better val_accuracy than optuna:random, by 0.113 "
@@ -221,13 +202,12 @@ def test_over_several_seeds_the_better_engine_at_equal_budget_is_named(tmp_path:
 
 def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
     settings = {"objective": ks.Objective("val_loss", "min")}
-    searches(tmp_path, "optuna:random", [[0.5], [0.4], [0.3]], **settings)
-    searches(tmp_path, "optuna:tpe", [[0.3], [0.2], [0.5]], **settings)
-    searches(tmp_path, "keras-tuner:random", [[0.4], [0.4], [0.4]], **settings)
-    every = [*SEEDS, "--engine", "keras-tuner:random"]
+    every = searches(tmp_path, "optuna:random", [[0.5], [0.4], [0.3]], **settings)
+    every += searches(tmp_path, "optuna:tpe", [[0.3], [0.2], [0.5]], **settings)
+    every += searches(tmp_path, "keras-tuner:bayesian", [[0.4], [0.4], [0.4]], **settings)
     answer = document(tmp_path, "compare", *every)["answer"]
     gains = {each["other"]: each["gain"] for each in answer["differences"]}
-    assert gains.keys() == {"optuna:random", "keras-tuner:random"}
+    assert gains.keys() == {"optuna:random", "keras-tuner:bayesian"}
     assert all(each["low"] < 0 < each["value"] < each["high"] for each in gains.values())
     # There are three pairs.
     welch = ttest_ind([0.5, 0.4, 0.3], [0.3, 0.2, 0.5], equal_var=False)
@@ -247,25 +227,24 @@ def test_a_study_that_has_no_value_within_the_other_ones_budget(tmp_path: Path) 
     assert sentence == "There is no value by long within 1 epoch."
 
 
-def test_studies_of_several_engines_are_named_by_study(tmp_path: Path) -> None:
-    """Their best trials are of different engines, but the studies are compared, not the engines."""
-    searches(tmp_path, "optuna:random", [[0.5], [0.9]])
-    searches(tmp_path, "optuna:tpe", [[0.6], [0.8]])
-    said = document(tmp_path, "compare", "seed-0", "seed-1")["answer"]["sentences"]
-    assert "0.6 by seed-0 and 0.9 by seed-1" in said[0]
+def test_searches_that_differ_in_more_than_the_engine_are_named_by_study(tmp_path: Path) -> None:
+    names = searches(tmp_path, "optuna:random", [[0.5], [0.9]])
+    names += searches(tmp_path, "optuna:tpe", [[0.6], [0.8]], pruner="median")
+    answer = document(tmp_path, "compare", *names)["answer"]
+    (difference,) = answer["differences"]
+    labels = {difference["better"], difference["other"]}
+    assert labels == {"random-0 and random-1", "tpe-0 and tpe-1"}
 
 
 def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     searches(tmp_path, "optuna:random", [[0.5, 0.9]])
     searches(tmp_path, "optuna:tpe", [[0.3, 0.7], [0.3, 0.8]])
-    answer = document(tmp_path, "compare", "seed-0")["answer"]
+    answer = document(tmp_path, "compare", "random-0", "tpe-0")["answer"]
     assert (answer["over"], answer["differences"]) == ("", [])
     known, advice = answer["sentences"]
-    assert "0.9 by optuna:random and 0.7 by optuna:tpe. That does not say which" in known
-    assert "launch optuna:random and optuna:tpe under another --seed and --name" in advice
-    (one,) = document(tmp_path, "compare", "seed-0", "seed-1", "--engine", "tpe")["answer"][
-        "sentences"
-    ]
+    assert "0.9 by random-0 and 0.7 by tpe-0. That does not say which" in known
+    assert "launch random-0 and tpe-0 under another --seed and --name" in advice
+    (one,) = document(tmp_path, "compare", "tpe-0", "tpe-1")["answer"]["sentences"]
     assert one.startswith("They are one search under 2 seeds")
 
 
@@ -297,10 +276,7 @@ def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Pat
         ("digits accurate", ["different objectives", "min val_loss", "max val_accuracy"]),
         ("digits digit", ["no study 'digit'", "'digits'"]),
         ("digits digits", ["'digits'", "twice"]),
-        ("accurate", ["two", "'accurate' by optuna:tpe"]),
-        ("digits --engine tpe", ["two", "'digits' by optuna:tpe"]),
-        ("digits --engine tpee", ["'tpee'", "Did you mean", "'tpe'"]),
-        ("digits accurate --engine random", ["'accurate'", "'optuna:random'"]),
+        ("accurate", ["two", "'accurate'"]),
         ("digits led --reach nan", ["finite", "nan"]),
         ("", ["STUDY"]),
         ("digits --reach high", ["--reach", "high"]),
@@ -313,59 +289,28 @@ def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: li
         assert word in told.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("engine", [None, "optuna:random", "optuna:tpe"])
-def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: str | None) -> None:
-    """The other one was launched last, which counts where no trial has a value."""
-    assert document(store, "show", "empty by two")["engine"] == "optuna:tpe"
-    led = engine != "optuna:tpe"
-    arguments = [] if engine is None else ["--engine", engine]
-    shown = run(store, "show", "led", *arguments)
-    best = "trial 1 of optuna:random" if led else "trial 1 of optuna:tpe"
-    assert f"seen       {best}: val_loss {0.1 if led else 0.3} at epoch 2" in shown.stdout
-    assert ": see it by --engine" in shown.stdout
-    compared = document(store, "compare", "led", "digits", *arguments)
-    assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
-    every = document(store, "show", "led", *arguments)["all"]
-    assert [each["value"] for each in every] == ([0.8, 0.1, 0.6] if led else [0.7, 0.3])
-
-
-def test_the_champions_engine_is_the_default_everywhere(tmp_path: Path) -> None:
-    """Another engine has a better trial, whose value nobody has confirmed."""
-    confirmed = record_study(
-        tmp_path, "led", [0.7], FALLING, space=SPACE, engine="optuna:random", objective=ACCURACY
-    )
+def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
+    confirmed = record_study(tmp_path, "led", [0.7], FALLING, space=SPACE, objective=ACCURACY)
     (trial,) = history_at(tmp_path, "led").ended
     confirmed.set_champion(trial.uuid, "champion/one", "it won", alias="champion", facts={})
     record_confirmed(confirmed, "led", 0.7, 0.6, 0.8)
     confirmed.close()
-    record_study(tmp_path, "led", [0.9], FALLING, space=SPACE, objective=ACCURACY).close()
-    assert document(tmp_path, "show", "led")["engine"] == "optuna:random"
-    other = document(tmp_path, "show", "led", "--engine", "tpe")
-    assert other["engine"] == "optuna:tpe"
-    shown = run(tmp_path, "show", "led", "--engine", "tpe").stdout
-    said = "trial 0 of optuna:random, it won: models:/led@champion in MLflow"
-    assert f"champion   {said}" in shown
-    diagnosed = [
-        document(tmp_path, "diagnose", "led", *engine) for engine in ([], ["--engine", "random"])
-    ]
-    assert diagnosed[0] == diagnosed[1] != document(tmp_path, "diagnose", "led", "--engine", "tpe")
-    (listed,) = document(tmp_path, "list")
-    # A list has the best value of all engines.
-    assert (listed["engine"], listed["best"]) == ("optuna:random", 0.9)
+    shown = run(tmp_path, "show", "led").stdout
+    assert "champion   trial 0, it won: models:/led@champion in MLflow" in shown
     results = ks.read_study("led", store=tmp_path)
     assert results.champion is not None and results.champion.value == 0.7
     assert len(results.confirmations) == 1 and "Expect 0.70 (0.60 to 0.80)" in results.verdict.text
 
 
-def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:
+def test_a_list_has_each_studys_trials_and_best_value(store: Path) -> None:
     said, long = lines(run(store, "list")), "a study that has a rather long name"
-    assert ["led", "val_loss 0.1", "5 complete", "2", "just now"] in said
-    assert [long, "val_loss 0.9", "1 complete", "1", "just now"] in said
+    assert ["led", "val_loss 0.1", "3 complete", "just now"] in said
+    assert [long, "val_loss 0.9", "1 complete", "just now"] in said
     (led,) = [each for each in document(store, "list") if each["study"] == "led"]
-    assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
-    assert led["states"]["complete"] == 5 and not led["running"]
+    assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 3, 0.1)
+    assert led["states"]["complete"] == 3 and not led["running"]
     with store_at(store).lock_study(store / "led", "led"):
-        assert ["led", "val_loss 0.1", "5 complete", "2", "running"] in lines(run(store, "list"))
+        assert ["led", "val_loss 0.1", "3 complete", "running"] in lines(run(store, "list"))
 
 
 def test_a_trial_is_shown_in_full(store: Path) -> None:

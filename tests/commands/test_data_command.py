@@ -127,7 +127,7 @@ def test_a_file_needs_no_study(tmp_path: Path) -> None:
     rows = "".join(f"{area},{area % 2},{3 * area}\n" for area in range(200))
     (tmp_path / "many.csv").write_text(f"area,garden,price\n{rows}", encoding="utf-8")
     findings = as_json(kerastudy_here(tmp_path, "data", "many.csv", "--target", "price", "--json"))
-    assert findings["recorded"] == []
+    assert findings["recorded"] is None
     (tmp_path / "my_study.py").write_text(
         "import kerastudy as ks\n"
         "study = ks.Study('rows', data=ks.datasets.table('many.csv', target='price'),"

@@ -77,29 +77,17 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     )
 
 
-def test_a_table_has_the_trials_of_all_engines_or_of_the_one_that_is_named(tmp_path: Path) -> None:
-    settings = {"space": ks.SearchSpace(ks.Float("rate", 0.0, 1.0)), "keep": None}
-    for engine, values in (
-        ("optuna:tpe", [number / 10 for number in range(1, 10)]),
-        ("optuna:random", [0.15, 0.05, 0.95, None]),
-    ):
-        params = [{"rate": value or 0.5} for value in values]
-        record_study(tmp_path / "store", "two", values, params, engine=engine, **settings).close()
-
-    def rows(*options: str) -> list[list[str]]:
-        options = (*options, "--store", str(tmp_path / "store"), "--force")
-        kerastudy_here(tmp_path, "export", "two", "--as", "latex", *options)
-        return latex_rows(tmp_path / "two-trials.tex")
-
-    heading, *best = rows()
-    assert heading == ["engine", "trial", r"val\_loss", "epoch", "rate"]
-    tpe = [["optuna:tpe", str(number), f"{(number + 1) / 10:.4g}"] for number in range(8)]
-    random = [["optuna:random", "1", "0.05"], ["optuna:random", "0", "0.15"]]
-    assert [row[:3] for row in best] == [random[0], tpe[0], random[1], *tpe[1:]]
-    assert all(row[4] == row[2] for row in best)
-    heading, *best = rows("--engine", "random")
+def test_a_paper_gets_the_ten_best_trials(tmp_path: Path) -> None:
+    values = [*(number / 20 for number in range(12, 0, -1)), None]
+    space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
+    params = [{"rate": value or 0.5} for value in values]
+    record_study(tmp_path / "store", "two", values, params, space=space, keep=None).close()
+    kerastudy_here(tmp_path, "export", "two", "--as", "latex", "--store", str(tmp_path / "store"))
+    heading, *best = latex_rows(tmp_path / "two-trials.tex")
     assert heading == ["trial", r"val\_loss", "epoch", "rate"]
-    assert [row[0] for row in best] == ["1", "0", "2"]
+    assert [row[0] for row in best] == [str(number) for number in range(11, 1, -1)]
+    assert [row[1] for row in best] == [f"{place / 20:.4g}" for place in range(1, 11)]
+    assert all(row[3] == row[1] for row in best)
 
 
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:

@@ -73,36 +73,34 @@ def runs_of(client: MlflowClient, folder: Path) -> dict[str, Run]:
 def check_equal(client: MlflowClient, folder: Path) -> None:
     """Fails if the runs, curves and champions in MLflow are not those of the journal."""
     runs = runs_of(client, folder)
-    searches = {row["id"]: row for row in rows(folder, "SELECT * FROM searches")}
+    (study,) = rows(folder, "SELECT * FROM study")
     trials = {row["uuid"]: row for row in rows(folder, "SELECT * FROM trials")}
     of_trials = "SELECT * FROM fits WHERE trial IN (SELECT uuid FROM trials)"
     fits = {row["uuid"]: row for row in rows(folder, of_trials)}
-    parents = {row["uuid"] for row in searches.values()}
-    assert set(runs) == parents | set(trials) | set(fits)
-    for search in searches.values():
-        _check_parent(runs[search["uuid"]], search)
+    parent = runs[study["run"]]
+    assert set(runs) == {study["run"], *trials, *fits}
+    _check_parent(parent, study)
     for trial in trials.values():
-        search = searches[trial["search"]]
         run = runs[trial["uuid"]]
-        _check_run(run, trial, runs[search["uuid"]])
-        _check_trial(run, trial, json.loads(search["definition"]))
+        _check_run(run, trial, parent)
+        _check_trial(run, trial, json.loads(study["definition"]))
     for uuid, fit in fits.items():
         if uuid not in trials:
             _check_run(runs[uuid], fit, runs[fit["trial"]])
         epochs = rows(folder, f"SELECT * FROM epochs WHERE fit = {fit['id']} ORDER BY id")
         _check_curves(client, runs[uuid], epochs)
-    if "RUNNING" not in {search["status"] for search in searches.values()}:
+    if study["status"] != "RUNNING":
         _check_champions(client, folder, runs)
 
 
-def _check_parent(run: Run, search: Row) -> None:
-    definition, tags = json.loads(search["definition"]), run.data.tags
-    assert (run.info.status, run.info.start_time) == (search["status"], search["created"])
-    assert (tags["kerastudy.kind"], tags["kerastudy.engine"]) == ("study", search["engine"])
+def _check_parent(run: Run, study: Row) -> None:
+    definition, tags = json.loads(study["definition"]), run.data.tags
+    assert (run.info.status, run.info.start_time) == (study["status"], study["created"])
+    assert (tags["kerastudy.kind"], tags["kerastudy.engine"]) == ("study", definition["engine"])
     assert run.data.params["seed"] == str(definition["seed"])
-    if search["status"] != "RUNNING":
-        assert run.info.end_time == search["ended"]
-        assert tags.get("kerastudy.stopped", "") == search["stopped"]
+    if study["status"] != "RUNNING":
+        assert run.info.end_time == study["ended"]
+        assert tags.get("kerastudy.stopped", "") == study["stopped"]
     assert tags["mlflow.note.content"]
 
 

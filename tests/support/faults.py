@@ -222,10 +222,9 @@ class Campaign:
         code = launch(self.plan, root, disturbed=root.name != "calm", seed=seed)
         if code == 0:
             seen = [*steps.seen]
-            engine = self.plan.settings.get("engine", "optuna:tpe")
             answer = {
                 "steps": seen,
-                "record": study_record.read_record(root, NAME, engine),
+                "record": study_record.read_record(root, NAME),
                 "left": study_record.left_behind(root),
                 "broken": list(broken(root, NAME, self.plan.settings["trials"])),
                 "happened": {"interrupted trainings": interrupted(root)},

@@ -109,7 +109,7 @@ def record_study(
     store = create_store(root)
     description = describe(name=name, **settings)
     folder = store.folder_of(name) or store.new_folder(name)
-    journal = Journal.begin(folder, description, ENVIRONMENT)
+    journal = Journal.begin(folder, description)
     objective = description.objective
     worse = -9.0 if objective.direction == "max" else 9.0
     for number, value in enumerate(values):
@@ -123,7 +123,7 @@ def record_confirmed(journal: Journal, study: str, value: float, low: float, hig
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
     uuid = journal.begin_confirmation("{}")
     outcome = Confirmation(
-        study, "optuna:tpe", uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
+        study, uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
         Interval(value, low, high),
     )  # fmt: skip
     journal.end_confirmation(uuid, outcome)
@@ -166,7 +166,7 @@ def record_confirmation(
         journal.log_epoch(training, EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
         journal.end_fit(training, make_result(spec, losses(0.5)))
     outcome = Confirmation(
-        study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
+        study, uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
         race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
     journal.end_confirmation(uuid, replace(outcome, **fields))
@@ -176,7 +176,7 @@ def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -
     """Records an evaluation of another study's trial on the test part with a digest."""
     metrics = {"loss": Measured(0.3)}
     record_evaluation(
-        history, Evaluation(study, "", trial, 2, 50, digest, metrics, time=1_700_000_000_000)
+        history, Evaluation(study, trial, 2, 50, digest, metrics, time=1_700_000_000_000)
     )
 
 

@@ -40,7 +40,7 @@ class InMlflow:
         bring_up_to_date(history.store, history.folder, said.append)
         assert not said, said
         self.client = open_store_client(history.store)
-        self._name, self._engine = history.description.name, history.description.engine
+        self._name = history.description.name
         self.experiment = experiment_of(self.client, history.folder)
         self.runs = runs_of(self.client, history.folder)
 
@@ -50,9 +50,8 @@ class InMlflow:
 
     @property
     def parent(self) -> Run:
-        """The parent run of the study's trials under its engine."""
-        wanted = {"kerastudy.kind": "study", "kerastudy.engine": self._engine}
-        (parent,) = [r for r in self.runs.values() if wanted.items() <= r.data.tags.items()]
+        """The parent run of the study's trials."""
+        (parent,) = [r for r in self.runs.values() if r.data.tags["kerastudy.kind"] == "study"]
         return parent
 
     def below(self, run: Run) -> list[Run]:

@@ -104,7 +104,7 @@ class Planted:
                 **self.settings,
             }
         )
-        journal = Journal.begin(store.root / "planted", description, ENVIRONMENT)
+        journal = Journal.begin(store.root / "planted", description)
         with journal.together():
             for number in range(self.trials):
                 self._record(journal, number, random)

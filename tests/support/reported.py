@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from handmade import ENVIRONMENT, make_spec, record_trial
+from handmade import make_spec, record_trial
 from scripted import describe
 
 import kerastudy as ks
@@ -61,7 +61,7 @@ def record(
     description = describe(
         **{"name": name, "space": SPACE, "objective": MAX, "trials": 99, "data": data, **settings}
     )
-    journal = Journal.begin(store.new_folder(name), description, ENVIRONMENT)
+    journal = Journal.begin(store.new_folder(name), description)
     for number in range(trials):
         values: dict[str, Any] = {
             "rate": float(10 ** -random.uniform(1.01, 3.99)),
@@ -87,7 +87,7 @@ def record_values(
     """Records a trial for each value. The learning rate and the initializer (one of 9) vary."""
     space = ks.SearchSpace(ks.learning_rate(), ks.initializer(NINE))
     description = describe(name=name, space=space, objective=objective)
-    journal = Journal.begin(store.new_folder(name), description, ENVIRONMENT)
+    journal = Journal.begin(store.new_folder(name), description)
     for number, value in enumerate(values):
         tried = {
             "learning_rate": 10 ** (-3.9 + 2.8 * number / len(values)),

@@ -87,7 +87,7 @@ def run_study(
         workers=workers,
     )
     description = launched.description
-    read = read_study(launched.store, description.name, description.engine)
+    read = read_study(launched.store, description.name)
     # The histories are compared as texts, because NaN does not equal NaN.
     assert repr(dataclasses.replace(read, store=launched.store)) == repr(launched)
     return launched

@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 # These tables have a few rows, however long a study runs.
-_SHORT = {"study", "searches", "confirmations", "evaluations", "champions", "c", "json_each"}
+_SHORT = {"study", "confirmations", "evaluations", "champions", "c", "json_each"}
 
 
 @contextlib.contextmanager

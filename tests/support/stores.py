@@ -22,8 +22,8 @@ def empty_store(folder: Path) -> Path:
     return create_store(folder).root
 
 
-def history_at(folder: str | Path, name: str, engine: str | None = None) -> StudyHistory:
-    return read_study(store_at(folder), name, engine)
+def history_at(folder: str | Path, name: str) -> StudyHistory:
+    return read_study(store_at(folder), name)
 
 
 HOLD = """

@@ -27,17 +27,17 @@ _DIFFERENT = ("seconds", "peak_memory_bytes", "attempt", "uuid")
 Rows = list[dict[str, Any]]
 
 
-def read_record(root: Path, name: str, engine: str = "%") -> dict[str, Any]:
-    """Returns the record of a study as JSON, under an engine, or under the study's only one."""
+def read_record(root: Path, name: str) -> dict[str, Any]:
+    """Returns the record of a study as JSON."""
     folder = folder_of(root, name)
     with _database(folder) as database:
-        (search,) = _rows(database, "SELECT * FROM searches WHERE engine LIKE ?", engine)
+        (study,) = _rows(database, "SELECT * FROM study")
         record = {
-            "study": _study(database, search),
-            "definition": _definition(search),
-            "trials": _trials(database, search["id"]),
+            "study": _study(database, study),
+            "definition": _definition(study),
+            "trials": _trials(database),
             "champion": _champion(database, folder),
-            "files": _files(folder / "checkpoints" / search["engine"].replace(":", "-")),
+            "files": _files(folder / "checkpoints"),
         }
     return json.loads(json.dumps(record))
 
@@ -59,8 +59,8 @@ def left_behind(root: Path) -> list[str]:
             for table in ("trials", "fits", "confirmations"):
                 running = _rows(database, f"SELECT uuid FROM {table} WHERE state = 'running'")
                 left += [f"{table}: {each['uuid']} is running" for each in running]
-            searches = _rows(database, "SELECT engine FROM searches WHERE status = 'RUNNING'")
-            left += [f"the study is RUNNING under {each['engine']}" for each in searches]
+            running = _rows(database, "SELECT name FROM study WHERE status = 'RUNNING'")
+            left += [f"the study {each['name']} is RUNNING" for each in running]
             lost = "SELECT id FROM epochs WHERE fit NOT IN (SELECT id FROM fits)"
             left += [f"an epoch of no fit: {each['id']}" for each in _rows(database, lost)]
             named = {each["folder"] for each in _rows(database, "SELECT folder FROM champions")}
@@ -122,30 +122,30 @@ def _rows(database: sqlite3.Connection, query: str, *values: Any) -> Rows:
     return [dict(row) for row in database.execute(query, values)]
 
 
-def _study(database: sqlite3.Connection, search: dict[str, Any]) -> dict[str, Any]:
-    corrected = json.loads(search["corrected"] or "null")
+def _study(database: sqlite3.Connection, study: dict[str, Any]) -> dict[str, Any]:
+    corrected = json.loads(study["corrected"] or "null")
     if corrected is not None:
         del corrected["key"]
     return {
-        "status": search["status"],
-        "ended_by": search["ended_by"],
-        "stopped": search["stopped"],
-        "keeps": search["keeps"],
+        "status": study["status"],
+        "ended_by": study["ended_by"],
+        "stopped": study["stopped"],
+        "keeps": study["keeps"],
         "corrected": corrected,
         "code": sorted(row["digest"] for row in _rows(database, "SELECT digest FROM code")),
     }
 
 
-def _definition(search: dict[str, Any]) -> dict[str, Any]:
-    definition = json.loads(search["definition"])
+def _definition(study: dict[str, Any]) -> dict[str, Any]:
+    definition = json.loads(study["definition"])
     for where in ("folder", "path"):
         definition["code"].pop(where, None)
     return definition
 
 
-def _trials(database: sqlite3.Connection, search: int) -> dict[str, Any]:
+def _trials(database: sqlite3.Connection) -> dict[str, Any]:
     trials: dict[str, Any] = {}
-    for row in _rows(database, "SELECT * FROM trials WHERE search = ? ORDER BY id", search):
+    for row in _rows(database, "SELECT * FROM trials ORDER BY id"):
         if row["state"] not in _FINISHED:
             # The results of an interrupted attempt do not count.
             assert row["state"] == "interrupted", row

@@ -8,7 +8,7 @@ from .scores_of_trials import best_scores as best_scores
 from .scores_of_trials import trial_scores as trial_scores
 from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
-from .study_history import find_engines as find_engines
+from .study_history import find_study as find_study
 from .study_history import read_code as read_code
 from .study_history import read_study as read_study
 from .study_history import study_names as study_names

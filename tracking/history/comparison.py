@@ -1,4 +1,4 @@
-"""Compares studies, or one study's engines, by best values and costs, and says which is better.
+"""Compares studies by best values and costs, and says which is better.
 
 The cost of a study is its epochs and its seconds of training, summed over all trials:
 
@@ -62,7 +62,6 @@ class Standing:
     """A study in a comparison.
 
     Attributes:
-        label: The study's name in this comparison.
         history: The study.
         best: The best trial, or None if no trial has a value.
         epochs: The epochs of all trials.
@@ -70,12 +69,16 @@ class Standing:
         reached: The cost of reaching each target.
     """
 
-    label: str
     history: StudyHistory
     best: EndedTrial | None
     epochs: int
     seconds: float
     reached: tuple[Reached, ...]
+
+    @property
+    def label(self) -> str:
+        """The study's name."""
+        return self.history.description.name
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,10 @@ class Comparison:
 
 
 def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> Comparison:
-    """Compares studies, or one study's engines.
+    """Compares studies.
 
     Args:
-        histories: Two or more studies, or a study's histories of two or more engines.
+        histories: Two or more studies.
         reach: Values of the objective to reach. By default there are three: the worst of the
             studies' best values, which all studies reach; the median of all trials' values; and the
             middle between these two.
@@ -116,41 +119,37 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
     targets = sorted(targets, key=objective.sort_key, reverse=True)
     standings = tuple(
         Standing(
-            label=label,
             history=history,
             best=history.best,
             epochs=sum(map(epochs_of, history.ended)),
             seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
-        for label, history in zip(_labels(histories), histories, strict=True)
+        for history in histories
     )
     return Comparison(
         objective=objective,
         standings=standings,
         targets=tuple(targets),
         notes=tuple(_notes(standings)),
-        answer=answer(histories, _labels(histories)),
+        answer=answer(histories),
     )
 
 
 def _check(histories: Sequence[StudyHistory], reach: Sequence[float]) -> None:
-    descriptions = [history.description for history in histories]
-    called = [f"{description.name!r} by {description.engine}" for description in descriptions]
-    if len(set(called)) < len(called):
-        twice = next(name for name in called if called.count(name) > 1)
-        hint = "Name another study, or another engine."
-        raise ComparisonError(f"The study {twice} is given twice", hint=hint)
-    if len(called) < 2:
+    names = [history.description.name for history in histories]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ComparisonError(f"The study {twice!r} is given twice", hint="Name another study.")
+    if len(names) < 2:
         raise ComparisonError(
-            "Comparing takes two studies, or one that was launched with two engines. Received: "
-            f"{listed(called) or 'none'}."
+            f"Comparing takes two studies or more. Received: {quoted(names) or 'none'}."
         )
-    objectives = [description.objective for description in descriptions]
+    objectives = [history.description.objective for history in histories]
     if len(set(objectives)) > 1:
         pairs = "; ".join(
-            f"{name}: {objective.direction} {objective.metric}"
-            for name, objective in zip(called, objectives, strict=True)
+            f"{name!r}: {objective.direction} {objective.metric}"
+            for name, objective in zip(names, objectives, strict=True)
         )
         raise ComparisonError(
             "Studies with different objectives can't be compared by value. Received: "
@@ -158,16 +157,6 @@ def _check(histories: Sequence[StudyHistory], reach: Sequence[float]) -> None:
         )
     for value in reach:
         finite_number("A value to reach", value, ComparisonError)
-
-
-def _labels(histories: Sequence[StudyHistory]) -> list[str]:
-    names = [history.description.name for history in histories]
-    engines = [history.description.engine for history in histories]
-    if len(set(names)) == len(names):
-        return names
-    if len(set(names)) == 1:
-        return engines
-    return [f"{name} by {engine}" for name, engine in zip(names, engines, strict=True)]
 
 
 def _targets(best_first: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
@@ -275,7 +264,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Answer:
-    """Which of several studies or engines is better.
+    """Which of several studies is better.
 
     Attributes:
         budget: The cost of the study that cost least. All studies are compared at this budget.
@@ -295,8 +284,8 @@ class Answer:
     sentences: tuple[str, ...]
 
 
-def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
-    """Returns which of several studies or engines is better at equal budget."""
+def answer(histories: Sequence[StudyHistory]) -> Answer:
+    """Returns which of several studies is better at equal budget."""
     objective = histories[0].description.objective
     ended = [history.ended for history in histories if history.holding]
     # The trials of an objective function that only returns a value have no epochs, so trials are
@@ -306,7 +295,7 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     budget = min(costs, default=0)
     values = tuple(_best_within(history, budget, unit) for history in histories)
     at = f"At {counted(budget, unit.removesuffix('s'))} each, "
-    groups = _groups([history.description for history in histories], labels)
+    groups = _groups([history.description for history in histories])
     by_search = {
         label: [value for place in places if (value := values[place]) is not None]
         for label, places in groups.items()
@@ -360,19 +349,16 @@ def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
     return next((value for value in values if value is not None and math.isfinite(value)), None)
 
 
-def _groups(
-    descriptions: Sequence[StudyDescription], labels: Sequence[str]
-) -> dict[str, list[int]]:
+def _groups(descriptions: Sequence[StudyDescription]) -> dict[str, list[int]]:
     """Returns the indexes of each search's studies, by the search's label."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, description in enumerate(descriptions):
         groups.setdefault(_search(description), []).append(place)
-    engines = [descriptions[places[0]].engine for places in groups.values()]
-    studies = {frozenset(descriptions[place].name for place in ps) for ps in groups.values()}
-    # If the same studies were launched with several engines, the engines are the clearest labels.
-    by_engine = len(engines) > 1 and len(studies) == 1 and len({key[1:] for key in groups}) == 1
-    of_studies = [listed(labels[place] for place in places) for places in groups.values()]
-    return dict(zip(engines if by_engine else of_studies, groups.values(), strict=True))
+    labels = [listed(descriptions[place].name for place in ps) for ps in groups.values()]
+    if len({key[1:] for key in groups}) == 1 < len(groups) < len(descriptions):
+        # The searches differ in the engine alone, which is a shorter label than several names.
+        labels = [str(engine) for engine, *_ in groups]
+    return dict(zip(labels, groups.values(), strict=True))
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ import shutil
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,8 @@ from pathlib import Path
 from search_spaces.errors import StoreError, StudyNotFoundError, near_match
 from search_spaces.texts import quoted
 from tracking.history.learning_curves import epoch_metrics
-from tracking.history.trial_ranks import best_trial, completed, latest_attempts, ranked, with_joined
-from tracking.journal import DELETED, FILE_NAME, Champion, Header, Journal, JournalReader, Search
+from tracking.history.trial_ranks import completed, latest_attempts, ranked, with_joined
+from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.records.study_description import sha256
 from tracking.store.checkpoint_files import (
@@ -42,18 +42,16 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True, repr=False)
 class StudyHistory:
-    """A recorded study, with the trials of one engine.
+    """A recorded study, with its trials.
 
     Attributes:
         store: The store with the study.
         folder: The study's folder.
         description: The study's definition.
-        engines: The study's engines, in the order of their last launches.
-        search: The journal's id for this study and engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. If the process of a launch was
             killed, the status is still RUNNING.
         trials: The last attempt at each trial, by number.
-        registered: The saved model of the champion, which another engine may have proposed.
+        registered: The saved model of the champion.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
             Empty if the launch has not ended, or was killed.
@@ -68,8 +66,6 @@ class StudyHistory:
     store: Store
     folder: Path
     description: StudyDescription
-    engines: tuple[str, ...]
-    search: int
     status: str
     trials: tuple[TrialRecord, ...]
     registered: Champion | None = None
@@ -103,12 +99,12 @@ class StudyHistory:
 
     @property
     def champion(self) -> EndedTrial | None:
-        """The champion's trial, if it is a trial of this engine."""
+        """The champion's trial, or None."""
         return next((trial for trial in self.ended if self.is_champion(trial)), None)
 
     @property
     def chosen(self) -> EndedTrial | None:
-        """The champion's trial. Without a champion of this engine, the best trial."""
+        """The champion's trial. Without a champion, the best trial."""
         return self.champion or self.best
 
     def is_champion(self, trial: TrialRecord) -> bool:
@@ -119,11 +115,6 @@ class StudyHistory:
     def promoted(self) -> str:
         """Why the champion was chosen; empty for the best trial."""
         return "" if self.registered is None else self.registered.reason
-
-    @property
-    def champion_engine(self) -> str:
-        """The engine that proposed the champion; empty without a champion."""
-        return "" if self.registered is None else self.registered.engine
 
     @property
     def champion_address(self) -> str:
@@ -172,7 +163,7 @@ class StudyHistory:
     @cached_property
     def files(self) -> StudyFiles:
         """The paths of the trials' checkpoints, states and scores."""
-        return files_of(self.folder, self.description.engine)
+        return files_of(self.folder)
 
     def checkpoint_faults(self, trial: EndedTrial) -> dict[int, str]:
         """Returns the faults of a trial's lost or damaged checkpoints, by the training's number."""
@@ -182,12 +173,6 @@ class StudyHistory:
         }
         return {repeat: fault for repeat, fault in faults.items() if fault}
 
-    @cached_property
-    def others(self) -> tuple[StudyHistory, ...]:
-        """The histories of the study's other engines. The last launched engine is first."""
-        every = histories_in(self.store, self.folder) if len(self.engines) > 1 else []
-        return tuple(history for history in every if history.search != self.search)
-
     @property
     def journal(self) -> JournalReader:
         """A reader of the study's journal."""
@@ -195,7 +180,7 @@ class StudyHistory:
 
     def writing(self) -> Journal:
         """Opens the journal for writing. This process must hold the study's lock."""
-        return Journal(self.folder, self.search, self.description)
+        return Journal(self.folder, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's checkpoint, or None if the file does not exist."""
@@ -235,40 +220,17 @@ def study_names(store: Store) -> list[str]:
     return [header.name for _, header in store.studies()]
 
 
-def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
-    """Reads a study with the trials of one engine, by default the one that `default_engine` picks.
+def read_study(store: Store, name: str) -> StudyHistory:
+    """Reads a study.
 
     Raises:
-        StudyNotFoundError: If there is no such study, or it was not launched with this engine.
+        StudyNotFoundError: If there is no such study.
         StoreError: If the study's journal can't be read.
     """
-    return default_engine(read_engines(store, name, engine))
-
-
-def default_engine(histories: Sequence[StudyHistory]) -> StudyHistory:
-    """Returns the history to show if the user names no engine.
-
-    It is the history of the champion's engine. Without a champion, it is that of `best_of_engines`.
-    """
-    champions = [h for h in histories if h.champion_engine == h.description.engine]
-    return champions[0] if champions else best_of_engines(histories)
-
-
-def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
-    """Returns the history with the best trial. If no trial has a value, returns the first."""
-    best = best_trial([h.best for h in histories], histories[0].description.objective)
-    return next((h for h in histories if best is not None and h.best is best), histories[0])
-
-
-def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Returns a history for each engine of a study, or for one. The last launched is first.
-
-    Raises the errors of `read_study`.
-    """
-    histories = find_engines(store, name, engine)
-    if not histories:
+    history = find_study(store, name)
+    if history is None:
         raise _no_study(store, name)
-    return histories
+    return history
 
 
 def _no_study(store: Store, name: str) -> StudyNotFoundError:
@@ -279,29 +241,41 @@ def _no_study(store: Store, name: str) -> StudyNotFoundError:
     return StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}", hint=hint)
 
 
-def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, but returns an empty list if the study does not exist."""
+def find_study(store: Store, name: str) -> StudyHistory | None:
+    """Does the same as `read_study`, but returns None if the study does not exist."""
     folder = store.folder_of(name)
-    return [] if folder is None else histories_in(store, folder, engine)
+    return None if folder is None else read_folder(store, folder)
 
 
-def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
-    """Does the same as `read_engines`, for the study in a folder."""
+def read_folder(store: Store, folder: Path) -> StudyHistory:
+    """Reads the study in a folder of the store."""
     with JournalReader(folder).held_open() as journal:
-        header = journal.header()
-        searches = journal.searches(engine)
-        if engine is not None and header.engines and not searches:
-            raise StudyNotFoundError(
-                f"The study {header.name!r} was not launched with the engine {engine!r}, but with "
-                f"{', '.join(header.engines)}."
-            )
-        champion = next(reversed(journal.champions(ALIAS)), None)
-        return [_history(store, journal, header, champion, search) for search in reversed(searches)]
+        study, champions = journal.study(), journal.champions(ALIAS)
+        trials, superseded = latest_attempts(journal.attempts())
+        server = journal.header().address
+    description = with_joined(study.description, trials)
+    if description.discovered:
+        trials = [completed(trial, description.space) for trial in trials]
+    running = study.status == "RUNNING"
+    return StudyHistory(
+        store=store,
+        folder=folder,
+        description=description,
+        status=study.status,
+        trials=tuple(trials),
+        registered=next(reversed(champions), None),
+        ended_by="" if running else study.ended_by,
+        stopped="" if running else study.stopped,
+        keeps=study.keeps,
+        server=server,
+        superseded=superseded,
+        recorded_correction=study.corrected,
+    )
 
 
 def refreshed(history: StudyHistory) -> StudyHistory:
     """Reads a study again from its journal."""
-    return histories_in(history.store, history.folder, history.description.engine)[0]
+    return read_folder(history.store, history.folder)
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
@@ -336,32 +310,6 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
 def _sound(texts: Mapping[str, str]) -> dict[str, str]:
     """Returns the texts that match their digests."""
     return {digest: text for digest, text in texts.items() if sha256(text) == digest}
-
-
-def _history(
-    store: Store, journal: JournalReader, header: Header, champion: Champion | None, search: Search
-) -> StudyHistory:
-    trials, superseded = latest_attempts(journal.attempts(search.id))
-    description = with_joined(search.description, trials)
-    if description.discovered:
-        trials = [completed(trial, description.space) for trial in trials]
-    running = search.status == "RUNNING"
-    return StudyHistory(
-        store=store,
-        folder=journal.folder,
-        description=description,
-        engines=header.engines,
-        search=search.id,
-        status=search.status,
-        trials=tuple(trials),
-        registered=champion,
-        ended_by="" if running else search.ended_by,
-        stopped="" if running else search.stopped,
-        keeps=search.keeps,
-        server=header.address,
-        superseded=superseded,
-        recorded_correction=search.corrected,
-    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from statistics import fmean
 
 from search_spaces.errors import StatisticsError, StoreError
 from search_spaces.texts import counted
-from tracking.history.study_history import StudyHistory, best_of_engines
+from tracking.history.study_history import StudyHistory
 from tracking.history.trial_ranks import rank_of
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
@@ -210,7 +210,7 @@ def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdic
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
     """Returns the recorded findings about a study's data; None if the data has changed since."""
-    findings = history.journal.findings(history.search)
+    findings = history.journal.findings()
     same = findings is not None and findings.digest == history.description.data.digest
     return findings if same else None
 
@@ -259,33 +259,12 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
     If there is no champion, the result is empty.
     """
-    registered, trial = history.registered, history.champion
-    if registered is None:
+    trial = history.champion
+    if trial is None:
         return ()
-    engine = "" if trial is not None else f" of {registered.engine}"
-    which = ", ".join(filter(None, (f"trial {registered.trial_number}{engine}", registered.reason)))
-    said = "" if trial is None else worth(history, verdict, trial)
-    return tuple(filter(None, (f"{which}: {history.champion_address} in MLflow", said)))
-
-
-def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
-    """Returns the histories among whose trials the best trial of `history` was chosen.
-
-    These are the histories of all engines that validated on the same samples. If another engine has
-    a better trial, only `history` is returned.
-    """
-    others = [other for other in history.others if _validated_on(other) == _validated_on(history)]
-    if best_of_engines([history, *others]) is not history:
-        return [history]
-    # The digest of the trials must not depend on which engine's history is `history`.
-    return sorted([history, *others], key=lambda each: each.search)
-
-
-def _validated_on(history: StudyHistory) -> tuple[str, str, set[str]]:
-    """Returns facts that two engines share only if they validated on the same samples."""
-    description = history.description
-    digests = {trial.result.validation_digest for trial in history.holding}
-    return description.data.digest, description.cross_validation, digests
+    which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
+    registered = f"{which}: {history.champion_address} in MLflow"
+    return tuple(filter(None, (registered, worth(history, verdict, trial))))
 
 
 def record_corrected(history: StudyHistory) -> None:
@@ -319,11 +298,9 @@ def _recorded(history: StudyHistory) -> tuple[Corrected | None, str] | None:
 
 def _key(history: StudyHistory) -> str:
     """Returns a digest of the trials and of the files of scores that a correction depends on."""
-    histories = _chosen_among(history)
-    files = [file for each in histories for file in each.files.folder.glob("*.scores.*")]
+    files = history.files.folder.glob("*.scores.*")
     sizes = sorted((file.name, file.stat().st_size) for file in files)
-    trials = [trial for each in histories for trial in each.holding]
-    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in trials]
+    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in history.holding]
     return hashlib.sha256(json.dumps([_VERSION, facts, sizes]).encode()).hexdigest()
 
 
@@ -332,16 +309,12 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     from tracking.history.scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
-    best, direction = history.holding[0], history.description.objective.direction
-    histories = _chosen_among(history)
-    trials = [trial for each in histories for trial in each.holding]
+    trials, direction = history.holding, history.description.objective.direction
+    best = trials[0]
     if len({t.result.validation_digest for t in trials}) > 1:
         return None, "the trials were validated on different samples, so none can be compared"
-    by_engine = {each.search: trial_scores(each) for each in histories}
-    # Trials of different engines may have the same number, so they are numbered anew.
-    every = (each for of_trials in by_engine.values() for each in of_trials.values())
-    scores = dict(enumerate(every))
-    if best.number not in by_engine[history.search]:
+    scores = trial_scores(history)
+    if best.number not in scores:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"
         why = "their file can't be used. `kerastudy confirm` needs none"
         why = best.result.unscored or (why if best.result.scores_bytes else "")
@@ -363,7 +336,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
 
 def read_confirmations(history: StudyHistory) -> list[Confirmation]:
     """Returns the outcomes of a study's confirmations, the oldest first."""
-    records = history.journal.confirmations(history.search)
+    records = history.journal.confirmations()
     outcomes = [record.outcome for record in records if record.outcome is not None]
     return sorted(outcomes, key=lambda outcome: outcome.time)
 
@@ -381,7 +354,7 @@ def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation
     `plan` is a text from `Plan.to_json`. The uuid is empty if no confirmation had the plan. The
     outcome is None if the confirmation has not ended.
     """
-    for record in reversed(history.journal.confirmations(history.search)):
+    for record in reversed(history.journal.confirmations()):
         if record.plan == plan:
             return record.uuid, record.outcome
     return "", None
@@ -395,7 +368,7 @@ def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
     journal = history.journal
     return {
         fit.identity: (fit.result, fit.uuid)
-        for confirmation in journal.confirmations(history.search)
+        for confirmation in journal.confirmations()
         for fit in journal.fits(confirmation=confirmation.uuid)
         if fit.result is not None
     }
@@ -403,7 +376,7 @@ def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
 
 def read_evaluations(history: StudyHistory) -> list[Evaluation]:
     """Returns a study's evaluations on its test part, the earliest first."""
-    return history.journal.evaluations(history.search)
+    return history.journal.evaluations()
 
 
 def evaluations_on(store: Store, digest: str) -> list[Evaluation]:

@@ -10,5 +10,5 @@ from .journal_reader import Fit as Fit
 from .journal_reader import Header as Header
 from .journal_reader import JournalReader as JournalReader
 from .journal_reader import Point as Point
-from .journal_reader import Search as Search
+from .journal_reader import StudyRecord as StudyRecord
 from .journal_writer import Journal as Journal

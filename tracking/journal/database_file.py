@@ -12,13 +12,10 @@ writes it. Other processes may read it at any time.
 - If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
   and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
-A search is the part of a study that one engine runs. It has a row in `searches`. `study.revision`
-counts the transactions. Each search, trial, fit and confirmation has the `revision` of its last
-change, by which the exporter finds changed rows. Epochs never change. The exporter finds new epochs
-by their ids, because SQLite never uses the id of an epoch again.
-
-`searches.launched` is the revision of the last launch. It is not a time, since a clock may go back.
-So the search with the highest `launched` was launched last.
+The table `study` has one row. Its `revision` counts the transactions, and `changed` is the revision
+of the row's last change. Each trial, fit and confirmation has the `revision` of its last change, by
+which the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their
+ids, because SQLite never uses the id of an epoch again.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +37,7 @@ DELETED: Final = "deleted.db"
 """The journal's name while its study is being deleted."""
 OFF: Final = "off"
 """The `server` of a study that is sent to no MLflow server."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the tables. Raise it whenever they change."""
 
 _SECONDS_TO_WAIT: Final = 60.0
@@ -48,23 +45,19 @@ _NETWORK_DISKS: Final = ("nfs", "cifs", "smb", "9p", "afs", "fuse.sshfs", "lustr
 
 _TABLES: Final = """
 CREATE TABLE study (
-    uuid TEXT NOT NULL, name TEXT NOT NULL, launched INTEGER NOT NULL,
-    server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0,
+    uuid TEXT NOT NULL, name TEXT NOT NULL, run TEXT NOT NULL, definition TEXT NOT NULL,
+    created INTEGER NOT NULL, launched INTEGER NOT NULL, status TEXT NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0, ended_by TEXT NOT NULL DEFAULT '',
+    stopped TEXT NOT NULL DEFAULT '', keeps TEXT NOT NULL DEFAULT '',
+    git TEXT NOT NULL DEFAULT '{}', looked TEXT NOT NULL DEFAULT '',
+    corrected TEXT NOT NULL DEFAULT '', server TEXT NOT NULL DEFAULT '',
+    changed INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 0,
     time INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE searches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, engine TEXT NOT NULL UNIQUE,
-    definition TEXT NOT NULL, environment TEXT NOT NULL, created INTEGER NOT NULL,
-    launched INTEGER NOT NULL, status TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
-    ended_by TEXT NOT NULL DEFAULT '', stopped TEXT NOT NULL DEFAULT '',
-    keeps TEXT NOT NULL DEFAULT '', git TEXT NOT NULL DEFAULT '{}',
-    looked TEXT NOT NULL DEFAULT '', corrected TEXT NOT NULL DEFAULT '',
-    revision INTEGER NOT NULL
 );
 CREATE TABLE code (digest TEXT PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE trials (
-    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL,
-    number INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT,
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, number INTEGER NOT NULL,
+    spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT,
     engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
     losses INTEGER NOT NULL, started INTEGER NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
@@ -86,25 +79,27 @@ CREATE TABLE epochs (
 );
 CREATE INDEX epochs_by_fit ON epochs (fit);
 CREATE TABLE confirmations (
-    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL, plan TEXT NOT NULL,
-    state TEXT NOT NULL, outcome TEXT, started INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, plan TEXT NOT NULL, state TEXT NOT NULL,
+    outcome TEXT, started INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
     revision INTEGER NOT NULL
 );
 CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY, search INTEGER NOT NULL, digest TEXT NOT NULL, time INTEGER NOT NULL,
-    content TEXT NOT NULL
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL, time INTEGER NOT NULL, content TEXT NOT NULL
 );
 CREATE TABLE champions (
-    id INTEGER PRIMARY KEY, alias TEXT NOT NULL, search INTEGER NOT NULL, trial TEXT NOT NULL,
-    folder TEXT NOT NULL, reason TEXT NOT NULL, facts TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, alias TEXT NOT NULL, trial TEXT NOT NULL, folder TEXT NOT NULL,
+    reason TEXT NOT NULL, facts TEXT NOT NULL,
     predictions TEXT NOT NULL DEFAULT '', withdrawn INTEGER NOT NULL DEFAULT 0,
     time INTEGER NOT NULL
 );
 """
 
 
-def create(path: Path, uuid: str, name: str, now: int) -> None:
-    """Makes the journal of a new study. The caller must have the study's lock."""
+def create(path: Path, study: Mapping[str, object]) -> None:
+    """Makes the journal of a new study, with the row of the table `study`.
+
+    The caller must have the study's lock.
+    """
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     partial.unlink(missing_ok=True)
     try:
@@ -112,8 +107,9 @@ def create(path: Path, uuid: str, name: str, now: int) -> None:
             database.execute("PRAGMA synchronous=OFF")
             with database:
                 database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT};")
+                places = ", ".join("?" * len(study))
                 database.execute(
-                    "INSERT INTO study (uuid, name, launched) VALUES (?, ?, ?)", (uuid, name, now)
+                    f"INSERT INTO study ({', '.join(study)}) VALUES ({places})", [*study.values()]
                 )
         with partial.open("rb+") as file:
             os.fsync(file.fileno())

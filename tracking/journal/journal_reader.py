@@ -39,7 +39,6 @@ class Header:
     name: str
     launched: int  # The time of the last launch, as Unix time in milliseconds.
     server: str  # The address of an MLflow server. Without a server, "off" or empty.
-    engines: tuple[str, ...]  # The engine that was launched last comes last.
 
     @property
     def address(self) -> str:
@@ -53,8 +52,6 @@ class Champion:
 
     number: int
     alias: str
-    search: int
-    engine: str
     trial: str  # The uuid of the trial.
     trial_number: int
     folder: Path
@@ -64,11 +61,10 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Search:
-    """The part of a study that one engine runs: a row of the table `searches`."""
+class StudyRecord:
+    """The definition and the state of a study: the row of the table `study`."""
 
-    id: int
-    uuid: str
+    run: str  # The uuid of the study's parent run in MLflow.
     description: StudyDescription
     status: str
     ended_by: str
@@ -78,7 +74,7 @@ class Search:
     ended: int
     git: Mapping[str, str]
     corrected: str
-    revision: int
+    changed: int  # The journal's revision of the row's last change.
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,6 @@ class Fit:
     """One training of a trial or of a confirmation."""
 
     uuid: str
-    search: int | None  # The id of the trial's `Search`; None for a confirmation's training.
     trial: str
     confirmation: str
     name: str
@@ -145,54 +140,47 @@ class JournalReader:
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def header(self) -> Header:
-        """Returns the study's uuid, name, server and engines."""
-        engines = "SELECT engine FROM searches ORDER BY launched"
-        (row,) = self._rows(
-            "SELECT uuid, name, launched, server, "
-            f"(SELECT json_group_array(engine) FROM ({engines})) AS engines FROM study"
-        )
-        return Header(**row | {"engines": tuple(json.loads(row["engines"]))})
+        """Returns the study's uuid, name, server and last launch."""
+        (row,) = self._rows("SELECT uuid, name, launched, server FROM study")
+        return Header(**row)
 
     def revision(self) -> int:
         """Returns the journal's revision, which grows with each transaction."""
         return int(self._rows("SELECT revision FROM study")[0]["revision"])
 
     def uuids(self) -> set[str]:
-        """Returns the uuids of all searches, trials, fits and confirmations."""
-        tables = ("searches", "trials", "fits", "confirmations")
-        rows = self._rows(" UNION ".join(f"SELECT uuid FROM {table}" for table in tables))
+        """Returns the uuids of all runs in MLflow: of the study, trials, fits and confirmations."""
+        tables = ("trials", "fits", "confirmations")
+        queries = ["SELECT run AS uuid FROM study", *(f"SELECT uuid FROM {t}" for t in tables)]
+        rows = self._rows(" UNION ".join(queries))
         return {row["uuid"] for row in rows}
 
-    def searches(self, engine: str | None = None) -> list[Search]:
-        """Returns the searches of all engines, or of one engine, the last launched search last."""
-        rows = self._rows(
-            "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
-            "created, ended, git, corrected, revision, (SELECT name FROM study) AS name "
-            "FROM searches WHERE ?1 IS NULL OR engine = ?1 ORDER BY launched",
-            engine,
+    def study(self) -> StudyRecord:
+        """Returns the definition and the state of the study."""
+        (row,) = self._rows(
+            "SELECT run, definition AS description, status, ended_by, stopped, keeps, created, "
+            "ended, git, corrected, changed, name FROM study"
         )
-        for row in rows:
-            description = self._read(StudyDescription, row["description"])
-            row["description"] = replace(description, name=row.pop("name"))
-            row["git"] = json.loads(row["git"])
-            keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
-            row["keeps"] = None if keeps == "all" else int(keeps)
-        return [Search(**row) for row in rows]
+        description = self._read(StudyDescription, row["description"])
+        row["description"] = replace(description, name=row.pop("name"))
+        row["git"] = json.loads(row["git"])
+        keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
+        row["keeps"] = None if keeps == "all" else int(keeps)
+        return StudyRecord(**row)
 
     def trial_count(self) -> int:
-        """Returns the number of trials of all engines. Several attempts count as one trial."""
-        numbers = "SELECT DISTINCT search, number FROM trials"
-        return int(self._rows(f"SELECT count(*) AS trials FROM ({numbers})")[0]["trials"])
+        """Returns the number of trials. Several attempts count as one trial."""
+        (row,) = self._rows("SELECT count(DISTINCT number) AS trials FROM trials")
+        return int(row["trials"])
 
-    def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
-        """Returns the attempts at a search's trials that changed after the revision `since`."""
+    def attempts(self, since: int = 0) -> list[TrialRecord]:
+        """Returns the attempts at trials that changed after the revision `since`."""
         rows = self._rows(
             "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
             "started, losses, verified, ended, whole FROM trials "
             # With "+", SQLite finds the rows by the index of revisions. Without it, SQLite would
             # read the whole table in the order of ids.
-            "WHERE search = ? AND revision > ? ORDER BY +id",
-            search,
+            "WHERE revision > ? ORDER BY +id",
             since,
         )
         for row in rows:
@@ -216,17 +204,16 @@ class JournalReader:
         """
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
-        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
+        conditions = ["revision > ?", *(f"{name} = ?" for name in owner)]
         if of_several:
             # A trial's only fit has the trial's uuid.
-            conditions.append("f.uuid != f.trial")
+            conditions.append("uuid != trial")
         rows = self._rows(
-            "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
-            "coalesce(f.confirmation, '') AS confirmation, "
-            "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
-            "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
+            "SELECT uuid, coalesce(trial, '') AS trial, "
+            "coalesce(confirmation, '') AS confirmation, "
+            "name, identity, spec, state, result, started, ended FROM fits "
             # The "+" has the same reason as in `attempts`.
-            f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
+            f"WHERE {' AND '.join(conditions)} ORDER BY +id",
             since,
             *owner.values(),
         )
@@ -268,25 +255,21 @@ class JournalReader:
             points[row["uuid"]].append(point)
         return points, rows[-1]["id"] if rows else after
 
-    def confirmations(self, search: int) -> list[ConfirmationRecord]:
-        """Returns the confirmations of a search, the oldest first."""
+    def confirmations(self) -> list[ConfirmationRecord]:
+        """Returns the study's confirmations, the oldest first."""
         rows = self._rows(
             "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
-            "WHERE search = ? ORDER BY id",
-            search,
+            "ORDER BY id"
         )
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
-    def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns evaluations on test parts, the oldest first.
+    def evaluations(self, digest: str | None = None) -> list[Evaluation]:
+        """Returns the study's evaluations on test parts, the oldest first.
 
-        `search` selects the evaluations of one search. `digest` selects the evaluations on the test
-        part that has this digest.
+        `digest` selects the evaluations on the test part that has this digest.
         """
         rows = self._rows(
-            "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
-            "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
-            search,
+            "SELECT content FROM evaluations WHERE ?1 IS NULL OR digest = ?1 ORDER BY time, id",
             digest,
         )
         return [self._read(Evaluation, row["content"]) for row in rows]
@@ -294,10 +277,8 @@ class JournalReader:
     def champions(self, alias: str | None = None) -> list[Champion]:
         """Returns the champions and refits that are not withdrawn, the latest last."""
         rows = self._rows(
-            "SELECT c.id AS number, c.alias, c.search, s.engine, c.trial, "
-            "t.number AS trial_number, c.folder, c.reason, c.facts, c.predictions "
-            "FROM champions c "
-            "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
+            "SELECT c.id AS number, c.alias, c.trial, t.number AS trial_number, c.folder, "
+            "c.reason, c.facts, c.predictions FROM champions c JOIN trials t ON t.uuid = c.trial "
             "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
             alias,
         )
@@ -305,11 +286,10 @@ class JournalReader:
             row["folder"], row["facts"] = self.folder / row["folder"], json.loads(row["facts"])
         return [Champion(**row) for row in rows]
 
-    def findings(self, search: int) -> DataFindings | None:
-        """Returns the findings about the data of a search, if the data was checked."""
-        for row in self._rows("SELECT looked FROM searches WHERE id = ? AND looked != ''", search):
-            return self._read(DataFindings, row["looked"])
-        return None
+    def findings(self) -> DataFindings | None:
+        """Returns the findings about the study's data, if the data was checked."""
+        (row,) = self._rows("SELECT looked FROM study")
+        return self._read(DataFindings, row["looked"]) if row["looked"] else None
 
     def code(self, digests: Collection[str]) -> dict[str, str]:
         """Returns the recorded source texts that have these digests, by digest."""

@@ -23,16 +23,15 @@ _ALL: Final = "all"
 
 
 class Journal:
-    """The journal of a study, open for writing the trials of one engine.
+    """The journal of a study, open for writing.
 
     Each method writes one transaction. Within `together`, all methods write one transaction.
     Transactions that begin or end a trial are synced to disk. Epochs are written by the next
     transaction, or by `flush`.
     """
 
-    def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
-        self.folder, self.search = folder, search
-        self.description = description
+    def __init__(self, folder: Path, description: StudyDescription) -> None:
+        self.folder, self.description = folder, description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
         # The revision of the open transaction, or of the last one, and the time when it began.
@@ -50,44 +49,24 @@ class Journal:
         self.close()
 
     @classmethod
-    def begin(
-        cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
-    ) -> Journal:
-        """Records a new search: the part of a study that one engine runs.
+    def begin(cls, folder: Path, description: StudyDescription) -> Journal:
+        """Records a new study, or begins a recorded one anew, without its trials.
 
-        Removes the former search of this engine. The caller must make sure that the former search
-        has no finished trial.
+        The caller must make sure that a recorded study has no finished trial.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILE_NAME
-        if not path.exists():
+        journal, path = cls(folder, description), folder / FILE_NAME
+        row = {"run": _uuid(), "definition": to_json(description), "status": "RUNNING"}
+        if path.exists():
+            with journal._transaction(synced=True) as database:
+                for table in ("epochs", "fits", "trials"):
+                    database.execute(f"DELETE FROM {table}")
+                journal._change(**row, created=journal._time, keeps="", looked="", corrected="")
+        else:
+            now = _wall_clock()
+            row |= {"uuid": _uuid(), "name": description.name}
             with as_journal_errors(path):
-                create(path, _uuid(), description.name, _wall_clock())
-        journal = cls(folder, 0, description)
-        with journal._transaction(synced=True) as database:
-            searches = "SELECT id FROM searches WHERE engine = ?"
-            trials = f"SELECT uuid FROM trials WHERE search IN ({searches})"
-            fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
-            for table, column, former in (
-                ("epochs", "fit", fits),
-                ("fits", "trial", trials),
-                ("trials", "search", searches),
-                ("searches", "id", searches),
-            ):
-                database.execute(
-                    f"DELETE FROM {table} WHERE {column} IN ({former})", (description.engine,)
-                )
-            journal.search = journal._insert(
-                "searches",
-                uuid=_uuid(),
-                engine=description.engine,
-                definition=to_json(description),
-                environment=json.dumps(dict(environment)),
-                created=journal._time,
-                launched=journal._revision,
-                status="RUNNING",
-                revision=journal._revision,
-            )
+                create(path, {**row, "created": now, "launched": now})
         journal.write_definition(description)
         return journal
 
@@ -119,27 +98,20 @@ class Journal:
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""
-        with self._transaction(synced=True) as database:
+        with self._transaction(synced=True):
             # A later launch may keep fewer checkpoints, but not more, because deleted ones are
             # gone.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
-            # A killed launch with another engine may have left the status RUNNING.
-            database.execute(
-                "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
-                "WHERE status = 'RUNNING' AND id != ?",
-                (self._now(), self._revision, self.search),
-            )
             self._change(
-                launched=self._revision,
+                launched=self._now(),
                 status="RUNNING",
                 git=json.dumps(dict(git)),
                 keeps=str(min(counts, default=_ALL)),
                 ended_by="",
                 stopped="",
             )
-            database.execute("UPDATE study SET launched = ?", (self._now(),))
 
     def end(self, status: str, ended_by: str, stopped: str) -> None:
         """Records that the study ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
@@ -150,9 +122,8 @@ class Journal:
 
     def set_server(self, address: str) -> None:
         """Records the MLflow server to which the study is also sent, or "off"."""
-        with self._transaction() as database:
-            database.execute("UPDATE study SET server = ?", (address,))
-            self._change()
+        with self._transaction():
+            self._change(server=address)
 
     def set_corrected(self, text: str) -> None:
         """Records the study's best value after the correction for chance, a `Corrected` in JSON."""
@@ -180,7 +151,6 @@ class Journal:
             return self._begin(
                 "trials",
                 _uuid(),
-                search=self.search,
                 number=spec.number,
                 spec=to_json(spec),
                 engine_state=json.dumps(dict(proposal.state)),
@@ -275,7 +245,6 @@ class Journal:
             self._insert(
                 "champions",
                 alias=alias,
-                search=self.search,
                 trial=trial,
                 folder=folder,
                 reason=reason,
@@ -299,7 +268,6 @@ class Journal:
         with self._transaction(synced=True):
             self._insert(
                 "evaluations",
-                search=self.search,
                 digest=evaluation.digest,
                 time=evaluation.time,
                 content=to_json(evaluation),
@@ -316,7 +284,7 @@ class Journal:
             if unfinished:
                 self._update("confirmations", unfinished, state="running", ended=0)
                 return unfinished
-            return self._begin("confirmations", _uuid(), search=self.search, plan=plan)
+            return self._begin("confirmations", _uuid(), plan=plan)
 
     def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
         """Records that a training of a confirmation begins. Returns the training's uuid.
@@ -384,21 +352,20 @@ class Journal:
         )
         return int(row.lastrowid or 0)
 
-    def _update(self, table: str, row: object, key: str = "uuid", /, **values: object) -> None:
-        """Changes the row whose column `key` has the value `row`, and sets the row's revision."""
-        columns = "".join(f"{name} = ?, " for name in values)
+    def _update(self, table: str, uuid: str, **values: object) -> None:
+        """Changes a row, and sets its revision."""
+        values = {**values, "revision": self._revision}
         self._database.execute(
-            f"UPDATE {table} SET {columns}revision = ? WHERE {key} = ?",
-            (*values.values(), self._revision, row),
+            f"UPDATE {table} SET {_assignments(values)} WHERE uuid = ?", (*values.values(), uuid)
         )
 
     def _change(self, **values: object) -> None:
-        """Changes columns of the search's row, and sets the row's revision."""
-        self._update("searches", self.search, "id", **values)
+        """Changes columns of the table `study`, and sets the row's revision."""
+        values = {**values, "changed": self._revision}
+        self._database.execute(f"UPDATE study SET {_assignments(values)}", (*values.values(),))
 
     def _value(self, column: str) -> str:
-        query = f"SELECT {column} FROM searches WHERE id = ?"
-        return str(self._database.execute(query, (self.search,)).fetchone()[0])
+        return str(self._database.execute(f"SELECT {column} FROM study").fetchone()[0])
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
@@ -438,6 +405,10 @@ class Journal:
     def _now(self) -> int:
         """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
         return max(self._time, _wall_clock())
+
+
+def _assignments(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{column} = ?" for column in values)
 
 
 def _uuid() -> str:

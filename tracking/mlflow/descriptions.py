@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from search_spaces.texts import counted, duration, listed, readable
-from tracking.history.study_history import StudyHistory, default_engine
+from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import study_verdict
 from tracking.mlflow import tags
 from tracking.mlflow.views import (
@@ -41,16 +41,14 @@ def run_name(
     outcome: str,
     *,
     of_fit: bool,
-    engine: str = "",
 ) -> str:
     """Returns the name of a run, such as ``#15 · 0.9743``.
 
-    `of_fit` is true for the run of a repeat or a fold, false for the run of a trial. `engine` is
-    empty if the study has only one engine.
+    `of_fit` is true for the run of a repeat or a fold, false for the run of a trial.
     """
     number = f"#{spec.number}" + " defaults" * (spec.number == description.default_trial)
     number += f" {training_name(spec.repeat, description.folds)}" if of_fit else ""
-    return " · ".join(filter(None, (number, outcome, engine)))
+    return " · ".join(filter(None, (number, outcome)))
 
 
 def trial_outcome(result: TrialResult, folds: int) -> str:
@@ -113,7 +111,7 @@ def version_description(
 ) -> str:
     """Returns the description of a model version: its trial, epoch, value and files."""
     _, best = trial.best_training
-    command = shell_command("reproduce", description, f"--trial {trial.number}", several=True)
+    command = shell_command("reproduce", description, f"--trial {trial.number}")
     of_trial = link(f"trial {trial.number}", run_page(experiment_id, run_id))
     files = link("files", logged_model_page(experiment_id, model_id))
     folds = trial.result.folds
@@ -264,35 +262,12 @@ def _table(history: StudyHistory, pages: Pages) -> list[str]:
     return table(first, others)
 
 
-def study_description(
-    histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
-) -> str:
-    """Returns the experiment's description: a line with verdict and links for each engine.
+def study_description(history: StudyHistory, pages: Pages, *, running: bool) -> str:
+    """Returns the experiment's description: a line with verdict and links.
 
-    The line of `default_engine` is first. `pages` has an entry for each engine. `running` is
-    whether a launch of the study is running. (The journal says RUNNING even after the launch was
+    The link to the summary is first, as the UI shows only one line of a long description. `running`
+    is whether a launch of the study is running. (The journal says RUNNING even after the launch was
     killed.)
-    """
-    first = default_engine(histories)
-    lines = [
-        _line(history, pages[history.description.engine], running, several=len(histories) > 1)
-        for history in sorted(histories, key=lambda history: history is not first)
-    ]
-    return "\n\n".join(lines)[: tags.LONGEST]
-
-
-def is_replaceable(text: str) -> bool:
-    """Returns whether an experiment's description may be replaced.
-
-    It may be replaced if it is empty, or if it is a text of `study_description`.
-    """
-    return not text or view_id("trials") in text
-
-
-def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns an engine's line.
-
-    The link to the summary is first, as the UI shows only one line of a long description.
     """
     text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
@@ -310,6 +285,13 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
         )
         text = plain(text)
     links = " · ".join(link(view, view_page(pages.experiment, view)) for view in VIEWS)
-    engine = f" of {history.description.engine}" if several else ""
-    summary = link(f"Summary{engine}", run_page(pages.experiment, pages.parent))
-    return f"{summary}: {text} {links}"
+    summary = link("Summary", run_page(pages.experiment, pages.parent))
+    return f"{summary}: {text} {links}"[: tags.LONGEST]
+
+
+def is_replaceable(text: str) -> bool:
+    """Returns whether an experiment's description may be replaced.
+
+    It may be replaced if it is empty, or if it is a text of `study_description`.
+    """
+    return not text or view_id("trials") in text

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from filelock import Timeout
 
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
-from tracking.history.study_history import StudySize, histories_in
+from tracking.history.study_history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.descriptions import REPORT
 from tracking.mlflow.exporter_notes import locked_notes, read_notes
@@ -262,8 +262,7 @@ class _Follower:
         try:
             from tracking.report.html_page import write_report
 
-            histories = histories_in(self._store, self._folder)
-            write_report(histories[0])
+            write_report(read_folder(self._store, self._folder))
         except Exception as error:
             _say(
                 f"warning: the report could not be written ({type(error).__name__}: {error}). "

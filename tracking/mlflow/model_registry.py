@@ -46,18 +46,18 @@ class ModelRegistry:
         self._journal, self._runs, self._client = journal, runs, runs.client
         self._study = journal.header()
 
-    def update(self, histories: Sequence[StudyHistory]) -> str:
+    def update(self, history: StudyHistory, run: str) -> str:
         """Registers the journal's champion and refit, and returns the registered model's name.
 
-        The name is empty if there is no model. If the study has no champion any more, the alias
-        `champion` is removed. If the process is killed, the next call does the rest.
+        `run` is the uuid of the study's parent run. The name is empty if there is no model. If the
+        study has no champion any more, the alias `champion` is removed. If the process is killed,
+        the next call does the rest.
         """
         saved = {champion.alias: champion for champion in self._journal.champions()}
         for champion in saved.values():
-            for history in histories:
-                trial = next((t for t in history.ended if t.uuid == champion.trial), None)
-                if trial is not None and trial.uuid in self._runs.ids:
-                    self._register(history, trial, champion)
+            trial = next((t for t in history.ended if t.uuid == champion.trial), None)
+            if trial is not None and trial.uuid in self._runs.ids:
+                self._register(history, trial, champion, run)
         models = registered_models(self._client, self._study.uuid)
         if ALIAS not in saved:
             for model in models:
@@ -65,10 +65,11 @@ class ModelRegistry:
                     self._client.delete_registered_model_alias(model.name, ALIAS)
         return models[0].name if models else ""
 
-    def _register(self, history: StudyHistory, trial: EndedTrial, champion: Champion) -> None:
+    def _register(
+        self, history: StudyHistory, trial: EndedTrial, champion: Champion, study_run: str
+    ) -> None:
         client, runs = self._client, self._runs
-        search = next(s for s in self._journal.searches() if s.id == champion.search)
-        parent = runs.ids[search.uuid]
+        parent = runs.ids[study_run]
         facts = self._facts(history, trial, champion)
         mark = _mark(champion)
         version = next(iter(self._versions(f"tags.`{tags.UUID}` = '{mark}'")), None)
@@ -104,7 +105,7 @@ class ModelRegistry:
                 [{"name": name, "version": str(version.version)}], ensure_ascii=False
             )
             client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: shown})
-            runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
+            runs.unless_deleted(study_run, partial(self._log_output, trial, logged, parent))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.notes.note_file(f"model {mark}", "")
         for tag, fact in facts.items():
@@ -202,7 +203,7 @@ class ModelRegistry:
     ) -> dict[str, str]:
         """Returns the tags of a model version."""
         run = self._runs.ids[trial.uuid]
-        facts = {tags.NUMBER: str(trial.number), tags.ENGINE: champion.engine}
+        facts = {tags.NUMBER: str(trial.number), tags.ENGINE: history.description.engine}
         if trial.verified:
             facts[tags.VERIFIED] = trial.verified
         if champion.alias != ALIAS:

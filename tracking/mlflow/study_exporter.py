@@ -11,14 +11,13 @@ repeats the last writes, which does no harm.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import ServerRefusedError
-from tracking.history.study_history import histories_in
-from tracking.journal import Header, JournalReader, Search
+from tracking.history.study_history import read_folder
+from tracking.journal import Header, JournalReader, StudyRecord
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import (
     REPORT,
@@ -56,8 +55,8 @@ class StudyExporter:
     def __init__(self, store: Store, folder: Path, address: str = "") -> None:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
-        # The ended trials of each search, by its id in the journal. Empty before the first update.
-        self._so_far: dict[int, TrialsSoFar] = {}
+        # The ended trials. None before the first update.
+        self._so_far: TrialsSoFar | None = None
         # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
         # The address of the study's table of trials; empty if a person deleted the experiment.
@@ -97,95 +96,62 @@ class StudyExporter:
         if experiment is None:
             return 0
         runs = RunWriter(destination.client, notes, experiment.experiment_id)
-        if not self._so_far:
+        if self._so_far is None:
             # A launch may have replaced a study that has no finished trials. Then the journal lacks
             # the former trials, and their runs are deleted.
             for uuid in runs.ids.keys() - journal.uuids():
                 runs.delete(uuid)
+            objective = journal.study().description.objective
+            self._so_far = TrialsSoFar(objective, journal.attempts())
         note = notes.study
         assert note is not None, "the experiment is noted"
         since = note.revision
         points, last = journal.points(note.epochs)
-        searches = journal.searches()
-        for search in searches:
-            if search.id not in self._so_far:
-                trials = journal.attempts(search.id)
-                self._so_far[search.id] = TrialsSoFar(search.description.objective, trials)
+        study = journal.study()
         self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
         written = 0
         if revision > since:
-            several = len(searches) > 1
-            exporter = TrialExporter(self._store.root, journal, several, runs, since, points)
-            written = exporter.send(searches, self._so_far)
+            exporter = TrialExporter(self._store.root, journal, runs, since, points)
+            written = exporter.send(study, self._so_far)
             notes.note_sent(revision, last)
         if revision > since or whole:
-            self._send_views(runs.client, searches, experiment)
-            running = any(search.status == "RUNNING" for search in searches)
-            if whole or not running or any(search.revision > since for search in searches):
-                self._send_summaries(journal, runs, searches, experiment, running)
-        self._send_report(searches, runs)
+            views = view_tags(study.description, experiment.creation_time, self._so_far.metrics)
+            for name, text in views.items():
+                if experiment.tags.get(name) != text:
+                    runs.client.set_experiment_tag(experiment.experiment_id, name, text)
+            if whole or study.status != "RUNNING" or study.changed > since:
+                self._send_summary(journal, runs, study, experiment)
+        self._send_report(study, runs)
         return written
 
-    def _send_summaries(
-        self,
-        journal: JournalReader,
-        runs: RunWriter,
-        searches: Sequence[Search],
-        experiment: Experiment,
-        running: bool,
+    def _send_summary(
+        self, journal: JournalReader, runs: RunWriter, study: StudyRecord, experiment: Experiment
     ) -> None:
         """Sends the study's descriptions, definition and registered model."""
-        by_engine = {search.description.engine: search for search in searches}
-        histories = [
-            history
-            for history in histories_in(self._store, self._folder)
-            # Another engine may have been launched since `searches` was read. The next update sends
-            # it.
-            if history.description.engine in by_engine
-        ]
-        model = "" if running else ModelRegistry(journal, runs).update(histories)
+        history, running = read_folder(self._store, self._folder), study.status == "RUNNING"
+        model = "" if running else ModelRegistry(journal, runs).update(history, study.run)
         report = (self._folder / REPORT).is_file()
-        pages = {}
-        for history in histories:
-            engine = history.description.engine
-            search = by_engine[engine]
-            page = Pages(experiment.experiment_id, runs.ids[search.uuid], runs.ids, report, model)
-            pages[engine] = page
-            tagged = {
-                tags.NOTE: study_note(history, page, history.stopped),
-                tags.UNREAD: ", ".join(search.description.unread),
-            }
-            if search.status != "RUNNING":
-                tagged[tags.STOPPED] = history.stopped
-            runs.write(search.uuid, tagged=tagged, status=search.status, ended=search.ended)
-            self._send_definition(journal, search, runs)
-        text = study_description(histories, pages, running=bool(holder_of(self._folder)))
+        pages = Pages(experiment.experiment_id, runs.ids[study.run], runs.ids, report, model)
+        tagged = {
+            tags.NOTE: study_note(history, pages, history.stopped),
+            tags.UNREAD: ", ".join(study.description.unread),
+        }
+        if not running:
+            tagged[tags.STOPPED] = history.stopped
+        runs.write(study.run, tagged=tagged, status=study.status, ended=study.ended)
+        self._send_definition(journal, study, runs)
+        text = study_description(history, pages, running=bool(holder_of(self._folder)))
         written = experiment.tags.get(tags.NOTE, "")
         if is_replaceable(written) and text != written:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
 
-    def _send_views(
-        self, client: MlflowClient, searches: Sequence[Search], experiment: Experiment
-    ) -> None:
-        if not searches:
-            return
-        views = view_tags(
-            searches[-1].description,
-            experiment.creation_time,
-            several=len(searches) > 1,
-            metrics={name for so_far in self._so_far.values() for name in so_far.metrics},
-        )
-        for name, text in views.items():
-            if experiment.tags.get(name) != text:
-                client.set_experiment_tag(experiment.experiment_id, name, text)
-
-    def _send_definition(self, journal: JournalReader, search: Search, runs: RunWriter) -> None:
+    def _send_definition(self, journal: JournalReader, study: StudyRecord, runs: RunWriter) -> None:
         """Sends the study's definition and its code as artifacts."""
-        code, name = search.description.code, f"definition {search.uuid}"
-        mark = f"{code.digest} {search.description.space.digest}"
+        code, name = study.description.code, f"definition {study.run}"
+        mark = f"{code.digest} {study.description.space.digest}"
         if runs.notes.has_file(name, mark):
             return
-        definition = json.loads(to_json(search.description))
+        definition = json.loads(to_json(study.description))
         texts = {"definition.json": json.dumps(definition, indent=1, ensure_ascii=False)}
         files = {code.own_digest: code.path or "study.py"}
         files |= {digest: place for place, digest in (code.modules or {}).items()}
@@ -194,19 +160,17 @@ class StudyExporter:
 
         def write() -> None:
             for file, text in texts.items():
-                runs.client.log_text(runs.ids[search.uuid], text, f"study/{file}")
+                runs.client.log_text(runs.ids[study.run], text, f"study/{file}")
 
-        runs.unless_deleted(search.uuid, write)
+        runs.unless_deleted(study.run, write)
         runs.notes.note_file(name, mark)
 
-    def _send_report(self, searches: Sequence[Search], runs: RunWriter) -> None:
-        """Sends a new report to the run of the engine that was launched last."""
+    def _send_report(self, study: StudyRecord, runs: RunWriter) -> None:
+        """Sends a new report to the study's run."""
         file = self._folder / REPORT
         mark = _mark_of(file)
-        if not mark or not searches:
-            return
-        uuid = searches[-1].uuid
-        if uuid in runs.ids and not runs.notes.has_file(REPORT, mark):
+        uuid = study.run
+        if mark and uuid in runs.ids and not runs.notes.has_file(REPORT, mark):
             runs.unless_deleted(uuid, lambda: runs.client.log_artifact(runs.ids[uuid], str(file)))
             runs.notes.note_file(REPORT, mark)
 

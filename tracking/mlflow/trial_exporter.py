@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from search_spaces import complete
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
-from tracking.journal import Fit, JournalReader, Point, Search
+from tracking.journal import Fit, JournalReader, Point, StudyRecord
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import run_name, trial_note, trial_outcome
 from tracking.mlflow.run_writer import RunWriter
@@ -82,58 +82,53 @@ class TrialExporter:
 
     root: Path  # The store's folder, for ``--store`` in commands.
     journal: JournalReader
-    several: bool  # Whether the study has several engines.
     runs: RunWriter
     since: int
     points: dict[str, list[Point]]  # The unsent epochs of fits, by uuid.
     # The changed fits of trials with several fits, by the trial's uuid.
     _fits: dict[str, list[Fit]] = field(default_factory=dict, init=False)
 
-    def send(self, searches: Sequence[Search], so_far: Mapping[int, TrialsSoFar]) -> int:
+    def send(self, study: StudyRecord, so_far: TrialsSoFar) -> int:
         """Sends the changes, and returns how many runs were written."""
         for fit in self.journal.fits(self.since, of_several=True):
             self._fits.setdefault(fit.trial, []).append(fit)
-        runs, written = self.runs, 0
-        for search in searches:
-            self._send_parent(search)
-            attempts = self.journal.attempts(search.id, self.since)
-            for start in range(0, len(attempts), _TOGETHER):
-                some = attempts[start : start + _TOGETHER]
-                runs.notes.note_intended(trial.uuid for trial in some)
-                for trial in some:
-                    self._send_trial(search, trial)
-            # The remaining fits belong to running trials, or are trainings of champions on all
-            # folds.
-            for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
-                self._send_fit(search, fit)
-            ended = so_far[search.id]
-            ended.add(attempts)
-            if ended.unsent:
-                runs.write(search.uuid, ended.unsent)
-                ended.unsent = []
-            written += len(attempts)
+        runs = self.runs
+        self._send_parent(study)
+        attempts = self.journal.attempts(self.since)
+        for start in range(0, len(attempts), _TOGETHER):
+            some = attempts[start : start + _TOGETHER]
+            runs.notes.note_intended(trial.uuid for trial in some)
+            for trial in some:
+                self._send_trial(study, trial)
+        # The remaining fits belong to running trials, or are trainings of champions on all folds.
+        for fit in [fit for fits in self._fits.values() for fit in fits]:
+            self._send_fit(study, fit)
+        so_far.add(attempts)
+        if so_far.unsent:
+            runs.write(study.run, so_far.unsent)
+            so_far.unsent = []
         # The remaining epochs belong to fits of which nothing else has changed, or to
         # confirmations. Epochs are sent if MLflow has a run of their fit.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
-        return written
+        return len(attempts)
 
-    def _send_parent(self, search: Search) -> None:
-        """Sends to MLflow the run that is the parent of all trials of one engine."""
-        description, runs = search.description, self.runs
-        tagged = {**_origin(search), tags.KIND: "study", tags.ENGINE: description.engine}
-        runs.notes.note_intended([search.uuid])
+    def _send_parent(self, study: StudyRecord) -> None:
+        """Sends to MLflow the run that is the parent of all trials."""
+        description, runs = study.description, self.runs
+        tagged = {**_origin(study), tags.KIND: "study", tags.ENGINE: description.engine}
+        runs.notes.note_intended([study.run])
         name = f"{description.name} ({description.engine})"
-        if runs.begin(search.uuid, name, tagged, search.created):
-            runs.log_inputs(search.uuid, dataset_inputs(description))
-            runs.write(search.uuid, params=params_of(_settings(description)))
-        if search.status == "RUNNING":
-            runs.write(search.uuid, status="RUNNING")
+        if runs.begin(study.run, name, tagged, study.created):
+            runs.log_inputs(study.run, dataset_inputs(description))
+            runs.write(study.run, params=params_of(_settings(description)))
+        if study.status == "RUNNING":
+            runs.write(study.run, status="RUNNING")
 
-    def _send_trial(self, search: Search, trial: TrialRecord) -> None:
+    def _send_trial(self, study: StudyRecord, trial: TrialRecord) -> None:
         """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
         tagged = {
-            tags.PARENT: self.runs.ids[search.uuid],
+            tags.PARENT: self.runs.ids[study.run],
             tags.KIND: "trial",
             tags.VERIFIED: trial.verified,
         }
@@ -141,11 +136,11 @@ class TrialExporter:
         if isinstance(trial, EndedTrial) and trial.result.repeats:
             for epoch, means in epoch_metrics(self.journal.folder, trial).items():
                 metrics += metrics_of(means, trial.ended, epoch)
-        self._send_run(search, trial, tagged, metrics)
+        self._send_run(study, trial, tagged, metrics)
         for fit in self._fits.pop(trial.uuid, []):
-            self._send_fit(search, fit)
+            self._send_fit(study, fit)
 
-    def _send_fit(self, search: Search, fit: Fit) -> None:
+    def _send_fit(self, study: StudyRecord, fit: Fit) -> None:
         """Sends one fit of a trial that has several fits, unless MLflow has no run of the trial."""
         if fit.trial not in self.runs.ids or self.runs.notes.is_deleted(fit.trial):
             return
@@ -155,23 +150,23 @@ class TrialExporter:
             tags.REPEAT: str(fit.spec.repeat),
         }
         self.runs.notes.note_intended([fit.uuid])
-        self._send_run(search, fit, tagged, [])
+        self._send_run(study, fit, tagged, [])
 
     def _send_run(
         self,
-        search: Search,
+        study: StudyRecord,
         fit: TrialRecord | Fit,
         tagged: dict[str, str],
         metrics: list[Metric],
     ) -> None:
-        runs, description, spec, result = self.runs, search.description, fit.spec, fit.result
+        runs, description, spec, result = self.runs, study.description, fit.spec, fit.result
         values = _hyperparameters(description, spec)
         exact = json.dumps(values, ensure_ascii=False)
         of_fit = isinstance(fit, Fit)
         name = partial(run_name, description, spec, of_fit=of_fit)
         outcome: str = fit.state
         tagged |= {
-            **_origin(search),
+            **_origin(study),
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
             tags.STATE: fit.state,
@@ -183,9 +178,7 @@ class TrialExporter:
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
             which = f"--trial {spec.number}"
-            command = shell_command(
-                "reproduce", description, which, store=self.root, several=self.several
-            )
+            command = shell_command("reproduce", description, which, store=self.root)
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
@@ -210,8 +203,7 @@ class TrialExporter:
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
         else:
-            engine = description.engine if self.several else ""
-            tagged[tags.RUN_NAME] = name(outcome, engine=engine)
+            tagged[tags.RUN_NAME] = name(outcome)
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _metrics(self, fit: str) -> list[Metric]:
@@ -299,13 +291,13 @@ def _settings(description: StudyDescription) -> dict[str, Any]:
     return values
 
 
-def _origin(search: Search) -> dict[str, str]:
+def _origin(study: StudyRecord) -> dict[str, str]:
     """Returns the tags that MLflow shows as a run's source, version and author."""
-    path = search.description.code.path
+    path = study.description.code.path
     origin = {
         tags.SOURCE: path,
         tags.SOURCE_TYPE: "LOCAL" if path else "",
-        tags.COMMIT: search.git.get("commit", ""),
+        tags.COMMIT: study.git.get("commit", ""),
     }
     # `getuser` fails if the user has no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):

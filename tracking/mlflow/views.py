@@ -78,22 +78,21 @@ Chart = dict[str, Any]
 
 
 def view_tags(
-    description: StudyDescription, created: int, *, several: bool, metrics: Iterable[str] = ()
+    description: StudyDescription, created: int, metrics: Iterable[str] = ()
 ) -> dict[str, str]:
     """Returns the tags that hold an experiment's prepared views.
 
-    `created` is the views' time of creation, in Unix milliseconds. `several` is whether the study
-    has several engines: the tables then have a column for the engine. `metrics` are the names of
-    the metrics that trials have logged so far.
+    `created` is the views' time of creation, in Unix milliseconds. `metrics` are the names of the
+    metrics that trials have logged so far.
     """
     objective = description.objective
     names = sorted({objective.metric, *metrics}, key=lambda name: (name != objective.metric, name))
     best = to_mlflow(f"best_{objective.metric}")
-    columns = _columns(description, best, several=several)
+    columns = _columns(description, best)
     widths = {column: _width(len(text)) for column, text in columns.items()}
     # The column of names has room for the runs' colors, and the last column for the sort arrow.
     widths[list(columns)[-1]] += 30
-    widths |= {_CREATED: _ICON, _NAME: 60 + _width(_longest_name(description, several=several))}
+    widths |= {_CREATED: _ICON, _NAME: 60 + _width(_longest_name(description))}
     table = {
         "searchFilter": f"tags.`{tags.KIND}` = 'trial'",
         "orderByKey": f"metrics.`{best}`",
@@ -144,13 +143,12 @@ def _saved(name: str, state: Mapping[str, Any], created: int) -> str:
     )
 
 
-def _columns(description: StudyDescription, best: str, *, several: bool) -> dict[str, str]:
+def _columns(description: StudyDescription, best: str) -> dict[str, str]:
     """Returns the headings of the table's columns, by MLflow's ids of the columns."""
     params = [to_mlflow(name) for name in description.space.dimensions[:_MOST_TABLE_COLUMNS]]
-    tagged = [tags.STATE, tags.BEST_EPOCH, *([tags.ENGINE] if several else [])]
     return {
         **{f"params.`{name}`": name for name in params},
-        **{f"tags.`{tag}`": tag for tag in tagged},
+        **{f"tags.`{tag}`": tag for tag in (tags.STATE, tags.BEST_EPOCH)},
         # The names of runs also show the value, but only four digits.
         f"metrics.`{best}`": best,
     }
@@ -161,11 +159,10 @@ def _width(letters: int) -> int:
     return max(90, min(6 * letters + 32, 400))
 
 
-def _longest_name(description: StudyDescription, *, several: bool) -> int:
+def _longest_name(description: StudyDescription) -> int:
     """Returns the number of letters in the longest name of a run."""
     spread = " ± 0.012" if description.trainings > 1 else ""
-    engine = f" · {description.engine}" if several else ""
-    return len(f"#1234 · 0.1234{spread}, pruned{engine}")
+    return len(f"#1234 · 0.1234{spread}, pruned")
 
 
 def _page(**sections: int) -> dict[str, Any]:

@@ -31,7 +31,6 @@ class Evaluation:
     """
 
     study: str
-    engine: str
     trial: int
     epoch: int  # The best epoch, whose weights were evaluated.
     samples: int
@@ -105,7 +104,6 @@ class Confirmation:
     """The outcome of `kerastudy confirm`."""
 
     study: str
-    engine: str
     uuid: str
     metric: str
     direction: Direction

@@ -70,9 +70,8 @@ class StudyData:
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:
-        """The champion's predictions, if the champion is a trial of this engine."""
-        of_champion = read_validation_predictions(self.history)
-        return None if self.history.champion is None else of_champion
+        """The champion's predictions for the validation data, or None."""
+        return read_validation_predictions(self.history)
 
     @cached_property
     def training_metric(self) -> str:

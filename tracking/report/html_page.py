@@ -112,10 +112,10 @@ def write_report(history: StudyHistory) -> Path:
 
 @debug_mode(False)
 def write_comparison(histories: Sequence[StudyHistory], file: Path) -> None:
-    """Writes a page that compares studies, or one study's engines.
+    """Writes a page that compares studies.
 
     Raises:
-        ComparisonError: If the studies or engines can't be compared.
+        ComparisonError: If the studies can't be compared.
     """
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]

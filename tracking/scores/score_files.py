@@ -25,7 +25,7 @@ from tracking.store.atomic_writing import replacing
 
 # Numbers of 16 bits are precise enough if they change the objective by at most this share.
 _HALF = 1e-5
-# The score files of a study with one engine take at most this many bytes.
+# The score files of a study take at most this many bytes.
 _MOST_BYTES: Final = 64 * 10**6
 # These fields are not in the header: the file has the arrays as tensors, and the members (the
 # trainings or folds) have files of their own.

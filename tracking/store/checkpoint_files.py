@@ -8,7 +8,6 @@ again, because Keras writes layer names into the file, and these change.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +98,7 @@ def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """The paths of one engine's files in a study's folder. `folder` may not exist yet."""
+    """The paths of the files of trials. `folder` may not exist yet."""
 
     folder: Path
 
@@ -116,9 +115,9 @@ class StudyFiles:
         return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
 
 
-def files_of(folder: Path, engine: str) -> StudyFiles:
-    """Returns the paths of the files of one engine in a study's folder."""
-    return StudyFiles(folder / "checkpoints" / re.sub(r"[^\w.-]", "-", engine))
+def files_of(folder: Path) -> StudyFiles:
+    """Returns the paths of the files of trials in a study's folder."""
+    return StudyFiles(folder / "checkpoints")
 
 
 def _stem(number: int, repeat: int) -> str:

@@ -26,8 +26,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
     return {
         "study": description.name,
         "engine": description.engine,
-        "engines": list(history.engines),
-        "champion_engine": history.champion_engine or None,
         "pruner": description.pruner,
         "objective": {
             "metric": description.objective.metric,

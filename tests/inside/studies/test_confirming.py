@@ -148,7 +148,7 @@ def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with pytest.raises(KeyboardInterrupt, match=r"^9 of 16 trainings are recorded; confirm again"):
         confirmed(copied, Interrupting(9))
     history = history_in(copied)
-    assert [each.state for each in history.journal.confirmations(history.search)] == ["interrupted"]
+    assert [each.state for each in history.journal.confirmations()] == ["interrupted"]
     kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     return copied
 

@@ -259,14 +259,17 @@ def test_a_changed_definition_is_taken_while_nothing_has_finished(tmp_path: Path
     assert "running" not in attempts(tmp_path, "scripted")
 
 
-def test_another_engine_is_a_configuration_beside_the_first(tmp_path: Path) -> None:
+def test_a_study_keeps_its_engine(tmp_path: Path) -> None:
+    refused = r"engine was 'optuna:tpe' and is 'optuna:random'.*another name with --name"
     launch(tmp_path, trials=3)
-    history = launch(tmp_path, engine="optuna:random", trials=2)
-    assert history.engines == ("optuna:tpe", "optuna:random")
-    assert len(history.trials) == 2
-    first = launch(tmp_path, trials=4)
-    assert first.engines == ("optuna:random", "optuna:tpe")
-    assert len(first.trials) == 4
+    with pytest.raises(StudyChangedError, match=refused):
+        launch(tmp_path, engine="optuna:random", trials=4)
+    assert len(launch(tmp_path, trials=4).trials) == 4
+    # Before a trial has finished, another engine may begin the study anew.
+    with pytest.raises(KeyboardInterrupt):
+        launch(tmp_path, ScriptedExecutor(describe(name="new"), interrupting(0)))
+    history = launch(tmp_path, name="new", engine="optuna:random", trials=2)
+    assert history.description.engine == "optuna:random" and len(history.trials) == 2
 
 
 def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
@@ -322,8 +325,8 @@ def test_the_same_values_leave_the_same_record_whichever_engine_proposed_them(
     )
     records = []
     for engine in ("optuna:tpe", "keras-tuner:bayesian"):
-        launch(tmp_path, engine=engine, trials=3, initial=known)
-        records.append(read_record(tmp_path, "scripted", engine))
+        launch(tmp_path / engine, engine=engine, trials=3, initial=known)
+        records.append(read_record(tmp_path / engine, "scripted"))
     one, other = records
     assert len(one["trials"]) == 3
     for part in ("study", "trials", "files"):

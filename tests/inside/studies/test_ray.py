@@ -260,7 +260,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("local")
     (folder / "study.py").write_text(SLOW_STUDY, encoding="utf-8")
     kerastudy(folder, "launch", "study.py", *USUAL)
-    return read_record(folder / "store", NAME, "optuna:random")
+    return read_record(folder / "store", NAME)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def launch(folder: Path, cluster: Any, *arguments: str, **more: str) -> Launch:
 
 
 def check(folder: Path, expected: Any) -> None:
-    assert not unlike(expected, read_record(folder / "store", NAME, "optuna:random"))
+    assert not unlike(expected, read_record(folder / "store", NAME))
     assert not left_behind(folder / "store")
     # Ray would print twenty lines for each node that dies.
     printed = (folder / "printed").read_text()
@@ -388,7 +388,7 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    found = read_record(tmp_path / "store", NAME, "optuna:random")
+    found = read_record(tmp_path / "store", NAME)
     differing = differences(expected["trials"], found["trials"])
     assert not [each for each in differing if not each.partition(":")[0].endswith("/code_digest")]
 

@@ -58,7 +58,7 @@ def left_running(store: Store) -> str:
     history = history_of(store)
     path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
     with contextlib.closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE searches SET status = 'RUNNING'")
+        database.execute("UPDATE study SET status = 'RUNNING'")
         for table, result in (("trials", "NULL"), ("fits", "result")):
             changes = f"state = 'running', result = {result}, ended = 0"
             database.execute(f"UPDATE {table} SET {changes} WHERE uuid = ?", (uuid,))
@@ -264,7 +264,7 @@ def test_an_unusable_journal_stays(store: Store, damage: Callable[[Path], None],
     """And the other studies are checked all the same."""
     launch(store.root, name="other", trials=2)
     damage(store.root / "scripted" / "journal.db")
-    files = store.root / "other" / "checkpoints" / "optuna-tpe"
+    files = store.root / "other" / "checkpoints"
     (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     before = contents(store.root / "scripted")
     checked = examine_store(store.root, fix=True)

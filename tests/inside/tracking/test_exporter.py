@@ -113,7 +113,7 @@ def test_everything_is_sent_and_nothing_twice(store: Store, name: str) -> None:
 
 def test_each_update_sends_the_progress_of_a_running_study(store: Store) -> None:
     """The worker of a trial is lost, and the trial is tried again."""
-    journal = Journal.begin(store.root / "runs", describe(name="runs"), ENVIRONMENT)
+    journal = Journal.begin(store.root / "runs", describe(name="runs"))
     exporter = StudyExporter(store, journal.folder)
     spec = make_spec()
 
@@ -166,7 +166,7 @@ def test_a_large_trial_arrives_whole(store: Store) -> None:
     """Its metrics, params and tags are more than MLflow takes in one request."""
     space = SearchSpace(*(ks.Float(f"p{i}", 0, 1) for i in range(150)))
     description = describe(name="large", space=space)
-    journal = Journal.begin(store.root / "large", description, ENVIRONMENT)
+    journal = Journal.begin(store.root / "large", description)
     spec = make_spec(values={name: 0.5 for name in space.dimensions}, epochs=2000)
     trial = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
     journal.begin_fit(trial, spec, only=True)
@@ -277,7 +277,7 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
 
 
 def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> None:
-    journal = Journal.begin(store.root / "runs", describe(name="runs"), ENVIRONMENT)
+    journal = Journal.begin(store.root / "runs", describe(name="runs"))
     exporter, client = StudyExporter(store, journal.folder), client_of(store)
     running = record_trial(journal, make_spec(), losses(0.5), "running")
     exporter.update()
@@ -377,7 +377,7 @@ def test_a_replaced_definition_leaves_no_run(store: Store) -> None:
     """A study without a finished trial may be launched with another definition."""
     for epochs in (3, 4):
         described = describe(name="given up", epochs=epochs)
-        journal = Journal.begin(store.root / "given up", described, ENVIRONMENT)
+        journal = Journal.begin(store.root / "given up", described)
         if epochs == 3:
             record_trial(journal, make_spec(), losses(0.5), "running")
         journal.close()

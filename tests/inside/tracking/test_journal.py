@@ -43,7 +43,7 @@ NUMBERS = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**-149, ma
 
 
 def begin(folder: Path) -> Journal:
-    return Journal.begin(folder / "scripted", describe(), ENVIRONMENT)
+    return Journal.begin(folder / "scripted", describe())
 
 
 def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
@@ -65,7 +65,7 @@ def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
     reader = JournalReader(journal.folder)
     curve = reader.curves([uuid])[uuid]
     assert bits([metrics["m"] for metrics in curve.values()]) == bits(NUMBERS)
-    (attempt,) = reader.attempts(journal.search)
+    (attempt,) = reader.attempts()
     assert attempt.spec == spec
 
 
@@ -83,7 +83,7 @@ def _another(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (_newer, r"newer kerastudy \(format 2; .* pip install -U kerastudy"),
+        (_newer, r"newer kerastudy \(format 3; .* pip install -U kerastudy"),
         (tear_pages, "damaged: .* backup"),
         (cut_short, "damaged: .* backup"),
         (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
@@ -108,7 +108,7 @@ def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told:
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
     if damage is not tear_pages:
         with pytest.raises(StoreError, match=told):
-            Journal(journal.folder, journal.search, describe()).set_running({})
+            Journal(journal.folder, describe()).set_running({})
     assert contents(tmp_path) == before
 
 
@@ -187,43 +187,23 @@ def test_it_is_read_while_it_is_written(
         before = reader.revision()
         with journal.together():
             record_trial(journal, make_spec(1), losses(0.4))
-            assert len(JournalReader(journal.folder).attempts(journal.search)) == 1
-        assert len(reader.attempts(journal.search)) == 2
-        assert len(reader.attempts(journal.search, since=before)) == 1
+            assert len(JournalReader(journal.folder).attempts()) == 1
+        assert len(reader.attempts()) == 2
+        assert len(reader.attempts(since=before)) == 1
 
 
 def test_a_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times in a journal don't, and the engine that was launched last is known all the same."""
+    """Times in a journal don't."""
     now = 2_000_000_000_000_000_000
-
-    def launch(engine: str, number: int) -> None:
-        journal = Journal.begin(tmp_path / "scripted", describe(engine=engine), ENVIRONMENT)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    journal = Journal.begin(tmp_path / "scripted", describe())
+    for number in range(2):
+        now -= 3_600_000_000_000
         journal.set_running({})
         record_trial(journal, make_spec(number), losses(0.5))
         journal.end("FINISHED", "trials", "all are done")
-
-    monkeypatch.setattr(time, "time_ns", lambda: now)
-    for engine in ("optuna:tpe", "optuna:random", "optuna:tpe"):
-        launch(engine, 0)
-        now -= 3_600_000_000_000
-    reader = JournalReader(tmp_path / "scripted")
-    assert reader.header().engines[-1] == "optuna:tpe"
-    times = rows(reader.folder, "SELECT started, ended FROM trials ORDER BY id")
+    times = rows(journal.folder, "SELECT started, ended FROM trials ORDER BY id")
     assert [time for pair in times for time in pair] == [2_000_000_000_000] * 4
-    journal = Journal(reader.folder, reader.searches()[0].id, describe(engine="optuna:random"))
-    journal.set_running({})
-    journal.close()
-    assert reader.header().engines[-1] == "optuna:random"
-
-
-def test_a_launch_ends_what_another_engine_left_running(tmp_path: Path) -> None:
-    begin(tmp_path).close()
-    other = Journal.begin(tmp_path / "scripted", describe(engine="optuna:random"), ENVIRONMENT)
-    other.set_running({})
-    other.close()
-    searches = JournalReader(other.folder).searches()
-    states = {each.description.engine: each.status for each in searches}
-    assert states == {"optuna:tpe": "KILLED", "optuna:random": "RUNNING"}
 
 
 @contextlib.contextmanager
@@ -251,7 +231,7 @@ def test_a_read_only_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         before = sorted(tmp_path.rglob("*"))
         with read_only(journal.folder, monkeypatch), reader.held_open():
             for _ in range(2):
-                assert len(reader.attempts(journal.search)) == trials
+                assert len(reader.attempts()) == trials
                 assert reader.curves([uuid])[uuid] == {1: {"loss": 0.25, "val_loss": 0.5}}
                 assert JournalReader(journal.folder).trial_count() == trials
         assert sorted(tmp_path.rglob("*")) == before
@@ -313,13 +293,13 @@ def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, f
                 journal.flush()
             elif step == "resume":
                 journal.close()
-                journal = Journal(journal.folder, journal.search, journal.description)
+                journal = Journal(journal.folder, journal.description)
                 journal.end_left_over()
                 for left in at_work.values():
                     written[left][1] = "interrupted"
         journal.close()
         reader = JournalReader(journal.folder)
-        read = {each.uuid: each for each in reader.attempts(journal.search)}
+        read = {each.uuid: each for each in reader.attempts()}
         assert {u: (t.number, t.state) for u, t in read.items()} == {
             uuid: (number, state) for uuid, (number, state, _) in written.items()
         }
@@ -340,7 +320,7 @@ from scripted import describe
 from tracking.journal import Journal
 from tracking.records import EpochResult, Proposal
 
-journal = Journal.begin(Path(sys.argv[1]), describe(), ENVIRONMENT)
+journal = Journal.begin(Path(sys.argv[1]), describe())
 for number in range(1000):
     spec = make_spec(number)
     uuid = journal.begin_trial(spec, Proposal(number, VALUES), ENVIRONMENT)
@@ -375,7 +355,7 @@ def test_a_killed_writer_leaves_all_that_it_had_committed(tmp_path: Path, lines:
     epochs = set(rows(folder, "SELECT f.uuid, e.epoch FROM epochs e JOIN fits f ON f.id = e.fit"))
     for uuid, what in committed:
         assert states[uuid] == "complete" if what == "complete" else (uuid, int(what)) in epochs
-    with Journal(folder, 1, describe()) as journal:
+    with Journal(folder, describe()) as journal:
         journal.end_left_over()
     for table in ("trials", "fits"):
         left = {state for (state,) in rows(folder, f"SELECT state FROM {table}")}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, make_spec, record_study, record_trial, trial_record
+from handmade import make_spec, record_study, record_trial, trial_record
 from in_mlflow import InMlflow
 from mlflow.entities import Metric, Param, RunTag
 from scripted import describe
@@ -21,7 +21,7 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study, record_evaluation
-from tracking.journal import Champion, Journal
+from tracking.journal import Journal
 from tracking.mlflow import (
     Pages,
     open_store_client,
@@ -32,7 +32,6 @@ from tracking.mlflow import (
     view_tags,
 )
 from tracking.records import Evaluation, Measured, Objective
-from tracking.shell_commands import reproduce_command
 from tracking.store import Store
 from tracking.summary import summary_of
 
@@ -76,7 +75,7 @@ def test_runs_are_named_by_number_and_value_and_params_have_4_digits(shared_stor
     )
     described = describe(name="short", space=space, objective=Objective("n" * 400, "max"))
     values = {"rate": 1.23456789e-4, "units": 100, "share": 1 / 3}
-    with Journal.begin(shared_store.new_folder("short"), described, ENVIRONMENT) as journal:
+    with Journal.begin(shared_store.new_folder("short"), described) as journal:
         for number, state in enumerate(("complete", "pruned", "infeasible")):
             spec = make_spec(number, values=values, objective=described.objective)
             curve = [{described.objective.metric: 2 / 3}] if number < 2 else []
@@ -111,7 +110,7 @@ def test_hyperparameters_come_first_after_the_name_and_are_drawn_in_their_scale(
 
 def view(name: str, /, *metrics: str, **settings: Any) -> dict[str, Any]:
     """Unpacks a prepared view of a study as MLflow's UI does."""
-    tags = view_tags(describe(**settings), 0, several=False, metrics=metrics)
+    tags = view_tags(describe(**settings), 0, metrics)
     state = json.loads(tags[f"mlflow.sharedViewState.{view_id(name)}"])["state"]
     unpacked: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
     return unpacked
@@ -137,7 +136,7 @@ def test_views_name_the_metrics_and_params_of_runs(shared_store: Store, name: st
     objective, space = Objective(f"val_{name}", "max"), SearchSpace(ks.Float(name, 0.0, 1.0))
     study = f"views of {len(name)}"
     settings = {"name": study, "objective": objective, "space": space}
-    journal = Journal.begin(shared_store.new_folder(study), describe(**settings), ENVIRONMENT)
+    journal = Journal.begin(shared_store.new_folder(study), describe(**settings))
     spec = make_spec(values={name: 0.25}, objective=objective)
     metrics = [objective.metric, name, name + "2"]
     record_trial(journal, spec, [dict.fromkeys(metrics, value) for value in (0.5, 0.75)])
@@ -175,7 +174,7 @@ def study(store: Store, name: str, trials: int = 3, **settings: Any) -> StudyHis
     places = [number / 100 for number in range(trials)]
     params = [dict.fromkeys(settings["space"].names, place) for place in places]
     record_study(store.root, name, [0.5 - place for place in places], params, **settings).close()
-    return read_study(store, name, settings.get("engine"))
+    return read_study(store, name)
 
 
 def table(note: str) -> list[list[str]]:
@@ -230,9 +229,7 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     history, other = study(shared_store, "evaluated"), study(shared_store, "unread")
     for time in (1, 2):
         metrics = {"accuracy": Measured(0.5, 0.25, 0.75), "<i>loss": Measured(2.0)}
-        record_evaluation(
-            history, Evaluation("evaluated", "optuna:tpe", 0, 2, 9, "d", metrics, time=time)
-        )
+        record_evaluation(history, Evaluation("evaluated", 0, 2, 9, "d", metrics, time=time))
     data = replace(history.description.data, digests={"test": "d"})
     history = replace(history, description=replace(history.description, data=data))
     said = (
@@ -275,7 +272,7 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
     space = SearchSpace(ks.Choice("kind|of", MARKS), ks.Choice("off", [None, True]))
     name = "<script>alert(1)<"
     described = describe(name=name, space=space, notes="a | <i>b")
-    Journal.begin(shared_store.root / "of marks", described, ENVIRONMENT).close()
+    Journal.begin(shared_store.root / "of marks", described).close()
     trials = [trial_record(number, number / 10) for number in range(len(MARKS))]
     marked = [
         replace(trial, spec=replace(trial.spec, values={"kind|of": mark, "off": None}))
@@ -298,9 +295,8 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
 # The line above the views.
 
 
-def line(*histories: StudyHistory, running: bool = False) -> str:
-    pages = {history.description.engine: PAGES for history in histories}
-    return study_description(histories, pages, running=running)
+def line(history: StudyHistory, *, running: bool = False) -> str:
+    return study_description(history, PAGES, running=running)
 
 
 def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Store) -> None:
@@ -312,27 +308,3 @@ def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Stor
     assert text.startswith(f"{summary}The search saw val_loss 0.48. What to expect is unknown")
     page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"
     assert text.count(page) == 3
-
-
-def test_of_several_engines_the_one_with_the_best_value_comes_first(shared_store: Store) -> None:
-    one, other = (
-        replace(study(shared_store, "by two engines", trials, engine=engine), status="FINISHED")
-        for trials, engine in ((2, "optuna:random"), (3, "optuna:tpe"))
-    )
-    first, second = line(one, other).split("\n\n")
-    assert (
-        first.startswith("[Summary of optuna:tpe](") and "): The search saw val_loss 0.48" in first
-    )
-    assert second.startswith("[Summary of optuna:random](")
-    assert "): The search saw val_loss 0.49" in second
-    assert other.best is not None
-    assert "--engine optuna:tpe" in reproduce_command(other, other.best.number)
-    best = (
-        "Best: [trial 2](#/experiments/1/runs/parent?workflowType=machine_learning) of optuna:tpe"
-    )
-    pages = replace(PAGES, runs={other.best.uuid: "parent"})
-    assert f"{best}: val_loss 0.48" in study_note(other, pages, "done")
-    # The champion's engine comes first, if there is a champion.
-    champion = Champion(1, "champion", 1, "optuna:random", "", 1, one.folder, "", {}, "")
-    of_champion = (replace(history, registered=champion) for history in (one, other))
-    assert line(*of_champion).startswith("[Summary of optuna:random](")

@@ -84,7 +84,7 @@ def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
 def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, samples: str) -> None:
     description = describe(name="sure", data=replace(DATA, source=source))
     store = create_store(tmp_path / "store")
-    journal = Journal.begin(store.root / "sure", description, ENVIRONMENT)
+    journal = Journal.begin(store.root / "sure", description)
     record_trial(journal, make_spec(), losses(0.9))
     record_confirmed(journal, "sure", 0.9, 0.8, 0.95)
     journal.end("FINISHED", "trials", "all trials are done")
@@ -136,7 +136,7 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
 
 def test_a_trial_that_a_kill_cut_off_does_not_run(tmp_path: Path) -> None:
     store = create_store(tmp_path / "store")
-    with Journal.begin(store.new_folder("cut"), describe(name="cut", trials=3), ENVIRONMENT) as cut:
+    with Journal.begin(store.new_folder("cut"), describe(name="cut", trials=3)) as cut:
         cut.begin_trial(make_spec(), Proposal(0, make_spec().values), ENVIRONMENT)
 
     def trials() -> str:

@@ -14,7 +14,7 @@ from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import SPACE, describe
 
 from search_spaces import StoreError, StudyNameError, StudyNotFoundError
-from tracking.history import find_engines, read_code, read_study, study_names
+from tracking.history import find_study, read_code, read_study, study_names
 from tracking.journal import Journal
 from tracking.records import CodeDescription, DataDescription
 from tracking.store import Store, check_study_name
@@ -36,7 +36,7 @@ CODE = CodeDescription("/home/me/내 연구.py", "study", SOURCE, DIGEST)
 
 def begin(store: Store, name: str, **settings: object) -> Journal:
     folder = store.folder_of(name) or store.new_folder(name)
-    return Journal.begin(folder, describe(name=name, **settings), ENVIRONMENT)
+    return Journal.begin(folder, describe(name=name, **settings))
 
 
 def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Store) -> None:
@@ -112,7 +112,7 @@ def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> No
     journal = begin(new_store, "lost")
     record_trial(journal, make_spec(0), losses(0.5))
     journal.close()
-    for table, column in (("trials", "result"), ("searches", "definition")):
+    for table, column in (("trials", "result"), ("study", "definition")):
         with closing(sqlite3.connect(journal.folder / "journal.db")) as database, database:
             database.execute(f"UPDATE {table} SET {column} = ?", (text,))
         with pytest.raises(StoreError, match=r"cannot be read.*from a backup"):
@@ -141,7 +141,7 @@ def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
         read_study(new_store, "damaged")
     with pytest.raises(StudyNotFoundError, match="'digits'"):
         read_study(new_store, "digitz")
-    assert find_engines(new_store, "theirs") == []
+    assert find_study(new_store, "theirs") is None
     # A study of that name gets another folder.
     assert begin(new_store, "theirs").folder.name == "theirs (2)"
 

@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
+from handmade import losses, make_spec, record_trial, trial_record
 from PIL import Image
 from reported import EVIL, MAX, NINE, record, record_values, usual
 from scripted import describe
@@ -247,7 +247,7 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
 
 
 def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> None:
-    journal = Journal.begin(store.root / "far off", describe(name="far off"), ENVIRONMENT)
+    journal = Journal.begin(store.root / "far off", describe(name="far off"))
     for number, loss in enumerate([0.1, 0.11, 0.12, 0.13, 0.14, 9.0]):
         record_trial(journal, make_spec(number), losses(loss))
     journal.end("FINISHED", "trials", "all trials are done")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import ENVIRONMENT, contents, record_study
+from handmade import contents, record_study
 from scripted import describe
 from stores import held_by_a_process, store_at
 
@@ -162,7 +162,7 @@ def test_a_store_of_another_user_is_opened(open_to_all: Path) -> None:
 
 def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
     """The piece of `store.json` that it leaves is removed by the next process."""
-    Journal.begin(new_store.root / "kept", describe(name="kept"), ENVIRONMENT).close()
+    Journal.begin(new_store.root / "kept", describe(name="kept")).close()
     (new_store.root / "store.json").rename(new_store.root / "partial-1-store.json")
     assert study_names(create_store(new_store.root)) == ["kept"]
     assert not list(new_store.root.glob("partial*"))

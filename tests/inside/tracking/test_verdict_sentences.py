@@ -14,7 +14,6 @@ from tracking.statistics import interval_text
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
 CONFIRMED = Confirmation(
     study="digits",
-    engine="optuna:tpe",
     uuid="1",
     metric="val_accuracy",
     direction="max",

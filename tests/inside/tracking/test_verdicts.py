@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, make_spec, other_data, record_confirmation, record_trial
-from pages import recipe_of_honesty
+from handmade import make_spec, record_confirmation, record_trial
 from scripted import describe
 
 import kerastudy as ks
@@ -46,12 +45,12 @@ def recorded(
     space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
     described = describe(name=name, space=space, objective=objective, **settings)
     folder = store.folder_of(name) or store.new_folder(name)
-    journal = Journal.begin(folder, described, ENVIRONMENT)
+    journal = Journal.begin(folder, described)
     for number, metrics in enumerate(epochs):
         record_trial(
             journal, make_spec(number, values={"rate": 0.5}, objective=objective), [metrics]
         )
-    return read_study(store, name, described.engine)
+    return read_study(store, name)
 
 
 def study(
@@ -125,39 +124,6 @@ def test_a_recorded_correction_is_used_only_for_the_same_trials(shared_store: St
     history.files.scores(0).unlink()
     without = study_verdict(history).corrected
     assert without is not None and without.trials == len(SHARES) - 1
-
-
-def test_the_trials_of_all_engines_are_corrected_together(shared_store: Store) -> None:
-    name, first = "by three", [0.9, 0.91, 0.935]
-    record_corrected(study(shared_store, name, first, engine="optuna:random"))
-    other = study(shared_store, name, SHARES)
-    apart = study(shared_store, name, SHARES[:2], engine="optuna:cmaes", data=other_data())
-    # What was recorded before the other engines' launches is outdated.
-    history = read_study(shared_store, name)
-    assert history.description.engine == "optuna:random"
-    assert json.loads(history.recorded_correction)["corrected"]["trials"] == 3
-    verdict = study_verdict(history)
-    assert verdict.corrected is not None and verdict.corrected.trials == 9
-    record_corrected(history)
-    history = read_study(shared_store, name)
-    assert json.loads(history.recorded_correction)["corrected"]["trials"] == 9
-    assert study_verdict(history).corrected == verdict.corrected
-    rows = [scores_of(n, shares).values for shares in (first, SHARES) for n in range(len(shares))]
-    estimate = verdict.corrected.estimate
-    by_recipe = recipe_of_honesty()(np.array(rows, float))
-    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(by_recipe)
-    assert "corrected for the luck of being the best of 9 trials." in verdict.grounds[0]
-    assert ", the best of 9 and so partly luck" in dict(summary_of(history).expected)["seen"]
-    # These engines have a worse best trial, or other validation samples.
-    for engine in (other, apart):
-        alone = study_verdict(read_study(shared_store, name, engine.description.engine)).corrected
-        shares = SHARES[: len(engine.trials)]
-        scores = {number: [scores_of(number, shares)] for number in range(len(shares))}
-        assert alone == corrected(scores, "max")
-    other.files.scores(0).unlink()
-    changed = study_verdict(history)
-    assert changed.corrected is not None and changed.corrected.trials == 8
-    assert changed.grounds[-1] == "1 trial has no scores of samples, and did not count."
 
 
 RACE = (Racer(3, (0.9,) * 4, 2000, 1), Racer(1, (0.9, None, 0.9), 1000, 1))
@@ -258,8 +224,8 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
 
     def with_champion(number: int, promoted: str) -> StudyHistory:
         uuid = history.trials[number].uuid
-        folder, engine = history.folder / "champion", history.description.engine
-        champion = Champion(1, "champion", 1, engine, uuid, number, folder, promoted, {}, "")
+        folder = history.folder / "champion"
+        champion = Champion(1, "champion", uuid, number, folder, promoted, {}, "")
         return replace(history, registered=champion)
 
     before, values = study_verdict(history), [trial.value for trial in history.trials]
