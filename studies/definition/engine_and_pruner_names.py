@@ -1,7 +1,7 @@
 """Checks names of engines and pruners, and turns Optuna's and Keras Tuner's objects into names.
 
 The name of an engine includes its settings: ``optuna:tpe,n_startup_trials=20``. An engine with
-other settings is another engine, whose trials are recorded separately. An object such as
+other settings is another engine, which takes another study. An object such as
 ``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine from
 the name. This module imports neither Optuna nor Keras Tuner.
 """

@@ -143,8 +143,8 @@ def _recorded_options(before: StudyDescription, now: StudyDescription) -> list[s
     return [
         f"{setting.option or '--' + name.replace('_', '-')} {getattr(before, name)}"
         for name, setting in settings_of(StudyDefinition).items()
-        if setting.section and setting.at_launch and setting.another_study
-        if type(getattr(before, name)) is int and getattr(before, name) != getattr(now, name)
+        if setting.section and setting.at_launch and setting.another_study and not setting.reads
+        if type(getattr(before, name)) in (int, str) and getattr(before, name) != getattr(now, name)
     ]
 
 
