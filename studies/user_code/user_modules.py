@@ -20,7 +20,7 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.abc import MetaPathFinder, SourceLoader
+from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from itertools import accumulate, chain
@@ -316,8 +316,11 @@ class _Finder(MetaPathFinder):
         )
 
 
-class _TextLoader(SourceLoader):
-    """Runs a text as if it were in a file. Python's compiled files (``.pyc``) are not used."""
+class _TextLoader(ExecutionLoader):
+    """Runs a text as if it were in a file. Python's compiled files (``.pyc``) are not used.
+
+    A line of the text that names an encoding has no effect, because the text is decoded already.
+    """
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
@@ -326,8 +329,8 @@ class _TextLoader(SourceLoader):
     def get_filename(self, fullname: str) -> str:
         return self._file
 
-    def get_data(self, path: str) -> bytes:
-        return self._text.encode()
+    def get_source(self, fullname: str) -> str:
+        return self._text
 
 
 # The longest time for a git command, which takes up to two seconds in a repository of a hundred
