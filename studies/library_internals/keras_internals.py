@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import keras

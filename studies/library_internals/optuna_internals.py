@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import AttributePart, MissingPartError
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError
 
 if TYPE_CHECKING:
     from optuna import Study

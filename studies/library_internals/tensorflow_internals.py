@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -5,8 +5,8 @@ from .building.build import class_weight_of as class_weight_of
 from .building.builder_tracing import Resolved as Resolved
 from .building.builder_tracing import TracedObjective as TracedObjective
 from .building.builder_tracing import resolve_space as resolve_space
-from .building.custom_objects import loading_warnings as loading_warnings
-from .building.custom_objects import own_code as own_code
+from .building.custom_object_code import loading_warnings as loading_warnings
+from .building.custom_object_code import own_code as own_code
 from .building.study_checks import check_study as check_study
 from .building.study_checks import settled as settled
 from .building.target_checks import check_targets as check_targets
@@ -30,16 +30,16 @@ from .determinism.recorded_environment import deciding_variables as deciding_var
 from .determinism.recorded_environment import environment as environment
 from .determinism.recorded_environment import environment_differences as environment_differences
 from .determinism.recorded_environment import hardware_class as hardware_class
+from .determinism.restoring_user_objects import CHANGED_OBJECTS as CHANGED_OBJECTS
+from .determinism.restoring_user_objects import UsersState as UsersState
+from .determinism.restoring_user_objects import set_back as set_back
+from .determinism.restoring_user_objects import setting_back as setting_back
 from .determinism.tensorflow_settings import change_threads as change_threads
 from .determinism.tensorflow_settings import configure_tensorflow as configure_tensorflow
 from .determinism.tensorflow_settings import keeping_settings as keeping_settings
 from .determinism.tensorflow_settings import prepare_environment as prepare_environment
 from .determinism.tensorflow_settings import remember_settings as remember_settings
 from .determinism.tensorflow_settings import restore_settings as restore_settings
-from .determinism.user_objects import CHANGED_OBJECTS as CHANGED_OBJECTS
-from .determinism.user_objects import UsersState as UsersState
-from .determinism.user_objects import set_back as set_back
-from .determinism.user_objects import setting_back as setting_back
 from .keras_models import build_variables as build_variables
 from .keras_models import copy_of as copy_of
 from .keras_models import loss_of as loss_of
@@ -49,6 +49,8 @@ from .keras_models import stateful_layers as stateful_layers
 from .model_structure import Structure as Structure
 from .objective_function_trial import fit_digests as fit_digests
 from .objective_function_trial import run_objective as run_objective
+from .running_trials import OnEpochResult as OnEpochResult
+from .running_trials import run_trial as run_trial
 from .saved_models.mlflow_loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model
@@ -77,5 +79,3 @@ from .trainers import PlainTrainer as PlainTrainer
 from .trainers import Trainer as Trainer
 from .trainers import Training as Training
 from .trainers import has_own_fit as has_own_fit
-from .trial_training import OnEpochResult as OnEpochResult
-from .trial_training import run_trial as run_trial

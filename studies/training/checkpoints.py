@@ -32,7 +32,7 @@ from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
 from studies.training.determinism.random_states import global_random_states, seed_generator_states
-from studies.training.determinism.user_objects import UsersState
+from studies.training.determinism.restoring_user_objects import UsersState
 from studies.training.keras_models import (
     as_built,
     assign,
@@ -44,9 +44,9 @@ from studies.training.keras_models import (
     stateful_layers,
 )
 from studies.training.model_structure import Structure
-from studies.training.pure_code import library_of
 from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
+from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.atomic_writing import one_before, replacing
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest

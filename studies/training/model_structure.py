@@ -32,7 +32,7 @@ import numpy as np
 
 from studies.library_internals import keras_internals
 from studies.library_internals.tensorflow_internals import is_plain_variable
-from studies.training.pure_code import (
+from studies.training.user_and_library_code import (
     LOOKED_INTO,
     PLAIN_CLASSES,
     Reads,

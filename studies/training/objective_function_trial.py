@@ -35,7 +35,7 @@ from studies.training.keras_models import (
     scalars,
     values_of,
 )
-from studies.training.trial_training import (
+from studies.training.running_trials import (
     OnEpochResult,
     why_infeasible,
     with_saved_weights,

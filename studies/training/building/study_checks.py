@@ -11,12 +11,12 @@ from search_spaces.errors import BuilderError, StudyError
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.training.batches import packed
 from studies.training.building.build import build_callbacks, build_model, splits_for
-from studies.training.building.custom_objects import loading_warnings
+from studies.training.building.custom_object_code import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
 from studies.training.determinism.random_states import begin_trial
 from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
-from studies.training.pure_code import library_of
 from studies.training.trainers import has_own_fit, rehearse, running_eagerly
+from studies.training.user_and_library_code import library_of
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Direction, Objective
 

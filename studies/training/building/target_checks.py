@@ -16,7 +16,7 @@ from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.keras_models import loss_of, single_output
-from studies.training.pure_code import library_of
+from studies.training.user_and_library_code import library_of
 
 if TYPE_CHECKING:
     import keras

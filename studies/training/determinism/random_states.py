@@ -11,9 +11,9 @@ import numpy as np
 
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
+from studies.training.determinism.restoring_user_objects import set_back
 from studies.training.determinism.tensorflow_settings import restore_settings
-from studies.training.determinism.user_objects import set_back
 from studies.training.model_structure import Structure
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from search_spaces.errors import BuilderError, StudyError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.batches import in_batches, known_size
 from studies.training.determinism.random_states import (
     begin_epoch,
@@ -37,7 +37,7 @@ from studies.training.keras_models import (
     terminating,
 )
 from studies.training.model_structure import Structure
-from studies.training.traced_programs.fit_loop import ProgramChoice, VariableSwap, fit
+from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
 from studies.training.traced_programs.program_cache import Programs, is_due, reason_of
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import is_stateful, traced_functions
 from studies.training.traced_programs.numbers_as_variables import NODE_NAME
 from studies.training.traced_programs.traced_steps import Loop

@@ -21,7 +21,7 @@ import numpy as np
 
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import hold_value, value_held
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import (
