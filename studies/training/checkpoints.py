@@ -33,17 +33,15 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
 from studies.training.determinism.random_states import global_random_states, seed_generator_states
 from studies.training.determinism.restoring_user_objects import UsersState
-from studies.training.keras_models import (
+from studies.training.model_properties import may_change_model, other_optimizers, stateful_layers
+from studies.training.model_structure import Structure
+from studies.training.model_variables import (
     as_built,
     assign,
     build_variables,
     copy_of,
-    may_change_model,
-    other_optimizers,
     saved_variables,
-    stateful_layers,
 )
-from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
 from studies.training.user_and_library_code import library_of

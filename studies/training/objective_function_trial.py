@@ -28,13 +28,8 @@ from studies.training.building.builder_tracing import FunctionEnded, check_retur
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import (
-    copy_of,
-    parameters_of,
-    replaced_method,
-    scalars,
-    values_of,
-)
+from studies.training.model_properties import replaced_method, scalars
+from studies.training.model_variables import copy_of, parameters_of, values_of
 from studies.training.running_trials import (
     OnEpochResult,
     why_infeasible,

@@ -33,7 +33,7 @@ from studies.training.checkpoints import (
 )
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import make_weights, parameters_of
+from studies.training.model_variables import make_weights, parameters_of
 from studies.training.scoring.computing_scores import ScoreRecorder
 from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
 from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory

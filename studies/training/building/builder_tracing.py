@@ -29,7 +29,7 @@ from studies.training.building.build import (
 )
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import replaced_method
+from studies.training.model_properties import replaced_method
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal, prunes_trial
 

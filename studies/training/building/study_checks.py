@@ -14,7 +14,8 @@ from studies.training.building.build import build_callbacks, build_model, splits
 from studies.training.building.custom_object_code import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
 from studies.training.determinism.random_states import begin_trial
-from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
+from studies.training.model_properties import fixed_batch_size, has_own_steps, scalars
+from studies.training.model_variables import parameters_of
 from studies.training.trainers import has_own_fit, rehearse, running_eagerly
 from studies.training.user_and_library_code import library_of
 from studies.user_code import explain, fatal, is_fatal, out_of_memory

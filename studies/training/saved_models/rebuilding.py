@@ -17,7 +17,7 @@ from studies.definition.class_weights import with_class_weight
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.builder_tracing import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
-from studies.training.keras_models import as_built, build_variables
+from studies.training.model_variables import as_built, build_variables
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
 

@@ -28,15 +28,15 @@ from studies.training.determinism.random_states import (
     set_global_random_states,
 )
 from studies.training.determinism.tensorflow_settings import present_settings
-from studies.training.keras_models import (
+from studies.training.model_properties import (
     class_overrides,
     has_own_steps,
-    make_variables,
     may_change_model,
     overrides,
     terminating,
 )
 from studies.training.model_structure import Structure
+from studies.training.model_variables import make_variables
 from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
 from studies.training.traced_programs.program_cache import Programs, is_due, reason_of
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError

@@ -15,7 +15,7 @@ import numpy as np
 from studies.definition.seeds import permutation
 from studies.training.determinism.random_states import SeedStates, begin_epoch
 from studies.training.determinism.tensorflow_settings import present_settings
-from studies.training.keras_models import overrides, terminating
+from studies.training.model_properties import overrides, terminating
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.program_cache import Program
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
