@@ -1,5 +1,7 @@
 from .batches import Batches as Batches
 from .batches import as_tensor as as_tensor
+from .builder_trial import OnEpochResult as OnEpochResult
+from .builder_trial import run_trial as run_trial
 from .building.build import build_model as build_model
 from .building.build import class_weight_of as class_weight_of
 from .building.builder_tracing import Resolved as Resolved
@@ -49,8 +51,6 @@ from .model_variables import copy_of as copy_of
 from .model_variables import make_variables as make_variables
 from .objective_function_trial import fit_digests as fit_digests
 from .objective_function_trial import run_objective as run_objective
-from .running_trials import OnEpochResult as OnEpochResult
-from .running_trials import run_trial as run_trial
 from .saved_models.mlflow_loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model

@@ -24,17 +24,17 @@ from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
+from studies.training.builder_trial import (
+    OnEpochResult,
+    why_infeasible,
+    with_saved_weights,
+)
 from studies.training.building.builder_tracing import FunctionEnded, check_returned
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.model_properties import replaced_method, scalars
 from studies.training.model_variables import copy_of, parameters_of, values_of
-from studies.training.running_trials import (
-    OnEpochResult,
-    why_infeasible,
-    with_saved_weights,
-)
 from studies.user_code import prunes_trial
 from tracking.records import (
     BestEpoch,

@@ -1,4 +1,4 @@
-"""Runs a trial: builds and trains its model, reports each epoch, keeps the best epoch's weights."""
+"""Runs a builder's trial: builds and trains a model, reports epochs, keeps the best weights."""
 
 from __future__ import annotations
 
