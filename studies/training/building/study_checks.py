@@ -1,4 +1,4 @@
-"""Trains a study's default model on a few samples, and finds the objective's direction."""
+"""Checks a study by a training of its default model, and finds the objective's direction."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OTHER_PLACES = (0.25, 0.75)
 class StudyCheck(NamedTuple):
     """The result of `check_study`."""
 
-    # If only the default hyperparameters raise an error, the error is one of the warnings.
+    # An error that only the default hyperparameters raise is one of the warnings.
     warnings: list[str]
     objective: Objective  # The study's objective, with its direction.
     model_bytes: int = 0  # The size of the weights as float32, or 0 if the model is unknown.
@@ -113,10 +113,10 @@ def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
 
 
 def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called: str) -> str:
-    """Returns a warning about an error that only the default hyperparameters raise.
+    """Returns a warning about an error that the default hyperparameters raise.
 
-    If all other hyperparameters that are tried raise the same error, the study's code is wrong.
-    Then BuilderError is raised.
+    Models of a few other hyperparameters are trained, too. If all of them raise the same error, the
+    study's code is wrong, and this function raises BuilderError.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -137,9 +137,10 @@ def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called:
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
-    """Yields the hyperparameters at `_OTHER_PLACES` in all ranges.
+    """Yields hyperparameters whose values are all at the same place in their ranges.
 
-    Hyperparameters that equal the defaults or earlier ones are left out.
+    The places are `_OTHER_PLACES`. Hyperparameters that equal the defaults, or hyperparameters that
+    were yielded before, are left out.
     """
     seen: list[Mapping[str, Any]] = [space.defaults()]
     for place in _OTHER_PLACES:

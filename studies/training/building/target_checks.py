@@ -1,4 +1,4 @@
-"""Checks that a model's input fits the samples, and its output layer and loss the targets."""
+"""Checks that a model's input fits the samples, and that its output and loss fit the targets."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
             f"{loss.name} takes probabilities, and the last layer is linear: give it the "
             f"activation {fitting!r}, or pass the loss as an object with from_logits=True"
         )
-    # The values are checked only if the shapes and the last layer are right.
+    # The values of the targets are checked only if their shape and the last layer are right.
     return [*filter(None, problems)] or [*filter(None, [_wrong_values(loss, y, shape)])]
 
 
@@ -112,20 +112,20 @@ def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             return ""
         if y.ndim == len(output) and y.shape[-1] == units:
             return (
-                f"{loss.name} takes one label for each sample, and these have one number for each "
-                f"of the {units} units, as one-hot rows do: use categorical_crossentropy, as "
+                f"{loss.name} takes one label for each sample, but a target has a number for each "
+                f"of the {units} units, as a one-hot row does: use categorical_crossentropy, as "
                 f"kerastudy.outputs.one_hot({units}) does"
             )
         return f"{loss.name} takes one label for each output of shape {output[1:]}"
     if loss.name in _CATEGORICAL and label_of_each and units != 1:
         return (
-            f"{loss.name} takes a one-hot row for each sample, and these are single labels: use "
-            f"{_SPARSE}, as kerastudy.outputs.classes({units}) does"
+            f"{loss.name} takes a one-hot row for each sample, but the targets are single labels: "
+            f"use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
         )
     if not _same_shape(y.shape, output):
         if label_of_each and y.dtype.kind in "iu" and y.min() >= 0 and units == y.max() + 1 > 2:
             return (
-                f"these are class numbers, and the last layer has a unit for each of {units} "
+                f"the targets are class numbers, and the last layer has a unit for each of {units} "
                 f"classes: use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
             )
         return (
@@ -147,7 +147,7 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         low, high = y.min().item(), y.max().item()
         if low < 0 or high > 1:
             return (
-                f"{loss.name} takes targets from 0 to 1, and these go from {number(low)} to "
+                f"{loss.name} takes targets from 0 to 1, but the targets go from {number(low)} to "
                 f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of "
                 "target, as in kerastudy.outputs"
             )
@@ -158,7 +158,7 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         fractions = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
         if fractions.size:
             return (
-                f"{loss.name} takes whole numbers as labels, and these have fractions, such as "
+                f"{loss.name} takes whole numbers as labels, but there are fractions, such as "
                 f"{number(fractions[0].item())}: use the loss of a regression, as "
                 "kerastudy.outputs.regression() does"
             )

@@ -228,7 +228,7 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
     ("build", "said"),
     [
         (with_lambda, "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode"),
-        (with_generator, "without what it is compiled with: 'loss' can't be pickled: TypeError"),
+        (with_generator, "will not be compiled when loaded: 'loss' can't be pickled: TypeError"),
     ],
 )
 def test_what_can_not_go_is_told(build: Any, said: str) -> None:
