@@ -67,22 +67,21 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
 def loss_of(model: keras.Model, output: str = "") -> Any:
     """Returns the loss that was given to `compile` for an output, or None.
 
-    The name is empty for a model with one output.
+    `output` is the output's name, or empty for a model with one output.
     """
     loss = getattr(model, "loss", None)
     if not isinstance(loss, Mapping | list | tuple):
         return loss
     if output:
         return by_name(list(named_outputs(model)), loss).get(output)
-    # The loss of one output may be in a list or a dict, too.
+    # A model with one output may have its loss in a list or a dict, too.
     return next(iter(loss.values() if isinstance(loss, Mapping) else loss), None)
 
 
 def by_name(names: Sequence[str], values: Any) -> Mapping[str, Any]:
-    """Returns the values of a model's outputs in a dict, by the outputs' names.
+    """Returns targets, predictions or losses in a dict, by the names of the outputs.
 
-    The values are targets, predictions or losses. The dict is empty if it is not certain which
-    value belongs to which output.
+    The dict is empty if it is not certain which value belongs to which output.
     """
     if isinstance(values, Mapping):
         return values

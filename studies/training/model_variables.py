@@ -91,7 +91,7 @@ def _build(model: keras.Model, splits: LoadedData) -> None:
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model. A call of the model instead would fix its batch size."""
+    """Builds a Sequential model without a call of it, as a call would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -170,7 +170,7 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     # Variables of a distribution strategy have several values, so let Keras read them.
     if not is_plain_variable(tf_variable):
         return np.array(variable.numpy())
-    # This takes a third of the time of `variable.numpy()`.
+    # This operation takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=tf_variable.handle, dtype=tf_variable.dtype)
     # `ReadVariableOp` has made a copy already. `asarray` is needed for a variable without axes, for
     # which `numpy()` returns a scalar.

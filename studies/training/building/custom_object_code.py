@@ -118,7 +118,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _objects_in(model: keras.Model) -> dict[str, Any]:
-    """Returns the functions and the classes of objects in a model's attributes, by name."""
+    """Returns by name the functions in a model's attributes, and the classes of objects there."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()
