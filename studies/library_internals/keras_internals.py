@@ -129,7 +129,7 @@ def value_held(variable: keras.Variable) -> Any:
 
 
 def hold_value(variable: keras.Variable, value: Any) -> None:
-    """Puts another TensorFlow variable into a Keras variable, for the compiled trainer to use."""
+    """Replaces the TensorFlow variable in a Keras variable, as the compiled trainer does."""
     _value.set(variable, value)
 
 

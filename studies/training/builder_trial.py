@@ -320,7 +320,7 @@ class Watch:
     diverged: bool = False  # Whether an epoch had a value that is not finite.
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Takes over a state's epochs, and reports them. Returns whether epochs are left to train."""
+        """Takes a state's epochs, and reports them. Returns whether epochs are left to train."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)

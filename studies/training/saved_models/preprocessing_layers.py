@@ -1,4 +1,4 @@
-"""The registered model: a trained model with preprocessing as its first layers.
+"""Makes the registered model: the trained model with preprocessing as its first layers.
 
 Preprocessing becomes Keras layers, so that the model loads without kerastudy. The layers
 give the same bits as `studies.data.preprocessing`.
@@ -150,7 +150,7 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
 
 
 def _around_call(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.Model:
-    """Returns a model that calls a model without a graph, i.e. a subclass of `keras.Model`."""
+    """Returns a new model that calls `model`, a subclass of `keras.Model` without a graph."""
     import keras
 
     keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
@@ -257,7 +257,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
     if table.numbers:
         numbers = ops.concatenate([inputs[column.name] for column in table.numbers], axis=1)
         scaled = keras.layers.Rescaling(
-            # These are arrays, as Keras reads lists as float32.
+            # Pass arrays, as Keras reads lists as float32.
             np.array([column.scale for column in table.numbers]),
             np.array([column.offset for column in table.numbers]),
             dtype="float64",

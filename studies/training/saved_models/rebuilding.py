@@ -109,9 +109,9 @@ def refit(
 
     The training has the trial's seed and the trial's preprocessing, which was fitted on the
     training part alone. `epochs` is the number of the trial's best epoch. As there is more data, an
-    epoch has more steps, so that the model sees each sample as often as in the trial. In each
-    epoch, `permutation` orders the samples of the training part followed by those of the validation
-    part.
+    epoch has more steps, so that the model sees each sample as often as in the trial. The
+    validation samples follow the training samples, and `permutation` shuffles all of them for each
+    epoch.
 
     The class weights come from `spec`, as the data in `splits` has none.
     """
@@ -124,7 +124,7 @@ def refit(
     if has_own_fit(study.build):
         raise StudyError(
             "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit() may need them. Remove fit() from the HyperModel: then model.fit trains."
+            "its fit() may need this data. Remove fit() from the HyperModel: then model.fit trains."
         )
     arrays = splits.arrays
     merged = replace(arrays, train=joined(arrays.train, arrays.validation))

@@ -1,4 +1,4 @@
-"""Saves a trained model as a model of MLflow, with a signature, an input example and own code."""
+"""Saves a trained model for MLflow, with a signature, an input example and the user's code."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     """Saves a trained model into a new folder for MLflow.
 
     The saved model takes samples before preprocessing, and contains the code of the user's layers
-    and losses. Raises StudyError if no layers give the same results as the preprocessing.
+    and losses. Raises StudyError if Keras layers can't repeat the preprocessing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -149,7 +149,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
 def _columns(x: Arrays, preparation: Preparation) -> Schema | None:
     """Returns the columns of the table that a model takes, or None for a model that takes tensors.
 
-    Returns None also if MLflow has no type for one of the columns.
+    Also returns None if MLflow has no type for one of the columns.
     """
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType

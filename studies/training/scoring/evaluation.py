@@ -49,7 +49,7 @@ def evaluate_test_part(
 
     `level` is the confidence level of the intervals, between 0 and 1.
     """
-    # The functions called below use the validation part, so the test part replaces it.
+    # The functions called below evaluate on the validation part, so the test part takes its place.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
@@ -58,8 +58,8 @@ def evaluate_test_part(
     try:
         by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
     except Exception as error:
-        # A model with its own `test_step` may make predictions that metrics can't take. Then there
-        # are no intervals.
+        # A model with its own `test_step` may make predictions that metrics can't take. Such a
+        # model gets no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest, guess)
     metrics = compiled_metrics(model, None, None)

@@ -58,7 +58,7 @@ class Program:
         # Close the loops when nothing refers to the program any more, neither the cache nor a
         # training.
         weakref.finalize(self, _close, self._loops).atexit = False
-        # `exact` has the positions of the numbers that become constants. If these numbers were
+        # `exact` has the positions of the numbers that stay constants. If these numbers were
         # lifted, the results would not be exact, or the model's code would raise an error.
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
@@ -117,17 +117,17 @@ class Program:
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for warning in caught:
-            # Warn only after tracing has succeeded. If it fails, `fit` traces again and gives this
-            # warning itself.
+            # Warn only now that tracing has succeeded. If tracing fails, `fit` traces again, and
+            # gives this warning itself.
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether the program can train a model of the same key.
+        """Returns whether the program can train another model, whose structure has the same key.
 
-        The program's conditions must have the same answers for the model's lifted numbers.
+        The program's conditions must have the same answers for that model's lifted numbers.
         """
         return self._record.holds_for(structure.values)
 
@@ -177,7 +177,7 @@ class Program:
         return self._run(self._epoch, *arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """Validates. Returns the logs of the last step."""
+        """Runs the validation. Returns the logs of the last step."""
         return self._run(self._validation, *arrays)
 
     def _run(self, loop: Loop, *arrays: tf.Tensor) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Checked:
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
     """Returns whether a program must be checked before it trains the model of a trial.
 
-    The first call is for the trial whose model was traced. That trial needs no check.
+    The first call is for the trial whose model was traced, which needs no check.
     """
     if checked.first is None:
         checked.first = dict(values)

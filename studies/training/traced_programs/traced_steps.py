@@ -51,7 +51,7 @@ class Signature:
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
-    # The batch size if TensorFlow knows it in `fit` (see `known_size`), else None.
+    # The results of `known_size`: the batch size if TensorFlow knows it in `fit`, or else None.
     training_size: int | None
     validation_size: int | None
 
@@ -72,7 +72,7 @@ class Arrays:
         return Signature(self._training, self._validation, batch_size, *sizes)
 
     def packed(self, arrays: Sequence[tf.Tensor], *, training: bool = True) -> Any:
-        """Returns the arrays of a batch in the structure that a step takes."""
+        """Returns the arrays of a batch, nested as `train_step` or `test_step` takes them."""
         import tensorflow as tf
 
         layout = self._training if training else self._validation
@@ -150,7 +150,7 @@ def _trace(
     ).get_concrete_function(*specs, place, place)
     logs = traced.structured_outputs
     if not isinstance(logs, dict) or set(logs) != names:
-        raise NotCompilableError("the model logs values that are not of its metrics")
+        raise NotCompilableError("the model logs other values than those of its metrics")
     return Loop(traced, specs, size)
 
 
@@ -184,7 +184,7 @@ class Loop:
             return self._function(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Frees the graphs. TensorFlow leaves them in reference cycles."""
+        """Frees the graphs, as TensorFlow leaves them in reference cycles."""
         for function in (self._function, self.step):
             if function is not None:
                 free_function(function)
