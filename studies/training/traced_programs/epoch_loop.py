@@ -154,9 +154,7 @@ class VariableSwap:
         if self._choice is None:
             self._choice, self._train = self._choose(), function
         if function is not self._train:
-            raise NotCompilableError(
-                "a callback compiled the model again, or remade its training step"
-            )
+            raise NotCompilableError("a callback compiled the model again, or remade its step")
         return self._put_in(self._choice)
 
     def for_validation(self) -> Program:

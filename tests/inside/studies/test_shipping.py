@@ -220,7 +220,7 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own_code").mkdir()
     (tmp_path / "own_code" / "objects.pkl").write_bytes(own_code(with_own_code()).pickled)
     (tmp_path / "own_code" / "contents.json").write_text('{"python": "3.1"}')
-    with pytest.raises(ValueError, match=r"saved by Python 3\.1, and this is Python"):
+    with pytest.raises(ValueError, match=r"can't load the code.*which Python 3\.1 saved"):
         load_keras_model(tmp_path)
 
 
