@@ -222,9 +222,9 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
         return tf.constant(array)
     # TensorFlow takes no read-only array, so map the file again as a writable array. Nothing writes
     # to the new array.
-    mapped = np.asarray(np.load(file, mmap_mode="c"))
+    writable = np.asarray(np.load(file, mmap_mode="c"))
     # `identity` moves the tensor to TensorFlow's default device. On a CPU it copies nothing.
-    return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
+    return tf.identity(tf.experimental.dlpack.from_dlpack(writable.__dlpack__()))
 
 
 # An adapter returns this number of batches if the real number is not known. If it returned None,

@@ -104,7 +104,7 @@ class _Run:
                 return self._run()
             except NotTrainedError as error:
                 self.unfit, self.reports.again = str(error), True
-            # Build model and callbacks again, so that no callback sees the same epoch twice.
+            # Build the model and the callbacks again, so that no callback sees an epoch twice.
             return self._run()
         except StudyError:
             raise
@@ -359,7 +359,7 @@ class Watch:
 
     def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
-        # The trial that this trial continues has reported the epochs up to `initial_epoch`.
+        # The trial that this one continues has already reported the epochs up to `initial_epoch`.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
         diverged = self._not_finite(metrics)

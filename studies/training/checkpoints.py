@@ -116,7 +116,7 @@ class Checkpoints:
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
-        # A copy is never changed, so both parts of the state can be the same copy.
+        # A copy is never changed, so `last` and `best_weights` can be the same copy.
         copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
@@ -207,8 +207,8 @@ def last_state(
             why = str(error) if isinstance(error, StateError) else describe(error)
             unusable = unusable or why
             if task.state is not None and path in (task.state, one_before(task.state)):
-                # Delete the unusable file. Otherwise the next state that is written would turn this
-                # file into the file `one_before`, in place of a good state.
+                # When the next state is written, the file at `path` becomes `one_before(path)`. An
+                # unusable file would then take the place of a good state, so delete it.
                 path.unlink(missing_ok=True)
     if unusable:
         how = "is trained from its first epoch"
@@ -355,7 +355,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         arrays[name] = _in_order(array)
         return {_ARRAY: name}
 
-    # If the last epoch is the best one, both have the same arrays, which are written once.
+    # If the last epoch is the best one, both parts are the same arrays, so write them once.
     best_is_last = state.best_weights is state.last
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}

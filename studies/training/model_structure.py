@@ -136,7 +136,8 @@ class Structure:
         self.others = others
         self.of_libraries = True  # Whether all code is that of libraries, and none is the user's.
         self.reason = ""  # The reason why the structure is unique, or empty.
-        # Names state that no program can take over, e.g. a tf.Variable. Empty if there is none.
+        # The first state that no program can take over, e.g. "a tf.Variable". Empty if there is
+        # none.
         self.state = ""
         self._keras = keras
         self._digest = hashlib.sha256()
@@ -256,8 +257,8 @@ class Structure:
     def _is_of_library(self, thing: Any) -> bool:
         """Adds the name of a class or function to the digest. Returns whether it is a library's.
 
-        Functions that a library's decorator made from other functions count as the user's, because
-        the digest needs the other functions, too.
+        A function that a library's decorator made from another function counts as the user's,
+        because the digest needs the other function, too.
         """
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
@@ -303,7 +304,7 @@ class Structure:
     def _visit_values(
         self, values: Iterable[Any], attributes: frozenset[str], seen: set[int]
     ) -> None:
-        """Adds the values that a function can read to the digest.
+        """Adds to the digest the values that a function can read.
 
         For a module, adds only the attributes that the function reads.
         """

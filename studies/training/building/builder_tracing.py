@@ -261,7 +261,7 @@ def check_returned(study: str, returned: Any) -> None:
     if isinstance(returned, keras.Model):
         raise BuilderError(
             f"The objective_function of the study {study!r} returned a Keras model, so it is a "
-            "builder. Give it with the data instead: Study(data=…, build=…, objective=…)."
+            "builder. Pass it as build instead: Study(data=…, build=…, objective=…)."
         )
     if isinstance(returned, list | tuple) and len(returned) > 1:
         raise BuilderError(

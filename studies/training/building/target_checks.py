@@ -73,11 +73,11 @@ def _check_input(model: keras.Model, x: Arrays) -> None:
     tensors: Sequence[Any] = getattr(model, "inputs", None) or ()
     if len(tensors) != 1 or not isinstance(x, np.ndarray):
         return
-    taken: Shape = tuple(tensors[0].shape)
-    if not _same_shape(x.shape, taken):
+    input_shape: Shape = tuple(tensors[0].shape)
+    if not _same_shape(x.shape, input_shape):
         raise BuilderError(
-            f"The model takes samples of shape {taken[1:]}, and the data's samples have shape "
-            f"{x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
+            f"The model takes samples of shape {input_shape[1:]}, but the data's samples have "
+            f"shape {x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
         )
 
 
@@ -164,11 +164,11 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             )
         low, high, units = labels.min().item(), labels.max().item(), output[-1]
         if low < 0 or (units is not None and high >= units):
-            taken = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
+            valid = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
             encode = "" if low == 0 else "encode the labels as 0, 1, 2 and so on, and "
             return (
                 f"the labels go from {number(low)} to {number(high)}, and the last layer takes "
-                f"labels {taken}: {encode}give it a unit for each class"
+                f"labels {valid}: {encode}give it a unit for each class"
             )
     return ""
 

@@ -139,8 +139,8 @@ def refit(
         return True
 
     # `ALL_FOLDS` says that this training has no validation data.
-    trained = replace(spec, epochs=epochs, fold=ALL_FOLDS)
-    PlainTrainer().train(Training(model, weighted, trained, callbacks, hp), on_epoch)
+    refit_spec = replace(spec, epochs=epochs, fold=ALL_FOLDS)
+    PlainTrainer().train(Training(model, weighted, refit_spec, callbacks, hp), on_epoch)
     if not math.isfinite(last.get("loss", math.nan)):
         raise StudyError(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "

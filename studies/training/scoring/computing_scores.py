@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# The objective computed from scores may differ from the value that Keras computed by a share of
-# this value plus a constant. The two are sums over different batches, so they are rounded
-# differently.
+# The objective computed from scores may differ from Keras's value by `_RELATIVE` times this value,
+# plus `_ABSOLUTE`. Both are sums over different batches, so they are rounded differently.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # The most bytes that the outputs of all layers may take. This limits how many samples are predicted
 # at once.

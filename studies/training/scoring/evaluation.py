@@ -50,13 +50,13 @@ def evaluate_test_part(
     `level` is the confidence level of the intervals, between 0 and 1.
     """
     # The functions called below evaluate on the validation part, so the test part takes its place.
-    tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
-    values = scalars(evaluated(model, tested, batch_size))
+    test_data: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
+    values = scalars(evaluated(model, test_data, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
-    guess = guess_on(tested)
+    guess = guess_on(test_data)
     recorded = {f"val_{name}": value for name, value in values.items()}
     try:
-        by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
+        by_metric = scores_by_metric(model, test_data, recorded, 0, batch_size)
     except Exception as error:
         # A model with its own `test_step` may make predictions that metrics can't take. Such a
         # model gets no intervals.

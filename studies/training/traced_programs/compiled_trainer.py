@@ -339,10 +339,10 @@ def _by_steps(
     for start in range(0, len(order), size):
         rows = tf.constant(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
-    trained = state()
+    after_training = state()
     model.reset_metrics()
     model.test_step(arrays.packed(part, training=False))
-    return trained + state()
+    return after_training + state()
 
 
 def _by_fit(
@@ -359,7 +359,7 @@ def _by_fit(
             (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # As in `fit`, TensorFlow knows the batch size only if all batches of an epoch have it.
+            # As in `fit`, TensorFlow knows the batch size only if an epoch has no smaller batch.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

@@ -149,7 +149,10 @@ class VariableSwap:
         return SeedStates(self._model, self.structure)
 
     def for_training(self) -> Program:
-        """Puts the program's variables into the model, and returns the program."""
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has replaced the training step.
+        """
         function = self._model.train_function
         if self._choice is None:
             self._choice, self._train = self._choose(), function
@@ -158,7 +161,10 @@ class VariableSwap:
         return self._put_in(self._choice)
 
     def for_validation(self) -> Program:
-        """Puts the program's variables into the model, and returns the program."""
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has changed the model or its validation step.
+        """
         # `model.evaluate`, by which `fit` validates, begins with this call too.
         self._model.make_test_function()
         function, choice = self._model.test_function, self._choice

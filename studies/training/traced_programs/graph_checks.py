@@ -149,7 +149,7 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Returns whether TensorFlow might merge the operation `user` on a number with a neighbour.
+        """Returns whether TensorFlow might merge the operation `user`, which uses a number.
 
         Neighbours are the operations before and after `user`, e.g. multiplications by constants.
         """

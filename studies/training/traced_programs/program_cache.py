@@ -88,7 +88,7 @@ class Program:
         with (
             self._swapped_into(structure.variables),
             forgetting_gradients(),
-            warnings.catch_warnings(record=True) as caught,
+            warnings.catch_warnings(record=True) as caught_warnings,
             lifted(structure.numbers, exact) as record,
         ):
             random_states = _drawn()
@@ -116,7 +116,7 @@ class Program:
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
-        for warning in caught:
+        for warning in caught_warnings:
             # Warn only now that tracing has succeeded. If tracing fails, `fit` traces again, and
             # gives this warning itself.
             warnings.warn_explicit(
