@@ -300,8 +300,8 @@ class Reports:
 class Watch:
     """Follows one training: reports epochs, notes the best one, and ends the training on request.
 
-    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
-    its epochs may lack the objective.
+    If the trainer's `concludes` is true, the training may return an outcome at its end, and the
+    metrics of its epochs may lack the objective.
     """
 
     spec: TrialSpec
@@ -406,9 +406,9 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Notes why the training ended early. The trial keeps its best epoch, if there is one.
 
-        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, a trial
-        needs the outcome that a training returns at its end. So the trial becomes infeasible even
-        with a best epoch, unless the training diverged.
+        Without a best epoch, the trial becomes infeasible. If the trainer's `concludes` is true, a
+        trial needs the outcome that a training returns at its end. So the trial becomes infeasible
+        even with a best epoch, unless the training diverged.
         """
         self.raised = raised
         if self.best is None or (self.trainer.concludes and not self.diverged):

@@ -50,7 +50,8 @@ def rebuilt_objective(
 ) -> tuple[keras.Model, Splits]:
     """Returns the model of an objective function's trial with its best weights, and some samples.
 
-    To build the model, the objective function runs with the trial's seed up to its first `fit`.
+    The objective function runs with the trial's seed up to its first `fit`, and so builds the
+    model.
     """
     assert study.objective_function is not None, "the study has an objective function"
     begin_trial(spec.seed)

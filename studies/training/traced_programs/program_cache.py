@@ -240,7 +240,7 @@ class Checked:
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
     """Returns whether a program must be checked before it trains the model of a trial.
 
-    The first call is for the trial whose model was traced, which needs no check.
+    The first call is for the trial whose model was traced. That trial needs no check.
     """
     if checked.first is None:
         checked.first = dict(values)
