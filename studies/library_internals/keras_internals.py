@@ -161,7 +161,7 @@ def logs_of_its_own(model: keras.Model) -> bool:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns the arguments that a model was compiled with.
 
-    The public attributes contain some of the arguments only wrapped in other objects. The public
+    In the public attributes, some of the arguments are wrapped in other objects. The public
     `get_compile_config` fails for functions that are not registered.
     """
     import keras

@@ -90,7 +90,7 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # Removes the present call options, so that TensorFlow makes new ones with this setting.
+            # Remove the present call options, so that TensorFlow makes new ones with this setting.
             _present_call_options.set(eager, None)
 
 

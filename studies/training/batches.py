@@ -250,7 +250,7 @@ class StreamedBatches:
         self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Sets the seed with which the data of a trial's epoch, counted from 1, is read."""
+        """Sets the seed for reading the data in a trial's epoch. Epochs count from 1."""
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:

@@ -78,7 +78,8 @@ WRAPPERS: Parts = (
 
 With each type comes a function that returns the parts of such an object.
 """
-# These types, and types of other objects. Here too, a function returns an object's parts.
+# `WRAPPERS`, and types of other objects. The function with each type returns the parts of an object
+# that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
     (
@@ -141,9 +142,9 @@ class Structure:
         self.state = ""
         self._keras = keras
         self._digest = hashlib.sha256()
-        # The names of attributes that decide initial values, and of attributes that the user's code
-        # reads. The key omits attributes that decide initial values. So if the user's code may read
-        # one of them, the structure is unique.
+        # `_initial` has the names of attributes that decide initial values, which the key omits.
+        # `_read` has the names of attributes that the user's code reads. If both have the same
+        # name, the structure is unique.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}

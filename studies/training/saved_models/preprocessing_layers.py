@@ -85,8 +85,9 @@ class _FirstLayers:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Raw integers get float64, so that large integers, and
-        # fractions in place of integers, keep their values.
+        # Keras reads floats as float32. An input for raw integers takes float64, so that large
+        # integers keep their values. Fractions that a user passes in place of integers keep theirs,
+        # too.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         raw = keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
         layers: list[keras.layers.Layer] = [
