@@ -167,7 +167,7 @@ class RunnableStudy:
             self.note(f"the study file {str(path)!r} is gone; its recorded text is run")
         elif not source:
             self.note(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
-        elif path.read_text(encoding="utf-8", errors="replace") != source:
+        elif path.read_text(encoding="utf-8-sig", errors="replace") != source:
             self.note(f"the study file {str(path)!r} has changed since; its recorded text is run")
         # The recorded texts of those modules that have changed, by the modules' files.
         texts = {}

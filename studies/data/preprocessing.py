@@ -223,7 +223,8 @@ def _fit_and_apply(
     name = str(preprocessing_name(preprocess))
     train, scales = parts["train"], _only_scales(transformer)
     rows = train.reshape(len(train), -1)
-    _attempt(f"Fitting preprocess={name}", transformer.fit, _as_read(rows) if scales else rows)
+    action = f"Fitting preprocess={name}"
+    _attempt(action, transformer.fit, _attempt(action, _as_read, rows) if scales else rows)
     scalings = tuple(map(_scaling_of, _steps(transformer))) if scales else ()
     transform = partial(_scaled, scalings) if scales else transformer.transform
     transformed = {

@@ -27,7 +27,7 @@ from studies.data.arrays.sample_checks import check_finite
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"

@@ -140,8 +140,8 @@ def _of_optuna(on_search: OnSearch) -> list[_Replacement]:
     def refusing(action: str) -> Callable[..., Never]:
         def refused(*_: Any, **__: Any) -> Never:
             raise StudyFileError(
-                f"the script {action}, which no study can do for it: give an objective to "
-                "study.optimize(...), of a study by optuna.create_study(...)"
+                f"the script {action}, which kerastudy can't do. Create the study by "
+                "optuna.create_study(...), and pass the objective to study.optimize(...)"
             )
 
         return refused

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +129,7 @@ def value_held(variable: keras.Variable) -> Any:
 
 
 def hold_value(variable: keras.Variable, value: Any) -> None:
-    """Puts another TensorFlow variable into a Keras variable, for the compiled trainer to use."""
+    """Replaces the TensorFlow variable in a Keras variable, as the compiled trainer does."""
     _value.set(variable, value)
 
 
@@ -161,7 +161,7 @@ def logs_of_its_own(model: keras.Model) -> bool:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns the arguments that a model was compiled with.
 
-    The public attributes contain some of the arguments only wrapped in other objects. The public
+    In the public attributes, some of the arguments are wrapped in other objects. The public
     `get_compile_config` fails for functions that are not registered.
     """
     import keras

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from search_spaces.errors import EngineError
-from studies.library_internals.private_names import AttributePart, MissingPartError
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError
 
 _LIBRARY = "keras-tuner"
 _seed_state = AttributePart(_LIBRARY, "Oracle", "_seed_state")

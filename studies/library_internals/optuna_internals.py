@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import AttributePart, MissingPartError
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -50,7 +50,7 @@ def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
 
 
 def tpe_can_be_led() -> bool:
-    """Returns whether TPESampler has all private parts that are declared above."""
+    """Returns whether TPESampler has all private parts that the functions below use."""
     from optuna.samplers import TPESampler
 
     try:
@@ -63,13 +63,13 @@ def tpe_can_be_led() -> bool:
 
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
-    """Samples hyperparameters by the method of Optuna's class `kind`."""
+    """Samples hyperparameters by a private method of Optuna's class `kind`."""
     values: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
     return values
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Returns TPE's score of each candidate, by the method of Optuna's class `kind`.
+    """Returns TPE's score of each candidate, by a private method of Optuna's class `kind`.
 
     The score is the log of the ratio of two densities: of the good trials, and of the others.
     """

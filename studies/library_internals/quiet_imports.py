@@ -25,8 +25,8 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and not through `sys.stderr`. So the
-    process's standard error itself is redirected.
+    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and they don't use `sys.stderr`. So
+    this context redirects the standard error of the whole process.
     """
     sys.stderr.flush()
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -90,7 +90,7 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # Removes the present call options, so that TensorFlow makes new ones with this setting.
+            # Remove the present call options, so that TensorFlow makes new ones with this setting.
             _present_call_options.set(eager, None)
 
 
@@ -104,7 +104,7 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
         loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
         names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
         inner = []
-        # Without this part of TensorFlow, only the graphs of loops are kept.
+        # If this part of TensorFlow is missing, the graphs of loops stay in memory.
         with contextlib.suppress(MissingPartError):
             function_of = _function_of_graph.of(graph)
             # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
@@ -157,7 +157,7 @@ def forgetting_gradients() -> Iterator[None]:
 
 
 def variable_of_a_program(value: Any, name: str) -> tf.Variable:
-    """Returns a new variable, also while a function is traced.
+    """Returns a new variable. This function may be called while a function is traced.
 
     If a `tf.Variable` were made during tracing, `tf.function` would trace everything twice.
     """

@@ -1,13 +1,13 @@
 """Checkpoints of a training: the weights of the best epoch, and states to resume from.
 
 A state is a safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header.
-Reading the file runs no code. It contains:
+Reading the file runs no code. The file contains:
 
 - the weights and the optimizer's variables after the last epoch and after the best epoch
 - the metrics of each epoch
 - the attributes of the callbacks
 
-It contains no random states, as these follow from the trial's seed and the epoch.
+Random states are not saved, as they follow from the trial's seed and the epoch.
 """
 
 from __future__ import annotations
@@ -32,21 +32,19 @@ from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
 from studies.training.determinism.random_states import global_random_states, seed_generator_states
-from studies.training.determinism.user_objects import UsersState
-from studies.training.keras_models import (
+from studies.training.determinism.restoring_user_objects import UsersState
+from studies.training.model_properties import may_change_model, other_optimizers, stateful_layers
+from studies.training.model_structure import Structure
+from studies.training.model_variables import (
     as_built,
     assign,
     build_variables,
     copy_of,
-    may_change_model,
-    other_optimizers,
     saved_variables,
-    stateful_layers,
 )
-from studies.training.model_structure import Structure
-from studies.training.pure_code import library_of
 from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
+from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.atomic_writing import one_before, replacing
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
@@ -89,7 +87,7 @@ class Checkpoints:
         # no more states are written.
         self._reached = UsersState(*(callback.schedule for callback in self._schedules))
         self._generator = global_random_states()[-1]
-        self._resumable = False  # Whether `_why_never` found nothing.
+        self._resumable = False  # Whether `_why_never` was called, and gave no reason.
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
@@ -107,7 +105,8 @@ class Checkpoints:
             self._check_resumable()
             callbacks = capture(self._callbacks)
         except StateError as error:
-            # This is no error: an interrupted training starts again, and gives the same bits.
+            # This is no error: if the training is interrupted, it starts again, and gives the same
+            # bits.
             self.given_up = (
                 "no state is written, so an interrupted training starts from its first epoch: "
                 f"{error}"
@@ -117,7 +116,7 @@ class Checkpoints:
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
-        # A copy is never changed, so both parts of the state can be the same copy.
+        # A copy is never changed, so `last` and `best_weights` can be the same copy.
         copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
@@ -144,13 +143,13 @@ class Checkpoints:
                 raise StateError(reason)
             self._resumable = True
         if not np.array_equal(global_random_states()[-1], self._generator):
-            raise StateError("something draws by keras.random without a seed generator")
+            raise StateError("some code draws by keras.random without a seed generator")
         changed = self._reached.changed()
         if changed:
             raise StateError(f"a learning rate schedule changes {', '.join(changed)}")
 
     def _why_never(self) -> str:
-        """Returns why no state can have all that a resumed training needs, or an empty text.
+        """Returns why this training can never resume from a state, or an empty text.
 
         The model must have all its variables, as it does after the first epoch.
         """
@@ -208,8 +207,8 @@ def last_state(
             why = str(error) if isinstance(error, StateError) else describe(error)
             unusable = unusable or why
             if task.state is not None and path in (task.state, one_before(task.state)):
-                # Delete the unusable file. Otherwise the next state that is written would turn this
-                # file into `one_before`, in place of a good state.
+                # When the next state is written, the file at `path` becomes `one_before(path)`. An
+                # unusable file would then take the place of a good state, so delete it.
                 path.unlink(missing_ok=True)
     if unusable:
         how = "is trained from its first epoch"
@@ -334,7 +333,7 @@ class TrainingState:
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns a key that is equal for two trainings if one can resume from the other's state.
+    """Returns a key. A training can resume from a state if both have the same key.
 
     The key is a digest of the spec's fields that change results, and of the trial number that the
     builder sees.
@@ -345,7 +344,7 @@ def identity_of(spec: TrialSpec) -> str:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state atomically. The replaced file is kept as `one_before`."""
+    """Writes a state atomically. Keeps the former file at `path` as `one_before(path)`."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -356,7 +355,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         arrays[name] = _in_order(array)
         return {_ARRAY: name}
 
-    # If the last epoch is the best one, both have the same arrays, which are written once.
+    # If the last epoch is the best one, both parts are the same arrays, so write them once.
     best_is_last = state.best_weights is state.last
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
@@ -502,11 +501,11 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> st
         return f"the model has {structure.state}"
     if structure.of_libraries:
         return ""
-    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    in_state = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
     for metric in getattr(model, "metrics", ()):
         # Keras keeps the metrics given to `compile` in a container metric.
         for inner in getattr(metric, "metrics", None) or [metric]:
             if library_of(type(metric)) == library_of(type(inner)) == "keras":
-                known |= {id(variable) for variable in inner.variables}
-    others = [variable.path for variable in structure.variables if id(variable) not in known]
+                in_state |= {id(variable) for variable in inner.variables}
+    others = [v.path for v in structure.variables if id(v) not in in_state]
     return f"the model has variables beyond its weights: {', '.join(others)}" if others else ""

@@ -4,10 +4,10 @@ Trials whose models have the same key share a traced program (`traced_programs`)
 digest of everything that is reachable from the model: attributes of layers, optimizer, losses and
 metrics, and the connections of layers.
 
-- Of libraries' classes and functions, the key has only the names.
-- Of the user's own classes and functions, the key has everything that their behaviour may depend
-  on: code, constants, closures, and globals. If the code uses anything that may change and can't
-  be read, such as a file, the structure is unique: no other structure has its key.
+- The key has only the names of libraries' classes and functions.
+- The key has everything on which the user's own classes and functions may depend: code, constants,
+  closures, and globals. If the code uses anything that may change and can't be read, such as a
+  file, the structure is unique: no other structure has its key.
 - The values of variables and of lifted numbers (`traced_programs.numbers_as_variables`) are left
   out, as a program gets them for each trial.
 """
@@ -32,7 +32,7 @@ import numpy as np
 
 from studies.library_internals import keras_internals
 from studies.library_internals.tensorflow_internals import is_plain_variable
-from studies.training.pure_code import (
+from studies.training.user_and_library_code import (
     LOOKED_INTO,
     PLAIN_CLASSES,
     Reads,
@@ -78,7 +78,8 @@ WRAPPERS: Parts = (
 
 With each type comes a function that returns the parts of such an object.
 """
-# Types of other objects. As in `WRAPPERS`, a function returns the parts that the key needs.
+# `WRAPPERS`, and types of other objects. The function with each type returns the parts of an object
+# that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
     (
@@ -136,13 +137,14 @@ class Structure:
         self.others = others
         self.of_libraries = True  # Whether all code is that of libraries, and none is the user's.
         self.reason = ""  # The reason why the structure is unique, or empty.
-        # Says which state no program can take over, e.g. that of a tf.Variable. Empty if none.
+        # The first state that no program can take over, e.g. "a tf.Variable". Empty if there is
+        # none.
         self.state = ""
         self._keras = keras
         self._digest = hashlib.sha256()
-        # The names of attributes that decide initial values, and of attributes that the user's code
-        # reads. The key omits attributes that decide initial values. So if the user's code may read
-        # one of them, the structure is unique.
+        # `_initial` has the names of attributes that decide initial values, which the key omits.
+        # `_read` has the names of attributes that the user's code reads. If both have the same
+        # name, the structure is unique.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -163,7 +165,7 @@ class Structure:
     def is_like(self, other: Structure) -> bool:
         """Returns whether two structures have equal digests and lifted numbers.
 
-        The keys need not be equal, so this compares unique structures, too.
+        This works for unique structures, too, although their keys are never equal.
         """
         return (self.digest, self.values) == (other.digest, other.values)
 
@@ -179,7 +181,7 @@ class Structure:
         self._unreadable(f"code that uses {name}")
 
     def _token(self, value: Any) -> object:
-        """Returns a value's part of the digest: a simple value itself, or an object's number.
+        """Returns what the digest has for a value: a simple value itself, or an object's number.
 
         Objects are numbered in the order in which they are first reached.
         """
@@ -214,8 +216,8 @@ class Structure:
             items = [part for pair in value.items() for part in pair]
             items.append(getattr(value, "default_factory", None))
         elif isinstance(value, set | frozenset):
-            # The order of the objects in a set differs between processes and trials, so the digest
-            # would differ, too.
+            # Objects in a set have a different order in each process and trial, so that equal
+            # models would have different digests.
             if not all(item is None or type(item) in _ATOMS for item in value):
                 self._unreadable(f"a set of objects ({value!r:.60})")
             items = sorted(value, key=repr)
@@ -246,7 +248,7 @@ class Structure:
             self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns a class's part of the digest: the name or, for a user's class, its number."""
+        """Returns what the digest has for a class: its name or, for a user's class, a number."""
         if is_own(module_of(kind)):
             return self._token(kind)
         if library_of(kind) not in PLAIN_CLASSES:
@@ -256,8 +258,8 @@ class Structure:
     def _is_of_library(self, thing: Any) -> bool:
         """Adds the name of a class or function to the digest. Returns whether it is a library's.
 
-        Functions that a library's decorator made from other functions count as the user's, because
-        the digest needs the other functions, too.
+        A function that a library's decorator made from another function counts as the user's,
+        because the digest needs the other function, too.
         """
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
@@ -303,7 +305,7 @@ class Structure:
     def _visit_values(
         self, values: Iterable[Any], attributes: frozenset[str], seen: set[int]
     ) -> None:
-        """Adds the values that a function can read to the digest.
+        """Adds to the digest the values that a function can read.
 
         For a module, adds only the attributes that the function reads.
         """

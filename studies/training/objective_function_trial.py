@@ -1,7 +1,7 @@
 """Runs a trial of a study with an objective function, and follows the function's trainings.
 
 `keras.Model.fit` is replaced while the function runs. The replacement only adds callbacks that read
-the logs, so a training gives the same bits as without them.
+the logs, so a training gives the same bits as without these callbacks.
 """
 
 from __future__ import annotations
@@ -24,22 +24,17 @@ from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
-from studies.training.building.builder_tracing import FunctionEnded, check_returned
-from studies.training.checkpoints import BestWeights, weights_digest
-from studies.training.determinism.random_states import begin_trial
-from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import (
-    copy_of,
-    parameters_of,
-    replaced_method,
-    scalars,
-    values_of,
-)
-from studies.training.trial_training import (
+from studies.training.builder_trial import (
     OnEpochResult,
     why_infeasible,
     with_saved_weights,
 )
+from studies.training.building.builder_tracing import FunctionEnded, check_returned
+from studies.training.checkpoints import BestWeights, weights_digest
+from studies.training.determinism.random_states import begin_trial
+from studies.training.determinism.tensorflow_settings import noting_environment
+from studies.training.model_properties import replaced_method, scalars
+from studies.training.model_variables import copy_of, parameters_of, values_of
 from studies.user_code import prunes_trial
 from tracking.records import (
     BestEpoch,
@@ -65,9 +60,9 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     function calls ``trial.report(value, step)``, the metric ``value`` has this value at this step.
     The number that the function returns becomes the last ``value``, and the trial's value.
 
-    The trial is infeasible if the function raises, or returns no finite number. If it raises
-    ``optuna.TrialPruned``, the trial is pruned and has no value. Raises BuilderError if the
-    function returns several numbers, or a model.
+    The trial is infeasible if the function raises an error, or returns no finite number. If the
+    function raises ``optuna.TrialPruned``, the trial is pruned and has no value. Raises
+    BuilderError if the function returns several numbers, or a model.
     """
     started, spec = time.monotonic(), task.spec
     following = Following(spec, on_epoch)
@@ -186,7 +181,7 @@ def _number(returned: Any) -> float | None:
 class ObjectiveTrial(Hyperparameters):
     """The `trial` that an objective function gets.
 
-    Its `report` and `should_prune` ask the study's pruner.
+    The methods `report` and `should_prune` ask the study's pruner.
 
     Args:
         report: A function that gets a value and its step, counted from 0. It returns whether the
@@ -220,7 +215,7 @@ class ObjectiveTrial(Hyperparameters):
                 f"{step!r:.100}."
             ) from None
         if step < 0:
-            raise ValueError(f"trial.report takes a step from 0. Received: {step}.")
+            raise ValueError(f"trial.report takes a step of at least 0. Received: {step}.")
         if step not in self._steps:
             self._steps.add(step)
             self._prunes = self._report(value, step)
@@ -231,7 +226,7 @@ class ObjectiveTrial(Hyperparameters):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The user's attributes. A value that JSON can't express becomes its `repr`."""
+        """The attributes that the function set. Values that JSON can't express become a `repr`."""
         return {str(key): _jsonable(value) for key, value in self.user_attrs.items()}
 
 
@@ -251,13 +246,13 @@ class Following:
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
         self.error: Exception | None = None  # An error of `on_epoch`, not of the function.
-        # The trial's state if the study has ended the function early, or else None.
+        # The trial's state, if the study has ended the function early. Otherwise None.
         self.ended: TrialState | None = None
         self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of all trainings, by epoch.
         self.reported: dict[int, float] = {}  # The reported values by step, counted from 1.
-        # The weights of the only model so far, or None if there are several models.
+        # The weights of the first model. None if there is no model, or a second one.
         self.measured: MeasuredWeights | None = None
-        self.parameters = 0  # The number of the last model's parameters.
+        self.parameters = 0  # The last model's number of parameters.
         self.digests: list[str] = []  # The digest of the weights after each training.
         self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
@@ -306,7 +301,7 @@ class Following:
         self.digests.append(weights_digest(values_of(model.weights)))
 
     def report(self, value: float, step: int) -> bool:
-        """Notes a value that was reported at a step, from 0. Returns whether to prune."""
+        """Notes a value that was reported at a step, counted from 0. Returns whether to prune."""
         self.reported[step + 1] = value
         return self._tell(step + 1, {VALUE: value})
 
@@ -373,8 +368,8 @@ def watched(following: Following) -> Iterator[None]:
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
-            # A user's callback may raise, e.g. to prune. Then `last` has not reported the epoch
-            # yet.
+            # A user's callback may raise an error, e.g. to prune the trial. Then `last` has not
+            # reported the epoch yet.
             last.report()
             raise
         following.fit_ended(model)
@@ -449,7 +444,7 @@ _TOLERANCE = 1e-6
 
 
 class MeasuredWeights:
-    """Copies of a model's weights after the best epoch so far, by each metric.
+    """Copies of a model's weights, taken after the best epoch so far of each metric.
 
     An objective function may return the best value of a metric, such as
     ``max(history.history["val_accuracy"])``. The trial's weights are then the copy after the epoch
@@ -476,7 +471,7 @@ class MeasuredWeights:
             self._best[name] = now, copy
 
     def of(self, value: float) -> tuple[int, Sequence[np.ndarray]]:
-        """Returns the epoch after which the model gave a value, and its weights at that time.
+        """Returns the epoch after which the model gave a value, and its weights after that epoch.
 
         If the value is a metric's best value, returns the metric's best epoch. Otherwise, if the
         final weights equal the weights after a metric's best epoch, returns that epoch. Otherwise,

@@ -1,4 +1,4 @@
-"""The `Trainer` protocol, and two trainers: one calls `model.fit`, one a HyperModel's `fit`."""
+"""The `Trainer` protocol, a trainer by `model.fit`, and a trainer by a HyperModel's `fit`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,9 @@ from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
 from studies.training.determinism.random_states import SeedStates, begin_epoch
-from studies.training.keras_models import (
-    copy_of,
-    make_variables,
-    may_change_model,
-    replaced_method,
-    scalars,
-)
+from studies.training.model_properties import may_change_model, replaced_method, scalars
 from studies.training.model_structure import Structure
+from studies.training.model_variables import copy_of, make_variables
 from tracking.records import ALL_FOLDS, Objective, TrialSpec
 
 if TYPE_CHECKING:
@@ -48,12 +43,12 @@ class Training:
     """The arguments of a trainer."""
 
     model: keras.Model  # The compiled model. The training changes its weights.
-    splits: LoadedData  # The data. In arrays, sample weights already include class weights.
+    splits: LoadedData  # The data. If it is in arrays, sample weights include class weights.
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's callbacks for this trial.
     hp: Hyperparameters
     initial_epoch: int = 0  # The number of epochs already trained, if the training resumes.
-    # The reason why only `model.fit` can train the model. Empty if there is none.
+    # Why only `model.fit` can train the model. Empty if a faster trainer may train it.
     unfit: str = ""
 
 
@@ -91,12 +86,12 @@ class Trainer(Protocol):
 
     @property
     def unsaved(self) -> str:
-        """The reason why the model lacks the weights of the last reported epoch. Empty if none."""
+        """Why the model lacks the weights of the last reported epoch. Empty if it has them."""
         ...
 
     @property
     def used(self) -> tuple[str, str]:
-        """The trainer used last, e.g. "plain", and why no faster trainer was used."""
+        """The name of the trainer that ran last, e.g. "plain", and why no faster one ran."""
         ...
 
     @property
@@ -177,9 +172,9 @@ class PlainTrainer:
 def _make_variables(training: Training) -> None:
     """Makes the variables of loss, metrics and optimizer before `fit`, which saves time.
 
-    For this, a validation step runs with one sample. Nothing is done if the step would run code of
-    the user, as such code may count its calls. Nothing is done either if a callback of the user may
-    see the variables.
+    A validation step with one sample makes the variables. This function does nothing if the step
+    would run the user's code, which may count its calls, or if the user's callbacks may see the
+    variables.
 
     Raises NotTrainedError if the step fails. `fit` may still succeed, e.g. if the loss needs
     several samples.
@@ -275,7 +270,7 @@ class HyperModelTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Calls the HyperModel's `fit`.
 
-        Raises BuilderError if samples have weights, and the HyperModel's `fit` takes none.
+        Raises BuilderError if samples have weights, and the HyperModel's `fit` takes no weights.
         """
         import keras
 
@@ -283,48 +278,48 @@ class HyperModelTrainer:
         model, fit = training.model, keras.Model.fit
         watching = self._watching(training, on_epoch)
         before = [array.tobytes() for array in copy_of(model)]
-        fitted: list[keras.Model] = []
+        fitted_models: list[keras.Model] = []
 
         @functools.wraps(fit)
         def noting(fitted_model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-            fitted.append(fitted_model)
+            fitted_models.append(fitted_model)
             return fit(fitted_model, *arguments, **keywords)
 
         with replaced_method("fit", noting):
             returned = self._call(training, watching)
         if not watching.ended and hasattr(returned, "history"):
-            # The HyperModel's `fit` ignored our callbacks, so no epoch was reported. Then the last
-            # epoch in the returned history is the outcome.
+            # No epoch was reported, as the HyperModel's `fit` ignored our callbacks. So take the
+            # outcome from the last epoch of the returned history.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
             outcome = _outcome_of(returned, training.spec.objective.metric)
         if outcome is not None:
             changed = [array.tobytes() for array in copy_of(model)] != before
-            certain = changed and self._has_value(training, fitted, outcome)
+            certain = changed and self._has_value(training, fitted_models, outcome)
             self.unsaved = "" if certain else _UNKNOWN_WEIGHTS
         return outcome
 
     def _has_value(
-        self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
+        self, training: Training, models: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> bool:
-        """Returns whether the builder's model, with its final weights, gives the outcome's value.
+        """Returns whether the objective in the outcome is that of the model's final weights.
 
-        The outcome's value is that of the objective.
+        A HyperModel's `fit` may return the objective of an earlier epoch, or of another model.
         """
         model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
         if value is not None and measured is not None:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
-        # `model.evaluate` does not give the objective. Then assume that the final weights give the
-        # outcome's value if the last epoch logged the same value, or if no other model was trained.
-        return value == last or fitted in ([], [model])
+        # `model.evaluate` has not computed the objective. So rely on the value that the last epoch
+        # logged, or on the fact that no other model was trained.
+        return value == last or models in ([], [model])
 
     def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:
         """Returns a callback that sets random states and calls `on_epoch`.
 
-        The callback works in trainings of any model, not only of the builder's.
+        The callback works in trainings of any model, not only of the builder's model.
         """
         import keras
 
@@ -381,8 +376,8 @@ class HyperModelTrainer:
         elif "sample_weight" not in keywords:
             raise BuilderError(
                 "The training samples have weights (sample_weight or class_weight), and the fit of "
-                f"the HyperModel {type(self._hypermodel).__name__} takes none. Give it a parameter "
-                "sample_weight, or **kwargs, and pass that on to model.fit."
+                f"the HyperModel {type(self._hypermodel).__name__} takes none. Add a parameter "
+                "sample_weight, or **kwargs, to fit, and pass it on to model.fit."
             )
         while True:
             keras.utils.set_random_seed(spec.seed)

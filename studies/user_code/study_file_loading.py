@@ -81,10 +81,15 @@ def with_source(target: Target) -> Target:
     """
     if target.source is not None:
         return target
+    return replace(target, source=_source_in(Path(target.path)))
+
+
+def _source_in(path: Path) -> str:
     try:
-        return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
+        # As Python does, ignore a byte order mark, which some editors on Windows write.
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
+        raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
 
 
 def with_modules(target: Target) -> Target:
@@ -116,7 +121,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     if main.endswith(".py") and "Study(" in (read_text(Path(main)) or ""):
         path = Path(main)
     if path.is_file():
-        source, place = path.read_text(encoding="utf-8"), str(path.absolute())
+        source, place = _source_in(path), str(path.absolute())
         modules = own_modules(Path(place), source)
     else:
         source, place = cell, ""

@@ -20,12 +20,12 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.abc import MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from itertools import accumulate, chain
 from pathlib import Path, PurePath
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from studies.user_code.package_name_clashes import NAMES, OURS, places_of
@@ -309,25 +309,30 @@ class _Finder(MetaPathFinder):
         return any(file.startswith(inside) for file in self._texts)
 
     def _spec(self, fullname: str, file: str, is_package: bool) -> ModuleSpec | None:
-        loader = _TextLoader(file, self._texts[os.path.realpath(file)])
+        loader = _TextLoader(fullname, file, self._texts[os.path.realpath(file)])
         folders = [os.path.dirname(file)] if is_package else None
         return spec_from_file_location(
             fullname, file, loader=loader, submodule_search_locations=folders
         )
 
 
-class _TextLoader(SourceLoader):
-    """Runs a text as if it were in a file. Python's compiled files (``.pyc``) are not used."""
+class _TextLoader(SourceFileLoader):
+    """Runs a text as if it were in a file. Python's compiled files (``.pyc``) are not used.
 
-    def __init__(self, file: str, text: str) -> None:
-        self._file, self._text = file, text
+    A line of the text that names an encoding has no effect, because the text is decoded already.
+    Other files of the module's package, such as its data, are read from the disk.
+    """
+
+    def __init__(self, name: str, file: str, text: str) -> None:
+        super().__init__(name, file)
+        self._text = text
         remember_text(file, text)
 
-    def get_filename(self, fullname: str) -> str:
-        return self._file
+    def get_source(self, fullname: str) -> str:
+        return self._text
 
-    def get_data(self, path: str) -> bytes:
-        return self._text.encode()
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._text, self.path)
 
 
 # The longest time for a git command, which takes up to two seconds in a repository of a hundred

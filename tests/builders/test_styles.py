@@ -129,7 +129,7 @@ def test_what_a_builder_declares_beside_the_space() -> None:
     description = session("tuner_space").description
     assert description.space["drop"] == ks.Float("drop", 0.0, 0.2, step=0.1, default=0.0)
     assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)
-    assert "'drop' besides the study's space" in description.warnings[0]
+    assert "Trials also vary 'drop', which only the builder declares" in description.warnings[0]
     assert (description.unread, len(description.warnings)) == ((), 1)
 
 

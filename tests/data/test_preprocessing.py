@@ -106,6 +106,7 @@ def test_transformers_that_draw_at_random_draw_with_the_seed() -> None:
     ("x", "preprocess", "words"),
     [
         (X, VarianceThreshold(1e9), "Fitting preprocess=VarianceThreshold.* failed with ValueErro"),
+        (np.array([["one word"]] * 60), "standardize", "Fitting preprocess=standardize failed"),
         (X, FunctionTransformer(lambda x: x[:-1]), r"made an array of shape \(35, 4\) of the 36"),
         (X, FunctionTransformer(lambda x: x * 1e300), "for x of the train part holds 144 NaN"),
         (X, FunctionTransformer(lambda x: x.astype("U9") + "a"), "Converting the result .* failed"),

@@ -333,6 +333,14 @@ def test_other_columns_are_refused_with_what_to_do(column: Any, words: str) -> N
     assert decided.warnings[0].startswith("c: left out, as it ")
 
 
+def test_lists_are_neither_targets_nor_categories() -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "c": [[1, 2]] * 40, "y": np.arange(40.0) / 3})
+    with pytest.raises(DataError, match=r"'c' must be one number or class.* Received: \[1, 2\]"):
+        table(frame, target="c").load()
+    with pytest.raises(DataError, match="'c' holds values such as lists"):
+        table(frame, target="y", drop=[], categories=["c"]).load()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

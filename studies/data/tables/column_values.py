@@ -110,10 +110,16 @@ def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
 
 
 def texts_of(column: Any) -> np.ndarray:
-    """Returns a column as texts of shape (n,) and dtype object. Missing values are ""."""
+    """Returns a column as texts of shape (n,) and dtype object. Missing values are "".
+
+    Raises ValueError if the column holds lists or the like.
+    """
     import pandas as pd
 
-    codes, kinds = pd.factorize(pd.Series(column).astype(object))
+    try:
+        codes, kinds = pd.factorize(pd.Series(column).astype(object))
+    except TypeError:
+        raise ValueError("holds values such as lists, which are no categories") from None
     # pandas gives missing values the code -1. As an index, -1 means the last text, `MISSING`.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts

@@ -309,8 +309,14 @@ class Table(Reader):
 
     def _with_target(self, frame: Any) -> tuple[Any, dict[str, str]]:
         """Returns the rows that have a target, and decisions and remarks about the target."""
-        empty = frame[self.target].isna() | (frame[self.target] == MISSING)
-        decisions = {}
+        target, decisions = frame[self.target], {}
+        try:
+            target.nunique()
+        except TypeError:
+            subject, expected = f"the target {self.target!r}", "one number or class in each row"
+            hint = "Lists of one length go with datasets.arrays(x, y), as an array."
+            raise DataError.of_setting(subject, expected, target.iloc[0], hint) from None
+        empty = target.isna() | (target == MISSING)
         if empty.any() and not empty.all():
             count = f"{empty.sum():,} of {len(frame):,}"
             decisions["rows"] = f"{count} lack {self.target}, and are left out"

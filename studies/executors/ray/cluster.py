@@ -19,7 +19,7 @@ from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
 from studies.executors.worker_count import this_machine
 from studies.interruption import raising_interrupts
-from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 _SECONDS_TO_CONNECT = 5.0
 # After this many failed connections, the cluster's head counts as gone.

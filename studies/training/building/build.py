@@ -32,10 +32,10 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, and returns its compiled model.
 
-    If the builder calls `adapted`, the layer sees the data in `splits`. Errors of the builder are
-    passed on. Raises BuilderError if the builder returns no Keras model, reads a hyperparameter
-    that is not in the space, or returns an uncompiled model. A HyperModel with its own `fit` may
-    return an uncompiled model.
+    If the builder calls `kerastudy.preprocessing.adapted`, the layer adapts to the training part of
+    `splits`. Errors of the builder are passed on. Raises BuilderError if the builder returns no
+    Keras model, reads a hyperparameter that is not in the space, or returns an uncompiled model. A
+    HyperModel with its own `fit` may return an uncompiled model.
     """
     try:
         with noting_environment(), building_for(splits):
@@ -56,7 +56,7 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Splits callbacks into two lists: the second list has all that monitor a validation metric."""
+    """Returns two lists of callbacks. Those in the second list monitor a validation metric."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
@@ -81,7 +81,7 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-    """Compiles a model again. The study's arguments replace the builder's."""
+    """Compiles a model again. Arguments of the study's `compile` replace the builder's."""
     if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "

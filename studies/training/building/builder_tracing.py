@@ -29,7 +29,7 @@ from studies.training.building.build import (
 )
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import replaced_method
+from studies.training.model_properties import replaced_method
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal, prunes_trial
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from studies.definition import StudyDefinition
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
-# At most so many traced runs may end without a training. Nothing stops such a run before the end of
-# the function, so it may take long.
+# At most this many traced runs may reach the end of the objective function without a training. A
+# run that reaches the end may take long.
 _MOST_WHOLE_RUNS = 30
 
 
@@ -64,13 +64,14 @@ def resolve_space(
 ) -> Resolved:
     """Returns a study with its final space.
 
-    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. For a study
-    with an objective function, `traced` is that function, and `data` is None. Raises BuilderError
-    if the builder can't be traced.
+    The final space has the hyperparameters that the study declares, and those that only the builder
+    declares, as in Keras Tuner. The options `--set` and `--only` have been applied to it. For a
+    study with an objective function, `traced` is that function, and `data` is None. Raises
+    BuilderError if the builder can't be traced.
     """
     assert data is not None or traced is not None, "a study has data or an objective function"
     build = _builder(study, data) if data is not None else traced
-    # With `--only`, no other hyperparameter varies, even if the builder declares one later.
+    # With the option `--only`, no other hyperparameter varies. So none joins the space later.
     joins = study.tailoring.only is None
     # Optuna's examples call Keras's `clear_session` in each build, which runs Python's garbage
     # collector for 0.25 s. The collector skips frozen objects, so it then takes less time.
@@ -119,7 +120,7 @@ def _about_function(text: str) -> str:
 def _with_declared(
     study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
-    """Adds the builder's hyperparameters to a declared space, and looks for unread ones."""
+    """Adds the builder's hyperparameters to a declared space, and notes which are never read."""
     reading = reading_of(
         build,
         declared,
@@ -133,8 +134,8 @@ def _with_declared(
         space = discovery.space
         new = [name for name in space.names if name not in declared]
         notes = [
-            f"The builder declares {quoted(new)} besides the study's space: tuned too. To keep "
-            f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            f"Trials also vary {quoted(new)}, which only the builder declares. To keep {new[0]!r} "
+            f"at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
             *discovery.notes,
         ]
     tailored = study.with_space(study.tailoring.apply(space))
@@ -260,7 +261,7 @@ def check_returned(study: str, returned: Any) -> None:
     if isinstance(returned, keras.Model):
         raise BuilderError(
             f"The objective_function of the study {study!r} returned a Keras model, so it is a "
-            "builder. Give it with the data instead: Study(data=…, build=…, objective=…)."
+            "builder. Pass it as build instead: Study(data=…, build=…, objective=…)."
         )
     if isinstance(returned, list | tuple) and len(returned) > 1:
         raise BuilderError(

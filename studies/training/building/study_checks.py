@@ -1,4 +1,4 @@
-"""Trains a study's default model on a few samples, and finds the objective's direction."""
+"""Checks a study by a training of its default model, and finds the objective's direction."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from search_spaces.errors import BuilderError, StudyError
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.training.batches import packed
 from studies.training.building.build import build_callbacks, build_model, splits_for
-from studies.training.building.custom_objects import loading_warnings
+from studies.training.building.custom_object_code import loading_warnings
 from studies.training.building.target_checks import check_targets, snake_case
 from studies.training.determinism.random_states import begin_trial
-from studies.training.keras_models import fixed_batch_size, has_own_steps, parameters_of, scalars
-from studies.training.pure_code import library_of
+from studies.training.model_properties import fixed_batch_size, has_own_steps, scalars
+from studies.training.model_variables import parameters_of
 from studies.training.trainers import has_own_fit, rehearse, running_eagerly
+from studies.training.user_and_library_code import library_of
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Direction, Objective
 
@@ -36,7 +37,7 @@ _OTHER_PLACES = (0.25, 0.75)
 class StudyCheck(NamedTuple):
     """The result of `check_study`."""
 
-    # If only the default hyperparameters raise an error, the error is one of the warnings.
+    # An error that only the default hyperparameters raise is one of the warnings.
     warnings: list[str]
     objective: Objective  # The study's objective, with its direction.
     model_bytes: int = 0  # The size of the weights as float32, or 0 if the model is unknown.
@@ -112,10 +113,10 @@ def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
 
 
 def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called: str) -> str:
-    """Returns a warning about an error that only the default hyperparameters raise.
+    """Returns a warning about an error that the default hyperparameters raise.
 
-    If all other hyperparameters that are tried raise the same error, the study's code is wrong.
-    Then BuilderError is raised.
+    Models of a few other hyperparameters are trained, too. If all of them raise the same error, the
+    study's code is wrong, and this function raises BuilderError.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -136,9 +137,10 @@ def _failure(study: StudyDefinition, data: LoadedData, error: Exception, called:
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
-    """Yields the hyperparameters at `_OTHER_PLACES` in all ranges.
+    """Yields hyperparameters whose values are all at the same place in their ranges.
 
-    Hyperparameters that equal the defaults or earlier ones are left out.
+    The places are `_OTHER_PLACES`. Hyperparameters that equal the defaults, or hyperparameters that
+    were yielded before, are left out.
     """
     seen: list[Mapping[str, Any]] = [space.defaults()]
     for place in _OTHER_PLACES:

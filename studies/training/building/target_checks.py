@@ -1,4 +1,4 @@
-"""Checks that a model's input fits the samples, and its output layer and loss the targets."""
+"""Checks that a model's input fits the samples, and that its output and loss fit the targets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from search_spaces.texts import number
 from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
-from studies.training.keras_models import loss_of, single_output
-from studies.training.pure_code import library_of
+from studies.training.model_properties import loss_of, single_output
+from studies.training.user_and_library_code import library_of
 
 if TYPE_CHECKING:
     import keras
@@ -73,11 +73,11 @@ def _check_input(model: keras.Model, x: Arrays) -> None:
     tensors: Sequence[Any] = getattr(model, "inputs", None) or ()
     if len(tensors) != 1 or not isinstance(x, np.ndarray):
         return
-    taken: Shape = tuple(tensors[0].shape)
-    if not _same_shape(x.shape, taken):
+    input_shape: Shape = tuple(tensors[0].shape)
+    if not _same_shape(x.shape, input_shape):
         raise BuilderError(
-            f"The model takes samples of shape {taken[1:]}, and the data's samples have shape "
-            f"{x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
+            f"The model takes samples of shape {input_shape[1:]}, but the data's samples have "
+            f"shape {x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
         )
 
 
@@ -98,7 +98,7 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
             f"{loss.name} takes probabilities, and the last layer is linear: give it the "
             f"activation {fitting!r}, or pass the loss as an object with from_logits=True"
         )
-    # The values are checked only if the shapes and the last layer are right.
+    # The values of the targets are checked only if their shape and the last layer are right.
     return [*filter(None, problems)] or [*filter(None, [_wrong_values(loss, y, shape)])]
 
 
@@ -112,20 +112,20 @@ def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             return ""
         if y.ndim == len(output) and y.shape[-1] == units:
             return (
-                f"{loss.name} takes one label for each sample, and these have one number for each "
-                f"of the {units} units, as one-hot rows do: use categorical_crossentropy, as "
+                f"{loss.name} takes one label for each sample, but a target has a number for each "
+                f"of the {units} units, as a one-hot row does: use categorical_crossentropy, as "
                 f"kerastudy.outputs.one_hot({units}) does"
             )
         return f"{loss.name} takes one label for each output of shape {output[1:]}"
     if loss.name in _CATEGORICAL and label_of_each and units != 1:
         return (
-            f"{loss.name} takes a one-hot row for each sample, and these are single labels: use "
-            f"{_SPARSE}, as kerastudy.outputs.classes({units}) does"
+            f"{loss.name} takes a one-hot row for each sample, but the targets are single labels: "
+            f"use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
         )
     if not _same_shape(y.shape, output):
         if label_of_each and y.dtype.kind in "iu" and y.min() >= 0 and units == y.max() + 1 > 2:
             return (
-                f"these are class numbers, and the last layer has a unit for each of {units} "
+                f"the targets are class numbers, and the last layer has a unit for each of {units} "
                 f"classes: use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
             )
         return (
@@ -147,7 +147,7 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         low, high = y.min().item(), y.max().item()
         if low < 0 or high > 1:
             return (
-                f"{loss.name} takes targets from 0 to 1, and these go from {number(low)} to "
+                f"{loss.name} takes targets from 0 to 1, but the targets go from {number(low)} to "
                 f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of "
                 "target, as in kerastudy.outputs"
             )
@@ -158,17 +158,17 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         fractions = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
         if fractions.size:
             return (
-                f"{loss.name} takes whole numbers as labels, and these have fractions, such as "
+                f"{loss.name} takes whole numbers as labels, but there are fractions, such as "
                 f"{number(fractions[0].item())}: use the loss of a regression, as "
                 "kerastudy.outputs.regression() does"
             )
         low, high, units = labels.min().item(), labels.max().item(), output[-1]
         if low < 0 or (units is not None and high >= units):
-            taken = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
+            valid = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
             encode = "" if low == 0 else "encode the labels as 0, 1, 2 and so on, and "
             return (
                 f"the labels go from {number(low)} to {number(high)}, and the last layer takes "
-                f"labels {taken}: {encode}give it a unit for each class"
+                f"labels {valid}: {encode}give it a unit for each class"
             )
     return ""
 

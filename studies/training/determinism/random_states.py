@@ -11,9 +11,9 @@ import numpy as np
 
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
+from studies.training.determinism.restoring_user_objects import set_back
 from studies.training.determinism.tensorflow_settings import restore_settings
-from studies.training.determinism.user_objects import set_back
 from studies.training.model_structure import Structure
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def begin_trial(seed: int) -> None:
 def _set_random_seed(seed: int) -> None:
     """Works like `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
-    `set_random_seed` drops all kernels and optimized functions, which costs 0.2 s for a small
-    model, because random kernels keep a state. But each random kernel belongs to a seed. So kernels
-    are dropped only if the seed was used before: then a kernel with an old state may exist.
+    `set_random_seed` drops all kernels and optimized functions, because random kernels keep a
+    state. Making them again takes 0.2 s for a small model. But each random kernel belongs to one
+    seed, so the kernels are dropped only if the seed was used before.
     """
     import keras
 
@@ -50,8 +50,8 @@ def _set_random_seed(seed: int) -> None:
     # Kernels of deleted models stay in memory, so drop them from time to time.
     keeps_kernels = is_new and 0 < len(_seeds_set) < _MOST_SEEDS
     try:
-        # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed, which
-        # may have kernels too. Then drop all kernels.
+        # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed.
+        # Kernels with that seed may exist, so drop all kernels.
         if keeps_kernels and tensorflow_internals.global_seed() == _seeds_set[-1]:
             keras_internals.set_global_seed(seed)
             tensorflow_internals.set_global_seed(seed)
@@ -86,10 +86,10 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 
 
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
-    """Sets random states for an epoch of a trial. `seed` is the trial's, and epochs count from 1.
+    """Sets the random states for an epoch. `seed` is the trial's seed, and epochs count from 1.
 
-    Each seed generator gets another seed, ``epoch_seed(seed, epoch, i)``. The position i is counted
-    over the model's own generators and then over `others`.
+    The seed generator at position i gets the seed ``epoch_seed(seed, epoch, i)``. Positions are
+    counted first over the model's own generators, and then over `others`.
     """
     for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
@@ -118,8 +118,8 @@ def _is_seed_state(variable: Any) -> bool:
 class SeedStates:
     """Finds the seed generators of losses and metrics, which Keras does not list in the model.
 
-    Without `structure`, each call of `others` searches the model: a callback may have changed the
-    model, and a loss may have made a generator in the first epoch.
+    Without `structure`, each call of `others` searches the model, because a callback may have
+    changed the model, or a loss may have made a generator in the first epoch.
     """
 
     def __init__(self, model: keras.Model, structure: Structure | None = None) -> None:
@@ -140,5 +140,5 @@ class SeedStates:
                 return []
             if structure.of_libraries:
                 self._structure = structure
-        # Losses and metrics of libraries draw no random numbers.
+        # Losses and metrics that come from libraries draw no random numbers.
         return [] if structure.of_libraries else other_states(self._model, structure.variables)

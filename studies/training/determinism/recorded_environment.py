@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-# These variables decide oneDNN's instructions and order of sums, the code that XLA compiles, and
-# the choice of kernels (mostly on GPUs).
+# These variables decide which instructions oneDNN uses and in which order it adds, what code XLA
+# makes, and which kernels run (mostly on GPUs).
 _VARIABLES = """
     TF_ENABLE_ONEDNN_OPTS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ONEDNN_DEFAULT_FPMATH_MODE
     XLA_FLAGS TF_XLA_FLAGS
@@ -141,7 +141,7 @@ class PeakMemory:
 
     @property
     def size(self) -> int:
-        """The peak in bytes. Systems without /proc give the present memory. 0 if it is unknown."""
+        """The peak in bytes, or the present memory on systems without /proc. 0 if unknown."""
         try:
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

@@ -17,7 +17,8 @@ from studies.library_internals import tensorflow_internals
 
 # The settings that each trial begins with, by name.
 _remembered: Final[dict[str, Any]] = {}
-# The former values of environment variables that builders changed. None means not set.
+# The former values of environment variables that builders changed. None means that a variable was
+# not set.
 _changed: Final[dict[str, str | None]] = {}
 
 
@@ -25,7 +26,8 @@ def prepare_environment(threads: int) -> None:
     """Sets environment variables that TensorFlow reads when it is imported."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Without this, one worker would take all memory of the GPU. Untested, as no GPU was available.
+    # Without this variable, one worker would take all memory of the GPU. This is untested, as no
+    # GPU was available.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
@@ -59,8 +61,8 @@ def configure_tensorflow(threads: int | None) -> int:
         running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         if threads is not None and running != threads:
             raise StudyError(
-                f"This study runs with {threads} thread(s) per trial, and TensorFlow was used in "
-                f"this process before with {running}; threads change results. Launch before the "
+                f"This study runs with {threads} thread(s) per trial, but TensorFlow has run in "
+                f"this process with {running}, and the number changes results. Launch before the "
                 "first use of TensorFlow, or with executor='worker'."
             ) from None
         return running
@@ -72,7 +74,7 @@ def change_threads(before: int, threads: int) -> None:
     if threads == before:
         return
     configure_tensorflow(threads)
-    # If the user has set the variable to another number, don't change it.
+    # Don't change the variable if the user has set it to another number.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 

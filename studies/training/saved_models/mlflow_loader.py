@@ -16,7 +16,7 @@ from typing import Any
 # A model's folder has copies of this module and of `studies.data.tables.column_values`. These are
 # the names of the copies.
 _MODULE, _VALUES = "_kerastudy_champion", "_kerastudy_values"
-# The folder that MLflow puts on Python's path, with these two modules.
+# The folder with these two modules. MLflow puts it on Python's path.
 _CODE = "code"
 # The folder with the user's pickled classes and functions, and facts about them.
 _OWN_CODE = "own_code"
@@ -50,7 +50,7 @@ class ServedModel:
         import pandas as pd
 
         if isinstance(getattr(self._model, "input", None), Mapping):
-            # This module is in the same folder.
+            # `_kerastudy_values` is in the same folder as the copy of this file.
             from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
             x = model_columns(self._model, data)
@@ -86,7 +86,7 @@ def load_keras_model(folder: str | Path) -> Any:
     python = contents.get("python", _PYTHON)
     if pickled.is_file() and python != _PYTHON:
         raise ValueError(
-            f"the model's own code was saved by Python {python}, and this is Python {_PYTHON}"
+            f"Python {_PYTHON} can't load the code of the model, which Python {python} saved"
         )
     return keras.saving.load_model(
         folder / "data" / "model.keras",

@@ -1,4 +1,4 @@
-"""The registered model: a trained model with preprocessing as its first layers.
+"""Makes the registered model: the trained model with preprocessing as its first layers.
 
 Preprocessing becomes Keras layers, so that the model loads without kerastudy. The layers
 give the same bits as `studies.data.preprocessing`.
@@ -16,7 +16,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data import entry_name, model_columns, named_arrays
 from studies.library_internals.keras_internals import compile_arguments, layers_within
-from studies.training.keras_models import has_own_steps
+from studies.training.model_properties import has_own_steps
 
 if TYPE_CHECKING:
     import keras
@@ -85,8 +85,9 @@ class _FirstLayers:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Raw integers get float64, so that large integers, and
-        # fractions in place of integers, keep their values.
+        # Keras reads floats as float32. An input for raw integers takes float64, so that large
+        # integers keep their values. Fractions that a user passes in place of integers keep theirs,
+        # too.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         raw = keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
         layers: list[keras.layers.Layer] = [
@@ -150,7 +151,7 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
 
 
 def _around_call(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.Model:
-    """Returns a model that calls a model without a graph, i.e. a subclass of `keras.Model`."""
+    """Returns a new model that calls `model`, a subclass of `keras.Model` without a graph."""
     import keras
 
     keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
@@ -257,7 +258,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
     if table.numbers:
         numbers = ops.concatenate([inputs[column.name] for column in table.numbers], axis=1)
         scaled = keras.layers.Rescaling(
-            # These are arrays, as Keras reads lists as float32.
+            # Pass arrays, as Keras reads lists as float32.
             np.array([column.scale for column in table.numbers]),
             np.array([column.offset for column in table.numbers]),
             dtype="float64",

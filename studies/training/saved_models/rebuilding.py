@@ -17,7 +17,7 @@ from studies.definition.class_weights import with_class_weight
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.builder_tracing import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
-from studies.training.keras_models import as_built, build_variables
+from studies.training.model_variables import as_built, build_variables
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
 
@@ -50,7 +50,8 @@ def rebuilt_objective(
 ) -> tuple[keras.Model, Splits]:
     """Returns the model of an objective function's trial with its best weights, and some samples.
 
-    To build the model, the objective function runs with the trial's seed up to its first `fit`.
+    The objective function runs with the trial's seed up to its first `fit`, and so builds the
+    model.
     """
     assert study.objective_function is not None, "the study has an objective function"
     begin_trial(spec.seed)
@@ -109,9 +110,9 @@ def refit(
 
     The training has the trial's seed and the trial's preprocessing, which was fitted on the
     training part alone. `epochs` is the number of the trial's best epoch. As there is more data, an
-    epoch has more steps, so that the model sees each sample as often as in the trial. In each
-    epoch, `permutation` orders the samples of the training part followed by those of the validation
-    part.
+    epoch has more steps, so that the model sees each sample as often as in the trial. The
+    validation samples follow the training samples, and `permutation` shuffles all of them for each
+    epoch.
 
     The class weights come from `spec`, as the data in `splits` has none.
     """
@@ -124,7 +125,7 @@ def refit(
     if has_own_fit(study.build):
         raise StudyError(
             "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit() may need them. Remove fit() from the HyperModel: then model.fit trains."
+            "its fit() may need this data. Remove fit() from the HyperModel: then model.fit trains."
         )
     arrays = splits.arrays
     merged = replace(arrays, train=joined(arrays.train, arrays.validation))
@@ -139,8 +140,8 @@ def refit(
         return True
 
     # `ALL_FOLDS` says that this training has no validation data.
-    trained = replace(spec, epochs=epochs, fold=ALL_FOLDS)
-    PlainTrainer().train(Training(model, weighted, trained, callbacks, hp), on_epoch)
+    refit_spec = replace(spec, epochs=epochs, fold=ALL_FOLDS)
+    PlainTrainer().train(Training(model, weighted, refit_spec, callbacks, hp), on_epoch)
     if not math.isfinite(last.get("loss", math.nan)):
         raise StudyError(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "

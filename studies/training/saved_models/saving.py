@@ -1,4 +1,4 @@
-"""Saves a trained model as a model of MLflow, with a signature, an input example and own code."""
+"""Saves a trained model for MLflow, with a signature, an input example and the user's code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import date_of_part, is_text, named_arrays
 from studies.error_texts import first_paragraph
-from studies.training.building.custom_objects import own_code
-from studies.training.keras_models import named_outputs, scalars, single_output
+from studies.training.building.custom_object_code import own_code
+from studies.training.model_properties import named_outputs, scalars, single_output
 from studies.training.saved_models import mlflow_loader
 from studies.training.saved_models.preprocessing_layers import served_model
 from studies.training.saved_models.rebuilding import rebuilt, rebuilt_objective
@@ -107,7 +107,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     """Saves a trained model into a new folder for MLflow.
 
     The saved model takes samples before preprocessing, and contains the code of the user's layers
-    and losses. Raises StudyError if no layers give the same results as the preprocessing.
+    and losses. Raises StudyError if Keras layers can't repeat the preprocessing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -149,7 +149,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
 def _columns(x: Arrays, preparation: Preparation) -> Schema | None:
     """Returns the columns of the table that a model takes, or None for a model that takes tensors.
 
-    Returns None also if MLflow has no type for one of the columns.
+    Also returns None if MLflow has no type for one of the columns.
     """
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType

@@ -15,12 +15,8 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within
 from studies.training.batches import as_tensor, packed, samples_between, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
-from studies.training.keras_models import (
-    fixed_batch_size,
-    set_values,
-    stateful_layers,
-    values_of,
-)
+from studies.training.model_properties import fixed_batch_size, stateful_layers
+from studies.training.model_variables import set_values, values_of
 from studies.training.scoring.metrics_per_sample import (
     MetricPerSample,
     NotScoredError,
@@ -37,8 +33,8 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# The objective computed from scores may differ by this much from the value that Keras computed. The
-# two are sums over different batches, so they are rounded differently.
+# The objective computed from scores may differ from Keras's value by `_RELATIVE` times this value,
+# plus `_ABSOLUTE`. Both are sums over different batches, so they are rounded differently.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # The most bytes that the outputs of all layers may take. This limits how many samples are predicted
 # at once.
@@ -59,8 +55,8 @@ def sample_scores(
 ) -> SampleScores:
     """Returns the score of each validation sample.
 
-    The model is called in large batches, outside of TensorFlow functions. The calls may change the
-    model's metrics, seed generators and losses.
+    The model is called directly, in large batches. The calls may change the model's metrics, seed
+    generators and losses.
 
     `recorded` is the value that Keras computed, or None. Raises NotScoredError if single samples
     can't be scored, or if the objective computed from their scores differs from the recorded value.
@@ -219,9 +215,9 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
 _log = logging.getLogger(__name__)
 # The most bytes that copies of the weights of epochs may take in memory during a training.
 _MOST_WEIGHTS = 128 * 2**20
-# With at most this many validation samples, the second best epoch is scored too, for a better
-# correction of the best value: with few samples, choosing the best of several epochs makes the
-# value much too good. Predicting so few samples takes only one batch.
+# With at most this many validation samples, the second best epoch is scored too. With few samples,
+# the value of the best of several epochs is much too good, and the scores of two epochs help to
+# correct it. Predicting so few samples takes only one batch.
 _FEW_SAMPLES = 256
 
 
@@ -238,7 +234,7 @@ class ScoreRecorder:
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
-        # Whether epochs besides the best one are scored.
+        # Whether other epochs are scored, too, and not only the best one.
         self._several = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -283,7 +279,7 @@ class ScoreRecorder:
         except NotScoredError as error:
             return replace(result, unscored=str(error))
         except Exception as error:
-            # Some metrics of users work only in TensorFlow functions, and not in direct calls.
+            # Some users' metrics work only in TensorFlow functions, and not in direct calls.
             _log.debug("samples can't be scored", exc_info=True)
             return replace(result, unscored=f"its samples can't be scored: {describe(error)}")
         try:

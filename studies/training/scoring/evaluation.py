@@ -14,7 +14,7 @@ from studies.data import guess_on
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.keras_models import scalars
+from studies.training.model_properties import scalars
 from studies.training.scoring.computing_scores import scores_by_metric
 from studies.training.scoring.metrics_per_sample import NotScoredError
 from tracking.records.data_findings import ConstantGuess
@@ -49,17 +49,17 @@ def evaluate_test_part(
 
     `level` is the confidence level of the intervals, between 0 and 1.
     """
-    # The functions called below use the validation part, so the test part replaces it.
-    tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
-    values = scalars(evaluated(model, tested, batch_size))
+    # The functions called below evaluate on the validation part, so the test part takes its place.
+    test_data: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
+    values = scalars(evaluated(model, test_data, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
-    guess = guess_on(tested)
+    guess = guess_on(test_data)
     recorded = {f"val_{name}": value for name, value in values.items()}
     try:
-        by_metric = scores_by_metric(model, tested, recorded, 0, batch_size)
+        by_metric = scores_by_metric(model, test_data, recorded, 0, batch_size)
     except Exception as error:
-        # A model with its own `test_step` may make predictions that metrics can't take. Then there
-        # are no intervals.
+        # A model with its own `test_step` may make predictions that metrics can't take. Such a
+        # model gets no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest, guess)
     metrics = compiled_metrics(model, None, None)

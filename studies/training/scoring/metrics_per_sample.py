@@ -134,14 +134,14 @@ def _of_metric(
         if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
             raise NotScoredError(
                 f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
-                "have weights, its curve is another, or it is not interpolated"
+                "have weights, its curve is of another kind, or it is not interpolated"
             )
         kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
         thresholds = len(thresholds_of(metric)[0])
         settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
     else:
         raise NotScoredError(
-            f"{name} is of {type(metric).__name__}, which can't be computed from single samples"
+            f"{name} is a {type(metric).__name__}, which can't be computed from single samples"
         )
     return kind, partial(_counted, metric, count), settings
 
@@ -200,7 +200,7 @@ def _unreduced(
     if reduction == "mean_with_sample_weight" and weights is not None:
         raise NotScoredError("its loss divides by the weights of each batch")
     if mask_of(y_pred) is not None:
-        raise NotScoredError("its loss counts masked steps otherwise in each batch")
+        raise NotScoredError("its loss counts masked steps differently in each batch")
     loss.reduction = None
     try:
         values = loss(y, y_pred, weights)
@@ -270,7 +270,8 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 def _hits(metric: Any, target: np.ndarray, scores: np.ndarray, *, of_predicted: bool) -> np.ndarray:
     """Counts each sample's true positives, and its false positives or false negatives.
 
-    `of_predicted` chooses false positives, which precision needs. Recall needs false negatives.
+    If `of_predicted` is true, counts false positives, which precision needs. Otherwise counts false
+    negatives, which recall needs.
     """
     positive, predicted = target.astype(bool), scores > metric.thresholds[0]
     if metric.class_id is not None:

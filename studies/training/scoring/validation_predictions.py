@@ -24,7 +24,7 @@ from studies.data import (
     pixels_of,
 )
 from studies.training.batches import as_keras_reads, samples_between, validation_batches
-from studies.training.keras_models import by_name, loss_of, named_outputs
+from studies.training.model_properties import by_name, loss_of, named_outputs
 from tracking.records.prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -47,7 +47,7 @@ _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
 # The output's name if a model has only one output.
 _ONLY = ""
-# Some samples, and for each output's name the targets and predictions of these samples.
+# Some samples, and their targets and predictions by the name of the output.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
@@ -62,7 +62,7 @@ def validation_predictions(
 
     The result is for the model's first output, and its `others` are for the other outputs. An
     output is left out if it gives neither a class nor a number for each sample. Returns None if all
-    outputs are left out. The run's uuid and the epoch in the result are empty.
+    outputs are left out. The result's fields `uuid` and `epoch` are left empty.
 
     For synthetic data, `rule` is the function that computes the targets without noise.
     """
@@ -139,7 +139,7 @@ class _Classes:
         self._worst: list[tuple[WorstSample, Arrays]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
-        """Adds at least one sample. Returns False if the targets are no labels of the classes.
+        """Adds one or more samples. Returns False if the targets are no labels of the classes.
 
         `start` is the number of samples that were added before.
         """
@@ -197,12 +197,13 @@ class _Numbers:
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         self._preparation, self._output, self._rule = splits.preparation, output, rule
-        # The inputs of the samples. Only filled if each input is a single number.
+        # The inputs of the samples, if each input is a single number. Otherwise the list stays
+        # empty.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # The counts of the two classes, if the output is a probability. None as soon as a target is
-        # not 0 or 1, or a prediction is not between 0 and 1.
+        # The counts of the two classes, if the output is a probability. It becomes None as soon as
+        # a target is not 0 or 1, or a prediction is not between 0 and 1.
         self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ from search_spaces.errors import BuilderError, StudyError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.batches import in_batches, known_size
 from studies.training.determinism.random_states import (
     begin_epoch,
@@ -28,16 +28,16 @@ from studies.training.determinism.random_states import (
     set_global_random_states,
 )
 from studies.training.determinism.tensorflow_settings import present_settings
-from studies.training.keras_models import (
+from studies.training.model_properties import (
     class_overrides,
     has_own_steps,
-    make_variables,
     may_change_model,
     overrides,
     terminating,
 )
 from studies.training.model_structure import Structure
-from studies.training.traced_programs.fit_loop import ProgramChoice, VariableSwap, fit
+from studies.training.model_variables import make_variables
+from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
 from studies.training.traced_programs.program_cache import Programs, is_due, reason_of
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
@@ -59,8 +59,8 @@ class CompiledTrainer:
     """Trains models by programs.
 
     In the mode "auto", `model.fit` trains models that a program can't train exactly. In the mode
-    "compiled", such a model raises BuilderError. In the mode "plain", `model.fit` trains all
-    models.
+    "compiled", `train` raises BuilderError for such a model. In the mode "plain", `model.fit`
+    trains all models.
 
     `kept` is the number of programs that are kept for later models.
     """
@@ -70,7 +70,7 @@ class CompiledTrainer:
 
     def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
         self._mode = mode
-        # Says which private part that every program needs is missing. Empty if none is missing.
+        # Names a missing private part without which no program works. Empty if there is none.
         self._missing = ""
         self._plain = PlainTrainer()
         # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
@@ -126,7 +126,7 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # No later trial tries a program, as the part stays missing.
+                # Later trials try no program, as the part stays missing.
                 self._missing = str(error)
             elif self._mode == "compiled":
                 raise
@@ -166,7 +166,7 @@ class CompiledTrainer:
         except NotCompilableError:
             raise
         except Exception as error:
-            # In the mode "compiled", the error is raised in each such trial, as in the first.
+            # In the mode "compiled", each trial with such a model shall raise the error.
             if self._mode == "auto":
                 self.programs.refuse((structure.key, signature), reason_of(error))
             raise
@@ -234,7 +234,7 @@ def why_not(training: Training) -> str:
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
         f"{kind} decides itself which metrics it logs": own_logs,
-        # `fit` would trace nothing, but use the functions that the builder's training traced.
+        # `fit` would trace no functions, but use those that the builder's training traced.
         "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
@@ -252,8 +252,8 @@ def why_not(training: Training) -> str:
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class name of the first callback that acts on batches, or an empty text.
 
-    TerminateOnNaN does not count, nor a ModelCheckpoint that saves once per epoch: the trainer
-    can do their work after an epoch.
+    TerminateOnNaN, and a ModelCheckpoint that saves once per epoch, are ignored, because the
+    trainer can do their work after an epoch.
     """
     import keras
 
@@ -275,16 +275,16 @@ _State = Callable[[], list[bytes]]
 def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
-    Returns the name of a variable with other bits, or an empty text. The model's steps first run
-    eagerly. TensorFlow then fuses fewer operations, which may change bits. So if bits differ, the
-    steps run again in functions that Keras traces, and only these bits count. At the end, the model
-    has its former values.
+    Returns the name of a variable whose bits differ, or an empty text. The model's steps first run
+    eagerly, which is fast. But then TensorFlow fuses fewer operations, which may change bits. So if
+    bits differ, the steps run again in functions that Keras traces, and only the bits of this
+    second run count. At the end, the model has its former values.
     """
     import tensorflow as tf
 
     model, spec, program = training.model, training.spec, choice.program
     epoch, samples = training.initial_epoch + 1, len(arrays.training[0])
-    # A few full batches, and a smaller batch if an epoch has one.
+    # Take a few full batches, and the smaller last batch if an epoch has one.
     full = min(samples // spec.batch_size, BATCHES) * spec.batch_size
     order = permutation(spec.seed, epoch, samples)[: full + samples % spec.batch_size]
     part = [array[: spec.batch_size] for array in arrays.validation]
@@ -315,7 +315,7 @@ def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Some code of users runs only in TensorFlow functions, so try these next.
+                    # Some code of users runs only in TensorFlow functions, so go on to `_by_fit`.
                     continue
                 if by_model == by_program:
                     program.checked.passed(spec.values)
@@ -339,10 +339,10 @@ def _by_steps(
     for start in range(0, len(order), size):
         rows = tf.constant(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
-    trained = state()
+    after_training = state()
     model.reset_metrics()
     model.test_step(arrays.packed(part, training=False))
-    return trained + state()
+    return after_training + state()
 
 
 def _by_fit(
@@ -359,7 +359,7 @@ def _by_fit(
             (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # As in `fit`, TensorFlow knows the batch size only if all batches of an epoch have it.
+            # As in `fit`, TensorFlow knows the batch size only if an epoch has no smaller batch.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

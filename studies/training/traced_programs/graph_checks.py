@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import is_stateful, traced_functions
 from studies.training.traced_programs.numbers_as_variables import NODE_NAME
 from studies.training.traced_programs.traced_steps import Loop
@@ -43,10 +43,10 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
 
     An operation that calls Python, such as PyFunc, counts too.
     """
-    # The bodies of called functions are checked separately.
-    called = {f.signature.name for f in function.graph.as_graph_def().library.function}
+    # A node may call an inner function. The nodes of inner functions are checked, too.
+    inner = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for node in _stateful_nodes(function):
-        if node.op not in _HARMLESS and node.op not in called:
+        if node.op not in _HARMLESS and node.op not in inner:
             return f"{node.op} (in {_place(node.name)})"
     return ""
 
@@ -149,9 +149,9 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Returns whether TensorFlow might merge an operation on a number with a neighbour.
+        """Returns whether TensorFlow might merge the operation `user`, which uses a number.
 
-        The neighbours are the operations before and after it, e.g. multiplications by constants.
+        Neighbours are the operations before and after `user`, e.g. multiplications by constants.
         """
         node = self._nodes[user]
         family = next((f for f in (_PRODUCTS, _SUMS) if node.op in f), None)
@@ -217,7 +217,7 @@ class _Neighbours:
 
 
 def _functions(function: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the nodes by name, of the graph itself and of each function in it."""
+    """Yields dicts of nodes by name: one of the graph itself, and one of each function in it."""
     definition = function.graph.as_graph_def()
     yield {node.name: node for node in definition.node}
     for inner in definition.library.function:

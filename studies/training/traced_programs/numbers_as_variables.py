@@ -44,7 +44,7 @@ class Slot:
     sources: frozenset[int]  # The positions in `Values` of the numbers in the formula.
 
     def assign(self, values: Values) -> None:
-        """Sets the variable to a trial's value."""
+        """Sets the variable to the formula's result for a trial."""
         import tensorflow as tf
 
         self.variable.assign(tf.constant(self.formula(values), self.variable.dtype))

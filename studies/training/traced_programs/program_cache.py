@@ -21,7 +21,7 @@ import numpy as np
 
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import hold_value, value_held
-from studies.library_internals.private_names import MissingPartError
+from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import (
@@ -58,7 +58,7 @@ class Program:
         # Close the loops when nothing refers to the program any more, neither the cache nor a
         # training.
         weakref.finalize(self, _close, self._loops).atexit = False
-        # `exact` has the positions of the numbers that become constants. If these numbers were
+        # `exact` has the positions of the numbers that stay constants. If these numbers were
         # lifted, the results would not be exact, or the model's code would raise an error.
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
@@ -88,7 +88,7 @@ class Program:
         with (
             self._swapped_into(structure.variables),
             forgetting_gradients(),
-            warnings.catch_warnings(record=True) as caught,
+            warnings.catch_warnings(record=True) as caught_warnings,
             lifted(structure.numbers, exact) as record,
         ):
             random_states = _drawn()
@@ -116,18 +116,18 @@ class Program:
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
-        for warning in caught:
-            # Warn only after tracing has succeeded. If it fails, `fit` traces again and gives this
-            # warning itself.
+        for warning in caught_warnings:
+            # Warn only now that tracing has succeeded. If tracing fails, `fit` traces again, and
+            # gives this warning itself.
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether the program can train a model of the same key.
+        """Returns whether the program can train another model, whose structure has the same key.
 
-        The program's conditions must have the same answers for the model's lifted numbers.
+        The program's conditions must have the same answers for that model's lifted numbers.
         """
         return self._record.holds_for(structure.values)
 
@@ -177,7 +177,7 @@ class Program:
         return self._run(self._epoch, *arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """Validates. Returns the logs of the last step."""
+        """Runs the validation. Returns the logs of the last step."""
         return self._run(self._validation, *arrays)
 
     def _run(self, loop: Loop, *arrays: tf.Tensor) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Signature:
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
-    # The batch size if TensorFlow knows it in `fit` (see `known_size`), else None.
+    # The results of `known_size`: the batch size if TensorFlow knows it in `fit`, or else None.
     training_size: int | None
     validation_size: int | None
 
@@ -72,7 +72,7 @@ class Arrays:
         return Signature(self._training, self._validation, batch_size, *sizes)
 
     def packed(self, arrays: Sequence[tf.Tensor], *, training: bool = True) -> Any:
-        """Returns the arrays of a batch in the structure that a step takes."""
+        """Returns the arrays of a batch, nested as `train_step` or `test_step` takes them."""
         import tensorflow as tf
 
         layout = self._training if training else self._validation
@@ -90,7 +90,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
-    """Traces a training step.
+    """Traces a training step, and returns a loop that calls the step for each batch.
 
     The loop's arguments are the tensors of `Arrays.training`, and the order of the samples (int64).
     """
@@ -108,7 +108,10 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
 
 
 def trace_validation(model: keras.Model, signature: Signature) -> Loop:
-    """Traces a validation step. The loop's arguments are the tensors of `Arrays.validation`."""
+    """Traces a validation step, and returns a loop that calls the step for each batch.
+
+    The loop's arguments are the tensors of `Arrays.validation`.
+    """
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
@@ -150,15 +153,15 @@ def _trace(
     ).get_concrete_function(*specs, place, place)
     logs = traced.structured_outputs
     if not isinstance(logs, dict) or set(logs) != names:
-        raise NotCompilableError("the model logs values that are not of its metrics")
+        raise NotCompilableError("the model logs other values than those of its metrics")
     return Loop(traced, specs, size)
 
 
 class Loop:
     """Calls a traced step for all batches, and returns the logs of the last batch.
 
-    The step's arguments are the loop's arguments, and the rows at which a batch starts and ends.
-    The last of the loop's arguments has a row for each sample.
+    The step gets the loop's arguments, and the rows at which a batch starts and ends. The loop's
+    last argument has a row for each sample.
 
     Python calls the step for the first `by_python` batches. After these, a loop of TensorFlow calls
     the step. The loop saves some 0.25 ms per batch, but takes 0.1 s of CPU to trace.
@@ -184,7 +187,7 @@ class Loop:
             return self._function(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Frees the graphs. TensorFlow leaves them in reference cycles."""
+        """Frees the graphs, as TensorFlow leaves them in reference cycles."""
         for function in (self._function, self.step):
             if function is not None:
                 free_function(function)

@@ -21,7 +21,7 @@ from studies.library_internals import (
     keras_internals,
     keras_tuner_internals,
     optuna_internals,
-    private_names,
+    private_api_lookup,
     tensorflow_internals,
 )
 from studies.training import CompiledTrainer, begin_trial, run_trial, stateful_layers
@@ -30,9 +30,9 @@ from tracking.records import TrialTask
 PARTS = {
     str(part): part
     for name in ("tensorflow", "keras")
-    for part in private_names.private_parts(name)
+    for part in private_api_lookup.private_parts(name)
 }
-PrivatePart = private_names.PrivatePart
+PrivatePart = private_api_lookup.PrivatePart
 SYMBOLICALLY = "keras.src.backend.compute_output_spec"
 # Without these no program can be exact, or none can be made.
 NEEDED_TO_COMPILE = {
@@ -162,14 +162,14 @@ def test_batches_need_what_reads_them(tmp_path: Path, monkeypatch: pytest.Monkey
     take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
     with pytest.raises(StudyError, match=r"version of Keras .*: keras .* lacks .*DataAdapter"):
         study.launch(store=tmp_path / "store", progress=False)
-    with pytest.raises(private_names.MissingPartError):
+    with pytest.raises(private_api_lookup.MissingPartError):
         keras_internals.adapter_class()
 
 
 assert keras_tuner_engine and keras_tuner_internals and optuna_internals
 
 
-@pytest.mark.parametrize("part", private_names.private_parts("optuna"), ids=str)
+@pytest.mark.parametrize("part", private_api_lookup.private_parts("optuna"), ids=str)
 def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
     played = Played(make("optuna:tpe", "median", SMALL))
@@ -182,7 +182,7 @@ def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.M
     played.finish(proposal)
 
 
-@pytest.mark.parametrize("part", private_names.private_parts("keras-tuner"), ids=str)
+@pytest.mark.parametrize("part", private_api_lookup.private_parts("keras-tuner"), ids=str)
 def test_an_oracle_without_it_is_refused(
     part: PrivatePart, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,33 @@ def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
     assert texts == {"changed.py": "X = 'now'"}
 
 
+def test_a_text_has_the_characters_of_its_file_whatever_its_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "in_latin_1.py"
+    file.write_bytes("# -*- coding: latin-1 -*-\nX = 'd\xe9j\xe0'\n".encode("latin-1"))
+    sys.path.append(str(tmp_path))
+    text = read_text(file)
+    assert text is not None
+    import_texts({str(file): text})
+    scope: dict[str, object] = {}
+    exec("import in_latin_1\nfound = in_latin_1.X", scope)
+    assert scope["found"] == "d\xe9j\xe0"
+
+
+def test_a_text_reads_the_files_of_its_package(tmp_path: Path) -> None:
+    write(tmp_path, reading____init__="")
+    (tmp_path / "reading" / "words.txt").write_text("one two")
+    sys.path.append(str(tmp_path))
+    read = """
+from importlib.resources import files
+from pkgutil import get_data
+words = files(__package__).joinpath("words.txt").read_text(), get_data(__package__, "words.txt")
+"""
+    import_texts({str(tmp_path / "reading" / "__init__.py"): read})
+    scope: dict[str, object] = {}
+    exec("from reading import words", scope)
+    assert scope["words"] == ("one two", b"one two")
+
+
 def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: Path) -> None:
     said = Said()
     for trials, text in ((1, "X = 1"), (2, "X = 2")):

@@ -17,7 +17,7 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, StudyFileError, discover
-from studies.user_code import Target, load_study, resolve_target
+from studies.user_code import Target, describe_code, load_study, resolve_target
 from tracking.records import CodeDescription
 
 SPACE_OF_GUIDE = {"units", "activation", "slow", "slow_lr", "lr"}
@@ -324,6 +324,16 @@ def test_a_study_file_is_no_script(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n    raise OSError\n",
     )
     assert (study.name, study.trials) == ("mine", 2)
+
+
+def test_a_byte_order_mark_is_ignored_and_other_encodings_are_refused(tmp_path: Path) -> None:
+    text = "import kerastudy as ks\nstudy = ks.Study('mine', objective_function=lambda t: 0.0)\n"
+    study, code = load(tmp_path, f"\ufeff{text}")
+    assert (study.name, code.source) == ("mine", text)
+    assert describe_code(study, "mine").source == text
+    (tmp_path / "tune.py").write_bytes(b"# \xe9\n")
+    with pytest.raises(StudyFileError, match=r"tune\.py' cannot be read: 'utf-8' codec"):
+        describe_code(study, "mine")
 
 
 LAUNCHES = """

@@ -220,7 +220,7 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own_code").mkdir()
     (tmp_path / "own_code" / "objects.pkl").write_bytes(own_code(with_own_code()).pickled)
     (tmp_path / "own_code" / "contents.json").write_text('{"python": "3.1"}')
-    with pytest.raises(ValueError, match=r"saved by Python 3\.1, and this is Python"):
+    with pytest.raises(ValueError, match=r"can't load the code.*which Python 3\.1 saved"):
         load_keras_model(tmp_path)
 
 
@@ -228,7 +228,7 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
     ("build", "said"),
     [
         (with_lambda, "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode"),
-        (with_generator, "without what it is compiled with: 'loss' can't be pickled: TypeError"),
+        (with_generator, "will not be compiled when loaded: 'loss' can't be pickled: TypeError"),
     ],
 )
 def test_what_can_not_go_is_told(build: Any, said: str) -> None:

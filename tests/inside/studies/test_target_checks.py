@@ -74,7 +74,7 @@ SQUARED = spellings("mean_squared_error", "MeanSquaredError")
 ONE_UNIT = r"softmax of one unit.*outputs\.binary\(\)"
 TO_ONE_HOT = r"\(12, 3\).*one-hot.*use categorical_crossentropy"
 TO_LABELS = "single labels: use sparse_categorical_crossentropy"
-BEYOND = "from 0 to 1, and these go from "
+BEYOND = "from 0 to 1, but the targets go from "
 
 
 def ignoring(label: int) -> Any:

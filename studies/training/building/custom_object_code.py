@@ -34,11 +34,11 @@ _ADVICE = "Use functions and classes of the top level of a file."
 class OwnCode(NamedTuple):
     """The pickled custom objects of a model."""
 
-    # A pickled dict, the `custom_objects` of `keras.saving.load_model`. Empty without objects.
+    # The argument `custom_objects` of `keras.saving.load_model`, pickled. Empty without objects.
     pickled: bytes = b""
-    # Why the code of layers, and of objects in layers, is not included. One text for each object.
+    # One text for each layer, or object in a layer, whose code is not included. It says why.
     missing: tuple[str, ...] = ()
-    # Why the code of arguments of `compile`, such as losses, is not included.
+    # One text for each argument of `compile`, such as a loss, whose code is not included.
     missing_compiled: tuple[str, ...] = ()
 
 
@@ -56,7 +56,7 @@ def own_code(model: keras.Model) -> OwnCode:
     def why_missing(key: str, name: str) -> str:
         """Includes an object. Returns why it can't be included, or an empty text."""
         if name == _LAMBDA:
-            return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
+            return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode only"
         if name not in objects:
             return f"{name!r} is in no attribute of the model"
         try:
@@ -85,9 +85,7 @@ def loading_warnings(model: keras.Model) -> list[str]:
     notes = {
         "Keras and MLflow won't load the registered model by themselves, and kerastudy.load_model "
         "needs the study's file and data": code.missing,
-        "The registered model will be loaded without what it is compiled with": (
-            code.missing_compiled
-        ),
+        "The registered model will not be compiled when loaded": (code.missing_compiled),
     }
     return [
         f"{text}: {'; '.join(missing)}. {_ADVICE}" for text, missing in notes.items() if missing
@@ -97,7 +95,7 @@ def loading_warnings(model: keras.Model) -> list[str]:
 def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
     """Yields two names of each custom object in a config: Keras's name, and the name in code.
 
-    A lambda has no name. The first name is then that of the lambda's layer.
+    A lambda has no name. It gets the name of its layer, and `_LAMBDA`.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
@@ -120,7 +118,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _objects_in(model: keras.Model) -> dict[str, Any]:
-    """Returns the functions, and the classes of the objects, in a model's attributes, by name."""
+    """Returns by name the functions in a model's attributes, and the classes of objects there."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()

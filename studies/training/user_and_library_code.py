@@ -1,7 +1,7 @@
 """Says which code is the user's, which names it reads, and which code of libraries is pure.
 
-A pure class or function reads only its arguments. So the key of a model (`model_structure`) needs
-only its name, and not its code.
+A class or function is pure if it reads only its arguments. The key of a model (`model_structure`)
+then needs only the name of the class or function, and not the code.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _PURE_OF = {
     """,
 }
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
-"""Libraries with pure functions, listed above."""
+"""Libraries of which some modules or functions are pure, as listed above."""
 PLAIN_CLASSES = {*_FOLLOWED, *"abc builtins collections enum numbers numpy typing".split()}
 """Libraries whose objects have no hidden state. The same holds for objects of subclasses."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})

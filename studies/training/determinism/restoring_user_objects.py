@@ -65,7 +65,7 @@ class _Entry(NamedTuple):
 
 
 class UsersState:
-    """A snapshot of all objects that the user's code can reach from the objects `roots`."""
+    """A snapshot of all objects that can be reached from `roots` through the user's code."""
 
     def __init__(self, *roots: object) -> None:
         self._entries: list[_Entry] = []
@@ -102,7 +102,8 @@ class UsersState:
                     entry.write(entry.before)
                     names += changes
         for name in set(sys.modules) - self._modules:
-            # Drop modules that a training has imported, so that the next one imports them anew.
+            # Drop modules that a training has imported, so that the next training imports them
+            # anew.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -250,7 +251,7 @@ def _fill(kind: Any, collection: Any, before: Any) -> None:
 
 
 def _content(cell: types.CellType) -> list[Any]:
-    """Returns a list with the content of a closure's cell, or an empty list."""
+    """Returns a list with the content of a closure's cell. An empty cell gives an empty list."""
     return [cell.cell_contents] if cell != types.CellType() else []
 
 
@@ -260,7 +261,7 @@ def _set_cell(cell: types.CellType, content: list[Any]) -> None:
 
 
 def _changes(entry: _Entry) -> list[str]:
-    """Returns the entry's name if its value changed. For a module, returns the changed globals."""
+    """Returns the names of changed objects: the entry's name or, for a module, changed globals."""
     before, now = entry.before, entry.read()
     if isinstance(before, np.ndarray):
         same = before.tobytes() == now.tobytes()

@@ -1,4 +1,4 @@
-"""Runs a trial: builds and trains its model, reports each epoch, keeps the best epoch's weights."""
+"""Runs a builder's trial: builds and trains a model, reports epochs, keeps the best weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from studies.training.checkpoints import (
 )
 from studies.training.determinism.random_states import begin_trial
 from studies.training.determinism.tensorflow_settings import noting_environment
-from studies.training.keras_models import make_weights, parameters_of
+from studies.training.model_variables import make_weights, parameters_of
 from studies.training.scoring.computing_scores import ScoreRecorder
 from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
 from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
@@ -68,9 +68,9 @@ def run_trial(
 ) -> TrialResult:
     """Runs a trial of a study with a builder.
 
-    The trial is infeasible if its class weights can't be made, if its builder raises, or if its
-    training fails or diverges before any epoch has a value. If the training fails later, the trial
-    keeps its best epoch.
+    The trial is infeasible if its class weights can't be made, if its builder raises an error, or
+    if its training fails or diverges before any epoch has a value. If the training fails later, the
+    trial keeps its best epoch.
 
     The class weights come from the spec. If the study's `class_weight` is a function, they come
     from that function, and the result records them.
@@ -81,7 +81,7 @@ def run_trial(
     reports = Reports(on_epoch)
     with contextlib.suppress(ReportingFailed):
         result = _Run(study, data, task, reports, trainer, time.monotonic()).result()
-    # A user's training loop may have swallowed the exception, by a `return` in a `finally`.
+    # A user's training loop may have swallowed ReportingFailed, by a `return` in a `finally`.
     if reports.error is not None:
         raise reports.error
     return result
@@ -95,7 +95,7 @@ class _Run:
     reports: Reports
     trainer: Trainer
     started: float
-    # The reason why only `model.fit` can train the model. Empty if there is none.
+    # Why only `model.fit` can train the model. Empty if a faster trainer may train it.
     unfit: str = ""
 
     def result(self) -> TrialResult:
@@ -104,7 +104,7 @@ class _Run:
                 return self._run()
             except NotTrainedError as error:
                 self.unfit, self.reports.again = str(error), True
-            # Build model and callbacks again, so that no callback sees the same epoch twice.
+            # Build the model and the callbacks again, so that no callback sees an epoch twice.
             return self._run()
         except StudyError:
             raise
@@ -162,7 +162,7 @@ class _Run:
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
         """Trains a model from its first epoch, or resumes from a state.
 
-        Returns False if the state left nothing to train.
+        Returns False if nothing is left to train after the state.
         """
         import keras
 
@@ -209,7 +209,7 @@ def with_saved_weights(result: TrialResult, weights: BestWeights, task: TrialTas
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
-        # The trial has a value all the same, so only its weights are missing.
+        # The trial still has its value. Only its weights are missing.
         tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
@@ -266,8 +266,8 @@ OnEpochResult = Callable[[EpochResult], Decision]
 class ReportingFailed(BaseException):
     """Ends a training because `on_epoch` raised an error, which `Reports.error` holds.
 
-    This is no `Exception`, so neither a trainer nor a user's training loop takes it for an error of
-    the training.
+    This class does not inherit from `Exception`, so that trainers and users' training loops don't
+    handle it like an error of the training.
     """
 
 
@@ -298,10 +298,10 @@ class Reports:
 
 @dataclass
 class Watch:
-    """Follows one training: reports its epochs, notes the best one, and applies the decisions.
+    """Follows one training: reports epochs, notes the best one, and ends the training on request.
 
-    If the trainer `concludes`, the training may return an outcome at its end, and the metrics of
-    its epochs may lack the objective.
+    If the trainer's `concludes` is true, the training may return an outcome at its end, and the
+    metrics of its epochs may lack the objective.
     """
 
     spec: TrialSpec
@@ -320,14 +320,15 @@ class Watch:
     diverged: bool = False  # Whether an epoch had a value that is not finite.
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Takes over a state's epochs, and reports them. Returns whether any training is left."""
+        """Takes a state's epochs, and reports them. Returns whether epochs are left to train."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self.epochs.append(metrics)
-            # A trial that is pruned at an epoch must not have the weights of a later epoch. The
-            # state's last epoch may be the best one, so prune at no earlier epoch.
+            # A pruned trial must not have weights from after the epoch at which it is pruned. The
+            # best weights may be those of the state's last epoch, so only that epoch may prune the
+            # trial.
             if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
@@ -358,7 +359,7 @@ class Watch:
 
     def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
-        # The trial that this trial continues has reported the epochs up to `initial_epoch`.
+        # The trial that this one continues has already reported the epochs up to `initial_epoch`.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
         diverged = self._not_finite(metrics)
@@ -405,9 +406,9 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Notes why the training ended early. The trial keeps its best epoch, if there is one.
 
-        Without a best epoch, the trial becomes infeasible. If the trainer `concludes`, a trial
-        needs the outcome that a training returns at its end. So the trial becomes infeasible even
-        with a best epoch, unless the training diverged.
+        Without a best epoch, the trial becomes infeasible. If the trainer's `concludes` is true, a
+        trial needs the outcome that a training returns at its end. So the trial becomes infeasible
+        even with a best epoch, unless the training diverged.
         """
         self.raised = raised
         if self.best is None or (self.trainer.concludes and not self.diverged):
@@ -421,7 +422,7 @@ class Watch:
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
         """Returns the name of the first metric that is not finite, or an empty text.
 
-        Only the loss, the validation loss and the objective are looked at.
+        Only the loss, the validation loss and the objective are checked.
         """
         names = ("loss", "val_loss", self.spec.objective.metric)
         return next((name for name in names if not math.isfinite(metrics.get(name, 0.0))), "")

@@ -15,7 +15,7 @@ import numpy as np
 from studies.definition.seeds import permutation
 from studies.training.determinism.random_states import SeedStates, begin_epoch
 from studies.training.determinism.tensorflow_settings import present_settings
-from studies.training.keras_models import overrides, terminating
+from studies.training.model_properties import overrides, terminating
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.program_cache import Program
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
@@ -49,24 +49,24 @@ def fit(training: Training, swap: VariableSwap, arrays: Arrays, on_epoch: OnEpoc
     model.make_train_function()
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
-    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So they
-    # are restored before a validation only if a callback has this method.
+    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So the
+    # variables are restored before a validation only if a callback has this method.
     begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
     seeds: SeedStates | None = None
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
         if seeds is None:
-            # This may trace the model's step. `model.fit` traces it after the metrics are reset,
-            # and a user's metric may then have changed.
+            # This call may trace the model's step. As in `model.fit`, it comes after
+            # `reset_metrics`, which may change a user's metric.
             seeds = swap.seed_states()
         begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
         if model.stop_training:
             raise NotCompilableError("a callback ended the training before its first batch")
-        trained = swap.for_training().train_epoch(arrays.training, tf.constant(order))
+        last_logs = swap.for_training().train_epoch(arrays.training, tf.constant(order))
         # The loss is a mean over batches: if it is finite now, it was finite after each batch.
-        if terminating(training.callbacks) and not np.isfinite(float(trained["loss"])):
+        if terminating(training.callbacks) and not np.isfinite(float(last_logs["loss"])):
             raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")
         if begin_tests:
             swap.before_callbacks()
@@ -127,7 +127,7 @@ class VariableSwap:
     ) -> None:
         self._model, self._choose, self._own_callbacks = model, choose, own_callbacks
         self._choice: ProgramChoice | None = None
-        # The `train_function` and `test_function` that the model had at its first steps.
+        # The model's `train_function` and `test_function` at the first steps.
         self._train: object = None
         self._validate: object = None
         self._swapped = contextlib.ExitStack()
@@ -149,16 +149,22 @@ class VariableSwap:
         return SeedStates(self._model, self.structure)
 
     def for_training(self) -> Program:
-        """Puts the program's variables into the model, and returns the program."""
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has replaced the training step.
+        """
         function = self._model.train_function
         if self._choice is None:
             self._choice, self._train = self._choose(), function
         if function is not self._train:
-            raise NotCompilableError("a callback compiled the model, or made its step, again")
+            raise NotCompilableError("a callback compiled the model again, or remade its step")
         return self._put_in(self._choice)
 
     def for_validation(self) -> Program:
-        """Puts the program's variables into the model, and returns the program."""
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has changed the model or its validation step.
+        """
         # `model.evaluate`, by which `fit` validates, begins with this call too.
         self._model.make_test_function()
         function, choice = self._model.test_function, self._choice
@@ -170,7 +176,7 @@ class VariableSwap:
                 if not Structure(self._model, present_settings()).is_like(choice.structure):
                     raise NotCompilableError("a callback changed the model before its validation")
         if function is not self._validate:
-            raise NotCompilableError("a callback made the validation step again")
+            raise NotCompilableError("a callback remade the validation step")
         return self._put_in(choice)
 
     def before_callbacks(self) -> None:
