@@ -16,7 +16,6 @@ from tracking.store_doctor import StoreCheck
 
 TEXT = "the study's file, as far as a scripted study has one\n"
 CODE = CodeDescription("/gone/study.py", "", TEXT, hashlib.sha256(TEXT.encode()).hexdigest())
-ENGINE = "optuna:tpe"
 
 
 class Said(NoProgress):
@@ -43,7 +42,7 @@ def outcome(history: StudyHistory) -> list[tuple]:
 
 
 def history_of(store: Store) -> StudyHistory:
-    return read_study(store, "scripted", ENGINE)
+    return read_study(store, "scripted")
 
 
 def kinds(check: StoreCheck) -> list[str]:

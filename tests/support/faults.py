@@ -286,7 +286,7 @@ def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) ->
     answer = campaign.undisturbed()
     steps = dict(enumerate(answer["steps"]))
     if new_store:
-        begun = next(at for at, step in steps.items() if "INSERT searches" in step)
+        begun = next(at for at, step in steps.items() if "UPDATE study" in step)
         steps = {at: step for at, step in steps.items() if at <= begun}
     if fault in ("full", "read-only"):
         # A full disk refuses writes that need room. A read-only disk is tried with the others.

@@ -102,7 +102,7 @@ class _Watched(sqlite3.Connection):
             r"(INSERT|UPDATE|DELETE)\b.*?(?:\b(?:INTO|FROM)|(?<=UPDATE))\s+(\w+)", statement
         )
         # Each transaction increases the revision in the table `study`.
-        if found and found.groups() != ("UPDATE", "study"):
+        if found and not statement.startswith("UPDATE study SET revision"):
             self._written.append(" ".join(found.groups()))
 
     def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:

@@ -50,6 +50,7 @@ def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> Study
 
 class TestJoining:
     def executor(self, name: str, engine: str) -> ScriptedExecutor:
+        name = f"{name} by {engine}"
         description = describe(name=name, engine=engine, trials=9, discovered=True, epochs=3)
         return ScriptedExecutor(description, joined={3: [LATE]})
 

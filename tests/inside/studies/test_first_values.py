@@ -54,7 +54,7 @@ ONE_OF_EACH_FAMILY = ["optuna:tpe", "optuna:grid", "keras-tuner:bayesian", "kera
 @pytest.mark.parametrize("engine", exhaustive_but(ONE_OF_EACH_FAMILY, ENGINES))
 def test_the_defaults_are_tried_once_under_every_engine(folder: Path, engine: str) -> None:
     grid = engine.endswith("grid")
-    history = launch(folder, "any", engine=engine, space=SMALL, trials=100 if grid else 4)
+    history = launch(folder, f"by {engine}", engine=engine, space=SMALL, trials=100 if grid else 4)
     assert values(history)[0] == OF_SMALL
     assert history.default is history.trials[0]
     tries = [trial.spec.values for trial in history.trials if trial.spec.goes_on_from is None]
@@ -136,7 +136,7 @@ def test_the_best_ten_of_another_study_or_of_its_table(
     """Exactly, also as a table has them."""
     assert len({each["kind"] for each in best[:10]}) > 1
     if source == "old.csv":
-        source = str(export_table([old], "csv", tmp_path / source).file)
+        source = str(export_table(old, "csv", tmp_path / source).file)
     told = Said()
     history = begin(folder, f"from {Path(source).name}", told, initial_from=source)
     assert values(history)[:11] == [SPACE.defaults(), *best[:10]]

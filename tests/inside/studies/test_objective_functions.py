@@ -254,10 +254,11 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert "epoch 1" not in first.stdout + first.stderr
     noted = {"double": 2 * found["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
     assert found["best"]["user_attrs"] == noted
-    kerastudy_here(tmp_path, *launch, "--trials", "2", "--engine", "optuna:random")
-    compared = kerastudy_here(tmp_path, "compare", "hill")
+    other = ("--engine", "optuna:random", "--name", "other")
+    kerastudy_here(tmp_path, *launch, "--trials", "2", *other)
+    compared = kerastudy_here(tmp_path, "compare", "hill", "other")
     assert ["epoch", "-", "-"] in [line.split() for line in compared.stdout.splitlines()]
-    found = as_json(kerastudy_here(tmp_path, "compare", "hill", "--json"))
+    found = as_json(kerastudy_here(tmp_path, "compare", "hill", "other", "--json"))
     assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
     history = read_study(open_store(tmp_path / "kerastudy-store"), "hill")
     columns, _ = table_of_trials(StudyData(history))

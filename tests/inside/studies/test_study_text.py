@@ -47,7 +47,7 @@ def trials(count: int = 9, **values: object) -> list[TrialRecord]:
 def text_of(records: list[TrialRecord], **options: Any) -> str:
     description = describe(space=SPACE, warnings=(WARNING,))
     place = (Store(Path("/store")), Path("/store/scripted"), description)
-    history = StudyHistory(*place, ("optuna:tpe",), 1, "KILLED", tuple(records))
+    history = StudyHistory(*place, "KILLED", tuple(records))
     corrected = Corrected(0.123, Interval(0.1312, 0.1199, 0.1403), 9, 360, 1000, "A note.")
     verdict = StudyVerdict("val_loss", 0.12346, corrected)
     curve = {1: 0.5, 2: 0.7, 3: 0.6}
@@ -123,7 +123,7 @@ def test_names_and_values_control_no_terminal(
 
 
 DIGEST = "0123456789abcdef" * 4
-IDENTICAL = Reproduction("digits", 3, True, 2, 0.0, DIGEST, DIGEST, (), (), "plain", "optuna:tpe")
+IDENTICAL = Reproduction("digits", 3, True, 2, 0.0, DIGEST, DIGEST, (), (), "plain")
 
 
 def test_weights_are_named_or_said_to_be_missing() -> None:
