@@ -364,7 +364,9 @@ def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
     if expected.texts:
         array: np.ndarray = table.to_numpy(dtype=str)
     else:
-        others = [str(name) for name in table.select_dtypes(exclude=["number", "bool"])]
+        # pandas also counts durations as numbers.
+        kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
+        others = [name for name, kind in kinds.items() if kind not in "biuf"]
         if others:
             raise inputs.error(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
         if table.isna().to_numpy().any():

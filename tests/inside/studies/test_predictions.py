@@ -28,6 +28,18 @@ def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
     assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
 
 
+def test_columns_without_numbers_are_refused(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (2,)),))
+    file, numbers = tmp_path / "x.parquet", [1.5, 2.5]
+    for others in (["a", "b"], pd.to_timedelta([1, 2], unit="s"), pd.to_datetime(["2026"] * 2)):
+        pd.DataFrame({"size": numbers, "age": others}).to_parquet(file)
+        with pytest.raises(DataError, match="has texts in the columns age"):
+            read_inputs(file, inputs)
+    for values in (pd.array([1, 2], dtype="Int64"), [True, False]):
+        pd.DataFrame({"size": numbers, "age": values}).to_parquet(file)
+        assert read_inputs(file, inputs)[0][""].tolist() == [[1.5, 1.0], [2.5, values[1]]]
+
+
 def test_a_last_axis_of_size_1_may_be_missing(tmp_path: Path) -> None:
     inputs = Inputs((), (Input("", np.dtype("float32"), (4, 3, 1)),))
     file, images = tmp_path / "x.npy", np.arange(24).reshape(2, 4, 3)
