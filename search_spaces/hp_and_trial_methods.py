@@ -14,13 +14,13 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from search_spaces import optuna_and_keras_tuner_declarations as declarations
+from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.errors import HyperparameterError, suggestion
-from search_spaces.optuna_and_keras_tuner_declarations import read_as, same_domain
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
+from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace, unknown_name
 
 
