@@ -105,7 +105,10 @@ def with_changes(
 def _adapted_condition(
     parameter: Parameter, before: ByName, changes: ByName, adapted: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns a parameter's condition after changes of its parents. None if it can't be met."""
+    """Returns a parameter's condition after changes of its parents.
+
+    Returns None if no values of the changed parents meet the condition.
+    """
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes:
@@ -130,7 +133,7 @@ def _adapted_condition(
 def _possible_values(
     values: Iterable[Scalar], old: Parameter, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that are in the parent's new domain."""
+    """Returns those values of a condition that the parent's new domain contains."""
     possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.
@@ -148,5 +151,5 @@ def _never_active(parameter: Parameter, adapted: ByName, never: set[str]) -> Sea
     ]
     return SearchSpaceError(
         f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
-        f"{' and '.join(parents)}. Let its condition be met, or leave {parameter.name!r} out."
+        f"{' and '.join(parents)}. Make its condition possible, or leave {parameter.name!r} out."
     )

@@ -18,9 +18,9 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.values import Scalar
 
 MOST_TRIED: Final = 6
-"""If a numeric range has at most this many values, all are tried, which takes five builds besides
-that of the default. In a longer range, bisection takes four or five builds if the declarations
-depend on the number."""
+"""All values of a numeric range are tried if there are at most this many. That takes at most five
+builds besides the build with the default. In a longer range, bisection takes four or five builds if
+the declarations depend on the number."""
 
 _MOST_LISTED: Final = 1000
 """A numeric parameter with more values is never an inferred parent, since a condition lists every
@@ -41,7 +41,7 @@ def is_few(parameter: Parameter) -> bool:
 
 
 def values_of(parameter: Parameter) -> Sequence[Any]:
-    """Returns all values of a finite parameter, or the ends and default of a continuous one."""
+    """Returns all values of a parameter. For a continuous one, returns its ends and its default."""
     values = parameter.grid_values()
     if values is not None:
         return values
@@ -74,7 +74,7 @@ def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:
-    """Returns the conditions of all parameters. To infer them, runs builds with further values."""
+    """Infers the conditions of all parameters. To do so, runs builds with further values."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: None if condition is None else _without_implied(tracer, condition, conditions)
@@ -148,7 +148,7 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
         chosen = _explaining_parents(without, seen)
-        # Of the builds that declared the parameter, this one is nearest to the defaults. Further
+        # This build declared the parameter, with the fewest values that are not defaults. Further
         # builds change one of its values.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}

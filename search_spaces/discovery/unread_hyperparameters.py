@@ -73,8 +73,8 @@ def reading_of(
             if parameter.name in read:
                 read.update(parameter.when)
         declares = declares or hp.declares
-        known = {read_as(name) for name in space.names}
-        undeclared.update((p.name, None) for p in hp.joined if p.name not in known)
+        names = {read_as(name) for name in space.names}
+        undeclared.update((p.name, None) for p in hp.joined if p.name not in names)
     unread = [name for name in space.dimensions if name in active and name not in read]
     return Reading(tuple(unread), tuple(undeclared), builds)
 
