@@ -335,7 +335,7 @@ class Parameter(abc.ABC):
         return canonical_json(self.to_dict())
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other parameter declares the same. 1, 1.0 and True differ."""
+        """Returns whether the other parameter has the same declaration. 1, 1.0 and True differ."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical
