@@ -227,8 +227,8 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """Returns the params and distributions that Optuna stores for a trial with these values.
 
-        The last digits of a reverse_log Float may differ from those that Optuna stores in a trial
-        of `suggest`.
+        The last digits of a reverse_log Float may differ from the digits that Optuna stores when
+        `suggest` is called.
         """
         encoded = self._encoded(values)
         params = {encoding.name: stored for encoding, stored in encoded.items()}

@@ -56,7 +56,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Result]) -> dict[int, Result]:
-    """Calls `look` with these indices. Then bisects between neighbours whose results differ.
+    """Calls `look` with each index in `places`. Then bisects between results that differ.
 
     Returns the results by index.
     """

@@ -187,7 +187,7 @@ class Ranged(Parameter):
         return float(clipped) if self.step is None else self._value(self.nearest_index(clipped))
 
     def nearest_index(self, value: float) -> int:
-        """Returns the index in `grid_values` of the value that is fewest steps from a number."""
+        """Returns the index in `grid_values` of the value nearest to a number, counted in steps."""
         if self._by_ratio:
             steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
         else:
