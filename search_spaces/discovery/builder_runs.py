@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
+from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
 from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
-from search_spaces.parameters_from_optuna_and_keras_tuner import (
-    read_as,
-    same_domain,
-    with_all_values,
-)
+from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace
 
 _SHOWN_VALUES: Final = 6
@@ -183,7 +180,7 @@ class Tracer:
         return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
 
     def _one(self, parameters: list[Parameter]) -> Parameter:
-        domain = with_all_values(parameters)
+        domain = declarations.with_all_values(parameters)
         if domain is None:
             raise SearchSpaceError(
                 f"{parameters[1].name!r} is declared twice with different domains, as "
