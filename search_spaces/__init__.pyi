@@ -30,7 +30,7 @@ from .errors import StudyNameError as StudyNameError
 from .errors import StudyNotFoundError as StudyNotFoundError
 from .errors import TrackingError as TrackingError
 from .errors import WorkerError as WorkerError
-from .hp import Hyperparameters as Hyperparameters
+from .hp_and_trial_methods import Hyperparameters as Hyperparameters
 from .keras_hyperparameters import INITIALIZERS as INITIALIZERS
 from .keras_hyperparameters import activation as activation
 from .keras_hyperparameters import batch_size as batch_size
@@ -48,10 +48,6 @@ from .keras_hyperparameters import learning_rate as learning_rate
 from .keras_hyperparameters import momentum as momentum
 from .keras_hyperparameters import optimizer as optimizer
 from .keras_hyperparameters import units as units
-from .optuna_and_keras_tuner_declarations import is_keras_tuners as is_keras_tuners
-from .optuna_and_keras_tuner_declarations import space_of_keras_tuners as space_of_keras_tuners
-from .optuna_and_keras_tuner_spaces import KerasTunerSpace as KerasTunerSpace
-from .optuna_and_keras_tuner_spaces import OptunaSpace as OptunaSpace
 from .parameters.base import Parameter as Parameter
 from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
@@ -62,5 +58,9 @@ from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.values import canonical_json as canonical_json
 from .parameters.values import identity as identity
+from .parameters_from_optuna_and_keras_tuner import is_keras_tuners as is_keras_tuners
+from .parameters_from_optuna_and_keras_tuner import space_of_keras_tuners as space_of_keras_tuners
 from .space import SearchSpace as SearchSpace
 from .space import complete as complete
+from .spaces_for_optuna_and_keras_tuner import KerasTunerSpace as KerasTunerSpace
+from .spaces_for_optuna_and_keras_tuner import OptunaSpace as OptunaSpace

@@ -17,7 +17,7 @@ from search_spaces.texts import quoted
 Error = type[KerastudyError]
 
 LARGEST_SEED: Final = 2**32 - 1
-"""scikit-learn uses numpy's RandomState, which takes no larger seed."""
+"""The largest seed of numpy's RandomState, which scikit-learn uses."""
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -82,8 +82,8 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
     for name in choices:
         if isinstance(value, str) and value == name:
             return name
-    listed = quoted(map(str, choices), "or")
-    raise error.of_setting(setting, f"one of {listed}", value, near_match(value, choices))
+    in_quotes = quoted(map(str, choices), "or")
+    raise error.of_setting(setting, f"one of {in_quotes}", value, near_match(value, choices))
 
 
 def names(setting: str, value: object, error: Error) -> tuple[str, ...]:

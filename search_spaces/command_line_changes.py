@@ -128,14 +128,14 @@ class Tailoring(NamedTuple):
         return cls(content["only"] and tuple(content["only"]), dict(content["ranges"]))
 
 
-def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
+def _names(texts: Iterable[str], parameters: Mapping[str, Parameter]) -> list[str]:
     """Returns the names in texts. A text has one name, or several names separated by commas."""
     names: list[str] = []
     for text in texts:
         # The name of a parameter may have a comma in it.
-        names += [text] if text in known else [name.strip() for name in text.split(",")]
+        names += [text] if text in parameters else [name.strip() for name in text.split(",")]
     for name in names:
-        check_known(name, known)
+        check_known(name, parameters)
     return names
 
 
@@ -202,7 +202,7 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
     steps = [_number(extra) for extra in extras if extra not in SCALES]
     if None in (*ends, *steps) or len(scales) > 1 or len(steps) > 1:
         expected = f"LOW..HIGH, perhaps with :STEP and :SCALE (one of {', '.join(SCALES)})"
-        hint = "Write such as 16..128:16 or 1e-5..1e-2:log."
+        hint = "For example, write 16..128:16 or 1e-5..1e-2:log."
         raise parameter.wrong("a range", expected, text, hint)
     make: Callable[..., Float | Int] = Int if kinds == {int} else Float
     options: dict[str, Any] = {"role": _role(parameter)}

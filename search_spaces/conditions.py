@@ -83,20 +83,20 @@ def with_changes(
     """
     after = {**before, **changes}
     adapted: dict[str, Parameter] = {}
-    never: set[str] = set()
+    inactive: set[str] = set()
     for parameter in parents_first(after.values()):
         name = parameter.name
         condition: Mapping[str, tuple[Scalar, ...]] | None = parameter.when
-        if any(parent in never for parent in parameter.when):
+        if any(parent in inactive for parent in parameter.when):
             condition = None
         elif name not in with_new:
             condition = _adapted_condition(parameter, before, changes, adapted)
         if condition is not None:
             adapted[name] = parameter.conditioned(condition, parameter.otherwise)
         elif name in named:
-            raise _never_active(parameter, adapted, never)
+            raise _never_active(parameter, adapted, inactive)
         else:
-            never.add(name)
+            inactive.add(name)
             if parameter.otherwise is not NOT_GIVEN:
                 adapted[name] = Fixed(name, parameter.otherwise)
     return [adapted[name] for name in after if name in adapted]
@@ -105,7 +105,10 @@ def with_changes(
 def _adapted_condition(
     parameter: Parameter, before: ByName, changes: ByName, adapted: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns a parameter's condition after changes of its parents. None if it can't be met."""
+    """Returns a parameter's condition after changes of its parents.
+
+    Returns None if no values of the changed parents meet the condition.
+    """
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes:
@@ -130,7 +133,7 @@ def _adapted_condition(
 def _possible_values(
     values: Iterable[Scalar], old: Parameter, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that are in the parent's new domain."""
+    """Returns those values of a condition that the parent's new domain contains."""
     possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.
@@ -140,13 +143,13 @@ def _possible_values(
     return tuple(possible)
 
 
-def _never_active(parameter: Parameter, adapted: ByName, never: set[str]) -> SearchSpaceError:
+def _never_active(parameter: Parameter, adapted: ByName, inactive: set[str]) -> SearchSpaceError:
     parents = [
-        f"{name!r} is never active" if name in never else f"{name!r} is {adapted[name]!r}"
+        f"{name!r} is never active" if name in inactive else f"{name!r} is {adapted[name]!r}"
         for name in parameter.when
-        if name in never or name in adapted
+        if name in inactive or name in adapted
     ]
     return SearchSpaceError(
         f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
-        f"{' and '.join(parents)}. Let its condition be met, or leave {parameter.name!r} out."
+        f"{' and '.join(parents)}. Make its condition possible, or leave {parameter.name!r} out."
     )

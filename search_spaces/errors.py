@@ -2,10 +2,10 @@
 
     KerastudyError
     ├── SearchSpaceError            a search space, a parameter, or a value
-    │   └── HyperparameterError     a builder reads a name without a value, or declares it twice
+    │   └── HyperparameterError     a builder reads a name without a value, or uses `hp` wrongly
     ├── DataError                   data, or a description of data
     │   └── NoTestPartError         the data has no test part to evaluate on
-    ├── StudyError                  a study, or what it was asked to do
+    ├── StudyError                  a study, or a task that a study can't do
     │   ├── StudyFileError          the study file: missing, doesn't parse, raises, has no study
     │   ├── BuilderError            the model builder: no model, not compiled, an undeclared name
     │   ├── ObjectiveError          the objective or its direction is unknown
@@ -19,10 +19,10 @@
     │   ├── StudyChangedError       another definition is recorded under this name
     │   ├── StudyNameError          a study can't have this name
     │   ├── ComparisonError         these studies can't be compared
-    │   ├── StatisticsError         too few scores, or unfit ones, for a correction or an interval
+    │   ├── StatisticsError         the scores are too few, or unfit, for an interval
     │   ├── ServerAwayError         an MLflow server doesn't answer now
     │   └── ServerRefusedError      an MLflow server rejects what it is sent
-    └── InternalError               between modules of kerastudy: users never see one
+    └── InternalError               kerastudy raises and handles it: users never see one
 
 The text of each error says what is wrong, what was received, and what to do: `KerastudyError`
 writes the sentences. The command line prints them as one line and exits with code 2.
@@ -90,7 +90,7 @@ class SearchSpaceError(KerastudyError, ValueError):
 
 
 class HyperparameterError(SearchSpaceError, KeyError):
-    """A builder reads a hyperparameter that has no value, or declares one in two ways.
+    """A builder reads a hyperparameter that has no value, or uses `hp` or `trial` wrongly.
 
     The error is also a KeyError, because a dict raises KeyError for a missing name. Unlike other
     KeyErrors, its text has no quotes around it.
@@ -181,7 +181,7 @@ class StudyNameError(TrackingError, ValueError):
 
 
 class ComparisonError(TrackingError, ValueError):
-    """The studies can't be compared: different objectives, or fewer than two of them."""
+    """The studies can't be compared: their objectives differ, or there are fewer than two."""
 
 
 class StatisticsError(TrackingError, ValueError):
@@ -216,21 +216,21 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
-def suggestion(received: object, known: Iterable[str]) -> str:
+def suggestion(received: object, names: Iterable[str]) -> str:
     """Returns a sentence with the most similar names, or with all names if none is similar."""
-    names = list(known)
-    if not names:
-        return "There are none to choose from."
-    return near_match(received, names) or f"Choose from {quoted(names)}."
+    choices = list(names)
+    if not choices:
+        return "There are no names to choose from."
+    return near_match(received, choices) or f"Choose from {quoted(choices)}."
 
 
-def near_match(received: object, known: Iterable[str]) -> str:
+def near_match(received: object, names: Iterable[str]) -> str:
     """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar.
 
     Upper and lower case count as the same.
     """
     text, folded = str(received).casefold(), dict[str, list[str]]()
-    for name in known if isinstance(received, str) else ():
+    for name in names if isinstance(received, str) else ():
         folded.setdefault(name.casefold(), []).append(name)
     similar = difflib.get_close_matches(text, folded)
     # difflib does not find "parallel" similar to "parallel_coordinates". So names that contain the

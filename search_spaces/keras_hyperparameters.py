@@ -11,7 +11,8 @@ values, and:
                             scale, or the first of the listed values
     role, when, otherwise   see `Parameter`
 
-All raise SearchSpaceError if an argument is wrong. Ranges without a source are our own choice.
+All functions raise SearchSpaceError if an argument is wrong. If a docstring names no source for a
+range, the range is our own choice.
 """
 
 from __future__ import annotations
@@ -486,7 +487,7 @@ def _checked(
         if spelled(value) not in names:
             near = suggestion(value, names)
             raise SearchSpaceError(
-                f"{value!r} is no Keras {kind} that its name alone makes",
-                hint=f"{near} A builder can make any other.",
+                f"{value!r} is no Keras {kind} that can be made from its name alone",
+                hint=f"{near} A builder can make any other {kind} itself.",
             )
     return tuple(values)

@@ -297,13 +297,14 @@ class SearchSpace:
         return SearchSpace(with_changes(self._by_name, others, names))
 
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
-        """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
+        """Fixes parameters at values, as in `fix(momentum=0.9)`, and returns the new space.
 
         A value may lie outside the parameter's domain, but must have the type of a value in the
         domain. The conditions of these parameters stay.
 
         Args:
-            values: Values by name, for names that are not Python identifiers.
+            values: Values by name, for names that are not Python identifiers, as in
+                `fix({"units 1": 64})`.
             **named: Values by name.
 
         Raises:
@@ -407,7 +408,7 @@ class SearchSpace:
             other: The space to compare with.
 
         Returns:
-            Sentences: what is gone, what is new, what changed and how. Empty for equal spaces.
+            Sentences about parameters that are gone, are new, or differ. Empty for equal spaces.
         """
         old, new = self._by_name, other._by_name
         sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]
@@ -427,7 +428,7 @@ class SearchSpace:
 
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a value for each active parameter: the given value, else the default."""
+    """Returns a value for each active parameter: its value in `values`, else its default."""
     for name in values:
         check_known(name, space._by_name)
     return of_active(space, lambda p: p.canonical(values.get(p.name, p.default)))
@@ -442,9 +443,9 @@ def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[
     return {name: values[name] for name in space.names if name in values}
 
 
-def unknown_name(name: object, known: Iterable[str]) -> str:
-    """Returns the message about a name that is not in the space."""
-    return f"{name!r} is not in the search space. {suggestion(name, known)}"
+def unknown_name(name: object, names: Iterable[str]) -> str:
+    """Returns the message about a name that is not in the space, whose names are `names`."""
+    return f"{name!r} is not in the search space. {suggestion(name, names)}"
 
 
 def check_known(name: str, parameters: ByName) -> None:
@@ -485,7 +486,7 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
-            "only() needs the name of a parameter that varies. To fix some, use fix(name=value)."
+            "only() needs the name of a parameter that varies. To fix one, use fix(name=value)."
         )
     for name in varying:
         check_known(name, parameters)
@@ -526,7 +527,7 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
 
     The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
     False or True. A Choice or a Fixed takes any value that has the type of one of the parameter's
-    own values. If one of these is a tuple, list or dict, it takes any tuple, list or dict.
+    own values. If one of these is a tuple, list or dict, the parameter takes any of these kinds.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Returns a number as text, rounded to some digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
+    """Returns a number as a text of about ``digits`` digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
     if isinstance(value, int) or (abs(value) < 1e6 and value == int(value)):
         return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.{digits}g}"
     if not math.isfinite(value):

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Self
 
+from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
-from search_spaces.hp import InlineDeclarations, copied
-from search_spaces.optuna_and_keras_tuner_declarations import read_as, same_domain, with_all_values
+from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
+from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
-"""A name that is declared with more domains becomes one parameter with all their values. Its
-bounds probably depend on another hyperparameter, as in `hp.Int("units_2", 8, units_1)`, which has
+"""If a name is declared with more domains, they are merged into one parameter. The bounds of such
+domains probably depend on another hyperparameter, as in `hp.Int("units_2", 8, units_1)`, which has
 a domain for each value of `units_1`."""
 
 Occurrence = dict[str, tuple[Scalar, ...]]
-"""The conditional scopes around one declaration, as the values that they allow each parent."""
+"""The conditional scopes around a declaration: the values that they allow, by the parent's name."""
 
 Key = tuple[str, object]
 """A value with its type, as `Parameter.identity` returns it."""
@@ -60,7 +61,7 @@ class Tracer:
     Attributes:
         space: The space declared outside the builder, or None. The domains in this space override
             the domains that the builder declares.
-        merged: The parameters that were merged from several domains of one name, by this name.
+        merged: By name, the parameters for which several domains of the name were merged.
         parameters: The parameters declared so far. Each is as in its first declaration, but has no
             condition.
         occurrences: For each parameter, the different conditional scopes in which it is declared.
@@ -178,13 +179,13 @@ class Tracer:
         """Merges the domains that were declared under a name into one parameter."""
         return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
 
-    def _one(self, declared: list[Parameter]) -> Parameter:
-        domain = with_all_values(declared)
+    def _one(self, parameters: list[Parameter]) -> Parameter:
+        domain = declarations.with_all_values(parameters)
         if domain is None:
             raise SearchSpaceError(
-                f"{declared[1].name!r} is declared twice with different domains, as "
-                f"{declared[0]!r} and as {declared[1]!r}: give one of them another name, or "
-                f"declare it in a name_scope, or give both one domain."
+                f"{parameters[1].name!r} is declared twice with different domains, as "
+                f"{parameters[0]!r} and as {parameters[1]!r}: give one of them another name, "
+                f"declare one of them in a name_scope, or give both the same domain."
             )
         return domain
 
@@ -197,7 +198,7 @@ class Tracer:
         return [
             f"The builder raised {error} with {self._in_words(traces[0])}"
             + (f", and in {len(traces) - 1} more of the builds" if len(traces) > 1 else "")
-            + ": such trials are infeasible."
+            + ": trials with such values are infeasible."
             for error, traces in errors.items()
         ]
 
@@ -299,11 +300,11 @@ class TracedHyperparameters(InlineDeclarations):
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:
-        known = [*self._declared, *self._out_of_scope]
+        names = [*self._declared, *self._out_of_scope]
         return HyperparameterError(
             f"{name!r} is read where it has not been declared: declare it first, in every case in "
             f"which it is read, or use hp.get({name!r}), which then returns None. "
-            f"{suggestion(name, known)}"
+            f"{suggestion(name, names)}"
         )
 
     def _occurrence(self) -> Occurrence:

@@ -22,9 +22,9 @@ from search_spaces.discovery.inferred_conditions import (
 )
 from search_spaces.discovery.values_to_try import Explorer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.optuna_and_keras_tuner_declarations import variant_name
 from search_spaces.parameters.base import Condition, Parameter
 from search_spaces.parameters.values import identity
+from search_spaces.parameters_from_optuna_and_keras_tuner import variant_name
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
@@ -106,7 +106,7 @@ def discover(
         traced = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
-        # The builds before a domain got wider could not try the new values, so all builds are
+        # If a domain got wider, earlier builds could not try its new values. So all builds are
         # repeated.
         again = tracer.widened and widened < _MOST_RESTARTS
         if traced is not None and not (again and traced.complete):
@@ -122,7 +122,7 @@ def discover(
     ]
     notes += [
         f"{name!r} is declared with several domains, and no condition separates them: "
-        f"{tracer.parameters[name]!r} is searched, which has all their values."
+        f"{tracer.parameters[name]!r} is searched, which has the values of all these domains."
         for name in tracer.merged
         if name in conditions
     ]
@@ -187,7 +187,7 @@ def _check_sound(tracer: Tracer) -> None:
     if all(trace.error is not None for trace in tracer.traces):
         raise SearchSpaceError(
             f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "
-            f"with default values: {tracer.traces[0].error}. Mend it, and try it with "
+            f"with default values: {tracer.traces[0].error}. Mend the builder, and try it with "
             f"build(Hyperparameters(space, space.defaults()))."
         ) from tracer.first_error
     if not tracer.parameters:
@@ -223,7 +223,7 @@ def _space(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
 
 
 def _named(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
-    """Returns the space.
+    """Returns the discovered space, whose names all differ.
 
     If a name has several parameters, they get names such as "rate when optimizer is sgd".
     """

@@ -18,9 +18,9 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.values import Scalar
 
 MOST_TRIED: Final = 6
-"""If a numeric range has at most this many values, all are tried, which takes five builds besides
-that of the default. In a longer range, bisection takes four or five builds if the declarations
-depend on the number."""
+"""All values of a numeric range are tried if there are at most this many. That takes at most five
+builds besides the build with the default. In a longer range, bisection takes four or five builds if
+the declarations depend on the number."""
 
 _MOST_LISTED: Final = 1000
 """A numeric parameter with more values is never an inferred parent, since a condition lists every
@@ -29,7 +29,7 @@ allowed value of a parent."""
 Conditions = dict[str, Condition | None]
 """The condition of each parameter, or None if it can't be met."""
 
-Seen = TypeVar("Seen")
+Result = TypeVar("Result")
 Run = Callable[[Mapping[str, Any]], Trace | None]
 
 
@@ -41,7 +41,7 @@ def is_few(parameter: Parameter) -> bool:
 
 
 def values_of(parameter: Parameter) -> Sequence[Any]:
-    """Returns all values of a finite parameter, or the ends and default of a continuous one."""
+    """Returns all values of a parameter. For a continuous one, returns its ends and its default."""
     values = parameter.grid_values()
     if values is not None:
         return values
@@ -55,26 +55,26 @@ def landmarks(parameter: Parameter) -> list[int]:
     return [0, count - 1, count // 2]
 
 
-def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Calls `look` with these indices. Then bisects between neighbours whose results differ.
+def survey(places: Iterable[int], look: Callable[[int], Result]) -> dict[int, Result]:
+    """Calls `look` with each index in `places`. Then bisects between results that differ.
 
     Returns the results by index.
     """
-    seen = {index: look(index) for index in places}
+    results = {index: look(index) for index in places}
     while True:
-        ordered = sorted(seen)
+        ordered = sorted(results)
         between = [
             (low + high) // 2
             for low, high in itertools.pairwise(ordered)
-            if high - low > 1 and seen[low] != seen[high]
+            if high - low > 1 and results[low] != results[high]
         ]
         if not between:
-            return seen
-        seen.update((index, look(index)) for index in between)
+            return results
+        results.update((index, look(index)) for index in between)
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:
-    """Returns the conditions of all parameters. To infer them, runs builds with further values."""
+    """Infers the conditions of all parameters. To do so, runs builds with further values."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: None if condition is None else _without_implied(tracer, condition, conditions)
@@ -105,19 +105,19 @@ def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condi
 
     If the result has a parent without values, the condition can't be met.
     """
-    needed: Condition = {}
-    waiting = [condition]
-    visited = set()
-    while waiting:
-        for parent, values in waiting.pop().items():
+    demands: Condition = {}
+    queue = [condition]
+    parents = set()
+    while queue:
+        for parent, values in queue.pop().items():
             keys = tracer.keys(parent, values)
-            needed[parent] = tuple(
-                value for value in needed.get(parent, values) if tracer.key(parent, value) in keys
+            demands[parent] = tuple(
+                value for value in demands.get(parent, values) if tracer.key(parent, value) in keys
             )
-            if parent not in visited:
-                visited.add(parent)
-                waiting.append(conditions.get(parent) or {})
-    return needed
+            if parent not in parents:
+                parents.add(parent)
+                queue.append(conditions.get(parent) or {})
+    return demands
 
 
 def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
@@ -127,10 +127,10 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
         return None
     while True:
         builds = len(tracer.traces)
-        having = [trace for trace in tracer.traces if name in trace.values]
-        if not having:
+        declarers = [trace for trace in tracer.traces if name in trace.values]
+        if not declarers:
             return stated
-        without = [
+        others = [
             trace
             for trace in tracer.traces
             if name not in trace.values and trace.error is None and met_in(trace, stated, tracer)
@@ -138,57 +138,57 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
         # Only parameters that come before this one in every build may be its parents, so that
         # conditions form no circles.
         common = set.intersection(
-            *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
+            *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in declarers)
         )
-        seen = {
-            parent: {trace.keys[parent] for trace in having}
-            for parent in having[0].values
+        right_keys = {
+            parent: {trace.keys[parent] for trace in declarers}
+            for parent in declarers[0].values
             if parent in common
             and parent not in stated
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
-        chosen = _explaining_parents(without, seen)
-        # Of the builds that declared the parameter, this one is nearest to the defaults. Further
+        parents = _explaining_parents(others, right_keys)
+        # This build declared the parameter, with the fewest values that are not defaults. Further
         # builds change one of its values.
-        home = min(having, key=lambda trace: _distance(tracer, trace))
+        home = min(declarers, key=lambda trace: _distance(tracer, trace))
         inferred = {}
-        for parent in chosen:
+        for parent in parents:
             # Builds with these values did not declare the parameter, although the other parents
             # had values that allow it.
-            ruled_out = {
+            wrong_keys = {
                 trace.keys[parent]
                 for trace in tracer.traces
                 if name not in trace.values and trace.error is None and parent in trace.keys
-                if all(trace.keys.get(p) in seen[p] for p in chosen if p != parent)
-            }.difference(seen[parent])
-            values = _allowed(parameters[parent], name, home, seen[parent], ruled_out, run)
+                if all(trace.keys.get(p) in right_keys[p] for p in parents if p != parent)
+            }.difference(right_keys[parent])
+            values = _allowed(parameters[parent], name, home, right_keys[parent], wrong_keys, run)
             if len(values) < (parameters[parent].count or 0):
                 inferred[parent] = values
         if len(tracer.traces) == builds:
             return stated | inferred
 
 
-def _explaining_parents(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
+def _explaining_parents(traces: list[Trace], right_keys: Mapping[str, set[Key]]) -> list[str]:
     """Chooses parents whose values explain why builds did not declare the parameter.
 
     For example, the parent "optimizer" explains builds with the value "adam" if no build with this
     value declared the parameter.
     """
     explanations = (
-        [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
-        for trace in without
+        [p for p, keys in right_keys.items() if p in trace.keys and trace.keys[p] not in keys]
+        for trace in traces
     )
     unexplained = [parents for parents in explanations if parents]
-    chosen: list[str] = []
+    parents_so_far: list[str] = []
     while unexplained:
-        best = max(seen, key=lambda parent: sum(parent in parents for parents in unexplained))
-        chosen.append(best)
+        best = max(right_keys, key=lambda p: sum(p in parents for parents in unexplained))
+        parents_so_far.append(best)
         unexplained = [parents for parents in unexplained if best not in parents]
-    return chosen
+    return parents_so_far
 
 
 def _allowed(
-    parent: Parameter, name: str, home: Trace, seen: set[Key], ruled_out: set[Key], run: Run
+    parent: Parameter, name: str, home: Trace, right_keys: set[Key], wrong_keys: set[Key], run: Run
 ) -> tuple[Scalar, ...]:
     """Returns the values of a parent under which a parameter may be active.
 
@@ -199,14 +199,14 @@ def _allowed(
     keys = [parent.identity(value) for value in values]
 
     def declares(index: int) -> bool:
-        if keys[index] in seen or keys[index] in ruled_out:
-            return keys[index] in seen
+        if keys[index] in right_keys or keys[index] in wrong_keys:
+            return keys[index] in right_keys
         trace = run({**home.values, parent.name: values[index]})
         return trace is None or name in trace.values or trace.error is not None
 
     places = set(range(len(values)))
     if not is_few(parent):
-        places = {index for index, key in enumerate(keys) if key in seen | ruled_out}
+        places = {index for index, key in enumerate(keys) if key in right_keys | wrong_keys}
         places.update(landmarks(parent))
     results = survey(sorted(places), declares)
     result, allowed = True, []

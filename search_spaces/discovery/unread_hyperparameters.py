@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from search_spaces.discovery.inferred_conditions import is_few, values_of
-from search_spaces.hp import Hyperparameters
-from search_spaces.optuna_and_keras_tuner_declarations import read_as
+from search_spaces.hp_and_trial_methods import Hyperparameters
+from search_spaces.parameters_from_optuna_and_keras_tuner import read_as
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
@@ -73,8 +73,8 @@ def reading_of(
             if parameter.name in read:
                 read.update(parameter.when)
         declares = declares or hp.declares
-        known = {read_as(name) for name in space.names}
-        undeclared.update((p.name, None) for p in hp.joined if p.name not in known)
+        names = {read_as(name) for name in space.names}
+        undeclared.update((p.name, None) for p in hp.joined if p.name not in names)
     unread = [name for name in space.dimensions if name in active and name not in read]
     return Reading(tuple(unread), tuple(undeclared), builds)
 

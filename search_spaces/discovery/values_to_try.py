@@ -145,17 +145,17 @@ class Explorer:
     def _activate_stated(self) -> None:
         """Activates each parameter that was declared only in scopes that were not active.
 
-        For this, runs a build with values that meet the stated condition.
+        For each of them, runs a build with values that meet the condition of the scope.
         """
         for name in list(self._parameters):
             if name in self._contexts or name in self._activated:
                 continue
             self._activated.add(name)
-            stated = stated_condition(self._tracer, name) or {}
+            condition = stated_condition(self._tracer, name) or {}
             row: dict[str, Any] = {}
-            for parent in stated:
+            for parent in condition:
                 row.update(self._contexts.get(parent, {}))
-            self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
+            self._run({**row, **{parent: values[0] for parent, values in condition.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
         """Returns the values of a build that combines two values for the first time.
@@ -169,7 +169,7 @@ class Explorer:
             if parameter.count != 1 and is_few(parameter):
                 items = [(v, (name, parameter.identity(v))) for v in values_of(parameter)]
                 domains[name] = [(value, item) for value, item in items if item in sound]
-        met = {
+        earlier = {
             frozenset(pair)
             for trace in self._tracer.traces
             for pair in itertools.combinations(
@@ -181,12 +181,12 @@ class Explorer:
                 continue
             for (one, first), (other, second) in itertools.product(ours, theirs):
                 pair = frozenset([first, second])
-                if pair in met or pair in self._tried:
+                if pair in earlier or pair in self._tried:
                     continue
                 self._tried.add(pair)
                 row = self._supported({a: one, b: other}, conditions)
                 if row is not None:
-                    return self._filled(row, domains, met)
+                    return self._filled(row, domains, earlier)
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
@@ -208,24 +208,27 @@ class Explorer:
         self,
         row: dict[str, Any],
         domains: Mapping[str, list[tuple[Any, Item]]],
-        met: set[frozenset[Item]],
+        earlier: set[frozenset[Item]],
     ) -> dict[str, Any]:
-        """Adds values of other parameters to a build, chosen to make the most new pairs."""
-        chosen = [
+        """Adds values of other parameters to a build, so that it has as many new pairs as it can.
+
+        A pair is new if it is not in `earlier`.
+        """
+        items = [
             (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains
         ]
         for name, values in domains.items():
             if name in row or not values:
                 continue
-            paired = [c for c in chosen if len(domains[c[0]]) * len(values) <= _MOST_PAIRS]
+            others = [i for i in items if len(domains[i[0]]) * len(values) <= _MOST_PAIRS]
 
-            def gain(value: tuple[Any, Item], paired: Sequence[Item] = tuple(paired)) -> int:
-                return sum(frozenset([value[1], item]) not in met for item in paired)
+            def gain(value: tuple[Any, Item], others: Sequence[Item] = tuple(others)) -> int:
+                return sum(frozenset([value[1], item]) not in earlier for item in others)
 
             best = max(values, key=gain)
             if gain(best):
                 row[name] = best[0]
-                chosen.append(best[1])
+                items.append(best[1])
         return row
 
 

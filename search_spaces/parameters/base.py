@@ -35,8 +35,8 @@ from search_spaces.parameters.values import (
 )
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
-"""The values that each parent may have, by the parent's name. Every parent must have one of its
-values."""
+"""The values that each parent may have, by the parent's name. The condition is met if every parent
+has one of these values."""
 
 Kind = TypeVar("Kind", bound="Parameter")
 
@@ -195,7 +195,7 @@ class Parameter(abc.ABC):
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
         reason = self.reason_outside(default)
         if reason is not None:
-            raise SearchSpaceError(f"{reason} It is the default: give one in the domain.")
+            raise SearchSpaceError(f"{reason} It is the default: give a default in the domain.")
         self.__dict__["default"] = self.canonical(default)
 
     @property
@@ -335,7 +335,7 @@ class Parameter(abc.ABC):
         return canonical_json(self.to_dict())
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other parameter declares the same. 1, 1.0 and True differ."""
+        """Returns whether the other parameter has the same declaration. 1, 1.0 and True differ."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical

@@ -187,7 +187,7 @@ class Ranged(Parameter):
         return float(clipped) if self.step is None else self._value(self.nearest_index(clipped))
 
     def nearest_index(self, value: float) -> int:
-        """Returns the index in `grid_values` of the value that is fewest steps from a number."""
+        """Returns the index in `grid_values` of the value nearest to a number, counted in steps."""
         if self._by_ratio:
             steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
         else:
@@ -270,7 +270,7 @@ class Ranged(Parameter):
             )
             raise self.wrong("low", f"above 0 on a {self.scale} scale", low, hint)
         if not math.isfinite(high - low) or not math.isfinite(high + low):
-            expected = f"such that a float can measure the range from {low!r}"
+            expected = f"so near to low, which is {low!r}, that a float can hold their difference"
             raise self.wrong("high", expected, high, "Narrow the range.")
 
     def _check_step(self, step: float) -> None:
@@ -281,7 +281,7 @@ class Ranged(Parameter):
             hint = "To have some of the values, list them in a Choice."
         elif by_ratio and step <= 1:
             expected = "above 1 on a log scale, as the ratio of neighbours"
-            hint = "2 doubles, 10 goes through the powers of ten."
+            hint = "For example, 2 doubles each value, and 10 goes through the powers of ten."
         elif step <= 0:
             expected = "above 0"
         elif isinstance(step, float) and steps_between(low, high, step, by_ratio) > MOST_VALUES:

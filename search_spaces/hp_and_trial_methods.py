@@ -1,4 +1,4 @@
-"""The `hp` that a model builder receives, to read hyperparameters or to declare them inline.
+"""The `hp` or `trial` of a model builder: it reads hyperparameters, or declares them inline.
 
 Methods such as `hp.Float` work as in `keras_tuner.HyperParameters`
 (https://keras.io/keras_tuner/api/hyperparameters/).
@@ -14,13 +14,13 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from search_spaces import optuna_and_keras_tuner_declarations as declarations
+from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.errors import HyperparameterError, suggestion
-from search_spaces.optuna_and_keras_tuner_declarations import read_as, same_domain
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
+from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace, unknown_name
 
 
@@ -37,7 +37,7 @@ class Scope(NamedTuple):
 
     parent: str
     values: tuple[Scalar, ...]
-    """The parent's values with which the scope is active. May be empty."""
+    """The values of the parent with which the scope is active. The tuple may be empty."""
     met: bool
 
 
@@ -300,8 +300,8 @@ class InlineDeclarations:
         """Raises HyperparameterError: a builder has no access to the study."""
         raise HyperparameterError(
             "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
-            "alone, so that it can be reproduced. Leave it out; trial.number, trial.params and "
-            "trial.set_user_attr work."
+            "alone, so that it can be reproduced. Leave trial.study out. trial.number, "
+            "trial.params and trial.set_user_attr work."
         )
 
     def report(self, value: float, step: int) -> None:
@@ -446,11 +446,11 @@ class Hyperparameters(InlineDeclarations):
         if conditions:
             return HyperparameterError(
                 f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
-                f"Read it only then, declare it with the value for other trials, otherwise=…, or "
+                f"Read it only then, declare its value for other trials by otherwise=…, or "
                 f"use hp.get({name!r}), which returns None."
             )
-        known = [*self._space.names, *self._joined]
-        return HyperparameterError(unknown_name(name, known))
+        names = [*self._space.names, *self._joined]
+        return HyperparameterError(unknown_name(name, names))
 
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:

@@ -1,4 +1,4 @@
-"""Translates a search space for Optuna and Keras Tuner, and reads back what they propose.
+"""Translates a search space for Optuna and Keras Tuner, and reads the values that they propose.
 
 A parameter becomes a parameter of the same kind in the library, if the library has this kind.
 Otherwise the parameter's values are encoded as numbers or texts, and the parameter's name in the
@@ -22,9 +22,9 @@ library may say how:
     Boolean                                          False and True, under the same name
 
 Neither library gets a Fixed. Keras Tuner gets indices, because `hp.Float("x", 0, 0.5, step=0.1)` of
-Keras Tuner never yields 0.5. It gets JSON spellings, because an `hp.Choice` has values of one type
-only. Both libraries are imported only when a space is translated, since Keras Tuner imports
-TensorFlow.
+Keras Tuner never yields 0.5. Keras Tuner gets JSON spellings, because all values of its `hp.Choice`
+have the same type. Both libraries are imported only when a space is translated, since Keras Tuner
+imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
             if encoding.name != name and encoding.name in self._encodings:
                 raise SearchSpaceError(
                     f"{encoding.library} gets {name!r} under the name {encoding.name!r}, which is "
-                    "also a parameter of the space: give that one another name."
+                    "also a parameter of the space: give that parameter another name."
                 )
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
@@ -227,8 +227,8 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """Returns the params and distributions that Optuna stores for a trial with these values.
 
-        The last digits of a reverse_log Float may differ from those that Optuna stores in a trial
-        of `suggest`.
+        The last digits of a reverse_log Float may differ from the digits that Optuna stores when
+        `suggest` is called.
         """
         encoded = self._encoded(values)
         params = {encoding.name: stored for encoding, stored in encoded.items()}

@@ -6,9 +6,9 @@ SearchSpaceError for a declaration that can't be searched. They change some decl
 - `high` becomes the last value that the step reaches, in decimal arithmetic. So
   `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (issue 1001 of Keras
   Tuner).
-- A range of one value becomes a `Fixed`.
+- A range with only one value becomes a `Fixed`.
 - A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
-- Keras Tuner's range with a step on a reverse_log scale becomes a `Choice`.
+- A range of Keras Tuner with a step on a reverse_log scale becomes a `Choice`.
 - A default between two values of the domain becomes the nearest value.
 - numpy's scalars become Python's.
 
@@ -75,15 +75,15 @@ def keras_tuner_range(
     low, high = plain(min_value), plain(max_value)
     # Keras Tuner accepts upper case, and None for "linear".
     scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
-    declared = _range(kind, name, low, high, plain(step), scale)
-    return _with_default(declared, low, high, plain(default))
+    parameter = _range(kind, name, low, high, plain(step), scale)
+    return _with_default(parameter, low, high, plain(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     """Returns the parameter that `hp.Choice` declares.
 
     If no default is given, the default is None if None is a value, else the first value. Keras
-    Tuner documents this, too.
+    Tuner's documentation says the same.
     """
     choice = categorical(name, values)
     if default is None:
@@ -172,26 +172,26 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
         top = value_at(low, step, math.floor(exact), ratio) if exact >= 1 else low
     if top == low:
         return Fixed(name, high if scale == "reverse_log" else low)
-    reached: Any = kind(name, low, top, scale="log" if ratio else "linear", step=step)
+    shorter: Any = kind(name, low, top, scale="log" if ratio else "linear", step=step)
     if scale != "reverse_log":
-        return reached  # type: ignore[no-any-return]
+        return shorter  # type: ignore[no-any-return]
     number, ends = type(low), decimal_of(low) + decimal_of(high)
-    return Choice(name, sorted(number(ends - decimal_of(v)) for v in reached.grid_values()))
+    return Choice(name, sorted(number(ends - decimal_of(v)) for v in shorter.grid_values()))
 
 
-def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+def _with_default(parameter: Parameter, low: Any, high: Any, default: Any) -> Parameter:
     """Returns the parameter with a default. None stands for `low`, as in Keras Tuner."""
-    wanted = low if default is None else default
-    if isinstance(declared, Fixed) and default in (None, declared.value):
-        return declared
-    if not is_number(wanted) or not low <= wanted <= high:
-        raise declared.wrong("default", f"a number from {low!r} to {high!r}", default)
-    if isinstance(declared, Int | Float):
-        return declared.with_default(declared.nearest(wanted))
-    if isinstance(declared, Fixed):
-        return declared
-    values: Any = declared.grid_values()
-    return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
+    wish = low if default is None else default
+    if isinstance(parameter, Fixed) and default in (None, parameter.value):
+        return parameter
+    if not is_number(wish) or not low <= wish <= high:
+        raise parameter.wrong("default", f"a number from {low!r} to {high!r}", default)
+    if isinstance(parameter, Int | Float):
+        return parameter.with_default(parameter.nearest(wish))
+    if isinstance(parameter, Fixed):
+        return parameter
+    values: Any = parameter.grid_values()
+    return parameter.with_default(min(values, key=lambda value: abs(value - wish)))
 
 
 _WHEN: Final = " when "
@@ -220,11 +220,11 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 
 
 def with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
-    """Returns one parameter with the values of all declarations. None if their kinds differ.
+    """Returns one parameter with the values of all declarations.
 
     The parameter has the name and default of the first declaration, and the scale of the first
     range. It has a step only if all ranges have the same step, and the ends of all declarations are
-    on one grid.
+    on one grid. Returns None if the declarations are of different kinds, such as Int and Float.
     """
     first = declared[0]
     if all(isinstance(each, Listed) for each in declared):
@@ -309,7 +309,7 @@ def _parameter(declared: Any) -> Parameter:
 def _condition(
     conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
-    """Returns Keras Tuner's conditions as a `when`. None if they can't be met."""
+    """Returns Keras Tuner's conditions as a `when`, or None if they can't be met."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for condition in conditions:
         # Several parameters may be read by this name, such as "rate when optimizer is sgd". The
