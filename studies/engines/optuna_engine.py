@@ -54,7 +54,7 @@ class OptunaTrials:
     def __init__(self, settings: EngineSettings) -> None:
         import optuna
 
-        from studies.engines.optuna_tpe_and_storage import Memory
+        from studies.engines.optuna_subclasses import Memory
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(settings.space)
@@ -253,7 +253,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
             if not tpe_can_be_led():
                 return optuna.samplers.TPESampler(**{**grouped, **options})
-            from studies.engines.optuna_tpe_and_storage import (
+            from studies.engines.optuna_subclasses import (
                 DeclaredTPESampler,
                 FeasibleTPESampler,
             )
