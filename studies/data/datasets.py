@@ -27,8 +27,8 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.sample_checks import Samples, check_samples
-from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
+from studies.data.arrays.user_samples import Samples, check_samples
 from studies.data.dataset_base import Dataset, options_of
 from studies.data.image_and_text_folders import folder_kind, images, text
 from studies.data.npz_csv_parquet import (

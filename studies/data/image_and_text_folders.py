@@ -17,8 +17,8 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.memory_mapping import empty_array
-from studies.data.arrays.sample_checks import Samples, check_samples
-from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
+from studies.data.arrays.user_samples import Samples, check_samples
 from studies.data.dataset_base import Dataset, Reader, options_of
 from studies.data.npz_csv_parquet import absolute_path, is_table, name_of, read_table
 from studies.data.tables.column_kinds import check_complete, check_names

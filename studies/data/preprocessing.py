@@ -30,7 +30,7 @@ from studies.data.arrays.nested_arrays import (
     map_arrays,
     rebuilt,
 )
-from studies.data.arrays.sample_checks import check_finite
+from studies.data.arrays.user_samples import check_finite
 from studies.data.tables.table_encoding import FittedTable, TableColumns, fit_table
 
 if TYPE_CHECKING:

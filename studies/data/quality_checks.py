@@ -13,11 +13,11 @@ import numpy as np
 
 from search_spaces.texts import counted, listed
 from studies.data.arrays.class_labels import class_labels
-from studies.data.arrays.digests import marks
+from studies.data.arrays.digests_and_equal_samples import marks
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, pixels_of
+from studies.data.cross_validation import FoldedSplits
 from studies.data.preprocessing import Preparation
-from studies.data.splits import FoldedSplits
 from studies.data.tables.column_values import MISSING
 from studies.data.tf_data_and_generators import first_samples
 from tracking.records.data_findings import (

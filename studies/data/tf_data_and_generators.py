@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, joined
 from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
-from studies.data.arrays.sample_checks import check_finite
+from studies.data.arrays.user_samples import check_finite
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches

@@ -9,7 +9,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.nested_arrays import entries, is_text, rebuilt
-from studies.data.arrays.sample_checks import Samples
+from studies.data.arrays.user_samples import Samples
 
 ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 

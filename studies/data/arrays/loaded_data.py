@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
-from studies.data.arrays.digests import array_digest, combined_digest, copies_in
+from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest, copies_in
 from studies.data.arrays.memory_mapping import copy_rows
 from studies.data.arrays.nested_arrays import Arrays, is_text, length_of, map_arrays, named_arrays
 from studies.data.preprocessing import Preparation

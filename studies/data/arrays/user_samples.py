@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.digests import is_portable
+from studies.data.arrays.digests_and_equal_samples import is_portable
 from studies.data.arrays.memory_mapping import blocks
 from studies.data.arrays.nested_arrays import (
     Arrays,

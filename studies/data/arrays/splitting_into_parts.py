@@ -18,7 +18,7 @@ from studies.data.arrays.class_labels import (
     number_labels,
 )
 from studies.data.arrays.loaded_data import Part, Splits, seal
-from studies.data.arrays.sample_checks import (
+from studies.data.arrays.user_samples import (
     Samples,
     check_same_shape,
     check_samples,

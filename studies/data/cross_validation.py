@@ -26,11 +26,11 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.class_labels import check_several_classes, labels_of
-from studies.data.arrays.digests import combined_digest
+from studies.data.arrays.digests_and_equal_samples import combined_digest
 from studies.data.arrays.loaded_data import Part, Splits, joined
 from studies.data.arrays.memory_mapping import mapped, new_folder, shared
-from studies.data.arrays.sample_checks import check_some_weight
-from studies.data.arrays.train_test_split import Contents, Divided, Options, divide
+from studies.data.arrays.splitting_into_parts import Contents, Divided, Options, divide
+from studies.data.arrays.user_samples import check_some_weight
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
