@@ -35,7 +35,7 @@ from studies.user_code.optuna_and_keras_tuner_scripts import (
     study_of_search,
 )
 from studies.user_code.package_name_clashes import add_packages_of
-from studies.user_code.study_targets import Target
+from studies.user_code.study_targets import Target, with_source
 from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
@@ -72,19 +72,6 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
     return study, replace(code, said=notes)
-
-
-def with_source(target: Target) -> Target:
-    """Returns a target with the present text of its file as `source`.
-
-    A target that already has a `source` is returned unchanged.
-    """
-    if target.source is not None:
-        return target
-    try:
-        return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
 
 
 def with_modules(target: Target) -> Target:

@@ -7,7 +7,7 @@ file (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -84,6 +84,19 @@ def _no_target(text: str, path: str, file: Path) -> str:
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
     meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
     return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
+
+
+def with_source(target: Target) -> Target:
+    """Returns a target with the present text of its file as `source`.
+
+    A target that already has a `source` is returned unchanged.
+    """
+    if target.source is not None:
+        return target
+    try:
+        return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
 
 
 def what_is_loaded(target: Target) -> str:
