@@ -199,7 +199,7 @@ def _read_npz(path: Path, parts: Collection[str]) -> Contents:
     for part in parts:
         names = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
         if names and not {f"x_{part}", f"y_{part}"} <= set(names):
-            raise DataError(f"{path} holds {' and '.join(names)}, and must hold x and y.")
+            raise DataError(f"{path} holds {' and '.join(names)}, but needs x_{part} and y_{part}.")
         if names:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)

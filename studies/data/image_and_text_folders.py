@@ -26,7 +26,7 @@ from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
-# The part that a folder holds, by the folder's name in lower case.
+# The part that is in a folder, for each name of a folder in lower case.
 _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
@@ -156,7 +156,7 @@ class Folder(Reader):
             # In each part, Keras numbers the subfolders as classes. So that a number means the same
             # class everywhere, all parts must have the same subfolders.
             if (subfolders := classes_in(place)) != classes:
-                expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
+                expected = f"the same as in {str(places['train'])!r}: {', '.join(classes)}"
                 raise DataError.of_setting(
                     f"The subfolders of {str(place)!r}", expected, subfolders
                 )

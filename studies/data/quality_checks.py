@@ -48,8 +48,8 @@ _MOST_FEATURES = 256
 # if the p-value is below the second number, and the classifier's AUC is at least the third.
 _CLEAR, _CERTAIN, _EASY = 0.01, 0.001, 0.65
 _REMEDY = (
-    "Shuffle before splitting, or collect data like the data that the model will predict on. A "
-    "difference is expected only if the later part is of a later time."
+    "Shuffle before splitting, or collect data like the data that the model will predict on. Only "
+    "parts from different times can be expected to differ."
 )
 # The picture of samples: the largest side of an image in pixels, the most rows and columns of
 # images, the gap between images in pixels, and the white of the background.
@@ -153,7 +153,7 @@ class _CheckedArray:
 
 
 def _key_in(name: str) -> str:
-    """Returns "image" for "x['image']", and a name without a key as it is."""
+    """Returns "image" for "x['image']", and a name without a key, such as "x", unchanged."""
     return name[3:-2] if name[1:3] == "['" else name
 
 
@@ -298,7 +298,7 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     counts, train = data.counts, data.counts["train"]
-    checked = " of those that were checked" if data.partial else ""
+    checked = " that were checked" if data.partial else ""
     hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
         # Rare and new categories have no inputs. Rows that differ in these categories alone would
@@ -316,8 +316,8 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
         effect = f": a model that only remembers gets them right, so {name} values are too good."
         advice = "Drop repeated samples before splitting, or keep related samples in one part."
         if by_chance:
-            effect = ". But many training samples are alike among themselves as well."
-            advice = "If a sample is no case by itself, split by the case that it belongs to."
+            effect = ". But many training samples also equal each other, so this may be chance."
+            advice = "If several samples are of one case, e.g. one patient, keep them in one part."
         yield DataFinding(
             "leaks",
             "problem" if samples > _OFTEN * of and not by_chance else "hint",
@@ -327,7 +327,7 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
     if not leaks and len(hashes) > 1:
-        verdict = f"The parts share none{checked}."
+        verdict = f"The parts share no samples{checked}."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
     if repeats:
         unless = "or keep them in one fold" if data.folds else "unless they should count twice"
@@ -381,15 +381,17 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
         shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
         mostly = [name for name in worst if missing[name] > _MUCH]
-        advice = "Unless they are missing by chance, make an input of whether a value is missing."
+        advice = "Unless values are missing by chance, add an input that marks missing values."
         if data.preparation.table is not None:
             advice = "Nothing needs to be done: the inputs say where values are missing."
         yield DataFinding(
             "missing",
             "problem" if missing[worst[0]] == 1 else "hint",
             "Values are missing",
-            f"The share of training samples without a value: {shares}.",
-            f"Leave out {listed(mostly, most=_LISTED)}, or see why." if mostly else advice,
+            f"Training samples lack values in these columns: {shares}.",
+            f"Leave out {listed(mostly, most=_LISTED)}, or find out why values are missing."
+            if mostly
+            else advice,
             {"shares": missing},
         )
     if targets := list(_constant(data.targets)):
@@ -410,7 +412,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
             f"{counted(len(constant), 'column')} {'is' if one else 'are'} always the same",
             f"In all training samples {listed(constant, most=_LISTED)} {'has' if one else 'have'} "
             "one value: nothing can be learnt from it.",
-            "Leave it out, unless other data will differ there.",
+            "Leave out such a column, unless it varies in other data.",
             {"columns": constant},
         )
 

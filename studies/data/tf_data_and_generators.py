@@ -33,8 +33,8 @@ from studies.library_internals.tensorflow_internals import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# The seed with which batches are read for a `Profile`. No trial has begun yet whose seed could be
-# used.
+# The seed with which batches are read for a `Profile`. This happens before the first trial, so no
+# trial's seed can be used.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
@@ -80,7 +80,7 @@ class StreamedDataset(DescribedData):
         for name, profile in profiles.items():
             if dimensions[name] != dimensions["train"]:
                 unlike = f"{profile.at_hand!r} and {profiles['train'].at_hand!r}"
-                raise DataError(f"The {name} and the training data have other arrays: {unlike}.")
+                raise DataError(f"The {name} and the training data have unlike arrays: {unlike}.")
         return profiles
 
     def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
@@ -254,7 +254,7 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
             f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
             "one of the first two itself",
             source,
-            "Each epoch calls it: pass make_batches, not make_batches(). Arrays go to "
+            "Each epoch calls the function: pass make_batches, not make_batches(). Arrays go to "
             "datasets.arrays(x, y).",
         )
     return Source(part, source, steps, _takes_seed(part, source), targets)
@@ -275,7 +275,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
-            hint="It is called without arguments, or train with the seed of the epoch.",
+            hint="It is called without arguments. Only train may take one: seed, for each epoch.",
         ) from None
     return seeded
 
@@ -452,7 +452,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
             of = f"of batch {number} of {source.title.lower()}"
             if source.targets is None and _are_alike(batch):
                 raise DataError(
-                    f"The three arrays {of} have one shape and type",
+                    f"The three arrays {of} have the same shape and type",
                     hint="Pass targets=False if they are samples alone, such as (anchor, positive, "
                     "negative), or targets=True if they are (x, y, sample_weight).",
                 )
@@ -525,7 +525,7 @@ def _digest(batch: Batch) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, without weights, and whether the part has no others.
+    """Returns the first samples of a part, without weights, and whether these are all samples.
 
     Reads batches until there are 5,000 samples or 64 MiB.
     """

@@ -123,7 +123,7 @@ class Bomb:
     ("arrays", "words"),
     [
         ({"labels": Y}, r"lacks y_train.* Received: \['x_train', 'labels'\]"),
-        ({"y_train": Y, "x_test": X}, "holds x_test, and must hold x and y"),
+        ({"y_train": Y, "x_test": X}, "holds x_test, but needs x_test and y_test"),
         ({"y_train": Y, "sample_weight_test": Y}, "holds sample_weight_test, and must"),
         ({"y_train": Y, "x_test": X[:, :2], "y_test": Y}, r"x_test holds .*\(2,\).* but x_train"),
         ({"y_train": Y, "sample_weight_train": Y[:3]}, r"sample_weight_train has shape \(3,\)"),

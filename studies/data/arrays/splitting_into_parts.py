@@ -159,7 +159,7 @@ class Divided:
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. With `folds`, no validation part is drawn, only a test part.
+    """Splits samples into parts. With `folds`, only a test part is drawn, and no validation part.
 
     Raises DataError if the data can't be used in a study.
     """
@@ -231,8 +231,8 @@ def split_indices(
                 raise DataError(
                     f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
                     f"proportions: {error}",
-                    hint="Pass stratify=False, ready-made parts, or larger ones. Targets that are "
-                    "quantities, not classes, pass as floats.",
+                    hint="Pass stratify=False, ready-made parts, or larger sizes. If the targets "
+                    "are quantities and not classes, pass them as floats.",
                 ) from None
     return {"train": rest, **drawn}
 

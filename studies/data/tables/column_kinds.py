@@ -56,7 +56,7 @@ _CODE: Final = re.compile(
 # columns of numbers or dates, because in other columns a word such as "none" may be a category.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
-FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
+FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
 # At most this many different words among many numbers stand for missing values.
 _FEW_WORDS: Final = 3
 
@@ -132,8 +132,8 @@ def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[s
             and values > max(_FEW_LEVELS, len(series) / 20)
             and (series.dtype.kind != "f" or (filled == filled.round()).all())
         ):
-            several = "; it has several rows of some, which may be in two parts"
-            yield name, f"names what a row is about{several if values < len(filled) else ''}"
+            several = "; rows with the same identifier may be in two parts"
+            yield name, f"is an identifier{several if values < len(filled) else ''}"
 
 
 def table_columns(
@@ -225,7 +225,7 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
         if not isinstance(name, str) or not name or names.count(name) > 1:
             raise DataError(
                 f"{source} has several columns named {name!r}, or one without a name",
-                hint="Give each its name: df.columns = ['age', ...].",
+                hint="Give each column a name of its own: df.columns = ['age', ...].",
             )
     for option, columns in named.items():
         for name in columns:
@@ -249,13 +249,13 @@ def check_complete(series: Any, name: str, source: str) -> None:
 def float32_of(series: Any) -> np.ndarray:
     """Returns a column as float32, with NaN for missing values.
 
-    Raises ValueError if the column holds something else than numbers, or numbers that are infinite
+    Raises ValueError if the column holds anything other than numbers, or numbers that are infinite
     or too large.
     """
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
-        raise ValueError("holds something else than numbers") from None
+        raise ValueError("holds values that are no numbers") from None
     if bool(np.isinf(values).any()):
         raise ValueError("holds infinite values")
     if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):

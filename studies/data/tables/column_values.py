@@ -43,7 +43,9 @@ def _spelled_numbers(series: Any) -> np.ndarray:
     filled = series.notna().to_numpy()
     spelled = series[filled].astype(str).str.extract(SPELLED)
     if len(others := series[filled][spelled[1].isna()]):
-        raise ValueError(f"holds {others.iloc[0]!r}, which is not a number; leave a gap empty")
+        raise ValueError(
+            f"holds {others.iloc[0]!r}, which is not a number; leave missing values empty"
+        )
     if len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
         raise ValueError("holds numbers with several units")
     numbers = np.full(len(series), np.nan)
@@ -54,7 +56,7 @@ def _spelled_numbers(series: Any) -> np.ndarray:
 def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
     """Reads a column of dates as times in UTC.
 
-    With `alike`, raises ValueError unless all dates have the format of the first date.
+    With `alike=True`, raises ValueError unless all dates have the format of the first date.
     """
     import pandas as pd
 
@@ -141,7 +143,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"the column {name!r} {error}") from None
         except TypeError:
-            raise ValueError(f"the column {name!r} holds something else than numbers") from None
+            raise ValueError(f"the column {name!r} holds values that are no numbers") from None
     return columns
 
 

@@ -41,7 +41,8 @@ _MOST_OF_A_DATE = 0.25
 # Targets 0, 1, 2 and so on are classes if there are at most `_MOST_CLASSES` different targets, with
 # at least `_LEAST_ROWS` rows of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
-# Codes, and words that pandas reads as missing values, are looked for in this many first rows.
+# Only this many rows, from the first on, are searched for codes, and for words that pandas reads as
+# missing values.
 _FIRST_ROWS = 1000
 _DAY_AND_MONTH: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}")
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
@@ -88,8 +89,8 @@ def table(
         categories: The columns whose numbers are read as categories. None: columns of whole numbers
             with names such as "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
-            "null" and "None". None: "?", "-" and the like in any column. In columns of numbers
-            also words, if there are only a few different ones.
+            "null" and "None". None: "?", "-" and the like in any column. In columns of
+            numbers, words are missing values too, if there are only a few different words.
         dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates or numbers that orders the rows before they are split. None: the
@@ -124,7 +125,7 @@ def table(
     if classes is not None:
         checks.truth("classes", classes, DataError)
     if not isinstance(target, str) or not target:
-        hint = "Several targets go with datasets.arrays."
+        hint = "For several targets, take datasets.arrays."
         raise DataError.of_setting("target", "the name of a column", target, hint)
     by_column = isinstance(time, str) and time not in ("", target) and not stratify
     if time not in (None, False) and not by_column:
@@ -149,8 +150,8 @@ def table(
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
     """Describes a table that belongs to no study. `options` are arguments of `table`.
 
-    The options `drop` and `missing` don't replace the rules: the rules may leave out more columns,
-    and may find more texts that stand for missing values.
+    The options `drop` and `missing` don't switch the rules off: the rules may leave out more
+    columns, and may find more texts that stand for missing values.
     """
     named = {name: value for name, value in options.items() if name in ("dates", "time")}
     dataset = table(path, target=target, **named)
@@ -178,8 +179,9 @@ class Table(Reader):
     Attributes:
         source: A path or a DataFrame.
         ready: Ready-made parts, such as ("test", DataFrame).
-        open: The names of the options that the user left out, so that the rules decide them.
-        decisions: What the rules decided, in words, by the column or by a subject such as "codes".
+        open: The names of the options that the user left out. The rules decide about these options.
+        decisions: The decisions of the rules, in words, by the column or by a subject such as
+            "codes".
     """
 
     source: Any
@@ -223,7 +225,9 @@ class Table(Reader):
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
         if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
-            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are names: categories"
+            decisions["codes"] = (
+                f"the numbers of {listed(codes, most=SHOWN)} are read as categories"
+            )
             table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
         if in_file:
             frame = table._frame(self.source)
@@ -272,7 +276,7 @@ class Table(Reader):
         return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of a table that has no `open` options: `decided` returns one."""
+        """Returns the samples of a table without `open` options, such as `decided` returns."""
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
