@@ -24,7 +24,7 @@ class Target:
     Attributes:
         path: The file. With ``source``, the file need not exist.
         variable: The variable of the study; empty if the file has one study.
-        source: A recorded text that runs in place of the file; None: the file runs.
+        source: A recorded text that runs in place of the file. None: the file itself runs.
         study_name: The study's name, if ``variable`` is empty and the file has several studies.
         modules: Recorded texts of modules, by file. They run in place of the files.
     """

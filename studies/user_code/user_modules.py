@@ -151,7 +151,7 @@ def imported_modules(folder: Path) -> dict[str, str]:
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Module]:
-    """Yields the files that a module was imported from, or that an import would run."""
+    """Yields the files that a module was imported from or, if not yet imported, would be."""
     parent, _, _ = name.rpartition(".")
     # The user may have a module with the name of a module of kerastudy.
     for place in places_of(name):
@@ -304,7 +304,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether a file of the texts is in a folder. The folder need not exist."""
+        """Returns whether one of the texts belongs to a file in a folder, which need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 

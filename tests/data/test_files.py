@@ -241,7 +241,9 @@ def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: 
     assert drawn.sizes == {"train": 14, "validation": 18, "test": 4}
     shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")
     shutil.copytree(texts, tmp_path / "texts" / "test")
-    with pytest.raises(DataError, match=r"test' must be the same as in .*training': neg. Received:"):
+    with pytest.raises(
+        DataError, match=r"test' must be the same as in .*training': neg. Received:"
+    ):
         datasets.text(tmp_path / "texts", validation=2).load()
 
 
