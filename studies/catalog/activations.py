@@ -1,7 +1,7 @@
 """Which function should the hidden layers have?
 
 Without a function ("linear"), five layers can do no more than one, because a product of matrices is
-a matrix. The sigmoid was the first choice for decades. Tanh is a sigmoid about 0. Relu keeps
+a matrix. The sigmoid was the first choice for decades. Tanh is a sigmoid from -1 to 1. Relu keeps
 positive numbers, and turns negative ones into 0.
 
 `activation` is the scientific hyperparameter, and the learning rate a nuisance. Look at "answer" in

@@ -41,7 +41,7 @@ def readings():
     drift = np.cumsum(random.normal(scale=0.02, size=HOURS))
     series = day + week + drift + random.normal(scale=0.2, size=HOURS)
     first = series[: HOURS - VALIDATION - TEST]
-    # Scaled by the training part alone: the scale of later hours is not known yet.
+    # The scale is that of the training part, because nobody knows the scale of later hours yet.
     return ((series - first.mean()) / first.std()).astype("float32")
 
 
