@@ -207,8 +207,10 @@ class CrossValidation:
         groups = self.groups
         if groups is None:
             return
-        listed = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
-        if not listed or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
+        is_list = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
+        if not is_list or (
+            groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1
+        ):
             expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 
@@ -219,8 +221,8 @@ class CrossValidation:
         times = self.times if self.name == "repeated" else None
         options = {"times": times, "seed": self.seed, **self.order}.items()
         groups = [] if self.groups is None else [f"<{len(self.groups)} samples>"]
-        named = [f"{option}={value}" for option, value in options if value not in (None, 0)]
-        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *named])})"
+        keywords = [f"{option}={value}" for option, value in options if value not in (None, 0)]
+        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *keywords])})"
 
     @property
     def trainings(self) -> int:

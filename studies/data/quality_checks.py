@@ -277,11 +277,11 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     target = data.targets[0] if len(data.targets) == 1 else None
     labels = None if target is None else class_labels(target.train)
     if target is None or labels is None:
-        rows, shown = [np.arange(min(data.counts["train"], _COLUMNS))], ""
+        rows, row_names = [np.arange(min(data.counts["train"], _COLUMNS))], ""
     else:
         rows = [np.flatnonzero(labels == label)[:_COLUMNS] for label in np.unique(labels)[:_ROWS]]
         counts = classes[target.name]["train"] if classes else {}
-        shown = ", ".join([name for name, samples in counts.items() if samples][:_ROWS])
+        row_names = ", ".join([name for name, samples in counts.items() if samples][:_ROWS])
     samples = images.original(images.train[np.concatenate(rows)])
     first = image_of(samples[0])
     assert first is not None, "the first sample of images is an image"
@@ -293,12 +293,12 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     for place, row in enumerate(np.split(pixels, np.cumsum([len(row) for row in rows])[:-1])):
         grid[place, : len(row), :height, :width] = row
     picture = grid.swapaxes(1, 2).reshape(down * (height + _GAP), across * (width + _GAP), 3)
-    return tf.io.encode_png(picture).numpy(), shown
+    return tf.io.encode_png(picture).numpy(), row_names
 
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     counts, train = data.counts, data.counts["train"]
-    checked = " that were checked" if data.partial else ""
+    restriction = " that were checked" if data.partial else ""
     hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
         # Rare and new categories have no inputs. Rows that differ in these categories alone would
@@ -322,12 +322,12 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
             "leaks",
             "problem" if samples > _OFTEN * of and not by_chance else "hint",
             f"Samples of the {name} part are in the {first} part too",
-            f"{amount} {name} samples{checked} are {first} samples too{effect}",
+            f"{amount} {name} samples{restriction} are {first} samples too{effect}",
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
     if not leaks and len(hashes) > 1:
-        verdict = f"The parts share no samples{checked}."
+        verdict = f"The parts share no samples{restriction}."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
     if repeats:
         unless = "or keep them in one fold" if data.folds else "unless they should count twice"
@@ -506,8 +506,8 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
                 _REMEDY,
                 {**figures, "columns": differing},
             )
-        drawn = data.targets if part != "test" else ()
-        targets = _differing(*_drawn(drawn, part, samples)) if drawn else []
+        arrays = data.targets if part != "test" else ()
+        targets = _differing(*_drawn(arrays, part, samples)) if arrays else []
         if targets:
             yield DataFinding(
                 "same distribution",
@@ -562,8 +562,8 @@ def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndar
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     whole_names = [] if one_by_one else [f"mean of {array.key}", f"deviation of {array.key}"]
     if values.shape[1] > _MOST_FEATURES:
-        chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
-        values, names = values[:, chosen], [names[place] for place in chosen]
+        places = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
+        values, names = values[:, places], [names[place] for place in places]
     return [*names, *whole_names], np.stack([*values.T, *whole], axis=1)
 
 

@@ -408,7 +408,7 @@ def _profiled(source: Source) -> Profile:
     digests: list[str] = []
     parts: list[Part] = []
     samples = size = 0
-    known, ended = source.steps or reading.batches, True
+    batch_count, ended = source.steps or reading.batches, True
     with contextlib.closing(_checked_batches(reading, source)) as batches:
         for batch, alone in batches:
             parts = parts or [_part_of(batch, alone)]
@@ -416,7 +416,7 @@ def _profiled(source: Source) -> Profile:
             samples += length_of(batch[0])
             size += sum(array.nbytes for array in _named(batch).values())
             if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
-                ended = len(digests) == known
+                ended = len(digests) == batch_count
                 break
     if not parts:
         raise DataError(f"{source.title} has no batches.")
@@ -433,7 +433,7 @@ def _profiled(source: Source) -> Profile:
         repeatable=repeatable,
         batches=len(digests),
         samples=samples if ended else None,
-        known_batches=known,
+        known_batches=batch_count,
     )
 
 

@@ -118,11 +118,11 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:
     """Returns the name of an engine or a pruner with its settings in alphabetical order."""
-    spelled = {
+    texts = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in sorted(options.items())
     }
-    return ",".join([name, *(f"{key}={value}" for key, value in spelled.items())])
+    return ",".join([name, *(f"{key}={value}" for key, value in texts.items())])
 
 
 def _parsed(text: str) -> tuple[str, Any]:

@@ -99,13 +99,13 @@ class AskedOracle:
 
 def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
     """Returns a random configuration that has not been tried, or None if it finds none."""
-    drawn = random.Random(seed)
+    generator = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
         untried = (values for values in space.grid() if canonical_json(values) not in tried)
         candidates = list(itertools.islice(untried, _LISTED))
-        return drawn.choice(candidates) if candidates else None
+        return generator.choice(candidates) if candidates else None
     for _ in range(_DRAWS):
-        values = space.from_unit({name: drawn.random() for name in space.dimensions})
+        values = space.from_unit({name: generator.random() for name in space.dimensions})
         if canonical_json(values) not in tried:
             return values
     return None

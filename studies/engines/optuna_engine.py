@@ -159,11 +159,11 @@ class OptunaTrials:
         if self._fold_steps is None or trial.last_step is None:
             return trial
         begin = (trial.last_step - 1) // self._fold_steps * self._fold_steps
-        shown = copy.copy(trial)
-        shown.intermediate_values = {
+        shortened = copy.copy(trial)
+        shortened.intermediate_values = {
             step: value for step, value in trial.intermediate_values.items() if step > begin
         }
-        return shown
+        return shortened
 
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
         import optuna
@@ -338,5 +338,5 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         check_options(f"The pruner {name}", plain_settings(kind), options)
-        wrapped = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
-        return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]
+        inner = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
+        return kind(*inner, **{**usual, **options})  # type: ignore[no-any-return]

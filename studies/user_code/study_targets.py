@@ -82,8 +82,8 @@ def _no_target(text: str, path: str, file: Path) -> str:
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
-    meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
-    return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
+    proposal = f" Did you mean {targets[near[0]]!r}?" if near else ""
+    return f"There is no study file or catalog study {path!r}.{proposal} {_A_TARGET}{hint}"
 
 
 def with_source(target: Target) -> Target:
@@ -105,5 +105,5 @@ def what_is_loaded(target: Target) -> str:
     if path.parent == _CATALOG:
         return f"loading TensorFlow and {path.stem.replace('_', '-')}"
     here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"loading TensorFlow and {shown}"
+    short_path = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"loading TensorFlow and {short_path}"

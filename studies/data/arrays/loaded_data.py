@@ -320,8 +320,8 @@ def joined(*parts: Part) -> Part:
     like = next((array for array in weights if array is not None), None)
     if like is None:
         return Part(x, y, alone=parts[0].alone)
-    filled = [
+    all_weights = [
         np.ones((len(part), *like.shape[1:]), like.dtype) if array is None else array
         for part, array in zip(parts, weights, strict=True)
     ]
-    return Part(x, y, np.concatenate(filled), parts[0].alone)
+    return Part(x, y, np.concatenate(all_weights), parts[0].alone)

@@ -216,17 +216,17 @@ def split_indices(
     https://numpy.org/doc/stable/reference/random/legacy.html
     """
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
-    left = len(samples) - sum(counts.values())
-    if left <= 0:
+    remaining = len(samples) - sum(counts.values())
+    if remaining <= 0:
         parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
         raise DataError(f"{parts} of {len(samples)} samples leave none to train on.")
-    rest, drawn = np.arange(len(samples)), {}
+    rest, indices = np.arange(len(samples)), {}
     for name, count in counts.items():
         if samples.in_time:
-            rest, drawn[name] = rest[:-count], rest[-count:]
+            rest, indices[name] = rest[:-count], rest[-count:]
         else:
             try:
-                rest, drawn[name] = _draw(rest, count, labels, seed)
+                rest, indices[name] = _draw(rest, count, labels, seed)
             except ValueError as error:
                 raise DataError(
                     f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
@@ -234,7 +234,7 @@ def split_indices(
                     hint="Pass stratify=False, ready-made parts, or larger sizes. If the targets "
                     "are quantities and not classes, pass them as floats.",
                 ) from None
-    return {"train": rest, **drawn}
+    return {"train": rest, **indices}
 
 
 def _draw(

@@ -40,16 +40,16 @@ def numbers_of(column: Any) -> np.ndarray:
 
 
 def _spelled_numbers(series: Any) -> np.ndarray:
-    filled = series.notna().to_numpy()
-    spelled = series[filled].astype(str).str.extract(SPELLED)
-    if len(others := series[filled][spelled[1].isna()]):
+    present = series.notna().to_numpy()
+    matches = series[present].astype(str).str.extract(SPELLED)
+    if len(others := series[present][matches[1].isna()]):
         raise ValueError(
             f"holds {others.iloc[0]!r}, which is not a number; leave missing values empty"
         )
-    if len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
+    if len(matches[[0, 2]].fillna("").drop_duplicates()) > 1:
         raise ValueError("holds numbers with several units")
     numbers = np.full(len(series), np.nan)
-    numbers[filled] = spelled[1].str.replace(",", "").astype(np.float64)
+    numbers[present] = matches[1].str.replace(",", "").astype(np.float64)
     return numbers
 
 

@@ -240,14 +240,14 @@ class Table(Reader):
             )
             if in_file:
                 words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
-            shown = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
-            decisions |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
+            phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
+            decisions |= {"missing": text} if (text := listed(phrases, most=SHOWN)) else {}
         frame, on_target = self._with_target(table._without_words(frame))
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
-            kept = [name for name in inputs if name not in (self.time, *self.dates)]
-            dropped = dict(reasons_to_drop(frame[kept], table.categories))
+            candidates = [name for name in inputs if name not in (self.time, *self.dates)]
+            dropped = dict(reasons_to_drop(frame[candidates], table.categories))
             inputs = [name for name in inputs if name not in dropped]
         columns, refused = table_columns(frame[inputs], table.categories, spelled=in_file)
         if refused and "drop" not in self.open:
