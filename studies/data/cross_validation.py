@@ -1,6 +1,6 @@
 """Cross-validation: ways to split a study's data into folds, and the data of each fold.
 
-Users import the ways as ``kerastudy.splits``:
+Users call these functions as ``kerastudy.splits``:
 
 splits.stratified(5)
 splits.k_fold(5)

@@ -459,7 +459,7 @@ def replaced_data(spelled: str, study_data: object) -> Dataset:
         if folder_kind(place) == "texts":
             return text(path)
         raise DataError(
-            f"{path!r} is a folder, and the study's data is no folder of images, so the size of "
+            f"{path!r} is a folder, but the study's data is no folder of images, so the size of "
             "images is unknown",
             hint="Describe it in the study file, by ks.datasets.images(folder, image_size=(8, 8)).",
         )
@@ -467,7 +467,7 @@ def replaced_data(spelled: str, study_data: object) -> Dataset:
         return npz(path)
     if not target:
         raise DataError(
-            f"{path!r} is a table, and the study's data is no table",
+            f"{path!r} is a table, but the study's data is no table",
             hint="Name the column to predict: --data houses.csv --target price.",
         )
     return table(path, target=target)

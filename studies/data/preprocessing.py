@@ -252,7 +252,7 @@ def _transformer(preprocess: object, seed: int) -> Any:
     # With safe=False, `clone` makes a deep copy of an object that is no estimator.
     transformer: Any = clone(preprocess, safe=False)
     if hasattr(transformer, "get_params"):
-        # Without a seed each worker would get other data, with another digest.
+        # Without a seed, each worker would get different data, with another digest.
         unseeded = {
             parameter: seed
             for parameter, value in transformer.get_params(deep=True).items()

@@ -275,7 +275,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
-            hint="It is called without arguments. Only train may take one: seed, for each epoch.",
+            hint="It is called without arguments. Only train may have a parameter: seed.",
         ) from None
     return seeded
 

@@ -119,7 +119,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if why := why_not_called(function):
         raise StudyError(
             f"An objective function must take one argument, the trial; {why}",
-            hint="Define a function of the trial alone that calls it.",
+            hint="Define a function of the trial alone that calls yours.",
         )
     # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
     # and `dataclasses.replace` then passes it to the new object.

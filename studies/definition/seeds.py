@@ -38,7 +38,7 @@ def sampler_seed(study_seed: int, number: int) -> int:
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns one of the new seeds for the race of `kerastudy confirm`.
+    """Returns one of the new seeds with which `kerastudy confirm` races trials for the best.
 
     `place` is the seed's number, counted from 0.
     """

@@ -2,6 +2,7 @@
 
 An oracle only proposes values and gets results. It writes nothing: each launch rebuilds it from the
 record. Optuna prunes the trials, so they are kept in an Optuna study, too.
+
 The checks import neither Keras Tuner nor TensorFlow.
 """
 

@@ -68,7 +68,7 @@ class OptunaTrials:
         self._storage = Memory()
         # The number of steps of each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # The difference between an epoch's number and its step: 1 if steps begin at 0, else 0.
+        # An epoch's number minus the step that pruners get for it: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
         self._study = optuna.create_study(
             study_name=settings.name,

@@ -52,8 +52,8 @@ class FeasibleTPESampler(TPESampler):
         if infeasible:
             trials = optuna_internals.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
-            # TPE takes a tenth of the trials, at most 25, as good. If fewer trials than these are
-            # feasible, TPE would take infeasible trials as good, too. This call prevents it.
+            # TPE takes a tenth of all trials, at most 25, as good. If not as many are feasible, TPE
+            # would take infeasible trials as good, too. This call prevents it.
             optuna_internals.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space

@@ -116,7 +116,7 @@ def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
 
 
 def is_objective(value: object) -> bool:
-    """Returns whether a value may be an objective function of Optuna."""
+    """Returns whether a value may be an objective function for Optuna."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
 
 
@@ -135,7 +135,7 @@ def study_of_objective(
 
 
 def objectives_of(module: ModuleType) -> list[str]:
-    """Returns the names of a module's functions that are likely objective functions of Optuna.
+    """Returns the names of a module's functions that are probably objective functions for Optuna.
 
     Their names begin with "objective", and they are not imported from other modules.
     """
@@ -268,8 +268,8 @@ def _check_tuner(tuner: Any) -> None:
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
-            f"The script's {kind.__name__} does not tune Keras models, and a study must. Write "
-            "an objective function for Optuna instead, which may return any number."
+            f"A study tunes Keras models, but the script's {kind.__name__} does not. Write an "
+            "objective function for Optuna instead, which may return any number."
         )
     if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):
         raise StudyFileError(
@@ -325,7 +325,7 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
         )
     if validation is None and not share:
         raise StudyFileError(
-            "The script's search has no validation data, and a study chooses trials by them. Give "
+            "A study chooses trials by validation data, but the script's search has none. Give "
             "the search validation_data=… or validation_split=0.2."
         )
     in_batches = batches_kind(x) != GENERATOR

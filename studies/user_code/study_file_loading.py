@@ -55,8 +55,8 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file, or a script up to its search. Returns the study and its code.
 
     Raises:
-        StudyFileError: The file does not parse, raises, or has no study; or it has several studies,
-            and the target does not say which.
+        StudyFileError: The file does not parse, raises an error, or has no study. Or it has several
+            studies, and the target does not say which.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -221,7 +221,7 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     if target.study_name:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level. A study can be "
-            "loaded only from the top level, not from within a function or if __name__ == ...."
+            "loaded only from the top level, not from within a function or a main guard."
         )
     if objectives := objectives_of(file.module):
         name = objectives[0]

@@ -1,4 +1,4 @@
-"""Errors of a user's code: their kinds, and their texts with the line of the user's file."""
+"""Finds the kind of an error in a user's code, and describes it with the line of the code."""
 
 from __future__ import annotations
 

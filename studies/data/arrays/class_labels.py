@@ -64,7 +64,7 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
         assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
         part_labels = class_labels(part.y)
         if part_labels is None:
-            raise DataError(f"{pool.y_name} holds classes, and {part.y_name} does not.")
+            raise DataError(f"{pool.y_name} holds classes, but {part.y_name} does not.")
         labels_of_parts.append(part_labels)
     values = _column(pool.y)
     return values.shape[1] if values.ndim == 2 else len(np.unique(np.concatenate(labels_of_parts)))

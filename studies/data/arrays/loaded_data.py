@@ -76,7 +76,7 @@ class LoadedData(ABC):
     @property
     def arrays(self) -> Splits:
         """This data, typed as `Splits`. Raises InternalError for data in batches."""
-        raise InternalError("The data comes in batches, and is read as arrays.")
+        raise InternalError("The data comes in batches, so it can't be read as arrays.")
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -95,7 +95,7 @@ class LoadedData(ABC):
 
     @property
     def whole(self) -> Self:
-        """This data. In cross-validation, `FoldedSplits.whole` is all samples of the folds."""
+        """This data, which has no folds. `FoldedSplits.whole` is all samples of the folds."""
         return self
 
     def of(self, fold: int | None) -> Self:

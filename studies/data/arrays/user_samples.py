@@ -177,7 +177,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     elif array.dtype.kind not in "biuf" or not is_portable(array.dtype):
         received = f" ({type(value).__name__})" if array.dtype.kind == "O" else ""
         raise DataError(
-            f"{name} has dtype {array.dtype}{received}, and must hold numbers",
+            f"{name} has dtype {array.dtype}{received}, but must hold numbers",
             hint="Make every column numeric, fill missing values in, and make sparse matrices "
             "dense, e.g. by .astype('float32') and .toarray().",
         )

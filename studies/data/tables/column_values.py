@@ -16,7 +16,7 @@ import numpy as np
 MISSING = ""
 """The text that stands for a missing category."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
-# A number with a currency or a unit, such as "1,130 kr".
+# The sign of a currency, or a unit, as in "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
 SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
 _PART = re.compile(r"(.+) \((days|month|weekday)(, day first)?\)")

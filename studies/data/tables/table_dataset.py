@@ -276,14 +276,14 @@ class Table(Reader):
         return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of a table without `open` options, such as `decided` returns."""
+        """Returns the samples. The reader must have no `open` options, so `decided` comes first."""
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
                 f"{self.title} has no column besides the target {self.target!r} that a model can "
                 "use",
                 received=why or list(frame.columns),
-                hint="Dates become inputs by dates=['day'], texts by datasets.text.",
+                hint="Dates become inputs by dates=['day']. For texts, take datasets.text.",
             )
         y = _read_target(frame[self.target], self.classes, self.title)
         facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)

@@ -278,7 +278,7 @@ REFUSED = {
         "SystemExit: 2. The file runs without arguments",
     (FIT, "tuner.search(epochs=1"): "gets no data",
     (FIT, "tuner.search(iter([(x, y)])"): "a generator, which can be read only once",
-    (FIT, "tuner.search(x, y, epochs=1"): "no validation data",
+    (FIT, "tuner.search(x, y, epochs=1"): "by validation data, but",
     (FIT, "import tensorflow as tf\ntuner.search(tf.data.Dataset.from_tensors((x, y)), "
      "validation_data=(x, y)"): "validates on a tuple. Give it both",
     ("tuner = kt.GridSearch(", "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):"
