@@ -33,7 +33,7 @@ TEST, VALIDATION = 250, 250
 
 
 def readings():
-    """Returns readings with a rhythm of day and week, a drift and noise, scaled."""
+    """Returns scaled readings: a rhythm of the day and of the week, a drift, and noise."""
     random = np.random.default_rng(0)
     hour = np.arange(HOURS)
     day = np.sin(2 * np.pi * hour / 24) + 0.5 * np.sin(4 * np.pi * hour / 24 + 1)

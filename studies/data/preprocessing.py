@@ -270,7 +270,7 @@ def _apply(transform: Any, array: np.ndarray, name: str, samples: str) -> np.nda
     if result.shape[:1] != (len(array),):
         raise DataError(
             f"preprocess={name} turned the {len(array)} samples of {samples} into an array of "
-            f"shape {result.shape}. It must return a row for each sample."
+            f"shape {result.shape}. The transformer must return a row for each sample."
         )
     # Values too large for float32 become infinite, which `check_finite` reports.
     with np.errstate(over="ignore"):

@@ -60,7 +60,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 "datasets.table(path, target=...), datasets.batches(train, validation) or "
                 "datasets.digits()",
                 self.data,
-                "Code that depends on hp, such as a window's length, belongs into the builder."
+                "Code that depends on hp, such as a window's length, belongs in the builder."
                 if callable(self.data)
                 else "",
             )

@@ -14,7 +14,7 @@ from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 from studies.user_code.user_modules import is_users
 
-# TensorFlow's messages name lines of code like this.
+# TensorFlow's messages name lines of code in this form.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 # Errors of Python and of TensorFlow, by name, because this module does not import TensorFlow.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}

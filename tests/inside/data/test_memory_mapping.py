@@ -29,9 +29,9 @@ from studies.data import (
     replaced_data,
     shared,
     spelled,
-    splits,
     temporary_folder,
 )
+from studies.data import cross_validation as splits
 from studies.training import as_tensor
 
 # Digests
