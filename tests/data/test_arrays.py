@@ -350,7 +350,7 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
             r"ready-made test part has the columns \['a', 'c', 'b'\], but x has \['a', 'b', 'c'\]",
         ),
         ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
-        ({"test": (X, Y + 0.5)}, "y holds classes, and y of the ready-made test part does not"),
+        ({"test": (X, Y + 0.5)}, "y holds classes, but y of the ready-made test part does not"),
         ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all"),
         (
             {"y": None, "sample_weight": WEIGHTS},
