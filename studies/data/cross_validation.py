@@ -207,10 +207,8 @@ class CrossValidation:
         groups = self.groups
         if groups is None:
             return
-        is_list = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
-        if not is_list or (
-            groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1
-        ):
+        valid = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
+        if not valid or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
             expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 
@@ -232,16 +230,12 @@ class CrossValidation:
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the `Indices` of each fold.
-
-        `labels` are the classes of the samples; None if the targets are no classes.
-        """
+        """Returns the `Indices` of each fold. `labels` are the samples' classes, or None."""
         strata = None if self.name in ("k_fold", "forward") else labels
         hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
         if strata is None and self.name == "stratified":
             raise DataError(
-                f"{self!r} needs classes, but {y_name} holds none, or the data has stratify=False",
-                hint=hint,
+                f"{self!r} needs classes, but {y_name} has none, or stratify=False", hint=hint
             )
         rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
         if rarest < self.folds:

@@ -389,9 +389,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
             "problem" if missing[worst[0]] == 1 else "hint",
             "Values are missing",
             f"Training samples lack values in these columns: {shares}.",
-            f"Leave out {listed(mostly, most=_LISTED)}, or find out why values are missing."
-            if mostly
-            else advice,
+            f"Leave out {listed(mostly, most=_LISTED)}, or find out why." if mostly else advice,
             {"shares": missing},
         )
     if targets := list(_constant(data.targets)):

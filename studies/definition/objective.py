@@ -78,9 +78,8 @@ def unknown_direction(metric: str) -> ObjectiveError:
     """Returns the error for an objective whose direction is unknown."""
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
-        f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
-        f"metrics. For a metric of your own, say so: Objective({metric!r}, 'max') or, if lower "
-        f"values are better, Objective({metric!r}, 'min')",
+        f"It is not known whether {metric!r} should go up or down: it is no metric of Keras. If "
+        f"it is yours, pass Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
         hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
 
@@ -165,7 +164,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
     if study.direction is not None:
         raise StudyError(
             "direction is for a study with an objective_function. In a study with a builder, the "
-            "objective has it: objective='val_accuracy', or Objective('val_f1', 'max')."
+            "objective has the direction: objective='val_accuracy', or Objective('val_f1', 'max')."
         )
     for name in ("data", "build"):
         if getattr(study, name) is None:

@@ -15,7 +15,7 @@ import kerastudy as ks
 ROWS = 600
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
 DECISIONS = {
-    "codes": "the numbers of zip are read as categories",
+    "codes": "the numbers of zip are categories",
     "missing": "'NA' in plan, '?' in tenure and 'not said' in stars",
     "rows": "2 of 600 lack churned, and are left out",
     "customer_id": "left out, as it is an identifier",

@@ -122,8 +122,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     if weights.shape not in shapes:
         raise DataError(
             f"{name} has shape {weights.shape}",
-            hint="Pass a weight for each sample or each step: an array of shape "
-            f"{' or '.join(map(str, shapes))}.",
+            hint=f"Pass a weight for each sample or step: shape {' or '.join(map(str, shapes))}.",
         )
     check_finite(weights, name)
     if (weights < 0).any():

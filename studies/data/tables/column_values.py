@@ -43,9 +43,7 @@ def _spelled_numbers(series: Any) -> np.ndarray:
     present = series.notna().to_numpy()
     matches = series[present].astype(str).str.extract(SPELLED)
     if len(others := series[present][matches[1].isna()]):
-        raise ValueError(
-            f"holds {others.iloc[0]!r}, which is not a number; leave missing values empty"
-        )
+        raise ValueError(f"holds {others.iloc[0]!r}, which is no number; leave missing cells empty")
     if len(matches[[0, 2]].fillna("").drop_duplicates()) > 1:
         raise ValueError("holds numbers with several units")
     numbers = np.full(len(series), np.nan)

@@ -225,9 +225,7 @@ class Table(Reader):
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
         if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
-            decisions["codes"] = (
-                f"the numbers of {listed(codes, most=SHOWN)} are read as categories"
-            )
+            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are categories"
             table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
         if in_file:
             frame = table._frame(self.source)
