@@ -1,6 +1,5 @@
 from .data import Dataset as Dataset
 from .data import datasets as datasets
-from .data import splits as splits
 from .error_texts import first_paragraph as first_paragraph
 from .interruption import catching_interrupts as catching_interrupts
 from .interruption import raising_interrupts as raising_interrupts

@@ -31,11 +31,11 @@ from search_spaces import units as units
 from search_spaces.errors import KerastudyError as KerastudyError
 from studies import Study as Study
 from studies import datasets as datasets
-from studies import splits as splits
 from studies.champion.choosing import promote as promote
 from studies.champion.confirmation import confirm as confirm
 from studies.champion.evaluation_on_test_part import evaluate as evaluate
 from studies.check_data import check_data as check_data
+from studies.data import cross_validation as _cross_validation
 from studies.data import preprocessing as preprocessing
 from studies.definition import RayOptions as RayOptions
 from studies.definition import epoch_seed as epoch_seed
@@ -55,4 +55,5 @@ from studies.results.study_results import read_study as read_study
 from tracking import Objective as Objective
 
 outputs = _output_layers
+splits = _cross_validation
 NAMES = [name for name in dir() if not name.startswith("_")]

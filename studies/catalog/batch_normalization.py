@@ -8,10 +8,10 @@ before it.
 of SGD, a nuisance, is tuned in a range whose ends differ by a factor of 100. Look at "answer" in
 `kerastudy show batch-normalization`, then in the report at the slice of `learning_rate`.
 
-What was found, by plain Keras over five seeds: it depends on the learning rate. At 0.003, networks
-with batch normalization have 0.896 ± 0.016 after eight epochs, and networks without it 0.51 ± 0.07.
-At 0.3, networks with it have 0.921 ± 0.018, and networks without it never learn: 0.12 ± 0.05. In
-between, at 0.03, both do well: 0.953 ± 0.013 with it, and 0.927 ± 0.020 without. They differ by
+What was found, by plain Keras over five seeds: it depends on the learning rate. At 0.003, the
+accuracy after eight epochs is 0.896 ± 0.016 with batch normalization, and 0.51 ± 0.07 without. At
+0.3, it is 0.921 ± 0.018 with batch normalization, and networks without it never learn: 0.12 ± 0.05.
+In between, at 0.03, both do well: 0.953 ± 0.013 with it, and 0.927 ± 0.020 without. They differ by
 0.026 ± 0.031, which is no clear difference. So batch normalization helps most if the right rate is
 unknown.
 """

@@ -9,8 +9,9 @@ mattered most, and which digits are confused.
 
 What was found: 0.958 of the validation images are read correctly. This is the best of 20 values,
 and so partly luck: expect 0.950 (0.916 to 0.978) on new images. By plain Keras over five seeds,
-0.895 ± 0.018 of the validation images are read correctly at the default learning rate of 0.01. At
-0.1, 0.958 ± 0.008 of the validation images and 0.947 ± 0.005 of the test images are.
+0.895 ± 0.018 of the validation images are read correctly at the default learning rate of 0.01. At a
+rate of 0.1, 0.958 ± 0.008 of the validation images and 0.947 ± 0.005 of the test images are read
+correctly.
 """
 
 import keras

@@ -1,15 +1,15 @@
 """How many times should a network see its data?
 
 An epoch is one pass over the training data. Too few epochs leave no time to learn; too many cost
-time, and may overfit. A trial's value is that of its best epoch, so more epochs can't make it
-worse. The question is after how many epochs a longer training gains nothing.
+time, and may overfit. A trial's value is that of its best epoch, so more epochs can't make the
+value worse. The question is how many epochs are enough.
 
 `epochs` is the scientific hyperparameter, and the learning rate a nuisance. Look at "answer" in
 `kerastudy show epochs`. The points on the learning curves in the report are the best epochs.
 
-What was found: the accuracy with 81 epochs is better than with 3 by 0.029 ± 0.026, and than with 9
-by 0.005 ± 0.004. The accuracies with 81 and with 27 epochs do not differ clearly (0.001 ± 0.005):
-the last 54 epochs gain nothing. The best trial of 81 epochs was at its best at epoch 17.
+What was found: the accuracy with 81 epochs is better than with 3 by 0.029 ± 0.026, and better than
+with 9 by 0.005 ± 0.004. The accuracies with 81 and with 27 epochs do not differ clearly (0.001 ±
+0.005): the last 54 epochs gain nothing. The best trial of 81 epochs was at its best at epoch 17.
 
 By plain Keras over five seeds, at a rate of 0.005: with 81 epochs the accuracy is 0.972 ± 0.006.
 With 3 it is worse by 0.049 ± 0.015, with 9 by 0.014 ± 0.011, and with 27 by 0.004 ± 0.004.

@@ -12,9 +12,9 @@ report's slice of `loss`.
 What was found, by plain Keras over five seeds: the mean absolute error finds y = 3.00 x + 0.97, ±
 0.03 and 0.01. The mean squared error finds 2.5 x + 0.0, ± 0.7 and 0.2, and is worse by 0.67 ± 0.18,
 at low and at high rates: it squares large errors, so the wrong points count most. How much worse
-depends on how many of them are in the validation part. Huber's loss and log-cosh, which square
-small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, hardly more than nothing. (The
-objective is itself the mean absolute error, and so favours that loss.)
+depends on how many wrong points are in the validation part. Huber's loss and log-cosh, which square
+small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, which is no clear difference. (The
+objective, which is the mean absolute error too, favours that loss.)
 """
 
 import keras
@@ -28,7 +28,7 @@ def rule(x):
     return 3 * x + 1
 
 
-# Its own generator with a fixed seed: the same points in every process.
+# This generator has a fixed seed, so every process makes the same points.
 random = np.random.default_rng(0)
 x = random.uniform(-1, 1, size=(600, 1)).astype("float32")
 y = rule(x) + random.normal(scale=0.2, size=(600, 1))

@@ -1,10 +1,10 @@
 """Is it good to be right in 95 of 100 cases?
 
-The data are 3,000 samples, of which one in twenty is positive, like frauds or rare diseases.
-Always saying no is right in 94 % of the cases, and finds no positive. So accuracy says little here.
+The data are 3,000 samples, of which one in twenty is positive, like frauds or rare diseases. Always
+saying no is right in 94 % of the cases, and finds no positive. So accuracy says little here.
 *Precision* is the share of alarms that are right, and *recall* the share of positives that raise an
 alarm. Both depend on the threshold, 0.5. The objective is the *AUC*, which doesn't: it is the share
-of pairs, one positive and one negative, that the network puts in the right order.
+of pairs, of a positive and a negative, that the network puts in the right order.
 
 `balanced` is the scientific hyperparameter: `class_weight="balanced"` makes both classes count the
 same in training. Look at "answer" in `kerastudy show metrics`. Then compare the four metrics of the
@@ -14,8 +14,8 @@ What was found, by plain Keras over five seeds: without weights, the accuracy is
 hardly more than by always saying no (0.944). The precision is 0.75 ± 0.15, and the recall 0.31 ±
 0.04: two of three positives are missed. With weights, the recall is 0.65 ± 0.16, the precision 0.17
 ± 0.04 and the accuracy 0.78 ± 0.08. The AUC is 0.84 ± 0.02 without and 0.84 ± 0.03 with weights:
-the order stays, and the weights only move the threshold. The better choice depends on the costs of
-a false alarm and of a missed positive.
+the order of the samples stays, and the weights only act like a lower threshold. The better choice
+depends on the costs of a false alarm and of a missed positive.
 """
 
 import keras

@@ -10,10 +10,10 @@ npz file with the arrays x_train, y_train, x_test and y_test:
     kerastudy launch mnist --data mnist.npz
     KERASTUDY_DATA=mnist.npz kerastudy launch mnist
 
-If both are given, `--data` counts.
+If you give both, `--data` counts.
 
 The report's confusion matrix, and the images below it, show which digits are confused. The images
-stay bytes, and the model itself scales them to 0 to 1. So the champion takes images as they are.
+stay bytes, and the model itself divides them by 255. So the champion takes images as they are.
 `kerastudy evaluate mnist` then opens the sealed test part.
 
 What was found: 0.9847 of the validation images are classified correctly, and 0.9856 (0.983 to
@@ -45,7 +45,7 @@ def build(hp):
             output.layer(),
         ]
     )
-    # From the highest rate down to 0, along a cosine.
+    # The rate falls from its highest value to 0, along a cosine.
     rate = keras.optimizers.schedules.CosineDecay(hp["learning_rate"], EPOCHS * STEPS)
     optimizer = keras.optimizers.Adam(rate)
     model.compile(optimizer, loss=output.loss, metrics=output.metrics)

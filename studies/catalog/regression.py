@@ -6,16 +6,16 @@ scale the target. But then everyone who uses the model must scale its prediction
 
 This study lets the model do so. Its last layer, `Rescaling`, turns a number z about 0 into mean +
 deviation · z, with the mean and the standard deviation of the training targets. The targets stay as
-they are, so the metrics and the champion's predictions are in the original unit. The gradient is
-that of a scaled target times a constant, which Adam divides out again.
+they are, so the metrics and the champion's predictions are in the original unit. The gradients are
+those for a scaled target, times a constant, which Adam divides out again.
 
 `loss` is the scientific hyperparameter: the mean squared error, the mean absolute error, or
 Huber's, which is squared up to one standard deviation and absolute beyond.
 
-What was found: no clear difference. The mean squared error is better than Huber's by 0.08 ± 0.79
-and than the mean absolute error by 0.09 ± 1.7, in the unit of the target: there are no outliers to
-which they would react differently. The best value is 41, but with 88 patients to validate on,
-expect 45 (36 to 54) on new data.
+What was found: no clear difference. In the unit of the target, the mean squared error is better
+than Huber's by 0.08 ± 0.79, and better than the mean absolute error by 0.09 ± 1.7: there are no
+outliers to which the losses would react differently. The best value is 41, but with 88 patients to
+validate on, expect 45 (36 to 54) on new data.
 
 By plain Keras over five seeds: with Huber's loss, the mean absolute error is 44.3 ± 3.2. With the
 other losses it is worse by 0.2 ± 1.2 and 0.5 ± 0.7, which is no clear difference either.
@@ -30,13 +30,13 @@ data = ks.datasets.diabetes(preprocess="standardize")
 
 def build(hp):
     """Returns a compiled network that predicts in the unit of the target."""
-    # The training part of the data above. For other data, change `data`, too.
+    # These targets are from the variable `data`. For other data, change this variable.
     targets = data.load().train.y
     mean, deviation = float(targets.mean()), float(targets.std())
     loss = {
         "mse": keras.losses.MeanSquaredError,
         "mae": keras.losses.MeanAbsoluteError,
-        # Squared up to one standard deviation, absolute beyond.
+        # This loss is squared up to one standard deviation, and absolute beyond.
         "huber": lambda: keras.losses.Huber(delta=deviation),
     }[hp["loss"]]
     output = ks.outputs.regression(loss=loss())

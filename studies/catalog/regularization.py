@@ -1,17 +1,18 @@
 """Does a penalty on large weights help?
 
 L2 adds the sum of all squared weights, times a factor, to the loss. L1 adds the sum of their
-absolute values. Weights shrink if they lower the loss less than they cost. With L1, many become 0.
+absolute values. A weight shrinks if it lowers the loss by less than its penalty. With L1, many
+become 0.
 
 `penalty` is the scientific hyperparameter. The nuisances are the learning rate and the factor of
-each penalty, which exists only with its penalty. The objective is the crossentropy, logged as a
-metric. `val_loss` would include the penalty, so the weakest penalty would have the best `val_loss`.
-Look at "answer" in `kerastudy show regularization`.
+each penalty, which exists only in trials with this penalty. The objective is the crossentropy,
+logged as a metric. `val_loss` would include the penalty, so the weakest penalty would have the best
+`val_loss`. Look at "answer" in `kerastudy show regularization`.
 
 What was found: no clear difference. Training without a penalty is better than with L2 by 0.001 ±
-0.012, and than with L1 by 0.010 ± 0.024. Both intervals hold 0. The best epoch counts, so all three
-also stop early, which is a remedy itself. See `underfitting-overfitting` for data with wrong
-labels.
+0.012, and better than with L1 by 0.010 ± 0.024. Both intervals hold 0. The best epoch counts, so
+all three also stop early, which is a remedy itself. See `underfitting-overfitting` for data with
+wrong labels.
 
 By plain Keras over five seeds, at a rate of 0.001: the crossentropy is 0.168 ± 0.020 without a
 penalty. It is worse by 0.002 ± 0.003 with L1, and by 0.003 ± 0.005 with L2.

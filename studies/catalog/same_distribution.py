@@ -1,8 +1,9 @@
 """Are the test samples like the others?
 
 Here they are not: the last 400 digits come from another scanner, which puts them a pixel further to
-the right, and nobody knows it. A network can only be right about samples that are like its training
-data. So before any remedy for overfitting, check whether all parts come from the same distribution.
+the right, and nobody has noticed. A network can only be right about samples that are like its
+training data. So before any remedy for overfitting, check whether all parts come from the same
+distribution.
 
 `kerastudy data same-distribution` finds the difference without a training: a classifier can tell
 training images from test images. Then launch the study, and run `kerastudy confirm
@@ -14,9 +15,9 @@ same-distribution` can't see the gain, because the validation images are from th
 
 What was found, by plain Keras over five seeds: 0.974 ± 0.006 of the validation images, from the
 first scanner, are right, and 0.46 ± 0.05 of the test images, from the second. With moved training
-images it is 0.957 ± 0.013 and 0.898 ± 0.012: slightly worse on the validation images, and far
-better on the test images. A choice by validation images is only as good as these are like new
-images.
+images, 0.957 ± 0.013 of the validation images and 0.898 ± 0.012 of the test images are right:
+slightly fewer of the first scanner, and far more of the second. So a choice by validation images is
+good only if these are like new images.
 """
 
 import keras

@@ -33,7 +33,7 @@ TEST, VALIDATION = 250, 250
 
 
 def readings():
-    """Returns readings with a rhythm of day and week, a drift and noise, scaled."""
+    """Returns scaled readings: a rhythm of the day and of the week, a drift, and noise."""
     random = np.random.default_rng(0)
     hour = np.arange(HOURS)
     day = np.sin(2 * np.pi * hour / 24) + 0.5 * np.sin(4 * np.pi * hour / 24 + 1)
@@ -41,7 +41,7 @@ def readings():
     drift = np.cumsum(random.normal(scale=0.02, size=HOURS))
     series = day + week + drift + random.normal(scale=0.2, size=HOURS)
     first = series[: HOURS - VALIDATION - TEST]
-    # Scaled by the training part alone: the scale of later hours is not known yet.
+    # The scale is that of the training part, because nobody knows the scale of later hours yet.
     return ((series - first.mean()) / first.std()).astype("float32")
 
 

@@ -16,8 +16,9 @@ base.
 
 By plain Keras over five seeds, at a rate of 0.02: with a new network, 0.960 ± 0.006 of 500
 validation images are right. A frozen base is worse by 0.041 ± 0.009, and a base that is then
-unfrozen by 0.019 ± 0.009. The features that tell 0 to 4 apart are not all that 5 to 9 need, and 50
-images suffice for layers this small. A base is worth more if it has learnt from far more data.
+unfrozen is worse by 0.019 ± 0.009. The features that tell 0 to 4 apart are not all that 5 to 9
+need, and 50 images suffice for layers this small. A base is worth more if it has learnt from far
+more data.
 """
 
 from pathlib import Path
@@ -57,7 +58,7 @@ def base_layers():
 
 
 class Transfer(keras_tuner.HyperModel):
-    """A base, which may have learnt before, and a new output."""
+    """A network of the base, which may be pretrained, and a new output."""
 
     def build(self, hp):
         """Returns a compiled network."""

@@ -12,13 +12,13 @@ both curves stay high and close to each other. In overfitting, training goes on 
 validation rises.
 
 What was found, by plain Keras over five seeds, at a learning rate of 0.002: "small" underfits. Its
-crossentropy is worse by 0.63 ± 0.11 than the best, that of "large, dropout", and still falls slowly
-in the last epoch. "medium" gets better in all 30 epochs, and is worse by 0.10 ± 0.04. "large"
-overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. With L2, the
-best epoch is 10.4 ± 2.6, and the last epoch is worse by 0.03 ± 0.01. With dropout, the best epoch
-is 8.8 ± 1.3, and the last one is worse by 0.17 ± 0.03. Early stopping saves the epochs after the
-best one. At the best epoch, which counts, dropout is better than "large" by 0.026 ± 0.017: keeping
-the best epoch's checkpoint is a remedy itself.
+crossentropy is worse by 0.63 ± 0.11 than that of "large, dropout", the best model, and still falls
+slowly in the last epoch. "medium" gets better in all 30 epochs, and is worse by 0.10 ± 0.04.
+"large" overfits: it is at its best at epoch 4.8 ± 1.1, and worse by 0.89 ± 0.08 at the end. With
+L2, the best epoch is 10.4 ± 2.6, and the last epoch is worse by 0.03 ± 0.01. With dropout, the best
+epoch is 8.8 ± 1.3, and the last one is worse by 0.17 ± 0.03. Early stopping saves the epochs after
+the best one. At the best epoch, which counts, dropout is better than "large" by 0.026 ± 0.017:
+keeping the best epoch's checkpoint is a remedy itself.
 """
 
 import keras
@@ -52,7 +52,7 @@ def build(hp):
     model.compile(
         optimizer=keras.optimizers.Adam(hp["learning_rate"]),
         loss=output.loss,
-        # The loss without the penalty, which is a part of `val_loss`.
+        # The second metric is the loss without the penalty, which `val_loss` includes.
         metrics=["accuracy", "sparse_categorical_crossentropy"],
     )
     return model

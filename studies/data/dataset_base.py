@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from search_spaces.errors import DataError
 from studies.data.arrays.loaded_data import LoadedData, Splits
 from studies.data.arrays.memory_mapping import shared
-from studies.data.arrays.sample_checks import by_rule
-from studies.data.arrays.train_test_split import Contents, Options, check_options, divide
-from studies.data.splits import CrossValidation, FoldedSplits, make_folds
+from studies.data.arrays.splitting_into_parts import Contents, Options, check_options, divide
+from studies.data.arrays.user_samples import by_rule
+from studies.data.cross_validation import CrossValidation, FoldedSplits, make_folds
 
 
 @dataclass(frozen=True, eq=False, repr=False)

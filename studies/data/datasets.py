@@ -27,8 +27,8 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.sample_checks import Samples, check_samples
-from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
+from studies.data.arrays.user_samples import Samples, check_samples
 from studies.data.dataset_base import Dataset, options_of
 from studies.data.image_and_text_folders import folder_kind, images, text
 from studies.data.npz_csv_parquet import (
@@ -199,7 +199,7 @@ def _read_npz(path: Path, parts: Collection[str]) -> Contents:
     for part in parts:
         names = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
         if names and not {f"x_{part}", f"y_{part}"} <= set(names):
-            raise DataError(f"{path} holds {' and '.join(names)}, and must hold x and y.")
+            raise DataError(f"{path} holds {' and '.join(names)}, but needs x_{part} and y_{part}.")
         if names:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)
@@ -459,7 +459,7 @@ def replaced_data(spelled: str, study_data: object) -> Dataset:
         if folder_kind(place) == "texts":
             return text(path)
         raise DataError(
-            f"{path!r} is a folder, and the study's data is no folder of images, so the size of "
+            f"{path!r} is a folder, but the study's data is no folder of images, so the size of "
             "images is unknown",
             hint="Describe it in the study file, by ks.datasets.images(folder, image_size=(8, 8)).",
         )
@@ -467,7 +467,7 @@ def replaced_data(spelled: str, study_data: object) -> Dataset:
         return npz(path)
     if not target:
         raise DataError(
-            f"{path!r} is a table, and the study's data is no table",
+            f"{path!r} is a table, but the study's data is no table",
             hint="Name the column to predict: --data houses.csv --target price.",
         )
     return table(path, target=target)

@@ -17,8 +17,8 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.memory_mapping import empty_array
-from studies.data.arrays.sample_checks import Samples, check_samples
-from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
+from studies.data.arrays.user_samples import Samples, check_samples
 from studies.data.dataset_base import Dataset, Reader, options_of
 from studies.data.npz_csv_parquet import absolute_path, is_table, name_of, read_table
 from studies.data.tables.column_kinds import check_complete, check_names
@@ -26,7 +26,7 @@ from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
-# The part that a folder holds, by the folder's name in lower case.
+# The part that is in a folder, for each name of a folder in lower case.
 _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
@@ -83,8 +83,8 @@ def images(
     if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
         raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
     size, place = tuple(map(int, sides)), absolute_path(folder)
-    read = {"image_size": size, "color_mode": color_mode, "interpolation": interpolation}
-    return Dataset(name or place.name, str(place), options, Folder("images", place, read))
+    reader_options = {"image_size": size, "color_mode": color_mode, "interpolation": interpolation}
+    return Dataset(name or place.name, str(place), options, Folder("images", place, reader_options))
 
 
 def text(
@@ -151,12 +151,12 @@ class Folder(Reader):
             return Contents(replace(pool, files=self.options))
         places = folders_of_parts(self.place)
         classes = classes_in(places["train"])
-        read: dict[str, Samples] = {}
+        samples: dict[str, Samples] = {}
         for part, place in places.items():
             # In each part, Keras numbers the subfolders as classes. So that a number means the same
             # class everywhere, all parts must have the same subfolders.
             if (subfolders := classes_in(place)) != classes:
-                expected = f"those of {str(places['train'])!r}: {', '.join(classes)}"
+                expected = f"the same as in {str(places['train'])!r}: {', '.join(classes)}"
                 raise DataError.of_setting(
                     f"The subfolders of {str(place)!r}", expected, subfolders
                 )
@@ -165,8 +165,8 @@ class Folder(Reader):
             names = "{}" if part == "train" else f"{{}} of the {part} part"
             # `number_labels` later replaces these names by the same numbers.
             y = np.array(classes, dtype=object)[labels]
-            read[part] = check_samples(x, y, names=names)
-        return Contents(replace(read.pop("train"), files=self.options), read)
+            samples[part] = check_samples(x, y, names=names)
+        return Contents(replace(samples.pop("train"), files=self.options), samples)
 
     def at(self, place: Path, target: str) -> Folder | None:
         if not place.is_dir() and not (self.kind == "texts" and is_table(place)):
@@ -216,9 +216,9 @@ def read_images(
     """
     import tensorflow as tf
 
-    read = _read_by_keras("images", folder, "inferred" if labelled else None, **options)
-    files = list(map(Path, read.file_paths))
-    pairs = read if labelled else read.map(lambda image: (image, 0))
+    dataset = _read_by_keras("images", folder, "inferred" if labelled else None, **options)
+    files = list(map(Path, dataset.file_paths))
+    pairs = dataset if labelled else dataset.map(lambda image: (image, 0))
     x = empty_array((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
     labels: list[int] = []
     try:
@@ -234,8 +234,8 @@ def read_images(
 
 def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns a folder's texts, as bytes, and their class numbers. Both have the shape (n,)."""
-    read = _read_by_keras("texts", folder)
-    texts, labels = zip(*read.as_numpy_iterator(), strict=True)
+    dataset = _read_by_keras("texts", folder)
+    texts, labels = zip(*dataset.as_numpy_iterator(), strict=True)
     return np.array(texts, dtype=object), np.array(labels, np.int64)
 
 
@@ -244,9 +244,9 @@ def _read_by_keras(
 ) -> Any:
     import keras
 
-    read = getattr(keras.utils, f"{kind.removesuffix('s')}_dataset_from_directory")
+    reader = getattr(keras.utils, f"{kind.removesuffix('s')}_dataset_from_directory")
     try:
-        return read(folder, labels, **options, **_IN_ORDER)
+        return reader(folder, labels, **options, **_IN_ORDER)
     except ValueError as error:
         raise DataError(f"{str(folder)!r} can't be read as {kind}: {error}") from None
 

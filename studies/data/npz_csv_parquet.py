@@ -1,4 +1,4 @@
-"""Reads npz, CSV and Parquet files, and the names of files in ``--data``."""
+"""Reads npz, CSV and Parquet files, and the value of ``--data``, such as "houses.csv"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TARGET: Final = "?target="
 _SAVE = (
-    "Write it with numpy.savez(path, x_train=..., y_train=...), and as wanted x_validation, "
+    "Write it with numpy.savez(path, x_train=..., y_train=...), and perhaps x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
 )
 # A number with a decimal comma between semicolons, as in "1,5;20". In countries where 0,5 means a
@@ -72,7 +72,7 @@ def absolute_path(path: object) -> Path:
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
-        raise DataError(f"The path {os.fspath(path)!r} has no home folder: {error}") from error
+        raise DataError(f"The home folder in {os.fspath(path)!r} is unknown: {error}") from error
 
 
 def _check_file(path: Path) -> None:
@@ -146,9 +146,9 @@ def read_table(
         # With low_memory, pandas may give the rows of one column different types.
         table = pd.read_csv(path, sep=separator, low_memory=False, **options)
     except ImportError:
-        hint = "pip install pyarrow, or save it as CSV."
+        hint = "Install it by pip install pyarrow, or save the file as CSV."
         raise DataError(
-            f"pandas reads the Parquet file {str(path)!r} by pyarrow", hint=hint
+            f"pandas needs pyarrow to read the Parquet file {str(path)!r}", hint=hint
         ) from None
     except (OSError, ValueError, EOFError) as error:
         # pandas's ParserError is a ValueError.

@@ -30,7 +30,7 @@ from studies.data.arrays.nested_arrays import (
     map_arrays,
     rebuilt,
 )
-from studies.data.arrays.sample_checks import check_finite
+from studies.data.arrays.user_samples import check_finite
 from studies.data.tables.table_encoding import FittedTable, TableColumns, fit_table
 
 if TYPE_CHECKING:
@@ -180,10 +180,10 @@ def preprocessed_parts(
     by_key = preprocess if isinstance(preprocess, Mapping) else {"": preprocess}
     transformers = {key: t for key, t in by_key.items() if t is not None}
     if unknown := [key for key in transformers if key not in entries(train)]:
-        of = f"of {', '.join(map(repr, unknown))}" if isinstance(preprocess, Mapping) else "of x"
+        input_names = ", ".join(map(repr, unknown)) if isinstance(preprocess, Mapping) else "x"
         raise DataError(
-            f"preprocess={name} is {of}, and x holds {described(train)}",
-            hint="For several arrays pass x, and preprocess, as dicts by the same names: "
+            f"preprocess={name} is for {input_names}, but x holds {described(train)}",
+            hint="For several arrays, pass x and preprocess as dicts with the same names: "
             "preprocess={'tabular': 'standardize'}.",
         )
     inputs = {part: dict(entries(x)) for part, x in parts.items()}
@@ -253,7 +253,7 @@ def _transformer(preprocess: object, seed: int) -> Any:
     # With safe=False, `clone` makes a deep copy of an object that is no estimator.
     transformer: Any = clone(preprocess, safe=False)
     if hasattr(transformer, "get_params"):
-        # Without a seed each worker would get other data, with another digest.
+        # Without a seed, each worker would get different data, with another digest.
         unseeded = {
             parameter: seed
             for parameter, value in transformer.get_params(deep=True).items()
@@ -270,8 +270,8 @@ def _apply(transform: Any, array: np.ndarray, name: str, samples: str) -> np.nda
     result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     if result.shape[:1] != (len(array),):
         raise DataError(
-            f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
-            f"of {samples}."
+            f"preprocess={name} turned the {len(array)} samples of {samples} into an array of "
+            f"shape {result.shape}. The transformer must return a row for each sample."
         )
     # Values too large for float32 become infinite, which `check_finite` reports.
     with np.errstate(over="ignore"):
@@ -307,8 +307,8 @@ class Prepared:
 
     Attributes:
         name: The name in records, such as "standardize".
-        scalings: The steps of the preprocessing, one after another. Empty if a step does anything
-            else than scale.
+        scalings: The steps of the preprocessing, one after another. Empty if a step does more than
+            scale.
         dtype: The dtype of the samples before preprocessing.
         shape: The shape of a sample before preprocessing.
     """

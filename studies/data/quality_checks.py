@@ -13,11 +13,11 @@ import numpy as np
 
 from search_spaces.texts import counted, listed
 from studies.data.arrays.class_labels import class_labels
-from studies.data.arrays.digests import marks
+from studies.data.arrays.digests_and_equal_samples import marks
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, pixels_of
+from studies.data.cross_validation import FoldedSplits
 from studies.data.preprocessing import Preparation
-from studies.data.splits import FoldedSplits
 from studies.data.tables.column_values import MISSING
 from studies.data.tf_data_and_generators import first_samples
 from tracking.records.data_findings import (
@@ -48,8 +48,8 @@ _MOST_FEATURES = 256
 # if the p-value is below the second number, and the classifier's AUC is at least the third.
 _CLEAR, _CERTAIN, _EASY = 0.01, 0.001, 0.65
 _REMEDY = (
-    "Shuffle before splitting, or collect data like the data that the model will predict on. A "
-    "difference is expected only if the later part is of a later time."
+    "Shuffle before splitting, or collect data like the data that the model will predict on. Only "
+    "parts from different times can be expected to differ."
 )
 # The picture of samples: the largest side of an image in pixels, the most rows and columns of
 # images, the gap between images in pixels, and the white of the background.
@@ -153,7 +153,7 @@ class _CheckedArray:
 
 
 def _key_in(name: str) -> str:
-    """Returns "image" for "x['image']", and a name without a key as it is."""
+    """Returns "image" for "x['image']", and a name without a key, such as "x", unchanged."""
     return name[3:-2] if name[1:3] == "['" else name
 
 
@@ -277,11 +277,11 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     target = data.targets[0] if len(data.targets) == 1 else None
     labels = None if target is None else class_labels(target.train)
     if target is None or labels is None:
-        rows, shown = [np.arange(min(data.counts["train"], _COLUMNS))], ""
+        rows, row_names = [np.arange(min(data.counts["train"], _COLUMNS))], ""
     else:
         rows = [np.flatnonzero(labels == label)[:_COLUMNS] for label in np.unique(labels)[:_ROWS]]
         counts = classes[target.name]["train"] if classes else {}
-        shown = ", ".join([name for name, samples in counts.items() if samples][:_ROWS])
+        row_names = ", ".join([name for name, samples in counts.items() if samples][:_ROWS])
     samples = images.original(images.train[np.concatenate(rows)])
     first = image_of(samples[0])
     assert first is not None, "the first sample of images is an image"
@@ -293,12 +293,12 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     for place, row in enumerate(np.split(pixels, np.cumsum([len(row) for row in rows])[:-1])):
         grid[place, : len(row), :height, :width] = row
     picture = grid.swapaxes(1, 2).reshape(down * (height + _GAP), across * (width + _GAP), 3)
-    return tf.io.encode_png(picture).numpy(), shown
+    return tf.io.encode_png(picture).numpy(), row_names
 
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     counts, train = data.counts, data.counts["train"]
-    checked = " of those that were checked" if data.partial else ""
+    restriction = " that were checked" if data.partial else ""
     hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
         # Rare and new categories have no inputs. Rows that differ in these categories alone would
@@ -316,18 +316,18 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
         effect = f": a model that only remembers gets them right, so {name} values are too good."
         advice = "Drop repeated samples before splitting, or keep related samples in one part."
         if by_chance:
-            effect = ". But many training samples are alike among themselves as well."
-            advice = "If a sample is no case by itself, split by the case that it belongs to."
+            effect = ". But many training samples also equal each other, so this may be chance."
+            advice = "If several samples are of one case, e.g. one patient, keep them in one part."
         yield DataFinding(
             "leaks",
             "problem" if samples > _OFTEN * of and not by_chance else "hint",
             f"Samples of the {name} part are in the {first} part too",
-            f"{amount} {name} samples{checked} are {first} samples too{effect}",
+            f"{amount} {name} samples{restriction} are {first} samples too{effect}",
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
     if not leaks and len(hashes) > 1:
-        verdict = f"The parts share none{checked}."
+        verdict = f"The parts share no samples{restriction}."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
     if repeats:
         unless = "or keep them in one fold" if data.folds else "unless they should count twice"
@@ -381,15 +381,15 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
         shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
         mostly = [name for name in worst if missing[name] > _MUCH]
-        advice = "Unless they are missing by chance, make an input of whether a value is missing."
+        advice = "Unless values are missing by chance, add an input that marks missing values."
         if data.preparation.table is not None:
             advice = "Nothing needs to be done: the inputs say where values are missing."
         yield DataFinding(
             "missing",
             "problem" if missing[worst[0]] == 1 else "hint",
             "Values are missing",
-            f"The share of training samples without a value: {shares}.",
-            f"Leave out {listed(mostly, most=_LISTED)}, or see why." if mostly else advice,
+            f"Training samples lack values in these columns: {shares}.",
+            f"Leave out {listed(mostly, most=_LISTED)}, or find out why." if mostly else advice,
             {"shares": missing},
         )
     if targets := list(_constant(data.targets)):
@@ -410,7 +410,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
             f"{counted(len(constant), 'column')} {'is' if one else 'are'} always the same",
             f"In all training samples {listed(constant, most=_LISTED)} {'has' if one else 'have'} "
             "one value: nothing can be learnt from it.",
-            "Leave it out, unless other data will differ there.",
+            "Leave out such a column, unless it varies in other data.",
             {"columns": constant},
         )
 
@@ -504,8 +504,8 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
                 _REMEDY,
                 {**figures, "columns": differing},
             )
-        drawn = data.targets if part != "test" else ()
-        targets = _differing(*_drawn(drawn, part, samples)) if drawn else []
+        arrays = data.targets if part != "test" else ()
+        targets = _differing(*_drawn(arrays, part, samples)) if arrays else []
         if targets:
             yield DataFinding(
                 "same distribution",
@@ -560,8 +560,8 @@ def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndar
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     whole_names = [] if one_by_one else [f"mean of {array.key}", f"deviation of {array.key}"]
     if values.shape[1] > _MOST_FEATURES:
-        chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
-        values, names = values[:, chosen], [names[place] for place in chosen]
+        places = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
+        values, names = values[:, places], [names[place] for place in places]
     return [*names, *whole_names], np.stack([*values.T, *whole], axis=1)
 
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, joined
 from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
-from studies.data.arrays.sample_checks import check_finite
+from studies.data.arrays.user_samples import check_finite
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
@@ -33,8 +33,8 @@ from studies.library_internals.tensorflow_internals import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# The seed with which batches are read for a `Profile`. No trial has begun yet whose seed could be
-# used.
+# The seed with which batches are read for a `Profile`. This happens before the first trial, so no
+# trial's seed can be used.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
@@ -80,7 +80,7 @@ class StreamedDataset(DescribedData):
         for name, profile in profiles.items():
             if dimensions[name] != dimensions["train"]:
                 unlike = f"{profile.at_hand!r} and {profiles['train'].at_hand!r}"
-                raise DataError(f"The {name} and the training data have other arrays: {unlike}.")
+                raise DataError(f"The {name} and the training data have unlike arrays: {unlike}.")
         return profiles
 
     def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
@@ -254,7 +254,7 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
             f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
             "one of the first two itself",
             source,
-            "Each epoch calls it: pass make_batches, not make_batches(). Arrays go to "
+            "Each epoch calls the function: pass make_batches, not make_batches(). Arrays go to "
             "datasets.arrays(x, y).",
         )
     return Source(part, source, steps, _takes_seed(part, source), targets)
@@ -275,7 +275,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     except TypeError as error:
         raise DataError(
             f"{part} is {shown(function)}, which can't be called: {error}",
-            hint="It is called without arguments, or train with the seed of the epoch.",
+            hint="It is called without arguments. Only train may have a parameter: seed.",
         ) from None
     return seeded
 
@@ -408,7 +408,7 @@ def _profiled(source: Source) -> Profile:
     digests: list[str] = []
     parts: list[Part] = []
     samples = size = 0
-    known, ended = source.steps or reading.batches, True
+    batch_count, ended = source.steps or reading.batches, True
     with contextlib.closing(_checked_batches(reading, source)) as batches:
         for batch, alone in batches:
             parts = parts or [_part_of(batch, alone)]
@@ -416,7 +416,7 @@ def _profiled(source: Source) -> Profile:
             samples += length_of(batch[0])
             size += sum(array.nbytes for array in _named(batch).values())
             if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
-                ended = len(digests) == known
+                ended = len(digests) == batch_count
                 break
     if not parts:
         raise DataError(f"{source.title} has no batches.")
@@ -433,7 +433,7 @@ def _profiled(source: Source) -> Profile:
         repeatable=repeatable,
         batches=len(digests),
         samples=samples if ended else None,
-        known_batches=known,
+        known_batches=batch_count,
     )
 
 
@@ -452,7 +452,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
             of = f"of batch {number} of {source.title.lower()}"
             if source.targets is None and _are_alike(batch):
                 raise DataError(
-                    f"The three arrays {of} have one shape and type",
+                    f"The three arrays {of} have the same shape and type",
                     hint="Pass targets=False if they are samples alone, such as (anchor, positive, "
                     "negative), or targets=True if they are (x, y, sample_weight).",
                 )
@@ -525,7 +525,7 @@ def _digest(batch: Batch) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, without weights, and whether the part has no others.
+    """Returns the first samples of a part, without weights, and whether these are all samples.
 
     Reads batches until there are 5,000 samples or 64 MiB.
     """

@@ -20,16 +20,16 @@ from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labe
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
-# Trainers compare data by identity, so all trials with the same class weights must get the same
-# `Splits` object. If class weights depend on hyperparameters, there are many such objects, so only
-# those that were made last are kept.
+# Trainers reuse what they have made for a `Splits` object. So all trials with the same class
+# weights must get the same object. If class weights depend on hyperparameters, there are many
+# objects, and only the latest are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks the user's `class_weight`. Returns a dict sorted by class, or "balanced", or None."""
+    """Checks the user's `class_weight`. Returns "balanced", None, or a dict sorted by class."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -99,7 +99,7 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
         raise _both(class_weight)
     if isinstance(class_weight, str):
         raise StudyError(
-            f"class_weight={class_weight!r} needs all targets at once, and this data comes in "
+            f"class_weight={class_weight!r} needs all targets at once, but this data comes in "
             "batches",
             hint="Give the weights by class: class_weight={0: 1.0, 1: 5.0}.",
         )
@@ -107,7 +107,7 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
         raise StudyError(
             "class_weight can't be used with a Python generator, as in Keras",
             hint="Give batches "
-            "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset.",
+            "(x, y, sample_weight), or pass a keras.utils.PyDataset or a tf.data.Dataset.",
         )
     one_hot = y.shape[1] - 1 if isinstance(y, np.ndarray) and y.ndim > 1 else 0
     largest = max([int(labels.max()), one_hot, *class_weight])
@@ -145,7 +145,7 @@ def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | No
 def _labels(part: Part) -> np.ndarray:
     if not isinstance(part.y, np.ndarray):
         raise StudyError(
-            f"class_weight is for a single output, as in Keras, and the targets are "
+            f"class_weight is for a single output, as in Keras, but the targets are "
             f"{described(part.y)}",
             hint=_OTHERWISE,
         )
@@ -153,7 +153,7 @@ def _labels(part: Part) -> np.ndarray:
     if labels is None:
         raise StudyError(
             "class_weight needs targets that are classes: whole numbers from 0 up, or one-hot "
-            f"rows. The targets have type {part.y.dtype} and shape {part.y.shape}, as of a "
+            f"rows. The targets have type {part.y.dtype} and shape {part.y.shape}, as in a "
             "regression",
             hint=_OTHERWISE,
         )

@@ -30,7 +30,7 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-# The engine to use if the user names only a library. Both engines accept any search space, and
+# The engine to use if the user names only a library. These engines accept any search space, and
 # learn from past trials.
 _DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
@@ -118,11 +118,11 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:
     """Returns the name of an engine or a pruner with its settings in alphabetical order."""
-    spelled = {
+    texts = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in sorted(options.items())
     }
-    return ",".join([name, *(f"{key}={value}" for key, value in spelled.items())])
+    return ",".join([name, *(f"{key}={value}" for key, value in texts.items())])
 
 
 def _parsed(text: str) -> tuple[str, Any]:
@@ -143,7 +143,7 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Returns the value unchanged. Raises EngineError if it can't be part of an engine's name."""
+    """Returns the value. Raises EngineError if the value can't be part of an engine's name."""
     setting = f"The setting {name!r} of an engine or a pruner"
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError.of_setting(setting, "finite", value)
@@ -160,7 +160,7 @@ def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]
     """
     for name, value in options.items():
         if name not in types:
-            hint = suggestion(name, sorted(types)) if types else "It has none."
+            hint = suggestion(name, sorted(types)) if types else "It has no settings."
             raise EngineError(f"{who} has no setting {name!r}", hint=hint)
         words = [word for word in _TYPES if re.search(rf"\b{word}\b", types[name])]
         fits = any(
@@ -226,9 +226,9 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
         return _name_of_oracle(oracles[oracle], value, epochs)
     names = [*classes, *(f"{name}Oracle" for name in oracles)]
     raise EngineError(
-        f"As an object, {setting} may be one of {', '.join(names)}",
+        f"An object that is passed as {setting} must be one of {', '.join(names)}",
         received=value,
-        hint="By name there are more: see kerastudy launch --help.",
+        hint="More can be chosen by name: see kerastudy launch --help.",
     )
 
 
@@ -241,8 +241,8 @@ def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     settings = settings_of(value, _ALWAYS.get(name, ()))
     if settings is None:
         raise EngineError(
-            f"The settings of this {type(value).__name__} can't all be read from it: they must be "
-            f"numbers or words",
+            f"Some settings of this {type(value).__name__} are neither numbers nor words, so they "
+            f"can't be part of its name",
             hint=f"Give them after its name: {setting}={name + ',SETTING=VALUE'!r}.",
         )
     return with_options(name, {key: _plain(key, item) for key, item in settings.items()})

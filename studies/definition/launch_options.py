@@ -32,10 +32,10 @@ def check_address(name: str, value: Any, *, error: checks.Error = StudyError) ->
         match = _HOST_AND_PORT.fullmatch(value)
         if value in ("auto", LOCAL) or (match and 0 < int(match[1]) < 2**16):
             return value
-    other = "It is one of Ray's client or its job server. " if "://" in str(value) else ""
+    other = "This address is of Ray's client or job server. " if "://" in str(value) else ""
     raise error.of_setting(
         "The address of a Ray cluster",
-        "'auto' on a machine of it, or 'HOST:PORT' of its head",
+        "'auto' on a machine of the cluster, or 'HOST:PORT' of its head",
         value,
         f"{other}Leave it out to start Ray on this machine.",
     )
@@ -140,15 +140,15 @@ class LaunchOptions:
     progress: bool = setting(True, "Whether to show progress; --quiet shows none.", checks.truth)
     tracking_uri: str | None = setting(
         None,
-        "An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
+        "An MLflow server that gets a copy of the study, such as http://127.0.0.1:5000, or off.  "
         "[default: that of the last launch, or $MLFLOW_TRACKING_URI]",
         _server,
         WHERE,
     )
     verify: Verify = setting(
         "some",
-        "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
-        "the launch, or not.",
+        "Train the best trial again by model.fit before it is registered: in full, for at most a "
+        "tenth of the launch's time, or not at all.",
         partial(checks.choice, names=get_args(Verify)),
         ADVANCED,
         reads=get_args(Verify),

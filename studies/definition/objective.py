@@ -42,7 +42,8 @@ _MIN = frozenset(
 def make_objective(objective: str | Objective) -> str | Objective:
     """Returns the objective with its direction, or only its name if it is no metric of Keras.
 
-    In the second case, the direction is found later, from the metric object of a built model.
+    If only the name is returned, the direction is found later, from the metric object of a built
+    model.
     """
     if not isinstance(objective, (str, Objective)):
         # A keras_tuner.Objective has these attributes.
@@ -77,8 +78,8 @@ def unknown_direction(metric: str) -> ObjectiveError:
     """Returns the error for an objective whose direction is unknown."""
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
-        f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
-        f"metrics. If it is yours, say so: Objective({metric!r}, 'max') or 'min'",
+        f"It is not known whether {metric!r} should go up or down: it is no metric of Keras. If "
+        f"it is yours, pass Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
         hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
 
@@ -117,7 +118,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if why := why_not_called(function):
         raise StudyError(
             f"An objective function must take one argument, the trial; {why}",
-            hint="Define a function of the trial alone that calls it.",
+            hint="Define a function of the trial alone that calls yours.",
         )
     # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
     # and `dataclasses.replace` then passes it to the new object.
@@ -137,10 +138,10 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         )
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
-            f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "
-            f"the study {study.name!r} does so itself",
+            f"{HYPERBAND} decides how many epochs a trial trains, but so does the "
+            f"objective_function of the study {study.name!r}",
             hint="Use optuna:tpe with the pruner hyperband, "
-            "which answers its trial.should_prune().",
+            "which answers the function's trial.should_prune().",
         )
     objective = study.objective
     if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):
@@ -162,22 +163,22 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
     """Checks that a study without objective function has data, a builder, and no direction."""
     if study.direction is not None:
         raise StudyError(
-            "direction is for a study with an objective_function. A study with a builder says so "
-            "by its objective: objective='val_accuracy', or Objective('val_f1', 'max')."
+            "direction is for a study with an objective_function. In a study with a builder, the "
+            "objective has the direction: objective='val_accuracy', or Objective('val_f1', 'max')."
         )
     for name in ("data", "build"):
         if getattr(study, name) is None:
             raise StudyError(
                 f"The study {study.name!r} has no {name}",
-                hint="Give data and build; or an objective_function, which does everything itself "
-                "and returns a number.",
+                hint="Give data and build, or else an objective_function, which does everything "
+                "itself and returns a number.",
             )
 
 
 def no_data(study: str) -> str:
     """Returns the message for an operation that needs data, if an objective function loads it."""
     return (
-        f"The study {study!r} has no data of its own: its objective_function loads it. For what "
-        "needs data (a test part, scores of samples, training on more of it), launch a study with "
-        "data and a builder: Study(data=…, build=…)."
+        f"The study {study!r} has no data of its own: its objective_function loads it. A test "
+        "part, scores of samples and training on more data need a study with data and a builder: "
+        "Study(data=…, build=…)."
     )

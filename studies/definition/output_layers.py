@@ -16,7 +16,7 @@
 | k numbers | `regression(k)` | k units, linear | mean squared error, or another |
 
 Sources: https://keras.io/api/losses/probabilistic_losses/ describes the targets of the
-crossentropies, and https://keras.io/api/layers/activations/ softmax and sigmoid.
+crossentropies. https://keras.io/api/layers/activations/ describes softmax and sigmoid.
 """
 
 from __future__ import annotations

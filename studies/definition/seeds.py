@@ -1,8 +1,8 @@
 """The seeds of all random choices in a study, as functions of the study's seed.
 
 No random generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's
-seed and these two numbers. So a resumed study makes the same choices as an uninterrupted study, and
-a single trial can be run again.
+seed and the numbers 3 and 7. So a resumed study makes the same choices as an uninterrupted study,
+and a single trial can be run again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sampler_seed(study_seed: int, number: int) -> int:
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns one of the new seeds for the race of `kerastudy confirm`.
+    """Returns one of the new seeds with which `kerastudy confirm` races trials for the best.
 
     `place` is the seed's number, counted from 0.
     """

@@ -60,7 +60,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 "datasets.table(path, target=...), datasets.batches(train, validation) or "
                 "datasets.digits()",
                 self.data,
-                "Code that depends on hp, such as a window's length, belongs into the builder."
+                "Code that depends on hp, such as a window's length, belongs in the builder."
                 if callable(self.data)
                 else "",
             )
@@ -90,8 +90,8 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 if parameter.when or not all(checks.is_whole(v) and v >= 1 for v in values):
                     raise StudyError.of_setting(
                         f"{parameter.name!r} in the search space",
-                        "whole numbers of at least 1, without a condition, since the training uses "
-                        "it",
+                        "whole numbers of at least 1, without a condition, since every training "
+                        "needs it",
                         repr(parameter),
                     )
 
@@ -104,12 +104,12 @@ class StudyDefinition(RecordedSettings, StudySettings):
             raise StudyError(
                 f"The data of this study comes in batches, which have a size: {received} has no "
                 "effect",
-                hint="Leave it out, and make batches of that size; a size to tune needs data from "
-                "datasets.arrays.",
+                hint="Leave it out, and make batches of the size that you want. To tune the size, "
+                "take data from datasets.arrays.",
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with this space, to which the tailoring has already been applied."""
+        """Returns the study with a space to which its tailoring has already been applied."""
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_objective(self, objective: Objective) -> Self:
@@ -132,8 +132,8 @@ class StudyDefinition(RecordedSettings, StudySettings):
         folds = overrides.get("cross_validation")
         if isinstance(folds, CrossValidation) and folds.groups is not None:
             raise StudyError(
-                "Groups can't be given at launch alone, as the record does not hold them, and "
-                "trials could not be reproduced",
+                "Groups can't be given only at launch: the record does not hold them, so trials "
+                "could not be reproduced",
                 hint="Give them in the study: Study(cross_validation=…).",
             )
         if "data" in overrides and self.objective_function is not None:
@@ -190,7 +190,7 @@ def check_no_own_fit(study: StudyDefinition) -> None:
     Such a `fit` may validate on other data than the fold's validation part.
     """
     if study.cross_validation is not None:
-        _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
+        _refuse("its HyperModel has its own fit", "Leave the fit out, so that model.fit trains")
 
 
 def _refuse(why: str, what_to_do: str) -> NoReturn:

@@ -59,11 +59,11 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
 
 
 def why_not_called(function: Callable[..., Any]) -> str:
-    """Returns why a function can't be called with one argument, or an empty text if it can."""
+    """Returns why a function can't be called with one argument. If it can, the text is empty."""
     try:
         signature = inspect.signature(function)
     except ValueError:
-        # Some callable objects have no signature, so nothing can be said about their arguments.
+        # Some callable objects have no signature, so their arguments are unknown.
         return ""
     try:
         signature.bind(None)
@@ -86,7 +86,7 @@ def check_initial(
     if is_list and all(isinstance(values, Mapping) for values in value):
         return tuple(map(dict, value))
     expected = (
-        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or CSV file of such; "
+        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or CSV file of these; "
         "or study:NAME, for the best trials of another study"
     )
     raise error.of_setting(name, expected, value)
@@ -169,8 +169,8 @@ class StudySettings:
     )
     initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
         (),
-        "Values of the next trials: a JSON or CSV file, also of export --as csv; or the best ten "
-        "trials of another study.",
+        "Values of the next trials: a JSON or CSV file, such as one of export --as csv; or the "
+        "best ten trials of another study.",
         check_initial,
         TUNE,
         option="--start-with",

@@ -1,4 +1,4 @@
-"""The protocol of engines, which propose trials, and how an engine is made by its name."""
+"""The protocol of engines, which propose trials, and the function that makes one by its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Curve = Callable[[TrialRecord], Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """The settings that an engine is made with."""
+    """The settings of an engine."""
 
     name: str
     engine: str  # One of `ENGINES`, perhaps with settings.
@@ -47,13 +47,13 @@ class Engine(Protocol):
     def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
         """Takes a study's recorded trials. It is called once, before any other method.
 
-        `trials` are numbered from 0, without gaps. For those that have not finished, `tell` is
+        `trials` are numbered from 0, without gaps. For trials that have not finished, `tell` is
         called later.
         """
         ...
 
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
-        """Proposes a trial, with the values of `choice` if it is given.
+        """Proposes a trial. If `choice` is given, the trial gets the values of `choice`.
 
         Returns None if nothing is left to try, or if the engine must wait for a running trial.
         """
@@ -62,8 +62,8 @@ class Engine(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Takes a trial's objective after an epoch; returns whether to prune the trial.
 
-        Epochs count from 1. If a trial's process died, the trial may report an epoch again. Then
-        the former reports of this epoch and of later epochs are dropped.
+        Epochs count from 1. If a trial's process died, the trial may report an epoch again. Its
+        former reports of this epoch and of later epochs are then dropped.
         """
         ...
 
@@ -72,7 +72,7 @@ class Engine(Protocol):
         ...
 
     def may_continue(self, number: int) -> bool:
-        """Returns whether a later trial may continue this finished trial."""
+        """Returns whether a later trial may continue the training of this finished trial."""
         ...
 
 

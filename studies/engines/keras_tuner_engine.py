@@ -1,7 +1,8 @@
 """The `Engine` of Keras Tuner's oracles, and the checks whether an oracle can serve a study.
 
 An oracle only proposes values and gets results. It writes nothing: each launch rebuilds it from the
-record. As for Optuna's engines, the trials are kept in an Optuna study, and are pruned by Optuna.
+record. Optuna prunes the trials, so they are kept in an Optuna study, too.
+
 The checks import neither Keras Tuner nor TensorFlow.
 """
 
@@ -102,7 +103,7 @@ GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
 
 _MOST_LISTED: Final = 100_000
-"""The most values of a parameter in a grid. Keras Tuner lists all values anew for each trial."""
+"""The most values of a parameter in a grid. Keras Tuner lists all values again for each trial."""
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -116,7 +117,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
         for parameter in space:
             if (parameter.count or 0) > _MOST_LISTED:
                 raise EngineError(
-                    f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
+                    f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, but "
                     f"{parameter.name!r} has more",
                     hint="Give a larger step, or use optuna:grid.",
                 )
@@ -135,7 +136,7 @@ def oracle_settings(engine: str) -> dict[str, str]:
 def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if "epochs" in space:
         raise EngineError(
-            "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
+            "Keras Tuner's Hyperband itself decides how many epochs a trial trains, but 'epochs' "
             "is in the search space",
             hint="Remove 'epochs' from the space and set the study's epochs to the most that a "
             "trial may train, or use another engine, such as keras-tuner:bayesian.",

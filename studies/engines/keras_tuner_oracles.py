@@ -36,7 +36,7 @@ _DRAWS: Final = 100_000
 
 
 class AskedOracle:
-    """The common part of the subclasses, as a mixin."""
+    """A mixin with the methods and attributes that all subclasses share."""
 
     translation: KerasTunerSpace
     # The values of all trials, as canonical JSON. The engine owns this set, and adds to it.
@@ -68,8 +68,8 @@ class AskedOracle:
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
         """Adds a running trial, whose values have their declared types.
 
-        The oracle's own proposal may differ from these values in the last bits. It is not recorded,
-        so a restored oracle would not have it.
+        The oracle's own proposal may differ from these values in the last bits. The proposal is not
+        recorded, so a restored oracle would not have it.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -98,14 +98,14 @@ class AskedOracle:
 
 
 def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
-    """Returns a random configuration that has not been tried, or None if there is none."""
-    drawn = random.Random(seed)
+    """Returns a random configuration that has not been tried, or None if it finds none."""
+    generator = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
         untried = (values for values in space.grid() if canonical_json(values) not in tried)
         candidates = list(itertools.islice(untried, _LISTED))
-        return drawn.choice(candidates) if candidates else None
+        return generator.choice(candidates) if candidates else None
     for _ in range(_DRAWS):
-        values = space.from_unit({name: drawn.random() for name in space.dimensions})
+        values = space.from_unit({name: generator.random() for name in space.dimensions})
         if canonical_json(values) not in tried:
             return values
     return None
@@ -160,7 +160,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials. Infeasible trials have the worst value of the feasible ones."""
+        """Returns all trials. Infeasible trials get the worst value of the feasible trials."""
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
         worst = min(scores) if self.objective.direction == "max" else max(scores)
         trials = dict(self.trials)
@@ -217,8 +217,8 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
 
 BRACKET: Final = "hyperband/bracket"
 """The key under which a trial's state has the number of the trial's bracket. A study's brackets are
-numbered from 0. Keras Tuner's own key can't be used: its value is the number of the newest bracket,
-even if an older bracket has promoted the trial."""
+numbered from 0. Keras Tuner's own key is no help: its value is the number of the newest bracket,
+even if the trial was promoted in an older bracket."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
@@ -232,8 +232,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     to fill the next rung, blanks take the other places. A blank is a trial that is never trained:
     it exists only in the oracle, and has the worst score. So every bracket reaches its last rung.
 
-    A blank takes no place from a running trial, because Keras Tuner promotes from a rung only if
-    the next rung also has places left for all running trials.
+    A blank takes no place from a running trial: Keras Tuner promotes from a rung only if the next
+    rung has places for all running trials, too.
     """
 
     # Keras Tuner's HyperbandOracle has these attributes.
@@ -298,7 +298,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
             self._unusable.add(trial_id)
 
     def may_continue(self, trial_id: str) -> bool:
-        """Returns whether a trial may still be promoted, or a running trial continues it."""
+        """Returns whether a trial may still be promoted, or is continued by a running trial."""
         number, rung = self._place_of(trial_id)
         bracket = self._all_brackets[number]
         rounds = bracket["rounds"]

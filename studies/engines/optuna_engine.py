@@ -36,7 +36,7 @@ INFEASIBLE: Final = "constraints:feasible"
 """The attribute for a constraint named "feasible". In Optuna, a value above 0 violates it."""
 
 _NOTING: Final = ("successive-halving", "hyperband")
-"""Pruners that write attributes to each trial, and use these attributes to judge later trials."""
+"""Pruners that write attributes to each trial, and read the attributes to judge later trials."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
@@ -54,21 +54,21 @@ class OptunaTrials:
     def __init__(self, settings: EngineSettings) -> None:
         import optuna
 
-        from studies.engines.optuna_tpe_and_storage import Memory
+        from studies.engines.optuna_subclasses import Memory
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(settings.space)
         self.tried: set[str] = set()
         name_of_pruner, options = split_options(settings.pruner)
         self._takes_notes = name_of_pruner in _NOTING
-        # When a trial is restored, a pruner in `_NOTING` judges it again, to write its attributes.
-        # The pruner needs to see the other trials for this only if one of its settings is "auto".
-        # Otherwise they are hidden from the pruner, which saves time.
+        # When a trial is restored, a pruner in `_NOTING` judges the trial again, to write the
+        # attributes. For this, the pruner needs to see the other trials only if one of its settings
+        # is "auto". Otherwise the other trials are hidden from it, which saves time.
         self._sees_others = "auto" in options.values()
         self._storage = Memory()
         # The number of steps of each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # An epoch's number minus the pruner's step: 1 if steps begin at 0, else 0.
+        # An epoch's number minus the step that pruners get for it: 1 if steps begin at 0, else 0.
         self._ahead = int(settings.from_zero)
         self._study = optuna.create_study(
             study_name=settings.name,
@@ -159,11 +159,11 @@ class OptunaTrials:
         if self._fold_steps is None or trial.last_step is None:
             return trial
         begin = (trial.last_step - 1) // self._fold_steps * self._fold_steps
-        shown = copy.copy(trial)
-        shown.intermediate_values = {
+        shortened = copy.copy(trial)
+        shortened.intermediate_values = {
             step: value for step, value in trial.intermediate_values.items() if step > begin
         }
-        return shown
+        return shortened
 
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
         import optuna
@@ -192,7 +192,7 @@ class OptunaEngine(OptunaTrials):
         self._engine_with_options = settings.engine
         self._seed = int(options.get("seed", settings.seed))
         super().__init__(settings)
-        # Each `ask` takes the next values of the grid.
+        # `ask` takes the next values from this iterator.
         self._grid = settings.space.grid() if self._engine == _GRID else iter(())
 
     def ask(self, choice: Mapping[str, Any] | None = None) -> Proposal | None:
@@ -253,7 +253,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
             if not tpe_can_be_led():
                 return optuna.samplers.TPESampler(**{**grouped, **options})
-            from studies.engines.optuna_tpe_and_storage import (
+            from studies.engines.optuna_subclasses import (
                 DeclaredTPESampler,
                 FeasibleTPESampler,
             )
@@ -338,5 +338,5 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         check_options(f"The pruner {name}", plain_settings(kind), options)
-        wrapped = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
-        return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]
+        inner = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
+        return kind(*inner, **{**usual, **options})  # type: ignore[no-any-return]

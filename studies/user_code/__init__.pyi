@@ -5,12 +5,12 @@ from .study_file_loading import describe_code as describe_code
 from .study_file_loading import launched_while_loading as launched_while_loading
 from .study_file_loading import load_study as load_study
 from .study_file_loading import with_modules as with_modules
-from .study_file_loading import with_source as with_source
 from .study_targets import Target as Target
 from .study_targets import catalog_names as catalog_names
 from .study_targets import catalog_questions as catalog_questions
 from .study_targets import resolve_target as resolve_target
 from .study_targets import what_is_loaded as what_is_loaded
+from .study_targets import with_source as with_source
 from .user_errors import explain as explain
 from .user_errors import fatal as fatal
 from .user_errors import gives_up_trial as gives_up_trial

@@ -39,7 +39,7 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# The number of trials if a script gives none. Its search then ends by a timeout or by Ctrl-C.
+# The number of trials if a script sets no limit. Its search then ends by a timeout or by Ctrl-C.
 _WITHOUT_END: Final = 10_000
 # The arguments of a search that a study takes over, or that only change the output.
 _KNOWN_ARGUMENTS: Final = frozenset(
@@ -63,7 +63,7 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries with which a script searches. For a study file, there are none.
+    """Returns the libraries with which a script searches. A study file searches with none.
 
     A study file imports kerastudy, directly or in its own modules. `texts` maps the files of
     modules to recorded texts, which are read in place of these files.
@@ -80,8 +80,8 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
     """Makes a module the main program within the context, as ``python script.py`` does.
 
     The script's output is hidden, because every worker would print it. Its plots open no windows.
-    While the script runs, the module is called ``__main__``. At the end, the module gets back its
-    own name, and its classes and functions refer to this name, because pickle needs it.
+    While the script runs, the module is called ``__main__``. At the end, the module gets its own
+    name back, and so do its classes and functions, because pickle finds them by this name.
     """
     name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
     plots = os.environ.get("MPLBACKEND")
@@ -112,11 +112,11 @@ def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
     try:
         return name_of_object(setting, value, epochs)
     except EngineError as error:
-        raise StudyFileError(f"The script's {noun} makes another search. {error}") from None
+        raise StudyFileError(f"The script's {noun} can't be taken over. {error}") from None
 
 
 def is_objective(value: object) -> bool:
-    """Returns whether a value may be an objective function of Optuna."""
+    """Returns whether a value may be an objective function for Optuna."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
 
 
@@ -135,7 +135,7 @@ def study_of_objective(
 
 
 def objectives_of(module: ModuleType) -> list[str]:
-    """Returns the names of a module's functions that are likely objective functions of Optuna.
+    """Returns the names of a module's functions that are probably objective functions for Optuna.
 
     Their names begin with "objective", and they are not imported from other modules.
     """
@@ -159,8 +159,8 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
     optuna_study, arguments = search.owner, search.arguments
     if len(optuna_study.directions) > 1:
         raise StudyFileError(
-            f"The script's study has {len(optuna_study.directions)} objectives, and a study has "
-            "one. Return one number, and give create_study one direction."
+            f"The script's study has {len(optuna_study.directions)} objectives. kerastudy "
+            "takes one: return one number, and give create_study one direction."
         )
     engine, options, omissions = _sampler(optuna_study.sampler)
     seed = options.pop("seed", 0)
@@ -268,7 +268,7 @@ def _check_tuner(tuner: Any) -> None:
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
-            f"The script's {kind.__name__} tunes no Keras models, which a study needs. Write an "
+            f"A study tunes Keras models, but the script's {kind.__name__} does not. Write an "
             "objective function for Optuna instead, which may return any number."
         )
     if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):
@@ -279,10 +279,10 @@ def _check_tuner(tuner: Any) -> None:
 
 
 def _of_fit(name: str, search: Search, default: int) -> int:
-    """Returns an argument such as ``epochs``, with which the search would call `fit`.
+    """Returns an argument with which the search would call `fit`, such as ``epochs``.
 
-    If the search does not have it, returns its default in the `fit` of the script's HyperModel. If
-    there is no such default, returns `default`.
+    If the search does not get the argument, its default in the `fit` of the script's HyperModel is
+    returned. If there is no such default either, `default` is returned.
     """
     fit = getattr(type(search.function), "fit", None)
     parameter = inspect.signature(fit).parameters.get(name) if callable(fit) else None
@@ -304,7 +304,7 @@ def _objective(objective: Any) -> Objective:
     if isinstance(objective, list) or hasattr(objective, "objectives"):
         names = ", ".join(o.name for o in getattr(objective, "objectives", objective))
         raise StudyFileError(
-            f"The script's tuner has several objectives, {names}, and a study has one: choose it."
+            f"The script's tuner has several objectives: {names}. A study has one: choose it."
         )
     return Objective(objective.name, objective.direction)
 
@@ -315,18 +315,18 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
     share = arguments.get("validation_split") or 0.0
     if x is None:
         raise StudyFileError(
-            "The script's search gets no data. Give it x, y and validation_data; or let an "
-            "objective function of Optuna's load the data and train."
+            "The script's search gets no data. Give it x, y and validation_data. Or write an "
+            "objective function for Optuna that loads the data and trains."
         )
     if hasattr(x, "__next__") or hasattr(validation, "__next__"):
         raise StudyFileError(
-            "The script's search gets a generator, which can be read once only, and each trial "
+            "The script's search gets a generator, which can be read only once. But each trial "
             "reads the data. Pass a tf.data.Dataset or a keras.utils.PyDataset."
         )
     if validation is None and not share:
         raise StudyFileError(
-            "The script's search has no validation data, by which a study chooses. Give the search "
-            "validation_data=… or validation_split=0.2."
+            "A study chooses trials by validation data, but the script's search has none. Give "
+            "the search validation_data=… or validation_split=0.2."
         )
     in_batches = batches_kind(x) != GENERATOR
     if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:

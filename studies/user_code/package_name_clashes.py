@@ -7,7 +7,7 @@ always kerastudy's package, whatever is in `sys.path`. If a user has a package `
 - `from studies import x` also finds the names in the user's ``studies/__init__.py``.
 
 The same holds for a module that both packages have, such as `studies.data`. If both kerastudy and
-the user define a name, kerastudy's is imported, with a warning.
+the user define a name, imports give kerastudy's object, with a warning.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def add_packages_of(root: Path) -> None:
 
 
 def places_of(name: str) -> list[Path]:
-    """Returns the user's folders and files that have the name of this module of kerastudy."""
+    """Returns the user's folders and files that have the same name as a module of kerastudy."""
     if name.partition(".")[0] in NAMES:
         _search_path()
     return list(_user_places.get(name, ()))
@@ -200,8 +200,8 @@ def _run(name: str, file: Path) -> None:
     if both:
         warnings.warn(
             f"{str(file)!r} and kerastudy's own package {name!r} both define "
-            f"{', '.join(sorted(both))}: by the name {name!r}, kerastudy's are imported. Rename "
-            "yours, or import them from another module.",
+            f"{', '.join(sorted(both))}: imports from {name!r} give kerastudy's. Rename "
+            "yours, or move them to another module.",
             stacklevel=2,
         )
 

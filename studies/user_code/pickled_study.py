@@ -68,8 +68,8 @@ def ship(
         reason = f". {error}."
         if not isinstance(error, DataError):
             reason = (
-                f": {describe(error)}. Its builder, its callbacks and functions that give its data "
-                "may use only what can be pickled; make such objects within them."
+                f": {describe(error)}. Its builder, its callbacks and the functions of its data "
+                "may use only objects that can be pickled. Make other objects in the functions."
             )
         message = f"The study {study.name!r} can't be sent to worker processes{reason} {otherwise}"
         raise StudyError(message) from None
@@ -102,7 +102,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
         except Exception as error:
             raise StudyError(
                 "The study can't be made in a worker process: "
-                f"{describe(error)}. Its modules must be importable there."
+                f"{describe(error)}. Workers must be able to import the study's modules."
             ) from None
     assert isinstance(study, StudyDefinition)
     return study
@@ -133,7 +133,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         )
 
         def persistent_id(self, thing: object) -> str | None:
-            """Returns the name of a large array's file, or None for objects to pickle."""
+            """Returns the name of a large array's file. Returns None for objects to pickle."""
             if batches_kind(thing) == TF_DATA:
                 raise DataError(
                     "A tf.data.Dataset can't be sent to another process. Make it in a function, "

@@ -35,7 +35,7 @@ from studies.user_code.optuna_and_keras_tuner_scripts import (
     study_of_search,
 )
 from studies.user_code.package_name_clashes import add_packages_of
-from studies.user_code.study_targets import Target
+from studies.user_code.study_targets import Target, source_in, with_source
 from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
@@ -55,8 +55,8 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file, or a script up to its search. Returns the study and its code.
 
     Raises:
-        StudyFileError: The file does not parse, raises, or has no study; or it has several studies,
-            and the target does not say which.
+        StudyFileError: The file does not parse, raises an error, or has no study. Or it has several
+            studies, and the target does not say which.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -72,24 +72,6 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
     return study, replace(code, said=notes)
-
-
-def with_source(target: Target) -> Target:
-    """Returns a target with the present text of its file as `source`.
-
-    A target that already has a `source` is returned unchanged.
-    """
-    if target.source is not None:
-        return target
-    return replace(target, source=_source_in(Path(target.path)))
-
-
-def _source_in(path: Path) -> str:
-    try:
-        # As Python does, ignore a byte order mark, which some editors on Windows write.
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
 
 
 def with_modules(target: Target) -> Target:
@@ -116,12 +98,12 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
         path = Path(inspect.getsourcefile(function) or "")
         cell = "".join(inspect.findsource(function)[0])
     main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
-    # If the main script defines studies, it counts as this study's file, even if the builder is
-    # imported from another file.
+    # If the main script defines studies, the script is taken as this study's file, even if the
+    # builder is imported from another file.
     if main.endswith(".py") and "Study(" in (read_text(Path(main)) or ""):
         path = Path(main)
     if path.is_file():
-        source, place = _source_in(path), str(path.absolute())
+        source, place = source_in(path), str(path.absolute())
         modules = own_modules(Path(place), source)
     else:
         source, place = cell, ""
@@ -164,8 +146,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, because the intercepted search has no results. Such an
-        # error is ignored if the wanted search, or the wanted objective function, has been found.
+        # A script may fail after its search, because the intercepted search has no results. If the
+        # wanted search or objective function has been found by then, the error is ignored.
         named = bool(file.other_searches) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -180,7 +162,7 @@ def _where_raised(path: Path, error: BaseException) -> str:
     line = f", line {lines[-1]}" if lines else ""
     what = describe(error)
     if any(Path(frame.filename).name == "argparse.py" for frame in frames):
-        what += ". It is run without arguments: give a default to the arguments that it needs."
+        what += ". The file runs without arguments: give a default to the arguments that it needs."
     return f"The study file {str(path)!r} raised{line}: {what}"
 
 
@@ -233,17 +215,17 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         return next((study, name) for name, study in studies.items())
     if studies:
         raise StudyFileError(
-            f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
-            f"There is: {', '.join(studies)}."
+            f"{path!r} has {len(studies)} studies: name one, such as {path}:{next(iter(studies))}. "
+            f"The studies are: {', '.join(studies)}."
         )
     if target.study_name:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level. A study can be "
-            "loaded only from there, not from within a function or a main guard."
+            "loaded only from the top level, not from within a function or a main guard."
         )
     if objectives := objectives_of(file.module):
         name = objectives[0]
-        hint = f"If {name} is an objective of Optuna's, name it: {path}:{name}."
+        hint = f"If {name} is an objective function for Optuna, name it: {path}:{name}."
     else:
         hint = (
             "Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
@@ -255,7 +237,7 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
 class StudyLaunched(BaseException):
     """Ends the loading of a file at the wanted launch or search.
 
-    This is no `Exception`, so that ``except Exception`` in the file does not catch it.
+    This class is no `Exception`, so that ``except Exception`` in the file does not catch it.
     """
 
 
@@ -263,7 +245,8 @@ class StudyLaunched(BaseException):
 class Loading:
     """A file that is being loaded, and the variable or the name of the wanted study.
 
-    If both are empty, the first study that the file launches is wanted, or a script's first search.
+    If variable and name are empty, the wanted study is the first one that the file launches or, in
+    a script, that of the first search.
 
     Attributes:
         launched: The study whose launch ended the loading.
@@ -306,7 +289,7 @@ _files: Final[list[Loading]] = []
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """Returns the result of `Study.launch` while a file is loaded; None if no file is loaded.
 
-    Raises StudyLaunched if this is the wanted study.
+    Raises StudyLaunched if `study` is the wanted study.
     """
     if not _files:
         return None
@@ -324,7 +307,7 @@ class _NotLaunched:
 
     def __init__(self, study: str, wanted: str) -> None:
         self._refusal = (
-            f"the result of the study {study!r} is missing while its file is loaded for "
+            f"the study {study!r} has no result while its file is loaded for the study "
             f"{wanted!r}. Put code that needs the result after the launch of {wanted!r}, or into "
             "another file"
         )

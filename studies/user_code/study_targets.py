@@ -7,7 +7,7 @@ file (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Target:
     Attributes:
         path: The file. With ``source``, the file need not exist.
         variable: The variable of the study; empty if the file has one study.
-        source: A recorded text that runs in place of the file; None: the file runs.
+        source: A recorded text that runs in place of the file. None: the file itself runs.
         study_name: The study's name, if ``variable`` is empty and the file has several studies.
         modules: Recorded texts of modules, by file. They run in place of the files.
     """
@@ -82,8 +82,27 @@ def _no_target(text: str, path: str, file: Path) -> str:
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
-    meant = f" Did you mean {targets[near[0]]!r}?" if near else ""
-    return f"There is no study file or catalog study {path!r}.{meant} {_A_TARGET}{hint}"
+    proposal = f" Did you mean {targets[near[0]]!r}?" if near else ""
+    return f"There is no study file or catalog study {path!r}.{proposal} {_A_TARGET}{hint}"
+
+
+def with_source(target: Target) -> Target:
+    """Returns a target with the present text of its file as `source`.
+
+    A target that already has a `source` is returned unchanged.
+    """
+    if target.source is not None:
+        return target
+    return replace(target, source=source_in(Path(target.path)))
+
+
+def source_in(path: Path) -> str:
+    """Returns the text of a study file. Raises StudyFileError if it can't be read."""
+    try:
+        # As Python does, ignore a byte order mark, which some editors on Windows write.
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
 
 
 def what_is_loaded(target: Target) -> str:
@@ -92,5 +111,5 @@ def what_is_loaded(target: Target) -> str:
     if path.parent == _CATALOG:
         return f"loading TensorFlow and {path.stem.replace('_', '-')}"
     here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"loading TensorFlow and {shown}"
+    short_path = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"loading TensorFlow and {short_path}"

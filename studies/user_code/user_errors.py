@@ -1,4 +1,4 @@
-"""Errors of a user's code: their kinds, and their texts with the line of the user's file."""
+"""Finds the kind of an error in a user's code, and describes it with the line of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 from studies.user_code.user_modules import is_users
 
-# TensorFlow's messages name lines of code like this.
+# TensorFlow's messages name lines of code in this form.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 # Errors of Python and of TensorFlow, by name, because this module does not import TensorFlow.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}

@@ -151,9 +151,13 @@ def imported_modules(folder: Path) -> dict[str, str]:
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Module]:
-    """Yields the files that a module was imported from, or that an import would run."""
+    """Yields the files of a module.
+
+    They are those that the module was imported from or, if it is not imported, those that an
+    import would run.
+    """
     parent, _, _ = name.rpartition(".")
-    # The user may have a module with the name of a module of kerastudy.
+    # The user may have a module with the name of a module of kerastudy. `sys.modules` lacks it.
     for place in places_of(name):
         user_file = place / "__init__.py" if place.is_dir() else place
         if user_file.is_file():
@@ -304,7 +308,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether a file of the texts is in a folder. The folder need not exist."""
+        """Returns whether one of the texts belongs to a file in a folder, which need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 

@@ -15,10 +15,10 @@ import kerastudy as ks
 ROWS = 600
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
 DECISIONS = {
-    "codes": "the numbers of zip are names: categories",
+    "codes": "the numbers of zip are categories",
     "missing": "'NA' in plan, '?' in tenure and 'not said' in stars",
     "rows": "2 of 600 lack churned, and are left out",
-    "customer_id": "left out, as it names what a row is about",
+    "customer_id": "left out, as it is an identifier",
     "country": "left out, as it is always 'NO'",
     "signed up": "parts are split in time by it; no input",
     "last login": "no input",
@@ -69,7 +69,7 @@ def test_each_decision_is_told_in_a_line_and_can_be_changed(folder: Path) -> Non
     told = dict(line.split(": ", 1) for line in data.load().warnings)
     comment = told.pop("comment")
     assert comment.startswith("left out, as it holds 598 different texts in 598 rows, such as 'th")
-    assert comment.endswith("free text, of which ks.datasets.text makes inputs")
+    assert comment.endswith("free text, which ks.datasets.text turns into inputs")
     assert told.pop("to change it").startswith("set drop, ") and told == DECISIONS
     kinds = {"zip": "category", "plan": "category", "tenure": "number", "fee": "number"}
     assert columns_of(data) == {**kinds, "stars": "number"}
@@ -95,11 +95,11 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     assert not (folder / "churn_study.py").exists()
     done = kerastudy_here(folder, *launch, *options, "--json")
     assert as_json(done)["objective"] == {"metric": "val_auc", "direction": "max"}
-    assert "note: customer_id: left out, as it names what a row is about" in done.stderr
+    assert "note: customer_id: left out, as it is an identifier" in done.stderr
     written = kerastudy_here(
         folder, "new", "other.py", "--data", "churn.csv", "--target", "churned"
     )
-    assert "note: customer_id: left out, as it names what a row is about" in written.stderr
+    assert "note: customer_id: left out, as it is an identifier" in written.stderr
     text = (folder / "churn_study.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
     for line in (

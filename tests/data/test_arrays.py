@@ -229,12 +229,12 @@ def test_weights_are_part_of_the_digest_and_of_a_ready_made_part() -> None:
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        (WEIGHTS[:49], r"has shape \(49,\). Pass one for each sample.*\(60,\)"),
+        (WEIGHTS[:49], r"has shape \(49,\). Pass a weight for each sample.*\(60,\)"),
         (WEIGHTS[:, None], r"has shape \(60, 1\)"),
         (1.0, r"must be an array with an entry for each sample"),
         (-WEIGHTS, "holds negative weights, such as -"),
         (np.where(Y, np.nan, WEIGHTS), "holds 30 NaN"),
-        (np.zeros(60), "is 0 for all of 60 samples"),
+        (np.zeros(60), "is 0 for all 60 samples"),
         (["heavy"] * 60, "has dtype <U5.*must hold numbers"),
     ],
     ids=["length", "shape", "single", "negative", "NaN", "all 0", "text"],
@@ -336,7 +336,7 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
         ({"validation": 0.001, "test": 0}, "validation=0.001 of 60 samples is less than one"),
         ({"validation": 1}, "validation part can't be drawn with the classes of y .*stratify=Fals"),
         ({"validation": 49, "test": 10}, "validation part can't be drawn with the classes"),
-        ({"y": np.arange(60)}, "test part can't be drawn .*quantities, not classes, pass as floa"),
+        ({"y": np.arange(60)}, "test part can't be drawn .*quantities and not classes, pass"),
         ({"y": X[:, 0], "stratify": True}, "stratify=True needs one target that holds classes"),
         ({"y": TARGETS, "stratify": True}, "stratify=True needs one target"),
         ({"validation": (X[:, :2], Y)}, r"x of the ready-made validation part.*\(2,\).*\(3,\)"),
@@ -350,11 +350,17 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
             r"ready-made test part has the columns \['a', 'c', 'b'\], but x has \['a', 'b', 'c'\]",
         ),
         ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
-        ({"test": (X, Y + 0.5)}, "y holds classes, and y of the ready-made test part does not"),
-        ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all of"),
-        ({"y": None, "sample_weight": WEIGHTS}, "weights the loss of targets, and there are none"),
+        ({"test": (X, Y + 0.5)}, "y holds classes, but y of the ready-made test part does not"),
+        ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all"),
+        (
+            {"y": None, "sample_weight": WEIGHTS},
+            "weights the loss of targets, but there are no targets",
+        ),
         ({"class_names": ["a"]}, r"class_names has 1 name.* labels up to 1"),
-        ({"y": ["a", "b"] * 30, "class_names": ["a", "b"]}, "holds labels by name already"),
+        (
+            {"y": ["a", "b"] * 30, "class_names": ["a", "b"]},
+            "holds the names of the classes already",
+        ),
     ],
 )
 def test_parts_without_a_use_are_refused(options: dict[str, Any], words: str) -> None:

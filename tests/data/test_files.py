@@ -123,8 +123,8 @@ class Bomb:
     ("arrays", "words"),
     [
         ({"labels": Y}, r"lacks y_train.* Received: \['x_train', 'labels'\]"),
-        ({"y_train": Y, "x_test": X}, "holds x_test, and must hold x and y"),
-        ({"y_train": Y, "sample_weight_test": Y}, "holds sample_weight_test, and must"),
+        ({"y_train": Y, "x_test": X}, "holds x_test, but needs x_test and y_test"),
+        ({"y_train": Y, "sample_weight_test": Y}, "holds sample_weight_test, but needs"),
         ({"y_train": Y, "x_test": X[:, :2], "y_test": Y}, r"x_test holds .*\(2,\).* but x_train"),
         ({"y_train": Y, "sample_weight_train": Y[:3]}, r"sample_weight_train has shape \(3,\)"),
         ({"y_train": np.array([Bomb()] * 50, dtype=object)}, "y_train in .* can't be read: Object"),
@@ -241,7 +241,9 @@ def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: 
     assert drawn.sizes == {"train": 14, "validation": 18, "test": 4}
     shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")
     shutil.copytree(texts, tmp_path / "texts" / "test")
-    with pytest.raises(DataError, match=r"test' must be those of .*training': neg. Received:"):
+    with pytest.raises(
+        DataError, match=r"test' must be the same as in .*training': neg. Received:"
+    ):
         datasets.text(tmp_path / "texts", validation=2).load()
 
 

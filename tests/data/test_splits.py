@@ -233,7 +233,11 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
         (ks.splits.stratified(2), arrays(X, Y, stratify=False), "stratify=False"),
         (ks.splits.grouped(GROUPS[1:], 3), NO_TEST, "holds 59 group.s. for 60 samples"),
         (ks.splits.grouped(GROUPS, 13), arrays(X, Y / 7, test=None), "12 group.s. can't be split"),
-        (ks.splits.grouped(GROUPS, 3), arrays(X, Y), "some groups would be in both"),
+        (
+            ks.splits.grouped(GROUPS, 3),
+            arrays(X, Y),
+            "some groups would be in the test part and in folds",
+        ),
         (ks.splits.forward(3), arrays(X, Y), "would be earlier"),
         (ks.splits.forward(3, test_size=30), NO_TEST, "can't be split by splits.forward"),
     ],
@@ -248,7 +252,7 @@ def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str)
 @pytest.mark.parametrize("others", [["a", "b"], [1.0, 2.0]])
 def test_samples_without_a_group_are_refused(missing: Any, others: list[Any]) -> None:
     for groups in ([*others, missing], pd.Series([*others, missing])):
-        with pytest.raises(DataError, match=r"lacks the group of 1 sample.*sample 2, counted"):
+        with pytest.raises(DataError, match=r"has no group for 1 sample.*sample 2, counted"):
             ks.splits.grouped(groups, 2)
 
 

@@ -345,7 +345,7 @@ def test_lists_are_neither_targets_nor_categories() -> None:
     ("options", "words"),
     [
         ({"target": ""}, "target must be the name"),
-        ({"target": ["a", "b"]}, r"Received: \['a', 'b'\]. Several targets go with"),
+        ({"target": ["a", "b"]}, r"Received: \['a', 'b'\]. For several targets, take"),
         ({"target": "y", "validation": 2.5}, "Received: 2.5"),
         ({"target": "y", "test": ([1], [2])}, "test must be a CSV or Parquet file"),
         ({"target": "y", "classes": 1}, "classes must be"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.nested_arrays import entries, is_text, rebuilt
-from studies.data.arrays.sample_checks import Samples
+from studies.data.arrays.user_samples import Samples
 
 ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
@@ -46,7 +46,7 @@ def labels_of(
     labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
     if stratify and labels is None:
         raise DataError(
-            f"stratify=True needs one target that holds classes, and {samples.y_name} is none",
+            f"stratify=True needs one target that holds classes, but {samples.y_name} does not",
             hint="Leave stratify out, or make the parts yourself.",
         )
     return labels, None if stratify is False or samples.in_time else labels
@@ -64,7 +64,7 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
         assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
         part_labels = class_labels(part.y)
         if part_labels is None:
-            raise DataError(f"{pool.y_name} holds classes, and {part.y_name} does not.")
+            raise DataError(f"{pool.y_name} holds classes, but {part.y_name} does not.")
         labels_of_parts.append(part_labels)
     values = _column(pool.y)
     return values.shape[1] if values.ndim == 2 else len(np.unique(np.concatenate(labels_of_parts)))
@@ -78,7 +78,7 @@ def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Reshapes targets from (n, 1) to (n,), as Keras treats both alike. Others don't change."""
+    """Reshapes targets from (n, 1) to (n,), as Keras treats both alike. Others stay."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -88,8 +88,8 @@ def number_labels(
     """Replaces labels that are texts by numbers, in all parts, as scikit-learn's LabelEncoder does.
 
     Returns the pool, the ready-made parts and the class names. If the targets are a dict, the class
-    names are a dict too, with the names of each target's classes. If the targets are a tuple, the
-    class names are those that were passed.
+    names are a dict too, with the names of each target's classes. If the targets are a tuple,
+    `class_names` is returned unchanged.
     """
     parts = {"": pool, **ready}
     by_target = {
@@ -127,7 +127,7 @@ def _check_names(
     labels: list[np.ndarray], texts: tuple[str, ...], names: tuple[str, ...], y_name: str
 ) -> None:
     if texts:
-        raise DataError(f"{y_name} holds labels by name already. Leave class_names out.")
+        raise DataError(f"{y_name} holds the names of the classes already. Leave class_names out.")
     for part in labels:
         one_hot = part.ndim == 2 and part.shape[1] > 1
         largest = part.shape[1] - 1 if one_hot else float(part.max())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
-from studies.data.arrays.digests import array_digest, combined_digest, copies_in
+from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest, copies_in
 from studies.data.arrays.memory_mapping import copy_rows
 from studies.data.arrays.nested_arrays import Arrays, is_text, length_of, map_arrays, named_arrays
 from studies.data.preprocessing import Preparation
@@ -76,7 +76,7 @@ class LoadedData(ABC):
     @property
     def arrays(self) -> Splits:
         """This data, typed as `Splits`. Raises InternalError for data in batches."""
-        raise InternalError("The data comes in batches, and is read as arrays.")
+        raise InternalError("The data comes in batches, so it can't be read as arrays.")
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -95,7 +95,7 @@ class LoadedData(ABC):
 
     @property
     def whole(self) -> Self:
-        """This data. In cross-validation, `FoldedSplits.whole` is all samples of the folds."""
+        """This data, which has no folds. `FoldedSplits.whole` is all samples of the folds."""
         return self
 
     def of(self, fold: int | None) -> Self:
@@ -320,8 +320,8 @@ def joined(*parts: Part) -> Part:
     like = next((array for array in weights if array is not None), None)
     if like is None:
         return Part(x, y, alone=parts[0].alone)
-    filled = [
+    all_weights = [
         np.ones((len(part), *like.shape[1:]), like.dtype) if array is None else array
         for part, array in zip(parts, weights, strict=True)
     ]
-    return Part(x, y, np.concatenate(filled), parts[0].alone)
+    return Part(x, y, np.concatenate(all_weights), parts[0].alone)

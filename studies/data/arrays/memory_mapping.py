@@ -32,8 +32,8 @@ _PREFIX = "kerastudy-data-"
 _LOCK = "in-use"
 _PICKLED = "splits"
 
-# The folder for large arrays while `shared` loads data. At other times None, because large arrays
-# then go into a temporary folder of this process.
+# The folder for large arrays while `shared` loads data. At other times it is None, and large arrays
+# go into a temporary folder of this process.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
@@ -132,7 +132,7 @@ def file_of(array: np.ndarray) -> Path | None:
     """Returns the npy file that an array is mapped from.
 
     Returns None if the array is not mapped from an npy file, if it is only a part of the file, or
-    if the file was removed since.
+    if the file has been removed.
     """
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy") or not Path(file).exists():

@@ -99,7 +99,11 @@ def image_of(values: np.ndarray) -> np.ndarray | None:
 
 
 def pixels_of(images: np.ndarray) -> np.ndarray:
-    """Returns images as uint8. Scales values that are all up to 1, or not all from 0 to 255."""
+    """Returns images as uint8, from 0 to 255.
+
+    Values are scaled if some are outside this range. If all are at most 1, they are scaled too,
+    unless they are uint8 already.
+    """
     values = images.astype(np.float64)
     low, high = min(values.min(), 0), max(values.max(), 1)
     if low < 0 or high > 255 or (high <= 1 and images.dtype != np.uint8):

@@ -56,7 +56,7 @@ _CODE: Final = re.compile(
 # columns of numbers or dates, because in other columns a word such as "none" may be a category.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
-FREE_TEXT: Final = "free text, of which ks.datasets.text makes inputs"
+FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
 # At most this many different words among many numbers stand for missing values.
 _FEW_WORDS: Final = 3
 
@@ -118,22 +118,22 @@ def reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[s
     for name in table.columns:
         series = table[name]
         try:
-            values, filled = series.nunique(), series.dropna()
+            values, present = series.nunique(), series.dropna()
         except TypeError:
             # Values such as lists can't be compared. `table_columns` refuses them.
             continue
         if name in categories:
             continue
-        if values == 1 and len(filled) == len(series):
+        if values == 1 and len(present) == len(series):
             only = series.iloc[0]
             yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"
         elif (
             _ID.fullmatch(name)
             and values > max(_FEW_LEVELS, len(series) / 20)
-            and (series.dtype.kind != "f" or (filled == filled.round()).all())
+            and (series.dtype.kind != "f" or (present == present.round()).all())
         ):
-            several = "; it has several rows of some, which may be in two parts"
-            yield name, f"names what a row is about{several if values < len(filled) else ''}"
+            several = "; rows with the same identifier may be in two parts"
+            yield name, f"is an identifier{several if values < len(present) else ''}"
 
 
 def table_columns(
@@ -145,7 +145,7 @@ def table_columns(
     they hold. With `spelled`, as for CSV files, a column is a column of numbers if all its texts
     can be read as numbers, such as "1,200".
     """
-    usable, refused = [], {}
+    usable, reasons = [], {}
     for name in table.columns:
         series = table[name]
         try:
@@ -155,10 +155,10 @@ def table_columns(
             elif kind != "dates":
                 float32_of(series)
         except ValueError as error:
-            refused[name] = str(error)
+            reasons[name] = str(error)
         else:
             usable.append(Column(name, kind))
-    return usable, refused
+    return usable, reasons
 
 
 def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
@@ -168,14 +168,14 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
     missing, or if its values are not of its kind.
     """
     try:
-        read = with_parts_of_dates(table, [column.name for column in columns])
+        series_by_name = with_parts_of_dates(table, [column.name for column in columns])
     except KeyError as error:
         raise DataError(f"{source} lacks columns: {quoted(error.args, most=SHOWN)}.") from None
     values = {}
     for column in columns:
         try:
             of_kind = texts_of if column.kind == "category" else float32_of
-            values[column.name] = of_kind(read[column.name])
+            values[column.name] = of_kind(series_by_name[column.name])
         except ValueError as error:
             raise refusal(source, {column.name: str(error)}) from None
     return values
@@ -225,7 +225,7 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
         if not isinstance(name, str) or not name or names.count(name) > 1:
             raise DataError(
                 f"{source} has several columns named {name!r}, or one without a name",
-                hint="Give each its name: df.columns = ['age', ...].",
+                hint="Give each column a name of its own: df.columns = ['age', ...].",
             )
     for option, columns in named.items():
         for name in columns:
@@ -249,13 +249,13 @@ def check_complete(series: Any, name: str, source: str) -> None:
 def float32_of(series: Any) -> np.ndarray:
     """Returns a column as float32, with NaN for missing values.
 
-    Raises ValueError if the column holds something else than numbers, or numbers that are infinite
+    Raises ValueError if the column holds anything other than numbers, or numbers that are infinite
     or too large.
     """
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
-        raise ValueError("holds something else than numbers") from None
+        raise ValueError("holds values that are no numbers") from None
     if bool(np.isinf(values).any()):
         raise ValueError("holds infinite values")
     if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):
@@ -269,17 +269,17 @@ def _kind_of(series: Any, spelled: bool) -> Any:
 
     if not series.notna().any():
         raise ValueError("has no values")
-    held = types.infer_dtype(series, skipna=True)
-    types_of_values = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    value_type = types.infer_dtype(series, skipna=True)
+    types_of_values = set(series.dropna().map(type)) if value_type.startswith("mixed") else set()
     if types_of_values and all(
         issubclass(t, str | int | float | np.generic) for t in types_of_values
     ):
-        held = "string" if any(issubclass(t, str) for t in types_of_values) else "floating"
-    if held == "string":
+        value_type = "string" if any(issubclass(t, str) for t in types_of_values) else "floating"
+    if value_type == "string":
         return _kind_of_texts(series, spelled)
-    kind = _KINDS.get(held)
+    kind = _KINDS.get(value_type)
     if kind is None:
-        objects = ", ".join(sorted(t.__name__ for t in types_of_values)) or held
+        objects = ", ".join(sorted(t.__name__ for t in types_of_values)) or value_type
         raise ValueError(f"holds values of the kind {objects}")
     if kind == "number":
         values = numbers_of(series)

@@ -16,7 +16,7 @@ import numpy as np
 MISSING = ""
 """The text that stands for a missing category."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
-# A number with a currency or a unit, such as "1,130 kr".
+# The sign of a currency, or a unit, as in "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
 SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
 _PART = re.compile(r"(.+) \((days|month|weekday)(, day first)?\)")
@@ -40,21 +40,21 @@ def numbers_of(column: Any) -> np.ndarray:
 
 
 def _spelled_numbers(series: Any) -> np.ndarray:
-    filled = series.notna().to_numpy()
-    spelled = series[filled].astype(str).str.extract(SPELLED)
-    if len(others := series[filled][spelled[1].isna()]):
-        raise ValueError(f"holds {others.iloc[0]!r}, which is not a number; leave a gap empty")
-    if len(spelled[[0, 2]].fillna("").drop_duplicates()) > 1:
+    present = series.notna().to_numpy()
+    matches = series[present].astype(str).str.extract(SPELLED)
+    if len(others := series[present][matches[1].isna()]):
+        raise ValueError(f"holds {others.iloc[0]!r}, which is no number; leave missing cells empty")
+    if len(matches[[0, 2]].fillna("").drop_duplicates()) > 1:
         raise ValueError("holds numbers with several units")
     numbers = np.full(len(series), np.nan)
-    numbers[filled] = spelled[1].str.replace(",", "").astype(np.float64)
+    numbers[present] = matches[1].str.replace(",", "").astype(np.float64)
     return numbers
 
 
 def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
     """Reads a column of dates as times in UTC.
 
-    With `alike`, raises ValueError unless all dates have the format of the first date.
+    With `alike=True`, raises ValueError unless all dates have the format of the first date.
     """
     import pandas as pd
 
@@ -147,7 +147,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"the column {name!r} {error}") from None
         except TypeError:
-            raise ValueError(f"the column {name!r} holds something else than numbers") from None
+            raise ValueError(f"the column {name!r} holds values that are no numbers") from None
     return columns
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.sample_checks import Samples, check_finite, is_frame
-from studies.data.arrays.train_test_split import DEFAULT_SHARE, Contents
+from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
+from studies.data.arrays.user_samples import Samples, check_finite, is_frame
 from studies.data.dataset_base import Dataset, Reader, options_of
 from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
 from studies.data.tables.column_kinds import (
@@ -41,7 +41,8 @@ _MOST_OF_A_DATE = 0.25
 # Targets 0, 1, 2 and so on are classes if there are at most `_MOST_CLASSES` different targets, with
 # at least `_LEAST_ROWS` rows of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
-# Codes, and words that pandas reads as missing values, are looked for in this many first rows.
+# Only this many rows, from the first on, are searched for codes, and for words that pandas reads as
+# missing values.
 _FIRST_ROWS = 1000
 _DAY_AND_MONTH: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}")
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
@@ -88,8 +89,8 @@ def table(
         categories: The columns whose numbers are read as categories. None: columns of whole numbers
             with names such as "zip", or with numbers that begin with 0.
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
-            "null" and "None". None: "?", "-" and the like in any column. In columns of numbers
-            also words, if there are only a few different ones.
+            "null" and "None". None: "?", "-" and the like in any column. In columns of
+            numbers, words are missing values too, if there are only a few different words.
         dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates or numbers that orders the rows before they are split. None: the
@@ -124,7 +125,7 @@ def table(
     if classes is not None:
         checks.truth("classes", classes, DataError)
     if not isinstance(target, str) or not target:
-        hint = "Several targets go with datasets.arrays."
+        hint = "For several targets, take datasets.arrays."
         raise DataError.of_setting("target", "the name of a column", target, hint)
     by_column = isinstance(time, str) and time not in ("", target) and not stratify
     if time not in (None, False) and not by_column:
@@ -149,8 +150,8 @@ def table(
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
     """Describes a table that belongs to no study. `options` are arguments of `table`.
 
-    The options `drop` and `missing` don't replace the rules: the rules may leave out more columns,
-    and may find more texts that stand for missing values.
+    The options `drop` and `missing` don't switch the rules off: the rules may leave out more
+    columns, and may find more texts that stand for missing values.
     """
     named = {name: value for name, value in options.items() if name in ("dates", "time")}
     dataset = table(path, target=target, **named)
@@ -178,8 +179,9 @@ class Table(Reader):
     Attributes:
         source: A path or a DataFrame.
         ready: Ready-made parts, such as ("test", DataFrame).
-        open: The names of the options that the user left out, so that the rules decide them.
-        decisions: What the rules decided, in words, by the column or by a subject such as "codes".
+        open: The names of the options that the user left out. The rules decide about these options.
+        decisions: The decisions of the rules, in words, by the column or by a subject such as
+            "codes".
     """
 
     source: Any
@@ -223,7 +225,7 @@ class Table(Reader):
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
         if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
-            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are names: categories"
+            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are categories"
             table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
         if in_file:
             frame = table._frame(self.source)
@@ -236,14 +238,14 @@ class Table(Reader):
             )
             if in_file:
                 words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
-            shown = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
-            decisions |= {"missing": text} if (text := listed(shown, most=SHOWN)) else {}
+            phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
+            decisions |= {"missing": text} if (text := listed(phrases, most=SHOWN)) else {}
         frame, on_target = self._with_target(table._without_words(frame))
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
-            kept = [name for name in inputs if name not in (self.time, *self.dates)]
-            dropped = dict(reasons_to_drop(frame[kept], table.categories))
+            candidates = [name for name in inputs if name not in (self.time, *self.dates)]
+            dropped = dict(reasons_to_drop(frame[candidates], table.categories))
             inputs = [name for name in inputs if name not in dropped]
         columns, refused = table_columns(frame[inputs], table.categories, spelled=in_file)
         if refused and "drop" not in self.open:
@@ -272,14 +274,14 @@ class Table(Reader):
         return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
-        """Returns the samples of a table that has no `open` options: `decided` returns one."""
+        """Returns the samples. The reader must have no `open` options, so `decided` comes first."""
         if not columns:
             why = "; ".join(f"{subject}: {text}" for subject, text in self.decisions.items())
             raise DataError(
                 f"{self.title} has no column besides the target {self.target!r} that a model can "
                 "use",
                 received=why or list(frame.columns),
-                hint="Dates become inputs by dates=['day'], texts by datasets.text.",
+                hint="Dates become inputs by dates=['day']. For texts, take datasets.text.",
             )
         y = _read_target(frame[self.target], self.classes, self.title)
         facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)

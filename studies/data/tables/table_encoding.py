@@ -14,7 +14,7 @@ from studies.data.tables.column_values import MISSING
 
 # At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
-# A category gets no input if it is in fewer than 5 training rows, and in fewer than one of 200.
+# A category gets no input if it is in fewer than 5 training rows, and in less than one row of 200.
 _FEW_ROWS, _FEW_OF = 5, 200
 _OTHER = "(other)"
 _SHOWN = 20
@@ -186,8 +186,8 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     name, kind = column.name, column.kind
     if kind == "category":
-        # If texts are equally frequent, the first in the alphabet are preferred, so
-        # that the order of the rows has no influence.
+        # If texts are equally frequent, the first in the alphabet are preferred, so that the order
+        # of the rows has no influence.
         counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
         least = min(_FEW_ROWS, len(values) // _FEW_OF)
         frequent = [text for text, count in counts if count >= least]

@@ -29,9 +29,9 @@ from studies.data import (
     replaced_data,
     shared,
     spelled,
-    splits,
     temporary_folder,
 )
+from studies.data import cross_validation as splits
 from studies.training import as_tensor
 
 # Digests
@@ -265,7 +265,7 @@ def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> Non
         replaced_data(other, datasets.digits())
     folder = tmp_path / "photos"
     (folder / "a").mkdir(parents=True)
-    with pytest.raises(DataError, match="is a folder, and the study's data is no folder of im"):
+    with pytest.raises(DataError, match="is a folder, but the study's data is no folder of im"):
         replaced_data(str(folder), datasets.digits())
     (folder / "a" / "1.txt").write_text("a film")
     assert replaced_data(str(folder), datasets.digits()).source == str(folder)

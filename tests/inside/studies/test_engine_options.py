@@ -148,7 +148,7 @@ def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str)
         ("optuna:tpe,n_ei_candidates=0", "must be at least 1"),
         ("optuna:cma-es,popsize=0", "must be at least 2"),
         ("optuna:tpe,n_startup_trials=few", "of type int"),
-        ("optuna:grid,a=1", "It has none"),
+        ("optuna:grid,a=1", "It has no settings"),
         ("optuna:tpe,n_startup_trial=3", "Did you mean 'n_startup_trials'"),
         ("keras-tuner:bayesian,bets=1", "Did you mean 'beta'"),
         ("keras-tuner:hyperband,factor=1", "'factor' of keras-tuner:hyper"),

@@ -51,7 +51,7 @@ def test_the_metric_object_of_a_model_has_the_direction(model: Any, name: str) -
 
 @pytest.mark.parametrize("name", ["val_kind_other", "val_kind_score", "val_mine_loss", "absent"])
 def test_an_unknown_direction_is_asked_for(model: Any, name: str) -> None:
-    with pytest.raises(ObjectiveError, match=rf"say so: Objective\('{name}', 'max'\) or 'min'"):
+    with pytest.raises(ObjectiveError, match=rf"pass Objective\('{name}', 'max'\) or"):
         settled(name, model)
 
 

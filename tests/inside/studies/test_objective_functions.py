@@ -212,7 +212,7 @@ BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
         ({"objective_function": 3}, "must be a function of a trial"),
-        ({"engine": "keras-tuner:hyperband"}, "does so itself"),
+        ({"engine": "keras-tuner:hyperband"}, "but so does the obj"),
         ({**BUILDER, "data": None}, "has no data"),
         ({**BUILDER, "direction": "maximize"}, "direction is for"),
         ({"objective_function": lambda trial, x: 0.0}, "must take one argument"),

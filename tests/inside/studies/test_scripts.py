@@ -275,17 +275,17 @@ REFUSED = {
     ("import keras\n", "import sys\nsys.exit(3)\n"): "raised, line .: SystemExit: 3$",
     ("import keras\n", "import argparse\nparser = argparse.ArgumentParser()\n"
      "parser.add_argument('data')\nparser.parse_args()\n"):
-        "SystemExit: 2. It is run without arguments",
+        "SystemExit: 2. The file runs without arguments",
     (FIT, "tuner.search(epochs=1"): "gets no data",
-    (FIT, "tuner.search(iter([(x, y)])"): "a generator, which can be read once",
-    (FIT, "tuner.search(x, y, epochs=1"): "no validation data",
+    (FIT, "tuner.search(iter([(x, y)])"): "a generator, which can be read only once",
+    (FIT, "tuner.search(x, y, epochs=1"): "by validation data, but",
     (FIT, "import tensorflow as tf\ntuner.search(tf.data.Dataset.from_tensors((x, y)), "
      "validation_data=(x, y)"): "validates on a tuple. Give it both",
     ("tuner = kt.GridSearch(", "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):"
      "\n        pass\ntuner = Own("): "overrides run_trial",
     (None, EMPTY.format("directions=['minimize', 'maximize']")): "has 2 objectives",
-    (None, EMPTY.format("sampler=optuna.samplers.NSGAIISampler()")): "sampler makes another search",
-    (None, EMPTY.format("pruner=optuna.pruners.WilcoxonPruner()")): "pruner makes another search",
+    (None, EMPTY.format("sampler=optuna.samplers.NSGAIISampler()")): "sampler can't be taken over",
+    (None, EMPTY.format("pruner=optuna.pruners.WilcoxonPruner()")): "pruner can't be taken over",
     (None, f"{OPTUNA}optuna.load_study(study_name='a', storage='b')"): "loads an earlier study",
     (None, f"{OPTUNA}optuna.copy_study(from_study_name='a', from_storage='b', to_storage='c')"):
         "copies a study",
@@ -399,8 +399,8 @@ def test_a_file_that_launches_studies_at_its_top_level(
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        ('make("second", trials=int(history.best.best.epoch))', "is missing while"),
-        ('make("second") if history.best.best.value > 0.5 else None', "is missing while"),
+        ('make("second", trials=int(history.best.best.epoch))', "has no result while"),
+        ('make("second") if history.best.best.value > 0.5 else None', "has no result while"),
         ('make("second", initial=[history.best.spec.values])', "not launched"),
     ],
 )

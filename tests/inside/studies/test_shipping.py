@@ -76,7 +76,7 @@ def test_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"'sent' can't be sent .*'in-process'") as raised:
         ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path)
     assert "lock" in str(raised.value)
-    with pytest.raises(StudyError, match=r"within them\. Or don't\.$"):
+    with pytest.raises(StudyError, match=r"in the functions\. Or don't\.$"):
         ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path, "Or don't.")
 
 

@@ -52,8 +52,8 @@ class FeasibleTPESampler(TPESampler):
         if infeasible:
             trials = optuna_internals.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
-            # TPE takes a tenth of the trials, at most 25, as good. If fewer trials than that are
-            # feasible, it would also take infeasible trials as good. This call prevents that.
+            # TPE takes a tenth of all trials, at most 25, as good. If not as many are feasible, TPE
+            # would take infeasible trials as good, too. This call prevents it.
             optuna_internals.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space
@@ -101,7 +101,7 @@ class DeclaredTPESampler(FeasibleTPESampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Returns the declared space, without parameters that have a single value."""
+        """Returns the declared parameters, except those that have a single value."""
         declared = sorted(self._declared.distributions.items())
         return {name: d for name, d in declared if not d.single()}
 
@@ -111,10 +111,10 @@ _NOTED = "completed_rung_"
 
 
 class Memory(optuna.storages.InMemoryStorage):
-    """Optuna's storage in memory.
+    """Optuna's storage in memory, which can hide all trials but one.
 
-    While `alone` is the number of a trial, all other trials are hidden. They are hidden even from
-    pruners that make an Optuna study of their own to read the storage.
+    While `alone` is the number of a trial, all other trials are hidden: also from pruners, which
+    may make an Optuna study of their own to read the storage.
     """
 
     alone: int | None = None

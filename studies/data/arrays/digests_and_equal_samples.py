@@ -124,7 +124,7 @@ def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _as_bytes(rows: np.ndarray) -> np.ndarray:
-    """Returns each row of an array of numbers as an object of bytes."""
+    """Returns each row of an array of numbers as a Python `bytes` object."""
     contiguous = np.ascontiguousarray(rows)
     # numpy drops zero bytes at the end of a row. All rows have the same length, so different rows
     # stay different.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.digests import is_portable
+from studies.data.arrays.digests_and_equal_samples import is_portable
 from studies.data.arrays.memory_mapping import blocks
 from studies.data.arrays.nested_arrays import (
     Arrays,
@@ -37,7 +37,7 @@ class Samples:
         x_name, y_name: The names in messages, such as "x_train".
         columns: The names and types of columns, for each input that was a DataFrame.
         table: The columns of `datasets.table`; None for other data. For a table, `x` has an array
-            for each column: texts, or numbers with NaN for missing ones.
+            for each column: texts, or numbers with NaN for missing values.
         files: The options by which samples are read from files. The registered model needs them.
     """
 
@@ -86,7 +86,7 @@ def check_samples(
     if sample_weight is None:
         return samples
     if y is None:
-        raise DataError(f"{weight_name} weights the loss of targets, and there are none.")
+        raise DataError(f"{weight_name} weights the loss of targets, but there are no targets.")
     return replace(samples, sample_weight=_check_weights(sample_weight, samples, weight_name))
 
 
@@ -111,7 +111,7 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
             raise DataError(
                 f"{part.x_name}{key.removeprefix('x')} has the columns {names}, but "
                 f"{pool.x_name}{key.removeprefix('x')} has {needed}",
-                hint="Give both the same columns in the same order, because arrays have no names.",
+                hint="Give both the same columns in the same order. Arrays keep no column names.",
             )
 
 
@@ -122,7 +122,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     if weights.shape not in shapes:
         raise DataError(
             f"{name} has shape {weights.shape}",
-            hint=f"Pass one for each sample or step: an array of {' or '.join(map(str, shapes))}.",
+            hint=f"Pass a weight for each sample or step: shape {' or '.join(map(str, shapes))}.",
         )
     check_finite(weights, name)
     if (weights < 0).any():
@@ -134,7 +134,7 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
 def check_some_weight(weights: np.ndarray | None, name: str) -> None:
     """Raises DataError if all weights are 0, because no sample would count."""
     if weights is not None and not weights.any():
-        raise DataError(f"{name} is 0 for all of {len(weights)} samples, so no sample counts.")
+        raise DataError(f"{name} is 0 for all {len(weights)} samples, so no sample counts.")
 
 
 def as_arrays(value: object, name: str) -> Arrays:
@@ -176,7 +176,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     elif array.dtype.kind not in "biuf" or not is_portable(array.dtype):
         received = f" ({type(value).__name__})" if array.dtype.kind == "O" else ""
         raise DataError(
-            f"{name} has dtype {array.dtype}{received}, and must hold numbers",
+            f"{name} has dtype {array.dtype}{received}, but must hold numbers",
             hint="Make every column numeric, fill missing values in, and make sparse matrices "
             "dense, e.g. by .astype('float32') and .toarray().",
         )

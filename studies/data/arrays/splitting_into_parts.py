@@ -18,7 +18,7 @@ from studies.data.arrays.class_labels import (
     number_labels,
 )
 from studies.data.arrays.loaded_data import Part, Splits, seal
-from studies.data.arrays.sample_checks import (
+from studies.data.arrays.user_samples import (
     Samples,
     check_same_shape,
     check_samples,
@@ -159,7 +159,7 @@ class Divided:
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Splits samples into parts. With `folds`, no validation part is drawn, only a test part.
+    """Splits samples into parts. With `folds`, only a test part is drawn, and no validation part.
 
     Raises DataError if the data can't be used in a study.
     """
@@ -216,25 +216,25 @@ def split_indices(
     https://numpy.org/doc/stable/reference/random/legacy.html
     """
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
-    left = len(samples) - sum(counts.values())
-    if left <= 0:
+    remaining = len(samples) - sum(counts.values())
+    if remaining <= 0:
         parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
         raise DataError(f"{parts} of {len(samples)} samples leave none to train on.")
-    rest, drawn = np.arange(len(samples)), {}
+    rest, indices = np.arange(len(samples)), {}
     for name, count in counts.items():
         if samples.in_time:
-            rest, drawn[name] = rest[:-count], rest[-count:]
+            rest, indices[name] = rest[:-count], rest[-count:]
         else:
             try:
-                rest, drawn[name] = _draw(rest, count, labels, seed)
+                rest, indices[name] = _draw(rest, count, labels, seed)
             except ValueError as error:
                 raise DataError(
                     f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
                     f"proportions: {error}",
-                    hint="Pass stratify=False, ready-made parts, or larger ones. Targets that are "
-                    "quantities, not classes, pass as floats.",
+                    hint="Pass stratify=False, ready-made parts, or larger sizes. If the targets "
+                    "are quantities and not classes, pass them as floats.",
                 ) from None
-    return {"train": rest, **drawn}
+    return {"train": rest, **indices}
 
 
 def _draw(

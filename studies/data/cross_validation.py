@@ -1,12 +1,14 @@
 """Cross-validation: ways to split a study's data into folds, and the data of each fold.
 
+Users call these functions as ``kerastudy.splits``:
+
 splits.stratified(5)
 splits.k_fold(5)
 splits.grouped(patients, 5)
 splits.repeated(5, times=3)
 splits.forward(5, gap=7)
 
-Splitters of scikit-learn draw the folds.
+scikit-learn makes the folds.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.class_labels import check_several_classes, labels_of
-from studies.data.arrays.digests import combined_digest
+from studies.data.arrays.digests_and_equal_samples import combined_digest
 from studies.data.arrays.loaded_data import Part, Splits, joined
 from studies.data.arrays.memory_mapping import mapped, new_folder, shared
-from studies.data.arrays.sample_checks import check_some_weight
-from studies.data.arrays.train_test_split import Contents, Divided, Options, divide
+from studies.data.arrays.splitting_into_parts import Contents, Divided, Options, divide
+from studies.data.arrays.user_samples import check_some_weight
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
@@ -43,10 +45,10 @@ __all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
 
-# Why a test part can't be drawn at random. The keys are the functions that make folds.
+# The keys are functions that make folds. Each value says why a test part can't be drawn at random.
 _TEST_NOT_DRAWN = {
-    "grouped": "some groups would be in both",
-    "forward": "some of its samples would be earlier than those trained on",
+    "grouped": "some groups would be in the test part and in folds",
+    "forward": "some test samples would be earlier than training samples",
 }
 
 
@@ -99,7 +101,7 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
     missing = np.flatnonzero(pd.isna(values)) if values.ndim == 1 else np.empty(0, int)
     if missing.size:
         raise DataError(
-            f"groups lacks the group of {missing.size} sample(s): that of sample {missing[0]}, "
+            f"groups has no group for {missing.size} sample(s): the entry of sample {missing[0]}, "
             f"counted from 0, is {values[missing[0]]!r}",
             hint="Leave these samples out, or give each a group of its own.",
         )
@@ -141,9 +143,9 @@ def forward(
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
-    """Returns a study's `cross_validation`, which may be a number of folds, as an object.
+    """Checks a study's `cross_validation`. Turns a number of folds into a `CrossValidation`.
 
-    Raises DataError for other values, and for less than 2 folds.
+    Raises DataError for other values, and for fewer than 2 folds.
     """
     if value is None or isinstance(value, CrossValidation):
         return value
@@ -159,7 +161,8 @@ def check_cross_validation(value: object) -> CrossValidation | None:
 def read_spelled(text: str) -> CrossValidation | None:
     """Returns the `CrossValidation` with this `repr`.
 
-    Returns None for an empty text, and for `grouped`, whose `repr` has no groups.
+    Returns None for an empty text. Also returns None for `grouped`, because its `repr` does not
+    name the group of each sample.
     """
     if not text or text.startswith("splits.grouped"):
         return None
@@ -204,8 +207,8 @@ class CrossValidation:
         groups = self.groups
         if groups is None:
             return
-        listed = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
-        if not listed or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
+        valid = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
+        if not valid or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
             expected = "a list with the group of each sample, all numbers or all texts"
             raise DataError.of_setting("groups", expected, groups.tolist())
 
@@ -216,8 +219,8 @@ class CrossValidation:
         times = self.times if self.name == "repeated" else None
         options = {"times": times, "seed": self.seed, **self.order}.items()
         groups = [] if self.groups is None else [f"<{len(self.groups)} samples>"]
-        named = [f"{option}={value}" for option, value in options if value not in (None, 0)]
-        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *named])})"
+        keywords = [f"{option}={value}" for option, value in options if value not in (None, 0)]
+        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *keywords])})"
 
     @property
     def trainings(self) -> int:
@@ -227,12 +230,12 @@ class CrossValidation:
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the `Indices` of each fold. `labels` are the classes of the samples, if any."""
+        """Returns the `Indices` of each fold. `labels` are the samples' classes, or None."""
         strata = None if self.name in ("k_fold", "forward") else labels
         hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
         if strata is None and self.name == "stratified":
             raise DataError(
-                f"{self!r} needs classes, and {y_name} holds none, or has stratify=False", hint=hint
+                f"{self!r} needs classes, but {y_name} has none, or stratify=False", hint=hint
             )
         rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
         if rarest < self.folds:
@@ -269,7 +272,7 @@ class CrossValidation:
         if len(self.groups) != samples:
             raise DataError(
                 f"groups holds {len(self.groups)} group(s) for {samples} samples",
-                hint="Pass one for each sample that is not in the test part.",
+                hint="Pass a group for each sample that is not in the test part.",
             )
         groups, places = np.unique(self.groups, return_inverse=True)
         if len(groups) < self.folds:
@@ -297,7 +300,8 @@ class FoldedSplits:
     sizes: Mapping[str, int]
     details: Mapping[str, Any]
     folder: Path
-    # Trainers compare data by identity, so all trials must get the same object for a fold.
+    # Trainers reuse what they have made for a `Splits` object. So all trials must get the same
+    # object for a fold.
     _by_fold: dict[int, Splits] = field(default_factory=dict, init=False)
     batch_size: ClassVar[None] = None
     streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
@@ -333,7 +337,7 @@ def make_folds(
     If `options.validation` is a share or a number of samples, it is ignored. A ready-made
     validation part is appended to the samples that are split. The test part is the same as without
     folds. If several processes pass the same `folder`, only one of them makes the folds. Without a
-    folder, the files are in a temporary folder, which is removed with the returned object.
+    folder, the files are in a temporary folder. It is removed when the returned object is deleted.
 
     Raises DataError if no study can be run on the data.
     """
@@ -341,7 +345,7 @@ def make_folds(
         return shared(lambda: _written_folds(folder, read(), options, how), folder)
     with ExitStack() as stack:
         folds = make_folds(read, options, how, Path(stack.enter_context(new_folder())))
-        # Arrays that are still in use stay mapped without their files.
+        # Arrays that are in use stay mapped to memory, even after their files are removed.
         weakref.finalize(folds, stack.pop_all().close)
     return folds
 
