@@ -29,7 +29,7 @@ from tracking.records import (
     training_name,
 )
 from tracking.shell_commands import shell_command
-from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
+from tracking.study_summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # A trial's description shows at most this many hyperparameters. The run's params have all.
 _SHOWN: Final = 30

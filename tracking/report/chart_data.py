@@ -22,7 +22,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.prediction_records import ValidationPredictions
-from tracking.summary import Summary, summary_of
+from tracking.study_summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
 """A table: for each column, a list with the values of all rows."""

@@ -40,7 +40,7 @@ from tracking.report.page_sections import TRIALS, Figure, sections, tables
 from tracking.report.result_charts import one_curve
 from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import cached, write_atomically
-from tracking.summary import Fact, cost_text, standing_facts
+from tracking.study_summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]

@@ -32,7 +32,7 @@ from tracking.report import StudyData, belief
 from tracking.scores import SampleScores, write_scores
 from tracking.statistics import corrected
 from tracking.store import Store
-from tracking.summary import summary_of
+from tracking.study_summary import summary_of
 
 SAMPLES = 200
 PAGES = Pages("1", "parent")
