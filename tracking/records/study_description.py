@@ -1,4 +1,4 @@
-"""The definition of a study as it is recorded, with its code and its objective."""
+"""The definition of a study as it is recorded, with its objective, its code and its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import SearchSpace, canonical_json, complete
-from tracking.records.data_findings import DataDescription, DataFindings
+from tracking.records.data_findings import DataFindings
 from tracking.records.setting_declarations import RecordedSettings
 
 Direction = Literal["max", "min"]
@@ -147,6 +147,21 @@ class CodeDescription:
 def sha256(text: str) -> str:
     """Returns the SHA-256 of a text in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """The recorded description of a data set."""
+
+    name: str
+    source: str
+    digest: str  # SHA-256 over all parts.
+    digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
+    sizes: Mapping[str, int]  # The number of samples by part.
+    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
+    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without the
+    # option.
+    override: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
