@@ -19,7 +19,7 @@ from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
 from search_spaces.texts import counted
 from tracking.history.learning_curves import metric_by_epoch
-from tracking.history.scores_of_trials import best_scores, scores_of
+from tracking.history.sample_scores_of_trials import best_scores, scores_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective

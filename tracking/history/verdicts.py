@@ -329,7 +329,7 @@ def _key(history: StudyHistory) -> str:
 
 def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     # These imports take time, and are not needed if a correction is recorded.
-    from tracking.history.scores_of_trials import trial_scores
+    from tracking.history.sample_scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
     best, direction = history.holding[0], history.description.objective.direction

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from tracking.records.study_description import Direction
-from tracking.scores.keras_metrics import OF_SUMS, Settings, auc
+from tracking.scores.metrics_on_resamples import OF_SUMS, Settings, auc
 
 ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
@@ -31,12 +31,12 @@ class SampleScores:
         kind: How the objective is computed. ``"mean"`` is the mean of `values`, ``"root_mean"``
             the square root of the mean, as for `RootMeanSquaredError`. ``"average"`` is the mean
             objective of several trainings on the same samples. ``"pooled"`` is the mean objective
-            of folds; the samples of the first fold are first. `keras_metrics` has a function for
-            each other kind.
+            of folds; the samples of the first fold are first. Each other kind has a function in
+            `metrics_on_resamples`.
         values: For means, an array of shape (n,) with the loss of each sample, or with hits: 1 if
-            the prediction for the sample is right, else 0. For the kinds of `keras_metrics`, an
-            array of shape (n, ...); the function of the kind explains the entries. For
-            ``"pooled"``, only the array's length counts.
+            the prediction for the sample is right, else 0. For the kinds of
+            `metrics_on_resamples`, an array of shape (n, ...), whose entries the function of the
+            kind explains. For ``"pooled"``, only the array's length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
