@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
-from tracking.report.page_sections import tables
+from tracking.report.sections_and_figures import tables
 
 _SHOWN_BY_ALTAIR = "default"
 # The widths of a column and of a page of a paper, in inches.
