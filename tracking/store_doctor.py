@@ -23,11 +23,11 @@ from tracking.store.study_locks import holder_of, locked_store
 Kind = Literal[
     "store",  # store.json
     "journal",  # a study's journal
-    "running",  # a study that is RUNNING without a process
+    "running",  # a study whose state is RUNNING, although no process runs it
     "name",  # two studies have one name
     "checkpoint",  # the weights of a trial
     "champion",  # the saved model
-    "leftover",  # a partial file, or a half deleted study
+    "leftover",  # a partial file, or a study whose deletion was interrupted
 ]
 
 
@@ -81,8 +81,8 @@ def _check_pieces(folder: Path, study: str = "") -> Check:
     folder, subfolders are checked, too. No process may be writing in the folder.
     """
     for path in pieces_in(folder, "**/" if study else ""):
-        what = f"{path.name} is a piece of a file: its process was killed while it wrote it"
-        how = "--fix deletes it; the file itself is made again when it is needed"
+        what = f"{path.name} is an incomplete file: a process was killed while writing it"
+        how = "--fix deletes it; kerastudy writes the complete file when it is needed"
         fault = StoreFault("leftover", what, how, study=study, path=str(path))
         yield fault, partial(path.unlink, missing_ok=True)
 
@@ -120,7 +120,7 @@ def _check_journal(folder: Path) -> Check:
     if fault:
         finding = StoreFault(
             "journal",
-            f"the journal is damaged, and it is the record: {fault}. It is not changed",
+            f"the journal, which is the study's record, is damaged: {fault}. It is not changed",
             f"put {FILE_NAME} back from a backup (without {FILE_NAME}-wal and {FILE_NAME}-shm); or "
             f"copy what can still be read into a new file: sqlite3 {FILE_NAME} .recover | sqlite3 "
             "recovered.db. Checkpoints are in files of their own",
@@ -143,8 +143,8 @@ def _check_running(history: StudyHistory) -> Check:
     running = [trial for trial in history.trials if trial.state == "running"]
     if history.status == "RUNNING" or running:
         trials = f", with {len(running)} trials" if running else ""
-        what = f"it is RUNNING{trials}, but no process runs the study"
-        how = "--fix ends it; so does launching the study again, which resumes it"
+        what = f"its state is RUNNING{trials}, but no process runs the study"
+        how = "--fix records that it was interrupted; launching the study again resumes it"
         yield _fault_of(history, "running", what, how), partial(_end, history)
 
 
@@ -171,12 +171,12 @@ def _check_checkpoints(history: StudyHistory) -> Check:
                 which = "the checkpoint of its training on all folds"
             if history.description.code.path:
                 how = (
-                    f"train it again, bit for bit, with: {reproduce_command(history, trial.number)}"
+                    f"train the trial again to the bit: {reproduce_command(history, trial.number)}"
                 )
             else:
                 how = (
-                    "where the study is defined, in a notebook, call study.reproduce"
-                    f"({trial.number}), which trains it again, bit for bit, and writes it"
+                    "in the notebook that defines the study, call study.reproduce"
+                    f"({trial.number}), which trains the trial again and writes the checkpoint"
                 )
             path = str(history.files.checkpoint(trial.number, repeat))
             what = f"{which} can't be used: {fault}"

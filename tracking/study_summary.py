@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _MOST_REASONS = 5
-# With so many bars, the line of the progress is narrower than 80 columns.
+# With this many bars, the line of the progress is narrower than 80 columns.
 _BARS = 28
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
@@ -205,7 +205,7 @@ class Summary:
     def command(
         self, verb: str, purpose: str, options: str = "", engine: bool | None = None
     ) -> Command:
-        """Returns a `study_command`."""
+        """Returns a command on the study, with the text that `study_command` returns."""
         return Command(verb, purpose, study_command(self.history, verb, options, engine))
 
     def _expected(self) -> Iterator[Fact]:
@@ -252,21 +252,21 @@ class Summary:
         before = sum(not description.code.same_as(t.code_digest) for t in history.trials)
         if before and description.code.path:
             trials = counted(before, "trial")
-            yield Fact("code", f"{trials} ran before it changed, so values may not be comparable")
+            yield Fact("code", f"{trials} ran before a change: values may not be comparable")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if (parts := validation_parts(history)) > 1:
             yield Fact(
                 "validated",
-                f"on {parts} different sets of samples: values of trials do not compare",
+                f"on {parts} different sets of samples: values of trials can't be compared",
             )
         if description.unread:
             names = listed(description.unread)
-            yield Fact("never read", f"{names}: the builder ignores it, so it changes nothing")
+            yield Fact("never read", f"{names}: ignored by the builder, so without any effect")
         others = [engine for engine in history.engines if engine != description.engine]
         if others:
             yield Fact(
-                "also by", f"{listed(others)}: see {'them' if others[1:] else 'it'} by --engine"
+                "also by", f"{listed(others)}: see {'them' if others[1:] else 'it'} with --engine"
             )
 
     def _champion(self) -> Iterator[Fact]:

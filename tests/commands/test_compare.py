@@ -322,7 +322,7 @@ def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: s
     shown = run(store, "show", "led", *arguments)
     best = "trial 1 of optuna:random" if led else "trial 1 of optuna:tpe"
     assert f"seen       {best}: val_loss {0.1 if led else 0.3} at epoch 2" in shown.stdout
-    assert ": see it by --engine" in shown.stdout
+    assert ": see it with --engine" in shown.stdout
     compared = document(store, "compare", "led", "digits", *arguments)
     assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
     every = document(store, "show", "led", *arguments)["all"]

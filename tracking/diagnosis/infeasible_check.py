@@ -35,7 +35,7 @@ class _Region(NamedTuple):
 
 
 def infeasible_share(study: DiagnosedStudy) -> Finding | None:
-    """Finds whether many trials fail, and in which part of the search space.
+    """Finds out whether many trials fail, and in which part of the search space.
 
     Deep Learning Tuning Playbook, "Extracting insight from experimental results": "When a very
     large fraction of points in a study are infeasible we should try to adjust the search space to
@@ -71,7 +71,7 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
         )
     if sum(bool(trial.result.raised) for trial in failed) * 2 > len(failed):
         changes = Changes(settings={"retry_infeasible": True}, resumes=True)
-        advice = "Code raised an error: mend it, then train them again."
+        advice = "The code raised an error: mend it, then train these trials again."
     return Finding(
         "infeasible",
         "problem",

@@ -15,8 +15,8 @@ interval:
 - If each search has one seed, and all were confirmed on the same test part, the winners' confirmed
   values are compared.
 
-Otherwise the answer is that it is unknown which study is better: under another seed, the other
-study may be ahead.
+Otherwise it is unknown which study is better, because under another seed, the other study may be
+ahead.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Reached:
 
     Attributes:
         target: The value of the objective to reach.
-        trials: The number of these trials.
-        epochs: The sum of the trials' epochs.
-        seconds: The sum of the trials' seconds of training.
+        trials: The number of trials up to the first one that reaches the target.
+        epochs: The sum of the epochs of these trials.
+        seconds: The sum of the seconds that these trials trained.
     """
 
     target: float
@@ -252,7 +252,7 @@ class Difference:
 
     Attributes:
         better: The label of the search or study with the better value.
-        other: The label of the other one.
+        other: The label of the other search or study.
         gain: The difference of the two values, at least 0, with an interval. If the interval
             contains 0, the two can't be told apart.
     """
@@ -278,7 +278,7 @@ class Answer:
     """Which of several studies or engines is better.
 
     Attributes:
-        budget: The cost of the study that cost least. All studies are compared at this budget.
+        budget: The cost of the cheapest study. All studies are compared at this budget.
         unit: The budget's unit: ``"epochs"``, or ``"trials"`` if trials have no epochs.
         values: The best value that each study reached within this budget, or None.
         over: How the differences were computed: over ``"seeds"``, or on the ``"test part"``. Empty
@@ -378,7 +378,7 @@ def _groups(
 def _search(description: StudyDescription) -> tuple[object, ...]:
     """Returns the settings that define a search: a study's settings without name and seed.
 
-    The engine is first.
+    The first item is the engine.
     """
     code = description.code
     # In a notebook the code is not recorded, so only the name identifies the builder.
@@ -428,8 +428,8 @@ def _seed_sentences(
         )
     return [
         *sentences,
-        "That is about the search, on these validation samples. What a champion is worth on new "
-        "data, confirm says.",
+        "That is about the search, on these validation samples. `kerastudy confirm` says what a "
+        "champion is worth on new data.",
     ]
 
 
@@ -477,8 +477,8 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
 def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
     few = [label for label, values in known.items() if len(values) < 2]
     return [
-        f"{at}{_best_values(known, objective)}. That does not say which is better: another seed "
-        "may turn it.",
+        f"{at}{_best_values(known, objective)}. That does not say which is better: under another "
+        "seed, another one may be ahead.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them; or confirm each, to compare the winners on the test part.",
     ]

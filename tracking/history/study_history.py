@@ -53,7 +53,7 @@ class StudyHistory:
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. If the process of a launch was
             killed, the status is still RUNNING.
         trials: The last attempt at each trial, by number.
-        registered: The saved model of the champion, which another engine may have proposed.
+        registered: The champion's saved model. Another engine may have proposed the champion.
         ended_by: Why the last launch ended: ``"trials"`` (all done), ``"space"`` (everything was
             tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or ``"error"``.
             Empty if the launch has not ended, or was killed.
@@ -213,7 +213,7 @@ class StudyHistory:
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store, by default that of ``KERASTUDY_STORE``.
+    """Opens a store, by default the one that `default_store_path` names.
 
     Raises:
         StudyNotFoundError: If there is no store.
@@ -261,7 +261,7 @@ def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
 
 
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Returns a history for each engine of a study, or for one. The last launched is first.
+    """Returns the histories of all engines of a study, or of one engine, the last launched first.
 
     Raises the errors of `read_study`.
     """
@@ -305,7 +305,7 @@ def refreshed(history: StudyHistory) -> StudyHistory:
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the recorded code of the trials with a `code_digest`.
+    """Returns the recorded code of the trials whose `code_digest` is `digest`.
 
     If the study file's text is missing or damaged, `source` is empty. Modules whose texts are
     missing or damaged are not in `texts`.
@@ -393,8 +393,8 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    Before its files are deleted, the folder is renamed, so that no process finds a study whose
-    deletion was interrupted. The folder is renamed within the context `forgetting`, which deletes
+    The folder is renamed before its files are deleted. So no process finds the study, even if the
+    deletion is interrupted. The folder is renamed within the context `forgetting`, which deletes
     the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
@@ -408,5 +408,5 @@ def delete_study(
             left = deleted if deleted.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(left)!r} when they can."
+                f"folder {str(left)!r} yourself later."
             ) from None

@@ -157,7 +157,7 @@ class StudyVerdict:
             choice = (
                 f"corrected for the luck of being the best of {counted(corrected.trials, 'trial')}"
                 if corrected.trials > 1
-                else "of one trial, so without luck in a choice"
+                else "of one trial, so no choice made it look better"
             )
             groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
             samples = f"{counted(corrected.samples, 'validation sample')}{groups}"
@@ -282,7 +282,7 @@ def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
 
 
 def _validated_on(history: StudyHistory) -> tuple[str, str, set[str]]:
-    """Returns facts that two engines share only if they validated on the same samples."""
+    """Returns facts about the validation samples. They are equal if the samples are the same."""
     description = history.description
     digests = {trial.result.validation_digest for trial in history.holding}
     return description.data.digest, description.cross_validation, digests
@@ -343,7 +343,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     scores = dict(enumerate(every))
     if best.number not in by_engine[history.search]:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"
-        why = "their file can't be used. `kerastudy confirm` needs none"
+        why = "their file can't be used. `kerastudy confirm` needs no scores"
         why = best.result.unscored or (why if best.result.scores_bytes else "")
         return None, f"{whose} no scores of validation samples{': ' if why else ''}{why}"
     try:

@@ -5,8 +5,8 @@ writes it. Other processes may read it at any time.
 
 - On a local disk, the database has a write-ahead log (WAL): a commit takes microseconds, and
   readers never block the writer. Commits that begin or end a trial are synced to disk. A power
-  failure may lose epochs that were committed later, but the training resumes from its state file,
-  which has the same epochs.
+  failure may lose epochs that were committed since the last sync, but the training resumes from
+  its state file, which also has these epochs.
 - On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). The database of
   a study there has a rollback journal, which is slower.
 - If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
@@ -39,7 +39,7 @@ FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
 """The journal's name while its study is being deleted."""
 OFF: Final = "off"
-"""The `server` of a study that is sent to no MLflow server."""
+"""The value of `study.server` if the study is sent to no MLflow server."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 
@@ -217,7 +217,7 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
             f"The journal {str(path)!r} was written by a newer kerastudy (format {version}; this "
             f"version reads {FORMAT}). Upgrade with: pip install -U kerastudy"
         )
-    raise StoreError(_damaged(path, "it is no journal of kerastudy"))
+    raise StoreError(_damaged(path, "the file is not a journal of kerastudy"))
 
 
 def _copied(path: Path, folder: str) -> Path:

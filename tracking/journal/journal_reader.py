@@ -33,7 +33,7 @@ Curve = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Header:
-    """The facts of a study in a store's list of studies."""
+    """The facts about a study that a store's list of studies needs."""
 
     uuid: str
     name: str
@@ -331,8 +331,8 @@ class JournalReader:
             return from_json(kind, text)
         except RecordError as error:
             raise StoreError(
-                f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
-                "changed by hand: restore it from a backup."
+                f"The journal {str(self.path)!r} cannot be read: an entry is {error}. The journal "
+                "is damaged, or was changed by hand: restore it from a backup."
             ) from None
 
 

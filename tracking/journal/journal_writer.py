@@ -1,4 +1,4 @@
-"""Writes the journal of a study: for the process that has the study's lock."""
+"""Writes the journal of a study. Only the process that has the study's lock may do so."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ALL: Final = "all"
 class Journal:
     """The journal of a study, open for writing the trials of one engine.
 
-    Each method writes one transaction. Within `together`, all methods write one transaction.
-    Transactions that begin or end a trial are synced to disk. Epochs are written by the next
-    transaction, or by `flush`.
+    Each method writes a transaction of its own. Within `together`, all methods share one
+    transaction. Transactions that begin or end a trial are synced to disk. The next transaction, or
+    `flush`, writes the logged epochs.
     """
 
     def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
@@ -155,7 +155,7 @@ class Journal:
             self._change()
 
     def set_corrected(self, text: str) -> None:
-        """Records the study's best value after the correction for chance, a `Corrected` in JSON."""
+        """Records the correction of the study's best value, as a JSON text of `verdicts`."""
         with self._transaction():
             self._change(corrected=text)
 
@@ -285,7 +285,7 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a person chose a champion. If empty, launches may choose another champion."""
+        """Records why a champion was chosen. With an empty reason, a launch may replace it."""
         with self._transaction(synced=True) as database:
             database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
@@ -309,7 +309,7 @@ class Journal:
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
         """Records that a confirmation begins, and returns its uuid.
 
-        `unfinished` is the uuid of an interrupted confirmation, if that confirmation resumes.
+        `unfinished` is the uuid of an interrupted confirmation that resumes, or empty.
         """
         self.end_left_over()
         with self._transaction(synced=True):
@@ -329,7 +329,7 @@ class Journal:
             return self._begin("fits", _uuid(), spec=to_json(spec), **owner)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
-        """Records the outcome of a confirmation. None means that it was interrupted."""
+        """Records the outcome of a confirmation. None means that it did not finish."""
         self.settle()
         values: dict[str, object] = {"state": "interrupted"}
         if outcome is not None:

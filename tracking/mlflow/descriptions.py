@@ -67,7 +67,7 @@ def trial_outcome(result: TrialResult, folds: int) -> str:
 def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
-    """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
+    """Returns the description of a trial in Markdown. It ends with the command `reproduce`."""
     value = "" if result.best is None else f": {plain(value_text(spec, result))}"
     lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
@@ -126,9 +126,9 @@ def version_description(
 
 
 def with_verdict(text: str, former: str, verdict: str) -> str:
-    """Puts the verdict in front of a model version's description.
+    """Returns a model version's description with the verdict in front.
 
-    The former verdict is removed, if the description still begins with the former verdict.
+    The former verdict is removed, unless a person has changed the beginning of the description.
     """
     for beginning in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
@@ -192,8 +192,8 @@ class Pages:
 def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     """Returns a study's summary in Markdown.
 
-    Links and verdict are first, as the UI shows only 100 pixels of a long text. `stopped` says why
-    the last launch ended, e.g. "all 40 trials are done"; it is empty during a launch.
+    Links and verdict come first, because the UI shows only 100 pixels of a long text. `stopped`
+    says why the last launch ended, e.g. "all 40 trials are done". It is empty during a launch.
     """
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
@@ -269,9 +269,9 @@ def study_description(
 ) -> str:
     """Returns the experiment's description: a line with verdict and links for each engine.
 
-    The line of `default_engine` is first. `pages` has an entry for each engine. `running` is
-    whether a launch of the study is running. (The journal says RUNNING even after the launch was
-    killed.)
+    The line of `default_engine` is first. `pages` has an entry for each engine. `running` says
+    whether a process is running the study, because the journal says RUNNING even after the process
+    was killed.
     """
     first = default_engine(histories)
     lines = [
@@ -292,7 +292,7 @@ def is_replaceable(text: str) -> bool:
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
     """Returns an engine's line.
 
-    The link to the summary is first, as the UI shows only one line of a long description.
+    The link to the summary comes first, because the UI shows only one line of a long description.
     """
     text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":

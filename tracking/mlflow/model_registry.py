@@ -35,7 +35,7 @@ _TRACKING_URI = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
 
 
 def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]:
-    """Returns the registered models that have the study's uuid in a tag: one or none."""
+    """Returns the registered models that have the study's uuid in a tag: at most one."""
     return list(client.search_registered_models(f"tags.`{tags.UUID}` = '{study}'"))
 
 
@@ -49,8 +49,8 @@ class ModelRegistry:
     def update(self, histories: Sequence[StudyHistory]) -> str:
         """Registers the journal's champion and refit, and returns the registered model's name.
 
-        The name is empty if there is no model. If the study has no champion any more, the alias
-        `champion` is removed. If the process is killed, the next call does the rest.
+        The name is empty if there is no registered model. If the study no longer has a champion,
+        the alias `champion` is removed. If the process is killed, the next call does the rest.
         """
         saved = {champion.alias: champion for champion in self._journal.champions()}
         for champion in saved.values():
@@ -122,8 +122,8 @@ class ModelRegistry:
     ) -> None:
         """Writes the verdict on the champion's value into the description of the model version.
 
-        If a person promoted the champion, the verdict may be about another trial. Then the text
-        says how good the champion is instead.
+        If a person promoted the champion, the verdict may be about another trial. Then a text about
+        the champion replaces the verdict.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)

@@ -28,7 +28,7 @@ class RunWriter:
 
     def __init__(self, client: MlflowClient, notes: ExporterNotes, experiment: str) -> None:
         self.client, self.experiment, self.notes = client, experiment, notes
-        # The tags that `create_run` has written, by uuid.
+        # The tags that new runs got from `create_run`, by uuid.
         self._tags: dict[str, dict[str, str]] = {}
         # The names that `begin` gives to runs, by uuid. A person may have renamed a run since.
         self._names: dict[str, str] = {}
@@ -39,11 +39,11 @@ class RunWriter:
         return self.notes.runs
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Creates the run of a uuid, if MLflow has none.
+        """Creates the run for a uuid, unless MLflow has this run already.
 
         `name` is the run's name until the run ends.
 
-        Returns True if the run has no params yet. Then the next `write` must have all params.
+        Returns True if the run has no params yet. Then the next call of `write` must pass them all.
         """
         name = self._names[uuid] = tag_text(tags.RUN_NAME, name)
         if uuid in self.ids:
@@ -136,10 +136,10 @@ class RunWriter:
 
 
 def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
-    """Returns tags as MLflow takes them, without empty ones.
+    """Returns the tags that have a text, in a form that MLflow accepts.
 
-    The reason for a study's end may be empty: a launch that was killed has none, and the reason of
-    an earlier launch must not stay.
+    The tag `STOPPED` is sent even without a text. A launch that was killed has no reason for its
+    end, and must replace the reason of an earlier launch.
     """
     return {key: tag_text(key, text) for key, text in tagged.items() if text or key == tags.STOPPED}
 

@@ -1,8 +1,8 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next one
-repeats the last writes, which does no harm.
+the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next
+exporter repeats the last writes, which does no harm.
 
 - If the database of a destination is lost or replaced, the exporter fills the new one.
 - A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
@@ -56,7 +56,7 @@ class StudyExporter:
     def __init__(self, store: Store, folder: Path, address: str = "") -> None:
         self._store, self._folder = store, folder
         self.destination = Destination(store, folder, address)
-        # The ended trials of each search, by its id in the journal. Empty before the first update.
+        # The ended trials of each search, by the search's id. Empty before the first update.
         self._so_far: dict[int, TrialsSoFar] = {}
         # The result of `_state` before the last update. While it stays the same, nothing is sent.
         self._sent: tuple[int, str] | None = None
@@ -64,7 +64,7 @@ class StudyExporter:
         self.page = ""
 
     def update(self, *, whole: bool = False) -> int:
-        """Sends what has changed, and returns how many runs were written.
+        """Sends all changes since the last update, and returns the number of runs written.
 
         With `whole`, the summaries are sent even if nothing has changed. Raises ServerAwayError if
         the destination does not answer, and ServerRefusedError if the destination refuses a
@@ -78,8 +78,8 @@ class StudyExporter:
             opened_notes(self._folder, self.destination.place) as notes,
             journal.held_open(),
         ):
-            # The state is read before anything is sent, so the next update sends whatever is
-            # recorded during this one.
+            # The state is read before anything is sent. So whatever is recorded during this update
+            # is sent by the next update.
             revision, report = self._state(journal)
             written = self._update(notes, journal, revision, whole)
         self._sent = revision, report

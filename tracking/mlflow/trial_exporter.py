@@ -51,8 +51,8 @@ class TrialsSoFar:
 
     def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # The new best values, which are still to be sent to the parent run as metrics. The step of
-        # such a metric is the number of ended trials.
+        # New best values that are not sent yet. They become metrics of the parent run, whose step
+        # is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = objective
         self._counted: set[int] = set()
@@ -112,8 +112,8 @@ class TrialExporter:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
             written += len(attempts)
-        # The remaining epochs belong to fits of which nothing else has changed, or to
-        # confirmations. Epochs are sent if MLflow has a run of their fit.
+        # The remaining epochs belong to confirmations, or to fits that have new epochs but no other
+        # change. `write` does nothing for a fit that has no run in MLflow.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
         return written

@@ -62,7 +62,7 @@ class DataFindings:
     thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
     # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
-    # are not classes.
+    # do not stand for classes.
     picture_rows: str = ""
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ MOST_CLASSES: Final = 100
 
 
 MODEL_SUMMARY: Final = "model_summary.txt"
-"""The file with the text of `model.summary()` in a saved model's folder."""
+"""The name of the file with the text of `model.summary()`, in a saved model's folder."""
 
 
 def predictions_beside(folder: Path) -> Path:
@@ -76,7 +76,8 @@ class ValidationPredictions:
     # is a single number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    # The targets in `truth` without noise, if `feature` is known and a known rule made the targets.
+    # The targets in `truth` without noise. Empty unless `feature` is known and the rule that made
+    # the targets is known, as for synthetic data.
     rule: tuple[float, ...] = ()
     output: str = ""  # The output's name; empty if the model has one output.
     others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.

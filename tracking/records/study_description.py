@@ -159,8 +159,8 @@ class DataDescription:
     digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
     sizes: Mapping[str, int]  # The number of samples by part.
     details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
-    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without the
-    # option.
+    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty if the
+    # launch had no such option.
     override: str = ""
 
 
@@ -189,10 +189,10 @@ class StudyDescription(RecordedSettings):
     initial: Sequence[Mapping[str, Any]] = ()
     initial_from: str = ""  # The file, or study:NAME, with the values in `initial`. May be empty.
     class_weight: ClassWeight | None = None
-    # The launch's changes of the space, from `Tailoring.to_dict`.
+    # The changes that the launch made to the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # Sentences for the user before the launch. Not recorded.
-    # The findings about the data. The journal records them in a column of the search.
+    # The findings about the data. The journal records them in a column of its table `searches`.
     looked: DataFindings | None = None
     cross_validation: str = ""  # The kind of split into folds. Empty without folds.
     folds: int = 0  # The number of folds, or 0.

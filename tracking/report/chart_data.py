@@ -36,8 +36,8 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If `whole`, charts show all values at their places. Otherwise, values that are far off are drawn
-    at the edge.
+    If `whole`, the axes of charts have room for all values. Otherwise, charts draw the values that
+    are far off at the edge.
     """
 
     history: StudyHistory
@@ -70,7 +70,10 @@ class StudyData:
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:
-        """The champion's predictions, if the champion is a trial of this engine."""
+        """The champion's predictions for the validation data, or None.
+
+        They are None, too, if the champion is a trial of another engine.
+        """
         of_champion = read_validation_predictions(self.history)
         return None if self.history.champion is None else of_champion
 
@@ -96,7 +99,8 @@ class StudyData:
         """A table with a row for each trial, by number.
 
         ``rank`` counts from 1. ``training`` is the objective on training data at the best epoch.
-        ``gap`` is the difference of ``training`` and ``value``, positive if ``training`` is better.
+        ``gap`` is the difference between ``training`` and ``value``: above 0 if ``training`` is
+        better.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -240,7 +244,7 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a trial's value of this hyperparameter, scaled to 0 … 1, or None if inactive."""
+        """Returns a trial's value, scaled to 0 … 1. None if the hyperparameter is not active."""
         if self.name not in values or not self.parameter.contains(values[self.name]):
             return None
         return round(self.parameter.to_unit(values[self.name]), 4)
@@ -322,7 +326,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # If two values have the same text, such as 1 and "1", labels are written as in Python.
+    # If two values have the same text, such as 1 and "1", the labels are Python's `repr`.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
@@ -333,12 +337,12 @@ def importances(
 
     The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
     hyperparameter importance, ICML 2014). fANOVA fits a random forest to the trials, and splits the
-    variance of the predictions into the effects of single hyperparameters. The forest gets values
-    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as its
-    value makes no difference there.
+    variance of the forest's predictions into the effects of single hyperparameters. The forest gets
+    hyperparameters that are scaled to 0 … 1. A hyperparameter that is not active in a trial gets a
+    random value, because its value makes no difference there.
 
-    The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
-    trials have a value, or if all have the same value.
+    The shares add up to 1. The largest share is first. The result is empty if fewer than
+    `FEWEST_TRIALS` trials have a value, or if all values are the same.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -374,7 +378,7 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | str:
-    """Returns a trial's value on an axis; a random one if the hyperparameter is not active."""
+    """Returns a trial's value on an axis: a random value if the hyperparameter is not active."""
     place = axis.columns(values)[axis.drawn]
     if place is not None:
         return place

@@ -229,8 +229,8 @@ def _render(
 ) -> str:
     """Returns the HTML of a page.
 
-    The template shows `values`. The script `page.js` draws each chart in the HTML element with the
-    chart's name. The script reads the `tables` of the charts, and the values in `further`.
+    The template shows `values`. The script `page.js` draws each chart in the HTML element that has
+    the chart's name. The script also gets the `tables` of the charts, and the values in `further`.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {

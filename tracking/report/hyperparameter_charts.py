@@ -30,8 +30,9 @@ _OFF = -0.12
 # The background of `contour` has 40 x 40 cells, if there are 12 trials or more.
 _CELLS = 40
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights of trials around a cell, on axes from 0 to 1. A
-# cell is drawn if the sum of these weights is above _NEAR.
+# A cell shows a weighted mean of trials. The weights are Gaussian in the distance from the cell,
+# with this standard deviation, on axes from 0 to 1. A cell is drawn if the sum of the weights is
+# above _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 
@@ -79,7 +80,7 @@ def parallel_rows(data: StudyData) -> Columns:
 
 
 def _ends(data: StudyData) -> tuple[float, float, bool]:
-    """Returns the sort keys at the ends of the objective's axis, and whether values lie beyond."""
+    """Returns the sort keys at both ends of the objective's axis, and whether values lie beyond."""
     key = data.history.description.objective.sort_key
     keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
     best, end = (keys[0], keys[-1]) if keys else (0.0, 0.0)
@@ -164,7 +165,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .add_params(theme.brush("parallel"))
     )
     labels = alt.Chart(alt.InlineData(values=ticks + off)).encode(x=x, y=y, text="text:N")
-    # If there is no room for all categories of an axis, only that of the best trial has a label.
+    # If an axis has no room for all categories, only the category of the best trial has a label.
     labels = labels.transform_filter(f"datum.best || height > {_LABEL} * (datum.count || 0)")
     look: dict[str, Any] = {
         "align": "left",

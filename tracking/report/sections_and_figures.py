@@ -127,7 +127,7 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
 
 
 def _of_data(data: DataFindings, command: str) -> Section:
-    text = "What was found in the data, without any model."
+    text = "What the checks of the data found, without any model."
     if not data.thorough:
         text = (
             "These checks took a glance at the data when the study was launched. For all checks, "
@@ -161,7 +161,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     if verdict.confirmation is not None:
         text += (
             " Rings are trainings under new seeds. Values on the validation samples are still too "
-            "good, as the trial was chosen on these samples. The line on the test part counts the "
+            "good, as the trial was chosen on these samples. The line on the test part covers the "
             "chance in both seeds and samples."
         )
     yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
@@ -214,8 +214,8 @@ def _search(data: StudyData) -> Iterator[Figure]:
     without = None in data.trials["value"]
     yield Figure(
         result_charts.optimization_history(data),
-        "Each mark is a trial; the line is the best value so far, from where the axis has room for "
-        "it. If it is flat at the end, more trials of this kind are unlikely to help much."
+        "Each mark is a trial. The line is the best value so far, once the axis has room for it. "
+        "If the line is flat at the end, more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
         + (" Trials without a value are at the lower edge." if without else ""),
     )
@@ -232,9 +232,9 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if data.importances:
         yield Figure(
             hyperparameter_charts.importance(data),
-            f"How much of the difference between these {total} trials each hyperparameter makes by "
-            "itself (Optuna's fANOVA; a conditional hyperparameter makes none in trials in which "
-            "it is not active). Other ranges give other shares.",
+            f"Each hyperparameter's own share in the differences between these {total} trials "
+            "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
+            "difference). Other ranges give other shares.",
         )
     yield Figure(
         hyperparameter_charts.parallel_coordinates(data),
@@ -265,7 +265,7 @@ def _marks(data: StudyData) -> str:
 
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
-    """Returns how many values lie outside a chart's scale, as a sentence, or an empty text."""
+    """Returns a sentence on how many values lie outside a chart's scale, or an empty text."""
     shown = theme.objective_scale(values, data.history.description.objective).to_dict()
     if not shown.get("clamp"):
         return ""
@@ -282,8 +282,8 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.confusion:
         yield Figure(
             prediction_charts.confusion_matrix(output, suffix),
-            "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
-            "the stronger the larger their share of the class.",
+            "Rows are true classes, columns are predicted classes. Mistakes are orange: the larger "
+            "their share of the class, the stronger the colour.",
             half=True,
         )
     if not output.truth:

@@ -32,9 +32,9 @@ STATES = (
 # Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
-# See `visible_ends`.
+# `visible_ends` explains this number.
 FAR = 4
-# An axis has ticks at both ends if its number of ticks is also the scale's `nice`.
+# An axis has ticks at both ends if this number is both its `tickCount` and the scale's `nice`.
 TICKS = 4
 # The signs before a label that stands for all values that are far off.
 FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
@@ -150,7 +150,7 @@ def objective_scale(
 ) -> alt.Scale:
     """Returns the scale of objective values. It is logarithmic if the values have a wide range.
 
-    If `whole`, it has room for all values. Otherwise see `visible_ends`.
+    If `whole`, the scale has room for all values. Otherwise its ends are those of `visible_ends`.
     """
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
@@ -175,10 +175,10 @@ def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y
 
 
 def far_mark(channel: str, objective: Objective) -> dict[str, Any]:
-    """Returns settings that mark the end of an axis or legend that stands for all far values."""
+    """Returns settings of an axis or a legend, which mark the end at which far values are drawn."""
     domain, sign = f"domain('{channel}')", FAR_SIGNS[objective.direction]
     off = f"abs(datum.value - {domain}[{int(objective.direction == 'min')}])"
-    # A tick and the end may differ by a rounding error.
+    # The last tick and the end of the axis may differ by a rounding error.
     label = f"({off} < 1e-9 * span({domain}) ? '{sign}' : '') + datum.label"
     return {"tickCount": TICKS, "labelExpr": label}
 

@@ -69,7 +69,7 @@ class SampleScores:
 
     @property
     def weights_or_ones(self) -> np.ndarray:
-        """The weight of each sample, of shape (n,). It is 1 if samples have no weights."""
+        """The weights of the samples, of shape (n,). They are 1 if samples have no weights."""
         return np.ones(len(self)) if self.weights is None else np.asarray(self.weights, np.float64)
 
     @property
@@ -222,10 +222,11 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     the entries is the variance of a ratio: samples of large weight do not increase the variance if
     they have the same scores as others (W. G. Cochran, Sampling techniques, 1977, ch. 6).
 
-    Otherwise an entry is a pseudo-value of the jackknife, n·v - (n - 1)·v₋ᵢ. The mean of
-    pseudo-values has the objective's variance (J. Tukey, Bias and confidence in not-quite large
-    samples, Annals of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they
-    are joined into 1,000 larger groups.
+    Otherwise an entry is a pseudo-value of the jackknife: n·v - (n - 1)·v₋ᵢ for n groups, where v
+    is the objective on all groups, and v₋ᵢ the objective without group i. The mean of pseudo-values
+    has the objective's variance (J. Tukey, Bias and confidence in not-quite large samples, Annals
+    of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they are joined into
+    1,000 larger groups.
     """
     return np.stack([_as_means(seed) for seed in scores])
 

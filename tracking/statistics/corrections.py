@@ -76,7 +76,7 @@ def corrected(
     best = float(values[first])
     outside, variances = _resampled(candidates, resample_counts(groups, resamples, seed), direction)
     if not len(outside):
-        raise StatisticsError("no resample has a value on the samples left out: nothing to correct")
+        raise StatisticsError("on the samples that were not drawn, no resample has a value")
     value = mean = float(outside.mean())
     several_epochs = len(candidates) > len(scores) - left_out
     if several_epochs and all(candidate.kind == "mean" for candidate in candidates):
@@ -127,8 +127,8 @@ def confirmed_value(
     matrix, first = score_matrix(scores), scores[0]
     if all(seed.is_share(direction) for seed in scores):
         value = float(np.mean([seed.value for seed in scores]))
-        # Trainings under several seeds raise the upper bound of the effective sample size. This is
-        # not so if samples have weights: all of the few errors may be on samples of small weight.
+        # Trainings under several seeds raise the upper bound of the effective sample size, unless
+        # samples have weights: then all of the few errors may be on samples of small weight.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":

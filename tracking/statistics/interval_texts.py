@@ -12,7 +12,7 @@ from tracking.records.study_description import Direction
 _SMALLEST, _LARGEST = 1e-4, 1e6
 # If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
 _MORE = 3
-# See `worth_having`.
+# `worth_having` explains these numbers.
 _POINT, _TENTH = 0.01, 0.1
 
 

@@ -102,7 +102,7 @@ class Store:
         except ValueError:
             raise StoreError(
                 f"The record names {str(path)!r}, which is not in the store {str(self.root)!r}: "
-                "it is left alone. Was the record changed by hand, or part of the store moved?"
+                "kerastudy does not touch it. Was the record changed by hand, or a folder moved?"
             ) from None
         return path
 

@@ -99,7 +99,7 @@ def test_trials_without_scores_are_named(shared_store: Store) -> None:
     for changes, why in (
         ({}, "the record has no scores of validation samples."),
         ({"unscored": "its loss is a sum"}, "of validation samples: its loss is a sum."),
-        ({"scores_bytes": 400}, "their file can't be used. `kerastudy confirm` needs none."),
+        ({"scores_bytes": 400}, "their file can't be used. `kerastudy confirm` needs no scores."),
     ):
         trial = replace(best, result=replace(best.result, **changes))  # type: ignore[arg-type]
         assert why in study_verdict(replace(history, trials=(trial,))).text

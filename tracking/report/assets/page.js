@@ -13,7 +13,7 @@
   const behind = [];
   const mostRows = 1000;
   let picked = report.picked;
-  // The chosen trials come from this: the view of a chart, or the list.
+  // The source of the chosen trials: the view of a chart, or the list.
   let active = null;
   let chosen = null;
 
@@ -71,7 +71,7 @@
     button(reached).focus();
   }
 
-  // A tuple of Vega's selection has names of fields, and an interval or a list of values for each.
+  // A tuple of Vega's selection has fields, and for each field an interval or a list of values.
   const inside = (row, { fields, values }) =>
     fields.every(({ field, type }, i) =>
       type === "E"
@@ -154,8 +154,8 @@
 
   const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
 
-  // Returns the names of the tables with the chart's data: tables of the page, or else tables of the
-  // chart. A table of one column only has guide lines.
+  // Returns the names of the tables with the chart's data: tables of the page, or tables that only
+  // this chart has. A table with one column is left out, since it only has guide lines.
   function tablesOf({ usermeta: { tables }, datasets }) {
     const own = Object.keys(datasets).filter((name) => Object.keys(datasets[name][0] ?? {}).length > 1);
     return tables.length ? tables : own;
