@@ -91,8 +91,8 @@ def _check_folders(store: Store) -> Check:
     """Checks for interrupted deletions, and for studies with the same name."""
     # `delete_study` renames the journal and the folder before it deletes the files. So one of these
     # names shows that a deletion was interrupted.
-    left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
-    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
+    remains = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
+    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(remains)):
         what = f"the deletion of a study in {folder.name!r} was interrupted"
         fault = StoreFault("leftover", what, "--fix finishes it", path=str(folder))
         yield fault, partial(shutil.rmtree, folder)
@@ -101,9 +101,9 @@ def _check_folders(store: Store) -> Check:
         folders.setdefault(header.name, []).append(str(folder))
     for name, paths in sorted(folders.items()):
         if len(paths) > 1:
-            listed = ", ".join(paths)
+            places = ", ".join(paths)
             what = (
-                f"{len(paths)} folders have a study {name!r}: {listed}. Commands read one of them"
+                f"{len(paths)} folders have a study {name!r}: {places}. Commands read one of them"
             )
             yield StoreFault("name", what, "move the others to another store", study=name), None
 
@@ -225,8 +225,8 @@ def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     store, running = Store(root), dict[str, str]()
     faults += _results(_check_folders(store), fix=fix)
     for folder in store.folders():
-        damaged = list(_results(_check_journal(folder), fix=fix))
-        faults += damaged or _check_study(store, folder, running, fix=fix)
+        journal_faults = list(_results(_check_journal(folder), fix=fix))
+        faults += journal_faults or _check_study(store, folder, running, fix=fix)
     return StoreCheck(root, tuple(faults), running)
 
 

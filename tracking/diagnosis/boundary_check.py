@@ -40,7 +40,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
     - The probability that so many trials are there by chance is below 1 % (binomial distribution).
     - In the half of the range next to the end, trials get better towards the end (Spearman's rank
-      correlation, one-sided, 5 %). Otherwise the sampler may only have preferred the end.
+      correlation, one-sided, 5 %). If they don't, the best trials may be there only because the
+      sampler preferred the end.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]

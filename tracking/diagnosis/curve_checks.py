@@ -43,14 +43,15 @@ class CurveCheck:
 
     Attributes:
         epochs: Only curves of at least this many epochs count. At least three curves must count.
-        measure: Returns how strongly a trial shows the fault, or None if it does not.
+        measure: A function that returns how strongly a trial shows the fault, or None if the trial
+            does not show it.
         always: Whether all of the best trials must show the fault, instead of more than half.
         sentence: The finding's verdict, with placeholders: `{trials}` says how many of the best
             trials show the fault. `{typical}`, `{largest}` and `{first}` are the median measure,
             the largest measure, and the measure of the best trial. `{turn}` is the median best
             epoch, and `{epochs}` the length of the longest training.
-        follows: Takes the study, the length of the longest training, and the largest measure.
-            Returns the advice and the changes to the next launch.
+        follows: A function of the study, of the length of the longest training, and of the largest
+            measure. It returns the advice and the changes to the next launch.
         fitted: Whether the check needs the objective on training data.
     """
 

@@ -219,9 +219,9 @@ class DiagnosedStudy:
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
         lineages = {trial.number: list(_lineage(trial.number, before)) for trial in trials}
         numbers = set(itertools.chain.from_iterable(lineages.values()))
-        read = [trial for trial in self.history.ended if trial.number in numbers]
+        trials_to_read = [trial for trial in self.history.ended if trial.number in numbers]
         objective, training = (
-            metric_by_epoch(self.history.folder, read, metric) if metric else {}
+            metric_by_epoch(self.history.folder, trials_to_read, metric) if metric else {}
             for metric in (self.objective.metric, self.training_metric)
         )
         sign = -1.0 if self.objective.direction == "max" else 1.0

@@ -124,18 +124,18 @@ def champion_fault(history: StudyHistory) -> str:
     if history.registered is None:
         return ""
     folder = history.registered.folder
-    saved = sorted(folder.rglob("*.keras"))
-    if not (folder / "MLmodel").is_file() or not saved:
+    files = sorted(folder.rglob("*.keras"))
+    if not (folder / "MLmodel").is_file() or not files:
         return f"the model in {str(folder)!r}, or a part of it, is gone"
-    for path in saved:
+    for path in files:
         try:
             with zipfile.ZipFile(path) as archive:
                 # `testzip` compares the files with their checksums.
-                damaged = archive.testzip()
+                fault = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, OSError) as error:
-            damaged = str(error)
-        if damaged:
-            return f"{str(path)!r} is damaged ({damaged})"
+            fault = str(error)
+        if fault:
+            return f"{str(path)!r} is damaged ({fault})"
     return ""
 
 

@@ -136,21 +136,21 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
 
 def _check(histories: Sequence[StudyHistory], reach: Sequence[float]) -> None:
     descriptions = [history.description for history in histories]
-    called = [f"{description.name!r} by {description.engine}" for description in descriptions]
-    if len(set(called)) < len(called):
-        twice = next(name for name in called if called.count(name) > 1)
+    names = [f"{description.name!r} by {description.engine}" for description in descriptions]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         hint = "Name another study, or another engine."
         raise ComparisonError(f"The study {twice} is given twice", hint=hint)
-    if len(called) < 2:
+    if len(names) < 2:
         raise ComparisonError(
             "Comparing takes two studies, or one that was launched with two engines. Received: "
-            f"{listed(called) or 'none'}."
+            f"{listed(names) or 'none'}."
         )
     objectives = [description.objective for description in descriptions]
     if len(set(objectives)) > 1:
         pairs = "; ".join(
             f"{name}: {objective.direction} {objective.metric}"
-            for name, objective in zip(called, objectives, strict=True)
+            for name, objective in zip(names, objectives, strict=True)
         )
         raise ComparisonError(
             "Studies with different objectives can't be compared by value. Received: "
@@ -185,14 +185,14 @@ def _targets(best_first: Sequence[Sequence[TrialRecord]], objective: Objective) 
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
     objective = history.description.objective
-    valued = {trial.number for trial in history.holding}
+    numbers = {trial.number for trial in history.holding}
     costs: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
         if isinstance(trial, EndedTrial):
             epochs += epochs_of(trial)
             seconds += trial.result.seconds
-        if trial.number not in valued or trial.best is None:
+        if trial.number not in numbers or trial.best is None:
             continue
         for target in targets:
             if target not in costs and not objective.is_better(target, trial.best.value):
@@ -202,21 +202,21 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
 
 def _notes(standings: Sequence[Standing]) -> list[str]:
     first, *others = standings
-    described = first.history.description
+    reference = first.history.description
     notes = []
     # Several studies may share their data or space. Then one note is enough for all of them.
-    known = {described.data.digest, described.space.digest}
+    digests = {reference.data.digest, reference.space.digest}
     for other in others:
         description = other.history.description
-        if description.data.digest not in known:
+        if description.data.digest not in digests:
             notes.append(
-                f"The data of {first.label!r} ({described.data.name}, digest "
-                f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
+                f"The data of {first.label!r} ({reference.data.name}, digest "
+                f"{reference.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
                 f"digest {description.data.digest[:12]}) differ, so values may not be comparable."
             )
-        if description.space.digest not in known:
+        if description.space.digest not in digests:
             notes += _space_notes(first, other)
-        known |= {description.data.digest, description.space.digest}
+        digests |= {description.data.digest, description.space.digest}
         pairs = zip(first.history.trials, other.history.trials, strict=False)
         alike = len(
             [*itertools.takewhile(lambda two: two[0].spec.values == two[1].spec.values, pairs)]
@@ -298,11 +298,11 @@ class Answer:
 def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
     """Returns which of several studies or engines is better at equal budget."""
     objective = histories[0].description.objective
-    ended = [history.ended for history in histories if history.holding]
+    trial_lists = [history.ended for history in histories if history.holding]
     # The trials of an objective function that only returns a value have no epochs, so trials are
     # counted instead.
-    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in ended) else "trials"
-    costs = [sum(_cost(trial, unit) for trial in trials) for trials in ended]
+    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in trial_lists) else "trials"
+    costs = [sum(_cost(trial, unit) for trial in trials) for trials in trial_lists]
     budget = min(costs, default=0)
     values = tuple(_best_within(history, budget, unit) for history in histories)
     at = f"At {counted(budget, unit.removesuffix('s'))} each, "
@@ -311,32 +311,32 @@ def answer(histories: Sequence[StudyHistory], labels: Sequence[str]) -> Answer:
         label: [value for place in places if (value := values[place]) is not None]
         for label, places in groups.items()
     }
-    known = {label: by_seed for label, by_seed in by_search.items() if by_seed}
-    missing = [label for label in groups if label not in known]
+    bests = {label: by_seed for label, by_seed in by_search.items() if by_seed}
+    missing = [label for label in groups if label not in bests]
     differences: tuple[Difference, ...] = ()
     over, data = "", {history.description.data.digest for history in histories}
     later = any(histories[place].holding for label in missing for place in groups[label])
     within = f" within {counted(budget, unit.removesuffix('s'))}" if later else ""
     sentences = [f"There is no value by {listed(missing)}{within}."] if missing else []
-    if len(groups) == 1 and known:
-        (by_seed,) = known.values()
+    if len(groups) == 1 and bests:
+        (by_seed,) = bests.values()
         sentences.append(
             f"They are one search under {counted(len(by_seed), 'seed')}: a{at[1:]}the best "
             f"{objective.metric} is {number(min(by_seed))} to {number(max(by_seed))}. Compare it "
             "with another search."
         )
-    elif len(known) < 2:
+    elif len(bests) < 2:
         sentences.append("So there is nothing to compare yet.")
-    elif len(data) == 1 and min(map(len, known.values())) > 1:
-        over, differences = "seeds", _over_seeds(known, objective)
-        sentences += _seed_sentences(known, differences, objective, at)
+    elif len(data) == 1 and min(map(len, bests.values())) > 1:
+        over, differences = "seeds", _over_seeds(bests, objective)
+        sentences += _seed_sentences(bests, differences, objective, at)
     elif differences := _on_test(histories, groups, objective):
         over, sentences = "test part", sentences + _test_sentences(differences, objective)
     elif len(data) == 1:
-        sentences += _unknown(known, objective, at)
+        sentences += _unknown(bests, objective, at)
     else:
         sentences.append(
-            f"{at}{_best_values(known, objective)}. Their data differ, so that does not say which "
+            f"{at}{_best_values(bests, objective)}. Their data differ, so that does not say which "
             "is better: launch both on the same data."
         )
     return Answer(budget, unit, values, over, differences, tuple(sentences))
@@ -353,7 +353,7 @@ def _cost(trial: EndedTrial, unit: str) -> int:
 
 
 def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
-    """Returns the best value among the first trials, by number, that fit into a budget."""
+    """Returns the best value among the first trials, whose costs together are within a budget."""
     spent = itertools.accumulate(_cost(trial, unit) for trial in history.ended)
     within = {t.number for t, cost in zip(history.ended, spent, strict=True) if cost <= budget}
     values = (trial.value for trial in history.holding if trial.number in within)
@@ -392,9 +392,9 @@ def _search(description: StudyDescription) -> tuple[object, ...]:
 
 
 def _over_seeds(
-    known: Mapping[str, Sequence[float]], objective: Objective
+    bests: Mapping[str, Sequence[float]], objective: Objective
 ) -> tuple[Difference, ...]:
-    keys = {label: [*map(objective.sort_key, values)] for label, values in known.items()}
+    keys = {label: [*map(objective.sort_key, values)] for label, values in bests.items()}
     best = min(keys, key=lambda label: statistics.fmean(keys[label]))
     pairs = math.comb(len(keys), 2)
     # Lower sort keys are better, so the gain is the other search's mean minus the best search's.
@@ -407,12 +407,12 @@ def _over_seeds(
 
 
 def _seed_sentences(
-    known: Mapping[str, Sequence[float]],
+    bests: Mapping[str, Sequence[float]],
     differences: Sequence[Difference],
     objective: Objective,
     at: str,
 ) -> list[str]:
-    over = f"over {listed(dict.fromkeys(map(len, known.values())))} seeds"
+    over = f"over {listed(dict.fromkeys(map(len, bests.values())))} seeds"
     sentences = [
         f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
         f"{each.gain_text} {over}."
@@ -421,7 +421,7 @@ def _seed_sentences(
         f"ahead by {each.gain_text} of {objective.metric}."
         for each in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
-    if len(differences) < len(known) - 1:
+    if len(differences) < len(bests) - 1:
         sentences.append(
             f"{at}other searches found the same best value under each seed: their difference has "
             "no interval."
@@ -474,16 +474,16 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
     return [*sentences, "To tell the searches apart takes more seeds."]
 
 
-def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
-    few = [label for label, values in known.items() if len(values) < 2]
+def _unknown(bests: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
+    few = [label for label, values in bests.items() if len(values) < 2]
     return [
-        f"{at}{_best_values(known, objective)}. That does not say which is better: under another "
+        f"{at}{_best_values(bests, objective)}. That does not say which is better: under another "
         "seed, another one may be ahead.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them; or confirm each, to compare the winners on the test part.",
     ]
 
 
-def _best_values(known: Mapping[str, Sequence[float]], objective: Objective) -> str:
-    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
+def _best_values(bests: Mapping[str, Sequence[float]], objective: Objective) -> str:
+    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in bests.items()]
     return f"the best {objective.metric} is {listed(means)}"

@@ -62,10 +62,10 @@ def folds_of_one_split(history: StudyHistory) -> int:
     If samples are split into folds several times, a study has more folds than that.
     """
     data = history.description.data
-    left = data.sizes.get("validation", 0)
+    rest = data.sizes.get("validation", 0)
     for number, fold in enumerate(data.details.get("folds", ()), start=1):
-        left -= fold["validation"]
-        if left <= 0:
+        rest -= fold["validation"]
+        if rest <= 0:
             return number
     return history.description.folds
 

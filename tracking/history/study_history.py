@@ -221,13 +221,13 @@ def existing_store(store: str | Path | Store | None) -> Store:
     if isinstance(store, Store):
         return store
     path = Path(store) if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
+    result = open_store(path)
+    if result is None:
         raise StudyNotFoundError(
             f"There is no store at {str(path)!r}",
-            hint="Name another one, or start a study with: kerastudy launch digits",
+            hint="Name another store, or start a study with: kerastudy launch digits",
         )
-    return opened
+    return result
 
 
 def study_names(store: Store) -> list[str]:
@@ -398,15 +398,15 @@ def delete_study(
     the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
-        deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
+        new_place = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
             with forgetting(store, size):
                 os.rename(size.folder / FILE_NAME, size.folder / DELETED)
-                os.rename(size.folder, deleted)
-            shutil.rmtree(deleted)
+                os.rename(size.folder, new_place)
+            shutil.rmtree(new_place)
         except OSError as error:
-            left = deleted if deleted.exists() else size.folder
+            remains = new_place if new_place.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(left)!r} yourself later."
+                f"folder {str(remains)!r} yourself later."
             ) from None

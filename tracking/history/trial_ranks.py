@@ -62,8 +62,8 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> En
 
     Entries of `trials` that are None are ignored.
     """
-    recorded = [trial for trial in trials if trial is not None]
-    return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
+    candidates = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(candidates, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:

@@ -264,8 +264,8 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
         return ()
     engine = "" if trial is not None else f" of {registered.engine}"
     which = ", ".join(filter(None, (f"trial {registered.trial_number}{engine}", registered.reason)))
-    said = "" if trial is None else worth(history, verdict, trial)
-    return tuple(filter(None, (f"{which}: {history.champion_address} in MLflow", said)))
+    judgement = "" if trial is None else worth(history, verdict, trial)
+    return tuple(filter(None, (f"{which}: {history.champion_address} in MLflow", judgement)))
 
 
 def _chosen_among(history: StudyHistory) -> list[StudyHistory]:
@@ -311,10 +311,10 @@ class _Correction:
 def _recorded(history: StudyHistory) -> tuple[Corrected | None, str] | None:
     """Returns the recorded correction, or None if it is missing, damaged or outdated."""
     try:
-        recorded = from_json(_Correction, history.recorded_correction)
+        correction = from_json(_Correction, history.recorded_correction)
     except RecordError:
         return None
-    return (recorded.corrected, recorded.unknown) if recorded.key == _key(history) else None
+    return (correction.corrected, correction.unknown) if correction.key == _key(history) else None
 
 
 def _key(history: StudyHistory) -> str:

@@ -137,15 +137,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    Each query sees all that is committed before it. There is no transaction for several queries,
-    because it would block the writer on a network disk.
+    Each query sees everything that was committed before the query. Several queries do not share a
+    transaction, because the transaction would block the writer on a network disk.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        opened = path
+        source = path
         if not os.access(path.parent, os.W_OK):
-            opened = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = f"{opened.absolute().as_uri()}?mode=rw"
+            source = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = f"{source.absolute().as_uri()}?mode=rw"
         database = sqlite3.connect(uri, _SECONDS_TO_WAIT, isolation_level=None, uri=True)
         stack.enter_context(contextlib.closing(database))
         database.execute("PRAGMA query_only=1")

@@ -108,7 +108,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class ConfirmationRecord:
-    """A run of `kerastudy confirm`. `outcome` is None until it ends."""
+    """A run of `kerastudy confirm`. `outcome` is None until the run ends."""
 
     uuid: str
     plan: str
@@ -128,7 +128,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Keeps the file open for several calls. Each call sees all that is committed before it."""
+        """Keeps the file open for several calls. Each call sees all commits before the call."""
         with reading(self.path) as database:
             self._opened = database
             try:
@@ -189,7 +189,7 @@ class JournalReader:
         rows = self._rows(
             "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
             "started, losses, verified, ended, whole FROM trials "
-            # With "+", SQLite finds the rows by the index of revisions. Without it, SQLite would
+            # With "+", SQLite finds the rows by the index of revisions. Without "+", SQLite would
             # read the whole table in the order of ids.
             "WHERE search = ? AND revision > ? ORDER BY +id",
             search,

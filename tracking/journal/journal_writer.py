@@ -35,7 +35,8 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision of the open transaction, or of the last one, and the time when it began.
+        # The revision of the open transaction and the time when it began. Without an open
+        # transaction, those of the last one.
         self._revision = self._time = 0
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -120,8 +121,8 @@ class Journal:
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True) as database:
-            # A later launch may keep fewer checkpoints, but not more, because deleted ones are
-            # gone.
+            # A later launch may keep fewer checkpoints, but not more, because the others were
+            # deleted.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
@@ -155,7 +156,7 @@ class Journal:
             self._change()
 
     def set_corrected(self, text: str) -> None:
-        """Records the correction of the study's best value, as a JSON text of `verdicts`."""
+        """Records the correction of the study's best value, as JSON that `verdicts` writes."""
         with self._transaction():
             self._change(corrected=text)
 
@@ -285,7 +286,7 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a champion was chosen. With an empty reason, a launch may replace it."""
+        """Records why a champion was chosen. With an empty reason, launches may choose another."""
         with self._transaction(synced=True) as database:
             database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
@@ -402,7 +403,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        """Begins a transaction, or continues the one that is open. Commits it with the epochs.
+        """Begins a transaction, or continues the open one. At the end, commits it with the epochs.
 
         Within `together`, the transaction stays open.
         """
@@ -436,7 +437,7 @@ class Journal:
                     self.settle()
 
     def _now(self) -> int:
-        """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
+        """Returns the Unix time in milliseconds. Within a journal, the time never goes back."""
         return max(self._time, _wall_clock())
 
 

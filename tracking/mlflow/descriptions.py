@@ -31,7 +31,7 @@ from tracking.records import (
 from tracking.shell_commands import shell_command
 from tracking.study_summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
-# A trial's description shows at most this many hyperparameters. The run's params have all.
+# A trial's description shows at most this many hyperparameters. The run's params show all.
 _SHOWN: Final = 30
 
 
@@ -67,7 +67,7 @@ def trial_outcome(result: TrialResult, folds: int) -> str:
 def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
-    """Returns the description of a trial in Markdown. It ends with the command `reproduce`."""
+    """Returns the description of a trial in Markdown: its result, and how to reproduce it."""
     value = "" if result.best is None else f": {plain(value_text(spec, result))}"
     lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
@@ -290,7 +290,7 @@ def is_replaceable(text: str) -> bool:
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns an engine's line.
+    """Returns the line of one engine in `study_description`.
 
     The link to the summary comes first, because the UI shows only one line of a long description.
     """

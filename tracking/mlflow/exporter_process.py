@@ -198,7 +198,7 @@ class _Follower:
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
-        """Sends changes until the launch ends, and once afterwards. Then draws a wanted report."""
+        """Sends changes until the launch ends, and once afterwards. Then draws the report."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             self._round()
@@ -274,7 +274,7 @@ class _Follower:
 
 
 def _import_report() -> None:
-    """Imports the packages that draw a report, while trials train."""
+    """Imports the packages that draw a report, so that they are ready when the launch ends."""
     from optuna.importance import FanovaImportanceEvaluator  # noqa: F401
 
     import tracking.report.html_page  # noqa: F401

@@ -100,10 +100,8 @@ class ModelRegistry:
             )
             # By this tag, the page of the logged model shows the version. A server of MLflow writes
             # the tag itself. The store's database has no server, so the tag is written here.
-            shown = json.dumps(
-                [{"name": name, "version": str(version.version)}], ensure_ascii=False
-            )
-            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: shown})
+            link = json.dumps([{"name": name, "version": str(version.version)}], ensure_ascii=False)
+            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: link})
             runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.notes.note_file(f"model {mark}", "")
@@ -129,9 +127,9 @@ class ModelRegistry:
         other = worth(history, verdict, trial)
         text = " ".join((*verdict.flaws, other)) if other else verdict.text
         description, former = version.description or "", version.tags.get(tags.VERDICT, "")
-        changed = with_verdict(description, former, text)
-        if changed != description:
-            self._client.update_model_version(version.name, version.version, changed)
+        replacement = with_verdict(description, former, text)
+        if replacement != description:
+            self._client.update_model_version(version.name, version.version, replacement)
         if text and text != former:
             self._client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
 

@@ -83,15 +83,15 @@ class RunWriter:
         """
         if uuid not in self.ids:
             return
-        run, written = self.ids[uuid], self._tags.pop(uuid, {})
+        run, initial = self.ids[uuid], self._tags.pop(uuid, {})
         texts = _texts(tagged or {})
-        texts = {key: text for key, text in texts.items() if written.get(key) != text}
+        texts = {key: text for key, text in texts.items() if initial.get(key) != text}
 
         def write() -> None:
             from mlflow.entities import RunTag
 
-            # A run with `written` tags is new, so nobody has renamed it.
-            renames = tags.RUN_NAME in texts and not written
+            # A run with `initial` tags is new, so nobody has renamed it.
+            renames = tags.RUN_NAME in texts and not initial
             former = self._names.get(uuid, "") if renames else ""
             if former and self.client.get_run(run).info.run_name != former:
                 texts.pop(tags.RUN_NAME, None)
@@ -130,9 +130,9 @@ class RunWriter:
         return True
 
     def _is_deleted(self, run: str) -> bool:
-        known = unless_missing(lambda: self.client.get_run(run))
+        entity = unless_missing(lambda: self.client.get_run(run))
         # `mlflow gc` removes deleted runs for good. Then MLflow does not have them.
-        return known is None or known.info.lifecycle_stage == "deleted"
+        return entity is None or entity.info.lifecycle_stage == "deleted"
 
 
 def _texts(tagged: Mapping[str, str]) -> dict[str, str]:

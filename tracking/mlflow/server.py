@@ -117,8 +117,8 @@ def open_store_client(store: Store) -> MlflowClient:
                     # In WAL mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
         finally:
-            for left in path.parent.glob(f"{partial.name}-*"):
-                left.unlink(missing_ok=True)
+            for extra in path.parent.glob(f"{partial.name}-*"):
+                extra.unlink(missing_ok=True)
     return open_client(_address(path))
 
 
@@ -297,9 +297,9 @@ def free_place(port: int | None = None) -> Place:
             if error.errno != errno.EADDRINUSE:
                 raise StoreError(
                     f"A server can't listen on port {number}: {error.strerror or error}. Choose "
-                    "another with --port."
+                    "another port with --port."
                 ) from None
-    raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
+    raise StoreError(f"Port {port} is taken. Choose another port, or leave out --port.")
 
 
 @contextlib.contextmanager

@@ -81,9 +81,9 @@ class StudyExporter:
             # The state is read before anything is sent. So whatever is recorded during this update
             # is sent by the next update.
             revision, report = self._state(journal)
-            written = self._update(notes, journal, revision, whole)
+            count = self._update(notes, journal, revision, whole)
         self._sent = revision, report
-        return written
+        return count
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
         """Returns the journal's revision, and the mark of the report."""
@@ -112,11 +112,11 @@ class StudyExporter:
                 trials = journal.attempts(search.id)
                 self._so_far[search.id] = TrialsSoFar(search.description.objective, trials)
         self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
-        written = 0
+        count = 0
         if revision > since:
             several = len(searches) > 1
             exporter = TrialExporter(self._store.root, journal, several, runs, since, points)
-            written = exporter.send(searches, self._so_far)
+            count = exporter.send(searches, self._so_far)
             notes.note_sent(revision, last)
         if revision > since or whole:
             self._send_views(runs.client, searches, experiment)
@@ -124,7 +124,7 @@ class StudyExporter:
             if whole or not running or any(search.revision > since for search in searches):
                 self._send_summaries(journal, runs, searches, experiment, running)
         self._send_report(searches, runs)
-        return written
+        return count
 
     def _send_summaries(
         self,
@@ -160,8 +160,8 @@ class StudyExporter:
             runs.write(search.uuid, tagged=tagged, status=search.status, ended=search.ended)
             self._send_definition(journal, search, runs)
         text = study_description(histories, pages, running=bool(holder_of(self._folder)))
-        written = experiment.tags.get(tags.NOTE, "")
-        if is_replaceable(written) and text != written:
+        former = experiment.tags.get(tags.NOTE, "")
+        if is_replaceable(former) and text != former:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
 
     def _send_views(
@@ -244,7 +244,7 @@ class Destination:
         if self.address and database and database == read_notes(self._folder)[1]:
             raise ServerRefusedError(
                 f"The MLflow server {self.address} shows this store, so the study is there "
-                "already. Leave the server out with --tracking-uri off, or name another one."
+                "already. Leave the server out with --tracking-uri off, or name another server."
             )
         note = notes.study
         experiment: Experiment | None = None
@@ -279,10 +279,10 @@ class Destination:
         runs: dict[str, str] = {}
         # A copy of the study in another store may have sent other runs to the same experiment. Only
         # runs that this journal records count.
-        recorded = JournalReader(self._folder).uuids()
+        uuids = JournalReader(self._folder).uuids()
         for run in search_runs(self.client, experiment.experiment_id):
             uuid = run.data.tags.get(tags.UUID)
-            if uuid in recorded:
+            if uuid in uuids:
                 runs.setdefault(uuid, run.info.run_id)
         notes.note_experiment(database, experiment.experiment_id, runs)
         return experiment

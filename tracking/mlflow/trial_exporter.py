@@ -93,7 +93,7 @@ class TrialExporter:
         """Sends the changes, and returns how many runs were written."""
         for fit in self.journal.fits(self.since, of_several=True):
             self._fits.setdefault(fit.trial, []).append(fit)
-        runs, written = self.runs, 0
+        runs, count = self.runs, 0
         for search in searches:
             self._send_parent(search)
             attempts = self.journal.attempts(search.id, self.since)
@@ -111,12 +111,12 @@ class TrialExporter:
             if ended.unsent:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
-            written += len(attempts)
+            count += len(attempts)
         # The remaining epochs belong to confirmations, or to fits that have new epochs but no other
         # change. `write` does nothing for a fit that has no run in MLflow.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
-        return written
+        return count
 
     def _send_parent(self, search: Search) -> None:
         """Sends to MLflow the run that is the parent of all trials of one engine."""
@@ -179,7 +179,7 @@ class TrialExporter:
             # JSON can't be read if it is cut.
             tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
         }
-        joined: dict[str, Any] = {}
+        further: dict[str, Any] = {}
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
             which = f"--trial {spec.number}"
@@ -189,7 +189,7 @@ class TrialExporter:
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            joined = {
+            further = {
                 str(p["name"]): p["default"] for p in result.joined if p["name"] not in values
             }
         elif fit.state == "interrupted":
@@ -205,7 +205,7 @@ class TrialExporter:
             }
             params = params_of({"trial": spec.number, **logs, **values})
             runs.log_inputs(fit.uuid, dataset_inputs(description))
-        params += params_of(joined)
+        params += params_of(further)
         metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)

@@ -105,7 +105,7 @@ def view_tags(
     curves = _curves(names)
     # The UI adds a chart for each metric that has no chart. To prevent that, each such metric gets
     # a chart that is marked as deleted.
-    drawn = {chart["metricKey"] for chart in curves}
+    curve_keys = {chart["metricKey"] for chart in curves}
     single = [_deleted(name) for name in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(name)) for name in names]
     charts = {
@@ -121,7 +121,7 @@ def view_tags(
         "compareRunCharts": [
             *curves,
             *single,
-            *(chart for chart in hidden if chart["metricKey"] not in drawn),
+            *(chart for chart in hidden if chart["metricKey"] not in curve_keys),
         ],
     }
     views = [

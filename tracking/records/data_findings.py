@@ -1,4 +1,4 @@
-"""The records of the checks of a study's data: their findings, and the sizes and classes."""
+"""The records of a study's data: the findings of its checks, its sizes and its classes."""
 
 from __future__ import annotations
 

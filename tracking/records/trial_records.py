@@ -35,7 +35,7 @@ class TrialSpec:
     data_digest: str  # SHA-256 of the data.
     objective: Objective  # The objective decides which epoch is the best.
     # The number of the trial whose model this trial trains further, under the same seed. The result
-    # has the same bits as one training over all these epochs.
+    # has the same bits as one training over the epochs of both trials.
     goes_on_from: int | None = None
     # The number of epochs that are not trained again, because the continued trial has trained them.
     initial_epoch: int = 0

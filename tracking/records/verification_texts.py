@@ -85,7 +85,7 @@ def is_partial(text: str) -> bool:
 
 
 def in_words(text: str) -> str:
-    """Returns the text as users read it in reports and on the command line."""
+    """Returns the sentence that reports and the command line show for a text of this module."""
     if text in ("", OFF):
         return "not compared with a training by plain Keras (model.fit)"
     by_itself = {

@@ -152,14 +152,14 @@ class StudyData:
         epoch, the best epoch and the last epoch.
         """
         history = self.history
-        ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
+        trials = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
         values, training = (
-            metric_by_epoch(history.folder, ended, metric) if metric else {}
+            metric_by_epoch(history.folder, trials, metric) if metric else {}
             for metric in (history.description.objective.metric, self.training_metric)
         )
-        most = max(8, _MOST_POINTS // max(len(ended), 1))
+        most = max(8, _MOST_POINTS // max(len(trials), 1))
         rows: list[dict[str, Any]] = []
-        for trial in ended:
+        for trial in trials:
             curve = values.get(trial.number, {})
             repeated = trial.result.repeats and not trial.result.folds
             best = None if repeated else trial.epoch
@@ -270,7 +270,7 @@ class HyperparameterAxis:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
         shared = {"field": self.drawn, "title": short}
         if self.labels:
-            # Each label has the same room in a chart.
+            # All labels get the same room, so the longest label decides.
             letters = len(self.labels) * max(map(len, self.labels))
             angle = 0 if letters < 40 or not horizontal else -35
             return {
@@ -309,8 +309,8 @@ class HyperparameterAxis:
             values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
         else:
             values = [parameter.from_unit(place) for place in _PLACES]
-        shown = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
-        return [(place, text) for text, place in shown.items()]
+        places = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
+        return [(place, text) for text, place in places.items()]
 
 
 def axes_of(space: SearchSpace) -> tuple[HyperparameterAxis, ...]:
@@ -362,9 +362,9 @@ def importances(
     try:
         study = optuna.create_study()
         for trial in sorted(trials, key=lambda trial: trial.number):
-            placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
+            params = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
             value = values[trial.number]
-            study.add_trial(create_trial(params=placed, distributions=ranges, value=value))
+            study.add_trial(create_trial(params=params, distributions=ranges, value=value))
         evaluator = FanovaImportanceEvaluator(n_trees=_TREES, max_depth=_DEPTH, seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}

@@ -75,9 +75,9 @@ _OPTIONS = {
 def write_report(history: StudyHistory) -> Path:
     """Writes the report of a study, and returns its path."""
     data = StudyData(history)
-    description, shown = history.description, sections(data)
+    description, parts = history.description, sections(data)
     columns, rows = table_of_trials(data)
-    charts = [figure.chart for section in shown for figure in section.figures]
+    charts = [figure.chart for section in parts for figure in section.figures]
     before, _, after = reproduce_command(history, "\0").partition("\0")
     first = history.chosen
     picked = first.number if first else next((t.number for t in history.trials), None)
@@ -102,7 +102,7 @@ def write_report(history: StudyHistory) -> Path:
             for name in description.space.names
             if name in first.params
         ],
-        sections=shown,
+        sections=parts,
         columns=columns,
         rows=rows,
         table=TRIALS,
@@ -180,8 +180,8 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
     colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
     dashes = alt.Scale(domain=labels, range=[_DASHES[i % len(_DASHES)] for i in turns])
     legend = alt.Legend(orient="top", title=None, labelLimit=240)
-    shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
-    lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
+    base = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
+    lines = base.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
         x=x,
         y=y,
         color=alt.Color("study:N", scale=colors, legend=legend),

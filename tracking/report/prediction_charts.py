@@ -65,8 +65,8 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
     )
     layers = [cells]
     if len(names) <= _MOST_LABELED:
-        shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
-        layers.append(shown.encode(text="samples:Q"))
+        numbers = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        layers.append(numbers.encode(text="samples:Q"))
     return theme.finished(
         layers,
         f"confusion{suffix}",

@@ -184,13 +184,13 @@ def _diagnosed(data: StudyData) -> Section:
         sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
-    missing = dict.fromkeys(
+    unchecked = dict.fromkeys(
         f"{check} ({why.rstrip('.')})" for check, why, _ in data.summary.diagnosis.unchecked
     )
     passed = data.summary.diagnosis.passed
     text += f" In order: {'. '.join(good)}." if good else ""
     text += f" Without fault: {', '.join(passed)}." if passed else ""
-    text += f" Not checked: {', '.join(missing)}." if missing else ""
+    text += f" Not checked: {', '.join(unchecked)}." if unchecked else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 
 
@@ -260,19 +260,19 @@ def _marks(data: StudyData) -> str:
     if not marks or not data.axes:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS
-    needed = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
-    return f"In the small charts {', '.join(marks)} trials.{needed if few else ''}"
+    hint = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
+    return f"In the small charts {', '.join(marks)} trials.{hint if few else ''}"
 
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
     """Returns a sentence on how many values lie outside a chart's scale, or an empty text."""
-    shown = theme.objective_scale(values, data.history.description.objective).to_dict()
-    if not shown.get("clamp"):
+    scale = theme.objective_scale(values, data.history.description.objective).to_dict()
+    if not scale.get("clamp"):
         return ""
-    low, high = shown["domain"]
-    valued = [value for value in values if value is not None]
-    off = sum(not low <= value <= high for value in valued)
-    return f" {off} of {counted(len(valued), noun)} are far off, and drawn at the edge."
+    low, high = scale["domain"]
+    numbers = [value for value in values if value is not None]
+    off = sum(not low <= value <= high for value in numbers)
+    return f" {off} of {counted(len(numbers), noun)} are far off, and drawn at the edge."
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
@@ -325,7 +325,7 @@ def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
     def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
         return lambda t: value_text(t.params[name]) if name in t.params else ""
 
-    # The columns: a name, and a function that writes a trial's cell.
+    # Each column has a name, and a function that returns the text of a trial's cell.
     cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
         ("trial", lambda t: str(t.number)),
         ("state", state),
@@ -342,9 +342,9 @@ def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
     cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
     if any(t.result and t.result.reason for t in trials):
         cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
-    valued = {trial.number for trial in data.ranked}
-    ordered = [*data.ranked, *(trial for trial in trials if trial.number not in valued)]
-    return [name for name, _ in cells], [[text(t) for _, text in cells] for t in ordered]
+    numbers = {trial.number for trial in data.ranked}
+    best_first = [*data.ranked, *(trial for trial in trials if trial.number not in numbers)]
+    return [name for name, _ in cells], [[text(t) for _, text in cells] for t in best_first]
 
 
 def _cell(value: float | None, digits: int) -> str:
@@ -354,19 +354,19 @@ def _cell(value: float | None, digits: int) -> str:
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
-    recorded, of_function = description.data, description.objective_function
+    dataset, of_function = description.data, description.objective_function
     best = data.history.best
-    folds = recorded.details.get("folds", ())
+    folds = dataset.details.get("folds", ())
     samples = {
-        "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,
-        **{f"{part} samples": f"{size:,}" for part, size in recorded.sizes.items()},
+        "Data set": f"{dataset.name} ({dataset.source})" if dataset.source else dataset.name,
+        **{f"{part} samples": f"{size:,}" for part, size in dataset.sizes.items()},
         **{
             f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
             for place, fold in enumerate(folds, start=1)
         },
-        **{name: value for name, value in recorded.details.items() if name != "folds"},
-        "SHA-256 of the data": recorded.digest,
-        **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
+        **{name: value for name, value in dataset.details.items() if name != "folds"},
+        "SHA-256 of the data": dataset.digest,
+        **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
     }
     crossed = f"{description.folds} folds: {description.cross_validation}"
     elsewhere = ["notes"] + ["repeats"] * bool(description.folds)

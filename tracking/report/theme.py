@@ -57,10 +57,10 @@ def finished(
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
     layered = alt.LayerChart(layer=list(layers)).add_params(*parameters)
-    drawn: alt.LayerChart = layered.properties(
+    result: alt.LayerChart = layered.properties(
         name=name, title=title, width=640, height=height, description=description
     )
-    return drawn
+    return result
 
 
 def brush(name: str) -> alt.Parameter:
@@ -91,18 +91,18 @@ def scatter(
     present = set(data.trials.get("state", ()))
     rows = (state[:3] for state in STATES if state[0] in present)
     names, colors, shapes = zip(*rows, strict=True)
-    shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
+    state_legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     color = alt.Scale(domain=list(names), range=list(colors))
     shape = alt.Scale(domain=list(names), range=list(shapes))
     look = {
-        "color": alt.Color("state:N", scale=color, legend=shown, title="state"),
+        "color": alt.Color("state:N", scale=color, legend=state_legend, title="state"),
         "shape": alt.Shape("state:N", scale=shape, title="state"),
         "opacity": faint(),
     }
     valued = base.transform_filter("isValid(datum.value)")
     points = valued.mark_point(filled=False, size=size, cursor="pointer")
     places = {channel: value for channel, value in encoding.items() if channel != "tooltip"}
-    drawn = [
+    layers = [
         points.encode(**encoding, **look).add_params(brush(name)),
         picked_ring(base).encode(**places),
     ]
@@ -110,8 +110,8 @@ def scatter(
         without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
         tooltip = ["trial:Q", "state:N", "reason:N"]
         places = {**places, "y": alt.value("height"), "tooltip": tooltip}
-        drawn.append(without.encode(**places, **look))
-    return drawn
+        layers.append(without.encode(**places, **look))
+    return layers
 
 
 def value_tooltip(column: str, name: str) -> alt.Tooltip:
@@ -199,12 +199,12 @@ def whole_axis(**further: Any) -> alt.Axis:
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
     """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
-    filled: alt.LayerChart = drawn.copy(deep=False)
-    filled.layer = [layer.copy(deep=False) for layer in drawn.layer]
-    for part in (filled, *filled.layer):
+    copy: alt.LayerChart = drawn.copy(deep=False)
+    copy.layer = [layer.copy(deep=False) for layer in drawn.layer]
+    for part in (copy, *copy.layer):
         if isinstance(part.data, alt.NamedData):
             part.data = alt.InlineData(values=rows_of(tables[str(part.data.name)]))
-    return filled
+    return copy
 
 
 def config(font: str = FONT) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
 
     With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """
-    shown = (interval.value, interval.low, interval.high)
-    value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
+    numbers = (interval.value, interval.low, interval.high)
+    value, low, high = interval_numbers(interval, *numbers, nonzero=nonzero)
     return f"{value} ({low} to {high})"
 
 

@@ -265,9 +265,9 @@ def gain(
 ) -> Interval:
     """Returns the winner's gain over the defaults, which is above 0 if the winner is better.
 
-    Both were trained under the same seeds and scored on the same samples, so their differences vary
-    less than the scores. The interval is Student's, with the variance that `crossed` computes from
-    the differences.
+    The winner and the defaults were trained under the same seeds and scored on the same samples, so
+    the differences of their scores vary less than the scores. The interval is Student's, with the
+    variance that `crossed` computes from the differences.
 
     Hits are scores of 1 (right) or 0 (wrong). For hits, two samples are added: one that only the
     winner has right, and one that only the defaults have right. Without these samples, the interval
@@ -372,7 +372,7 @@ def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[n
     generator, count = np.random.default_rng(seed), int(groups.max()) + 1
     rows = max(1, BLOCK // len(groups))
     for start in range(0, resamples, rows):
-        drawn = generator.integers(0, count, (min(rows, resamples - start), count))
-        drawn += count * np.arange(len(drawn))[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        draws = generator.integers(0, count, (min(rows, resamples - start), count))
+        draws += count * np.arange(len(draws))[:, None]
+        counts = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape)
         yield counts.astype(np.float32)[:, groups]

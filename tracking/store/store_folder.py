@@ -61,7 +61,7 @@ class Store:
         return sorted(headers, key=lambda entry: -entry[1].launched)
 
     def folder_of(self, name: str) -> Path | None:
-        """Returns the folder of the study with a name, or None."""
+        """Returns the folder of the study that has this name, or None."""
         usual = self.root / name
         for folder in (usual, *self.folders()):
             # A damaged journal in a folder with another name is probably that of another study, so

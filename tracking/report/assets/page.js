@@ -24,9 +24,9 @@
     );
   };
   const element = (tag, text, ...attributes) => {
-    const made = Object.assign(document.createElement(tag), { textContent: text });
-    for (const [name, value] of attributes) made.setAttribute(name, value);
-    return made;
+    const node = Object.assign(document.createElement(tag), { textContent: text });
+    for (const [name, value] of attributes) node.setAttribute(name, value);
+    return node;
   };
   const tell = (signal, value) => {
     for (const view of views) view.signal(signal, value).runAsync();
@@ -79,8 +79,8 @@
         : row[field] !== null && row[field] >= Math.min(...values[i]) && row[field] <= Math.max(...values[i]),
     );
 
-  function show(found) {
-    chosen = found && Object.fromEntries(found.map((row) => [row.trial, 1]));
+  function show(trials) {
+    chosen = trials && Object.fromEntries(trials.map((row) => [row.trial, 1]));
     tell("chosen", chosen);
     for (const [trial, line] of lines) line.hidden = chosen !== null && !chosen[trial];
     if (!reached || reached.hidden) reach(body.find((line) => !line.hidden));
@@ -171,16 +171,16 @@
     const full = [...new Set(all.flatMap(Object.keys))]
       .filter((field) => !unread.test(field) && all.some((row) => (row[field] ?? "") !== ""))
       .map((field) => [field, report.headings[field] ?? field.replaceAll("_", " ")]);
-    const made = element("table", "");
-    const head = made.createTHead().insertRow();
+    const node = element("table", "");
+    const head = node.createTHead().insertRow();
     for (const [, heading] of full) head.append(element("th", heading, ["scope", "col"]));
-    const lower = made.createTBody();
+    const lower = node.createTBody();
     for (const row of all.slice(0, mostRows)) {
       const line = lower.insertRow();
       for (const [field] of full) line.append(element("td", read(row[field])));
     }
     const cut = `The first ${mostRows.toLocaleString("en")} of ${all.length.toLocaleString("en")} rows.`;
-    return all.length > mostRows ? [made, element("p", cut)] : [made];
+    return all.length > mostRows ? [node, element("p", cut)] : [node];
   }
 
   async function download(view, kind, name) {
