@@ -99,7 +99,7 @@ class Reason(NamedTuple):
     """A reason why trials are infeasible or ended early."""
 
     kind: Kind
-    text: str  # Without the number of the epoch, which may differ between the trials.
+    text: str  # The reason without an epoch's number, which may differ between the trials.
     trials: tuple[int, ...]  # The trials' numbers.
 
 

@@ -37,7 +37,7 @@ from search_spaces.errors import StoreError
 
 FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
-"""The journal's name while its study is being deleted."""
+"""The journal's name while the study is being deleted."""
 OFF: Final = "off"
 """The value of `study.server` if the study is sent to no MLflow server."""
 FORMAT: Final = 1

@@ -43,7 +43,7 @@ class WorstSample:
 
     index: int  # The sample's index in the validation data.
     true: int  # The true class.
-    predicted: int  # The class of the highest probability, which may be the true class.
+    predicted: int  # The class with the highest probability, which may be the true class.
     probability: float  # The true class's probability, 0 to 1.
     confidence: float  # The predicted class's probability.
     png: bytes = b""  # The sample as a PNG file. Empty if it is no image.
@@ -59,7 +59,7 @@ class ValidationPredictions:
     uuid: str  # The trial's uuid.
     trial: int
     epoch: int  # The best epoch, whose weights predict.
-    kind: PredictionKind  # ``"binary"``: the output is one probability.
+    kind: PredictionKind  # With ``"binary"``, the output is one probability.
     samples: int
     class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
     classes: tuple[ClassCounts, ...] = ()  # The counts in the order of `class_names`.

@@ -137,7 +137,7 @@ class StudyPlots:
         raise AttributeError(f"There is no chart {name!r}. {suggestion(name, _names())}")
 
     def belief(self) -> alt.LayerChart:
-        """Returns a chart of the best value: reported, corrected and confirmed."""
+        """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
         return self._shown(result_charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:

@@ -144,7 +144,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 
 def belief(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of the best value: reported, corrected and confirmed."""
+    """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
     verdict, default = data.verdict, data.history.default
     rows = _rows(verdict)
     if default is not None and default.state == "complete" and default.value is not None:
