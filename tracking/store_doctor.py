@@ -120,7 +120,7 @@ def _check_journal(folder: Path) -> Check:
     if fault:
         finding = StoreFault(
             "journal",
-            f"the journal, which is the study's record, is damaged: {fault}. It is not changed",
+            f"the journal is damaged: {fault}. It has the study's record, so it is not changed",
             f"put {FILE_NAME} back from a backup (without {FILE_NAME}-wal and {FILE_NAME}-shm); or "
             f"copy what can still be read into a new file: sqlite3 {FILE_NAME} .recover | sqlite3 "
             "recovered.db. Checkpoints are in files of their own",
