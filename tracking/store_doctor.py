@@ -259,7 +259,7 @@ def _check_histories(store: Store, folder: Path, *, fix: bool) -> Iterator[Store
     histories = histories_in(store, folder)
     if histories:
         yield from _results(_check_pieces(folder, histories[0].description.name), fix=fix)
-    # The checks run one after another, so each sees the study as earlier checks have mended it.
+    # The checks run one after another, so each check sees what earlier checks have mended.
     for check in (_check_running, _check_champion, _check_checkpoints):
         for history in histories:
             yield from _results(check(history), fix=fix)

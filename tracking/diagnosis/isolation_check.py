@@ -131,7 +131,7 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
 def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[EndedTrial]]:
     """Groups trials by the hyperparameter's value, or by the quarter of its range.
 
-    The best trial of a group is first. Values that fewer than 6 trials have are left out.
+    The best trial of a group is first. Groups of fewer than 6 trials are left out.
     """
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)

@@ -363,7 +363,7 @@ def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
 def _groups(
     descriptions: Sequence[StudyDescription], labels: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Returns the indexes of each search's studies, by the search's label."""
+    """Groups studies by search. Returns the indexes of the studies, by the label of the search."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, description in enumerate(descriptions):
         groups.setdefault(_search(description), []).append(place)

@@ -110,7 +110,7 @@ class Exporter:
 
 
 def export_later(folder: Path) -> None:
-    """Starts a process that updates MLflow and, if the study has a report, the report."""
+    """Starts a process that updates MLflow. It also updates the report, if the study has one."""
     report = (folder / REPORT).is_file()
     if is_on() or report:
         _start(folder, ["--report"] if report else [], piped=False)

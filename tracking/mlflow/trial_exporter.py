@@ -271,7 +271,7 @@ def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str
     """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
     space, values = description.space, spec.values
     if description.discovered and not space.contains(values):
-        # Hyperparameters joined the space after the trial began. The trial used their default
+        # Hyperparameters have joined the space since the trial began. The trial used their default
         # values.
         values = complete(space, values)
     if description.objective_function:

@@ -256,7 +256,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns Jinja's environment for the templates of pages. It escapes all values."""
+    """Returns Jinja's environment for the templates of pages. The templates escape all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )

@@ -318,7 +318,7 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the background's cells, with the mean value of the trials nearby.
+    """Returns the cells in the background of `contour`, with the mean value of the trials nearby.
 
     Cells without trials nearby are left out.
     """

@@ -263,7 +263,7 @@ def gain(
     *,
     hits: int = 0,
 ) -> Interval:
-    """Returns the winner's gain over the defaults, which is above 0 if the winner is better.
+    """Returns the winner's gain over the defaults. It is above 0 if the winner is better.
 
     The winner and the defaults were trained under the same seeds and scored on the same samples, so
     the differences of their scores vary less than the scores. The interval is Student's, with the
