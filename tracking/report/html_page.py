@@ -25,14 +25,7 @@ from tracking.history.champions import read_model_summary
 from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
 from tracking.report import theme
-from tracking.report.chart_data import (
-    Columns,
-    StudyData,
-    columns_of,
-    drawable,
-    rows_of,
-    value_text,
-)
+from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, rows_of, value_text
 from tracking.report.result_charts import one_curve
 from tracking.report.sections_and_figures import (
     TRIALS,

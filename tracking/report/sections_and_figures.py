@@ -19,12 +19,7 @@ from tracking.records.prediction_records import ValidationPredictions
 from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
-from tracking.report.chart_data import (
-    FEWEST_TRIALS,
-    Columns,
-    StudyData,
-    value_text,
-)
+from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
 from tracking.shell_commands import data_command
 
 # Sentences on how to read a finding's chart, by the kind of chart.
