@@ -1,6 +1,6 @@
 """Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy.
 
-A command on a recorded study has ``--store``, unless the study is in the default store.
+A command on a recorded study has the option ``--store``, unless the study is in the default store.
 """
 
 from __future__ import annotations

@@ -23,11 +23,11 @@ from tracking.store.study_locks import holder_of, locked_store
 Kind = Literal[
     "store",  # store.json
     "journal",  # a study's journal
-    "running",  # a study that is RUNNING without a process
+    "running",  # a study whose state is RUNNING, although no process runs it
     "name",  # two studies have one name
     "checkpoint",  # the weights of a trial
     "champion",  # the saved model
-    "leftover",  # a partial file, or a half deleted study
+    "leftover",  # a partial file, or a study whose deletion was interrupted
 ]
 
 
@@ -80,8 +80,8 @@ def _check_pieces(folder: Path, study: str = "") -> Check:
     folder, subfolders are checked, too. No process may be writing in the folder.
     """
     for path in pieces_in(folder, "**/" if study else ""):
-        what = f"{path.name} is a piece of a file: its process was killed while it wrote it"
-        how = "--fix deletes it; the file itself is made again when it is needed"
+        what = f"{path.name} is an incomplete file: a process was killed while writing it"
+        how = "--fix deletes it; kerastudy writes the complete file when it is needed"
         fault = StoreFault("leftover", what, how, study=study, path=str(path))
         yield fault, partial(path.unlink, missing_ok=True)
 
@@ -90,8 +90,8 @@ def _check_folders(store: Store) -> Check:
     """Checks for interrupted deletions, and for studies with the same name."""
     # `delete_study` renames the journal and the folder before it deletes the files. So one of these
     # names shows that a deletion was interrupted.
-    left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
-    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
+    remains = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
+    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(remains)):
         what = f"the deletion of a study in {folder.name!r} was interrupted"
         fault = StoreFault("leftover", what, "--fix finishes it", path=str(folder))
         yield fault, partial(shutil.rmtree, folder)
@@ -100,9 +100,9 @@ def _check_folders(store: Store) -> Check:
         folders.setdefault(header.name, []).append(str(folder))
     for name, paths in sorted(folders.items()):
         if len(paths) > 1:
-            listed = ", ".join(paths)
+            places = ", ".join(paths)
             what = (
-                f"{len(paths)} folders have a study {name!r}: {listed}. Commands read one of them"
+                f"{len(paths)} folders have a study {name!r}: {places}. Commands read one of them"
             )
             yield StoreFault("name", what, "move the others to another store", study=name), None
 
@@ -119,7 +119,7 @@ def _check_journal(folder: Path) -> Check:
     if fault:
         finding = StoreFault(
             "journal",
-            f"the journal is damaged, and it is the record: {fault}. It is not changed",
+            f"the journal is damaged: {fault}. It has the study's record, so it is not changed",
             f"put {FILE_NAME} back from a backup (without {FILE_NAME}-wal and {FILE_NAME}-shm); or "
             f"copy what can still be read into a new file: sqlite3 {FILE_NAME} .recover | sqlite3 "
             "recovered.db. Checkpoints are in files of their own",
@@ -141,8 +141,8 @@ def _check_running(history: StudyHistory) -> Check:
     running = [trial for trial in history.trials if trial.state == "running"]
     if history.status == "RUNNING" or running:
         trials = f", with {len(running)} trials" if running else ""
-        what = f"it is RUNNING{trials}, but no process runs the study"
-        how = "--fix ends it; so does launching the study again, which resumes it"
+        what = f"its state is RUNNING{trials}, but no process runs the study"
+        how = "--fix records that it was interrupted; launching the study again resumes it"
         yield _fault_of(history, "running", what, how), partial(_end, history)
 
 
@@ -169,12 +169,12 @@ def _check_checkpoints(history: StudyHistory) -> Check:
                 which = "the checkpoint of its training on all folds"
             if history.description.code.path:
                 how = (
-                    f"train it again, bit for bit, with: {reproduce_command(history, trial.number)}"
+                    f"train the trial again to the bit: {reproduce_command(history, trial.number)}"
                 )
             else:
                 how = (
-                    "where the study is defined, in a notebook, call study.reproduce"
-                    f"({trial.number}), which trains it again, bit for bit, and writes it"
+                    "in the notebook that defines the study, call study.reproduce"
+                    f"({trial.number}), which trains the trial again and writes the checkpoint"
                 )
             path = str(history.files.checkpoint(trial.number, repeat))
             what = f"{which} can't be used: {fault}"
@@ -223,8 +223,8 @@ def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     store, running = Store(root), dict[str, str]()
     faults += _results(_check_folders(store), fix=fix)
     for folder in store.folders():
-        damaged = list(_results(_check_journal(folder), fix=fix))
-        faults += damaged or _check_study(store, folder, running, fix=fix)
+        journal_faults = list(_results(_check_journal(folder), fix=fix))
+        faults += journal_faults or _check_study(store, folder, running, fix=fix)
     return StoreCheck(root, tuple(faults), running)
 
 

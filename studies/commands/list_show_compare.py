@@ -250,7 +250,7 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    from tracking.summary import cost_text, standing_facts
+    from tracking.study_summary import cost_text, standing_facts
 
     objective, standings = comparison.objective, comparison.standings
     columns = [standing_facts(standing) for standing in standings]

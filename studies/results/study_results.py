@@ -26,7 +26,7 @@ from tracking.records import EndedTrial, TrialRecord
 from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store
 from tracking.store.store_json import check_trust
-from tracking.summary import summary_of, trial_rows
+from tracking.study_summary import summary_of, trial_rows
 
 if TYPE_CHECKING:
     import keras

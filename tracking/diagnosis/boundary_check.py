@@ -26,7 +26,7 @@ _SIGNIFICANT: Final = 1.645
 
 
 def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
-    """Finds an end of a range at which the best trials crowd.
+    """Finds out whether the best trials crowd at an end of a hyperparameter's range.
 
     Deep Learning Tuning Playbook, "Identifying bad search space boundaries": "if the best points
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
@@ -40,7 +40,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
       last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
     - The probability that so many trials are there by chance is below 1 % (binomial distribution).
     - In the half of the range next to the end, trials get better towards the end (Spearman's rank
-      correlation, one-sided, 5 %). Otherwise the sampler may only have preferred the end.
+      correlation, one-sided, 5 %). If they don't, the best trials may be there only because the
+      sampler preferred the end.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -116,8 +117,8 @@ def _ranks(values: Array) -> Array:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
-# The playbook doesn't say how far to widen a range. By a rule of thumb, a range grows by half of
-# its length on its scale, on a log scale at most by a factor of ten.
+# The playbook doesn't say how far to widen a range. As a rule of thumb, `wider` adds half of the
+# range's length on its scale. On a log scale, it adds at most a factor of ten.
 _LARGEST_FACTOR: Final = 10.0
 _COUNTS: Final = ("epochs", "batch_size")
 

@@ -43,14 +43,15 @@ class CurveCheck:
 
     Attributes:
         epochs: Only curves of at least this many epochs count. At least three curves must count.
-        measure: Returns how strongly a trial shows the fault, or None if it does not.
+        measure: A function that returns how strongly a trial shows the fault, or None if the trial
+            does not show it.
         always: Whether all of the best trials must show the fault, instead of more than half.
         sentence: The finding's verdict, with placeholders: `{trials}` says how many of the best
             trials show the fault. `{typical}`, `{largest}` and `{first}` are the median measure,
             the largest measure, and the measure of the best trial. `{turn}` is the median best
             epoch, and `{epochs}` the length of the longest training.
-        follows: Takes the study, the length of the longest training, and the largest measure.
-            Returns the advice and the changes to the next launch.
+        follows: A function of the study, of the length of the longest training, and of the largest
+            measure. It returns the advice and the changes to the next launch.
         fitted: Whether the check needs the objective on training data.
     """
 
@@ -132,9 +133,10 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the first epoch that is as good as the best, if it is in the first quarter.
 
-    An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or 2
-    % of the training's whole improvement. (The playbook takes the first tenth of the training, but
-    a tenth of a short training is less than an epoch.) The result is None for trials that overfit.
+    An epoch is as good as the best if the difference is at most the noise from epoch to epoch, or
+    at most 2 % of the training's whole improvement. (The playbook takes the first tenth of the
+    training, not the first quarter. But a tenth of a short training is less than an epoch.) The
+    result is None for trials that overfit.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
@@ -145,9 +147,11 @@ def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
 def overfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns how much worse the last epochs are than the best epoch, if the trial overfits.
 
-    A trial overfits if two conditions hold. The mean of the last epochs is worse than the best
-    epoch by more than three times the noise from epoch to epoch, and by more than 5 % of the whole
-    improvement (rules of thumb). And the objective on training data does not get worse.
+    A trial overfits if two conditions hold:
+
+    - The mean of the last epochs is worse than the best epoch, by more than three times the noise
+      from epoch to epoch, and by more than 5 % of the whole improvement (rules of thumb).
+    - The objective on training data does not get worse.
     """
     after = len(curve.losses) - 1 - curve.best
     rise = _end(curve.losses) - float(curve.losses[curve.best])
@@ -162,9 +166,9 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the best objective on training data, if the trial underfits.
 
     A trial underfits if its objective on training data is poor, and no better than on validation
-    data. By a rule of thumb, an accuracy below 0.9 is poor, and a loss above half of the first
-    epoch's loss. Other maximized metrics are not checked, as there is no rule which of their values
-    are poor.
+    data. As a rule of thumb, an accuracy is poor if it is below 0.9, and a loss if it is above half
+    of the first epoch's loss. Other maximized metrics are not checked, because there is no rule for
+    which of their values are poor.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
@@ -261,8 +265,8 @@ CURVE_CHECKS: Final = (
         4,
         _underfits,
         always=True,
-        sentence="they fit training data no better than validation data, and poorly: {training} "
-        "{first} in the best trial.",
+        sentence="they fit the training data poorly, and no better than the validation data: "
+        "{training} {first} in the best trial.",
         follows=_enlarge,
         fitted=True,
     ),
@@ -275,7 +279,7 @@ CURVE_CHECKS: Final = (
         8,
         _saturated,
         always=True,
-        sentence="{trials} trials were as good as at their best by epoch {largest} of {epochs}.",
+        sentence="by epoch {largest} of {epochs}, {trials} trials were nearly at their best.",
         follows=_shorter,
     ),
 )

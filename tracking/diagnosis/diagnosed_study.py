@@ -19,7 +19,7 @@ from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
 from search_spaces.texts import counted
 from tracking.history.learning_curves import metric_by_epoch
-from tracking.history.scores_of_trials import best_scores, scores_of
+from tracking.history.sample_scores_of_trials import best_scores, scores_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective
@@ -120,7 +120,7 @@ class Curve:
 
     @property
     def gained(self) -> float:
-        """The improvement from the first epoch to the best."""
+        """The improvement of the objective from the first epoch to the best epoch."""
         return float(self.losses[0] - self.losses[self.best])
 
     @property
@@ -219,9 +219,9 @@ class DiagnosedStudy:
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
         lineages = {trial.number: list(_lineage(trial.number, before)) for trial in trials}
         numbers = set(itertools.chain.from_iterable(lineages.values()))
-        read = [trial for trial in self.history.ended if trial.number in numbers]
+        trials_to_read = [trial for trial in self.history.ended if trial.number in numbers]
         objective, training = (
-            metric_by_epoch(self.history.folder, read, metric) if metric else {}
+            metric_by_epoch(self.history.folder, trials_to_read, metric) if metric else {}
             for metric in (self.objective.metric, self.training_metric)
         )
         sign = -1.0 if self.objective.direction == "max" else 1.0
@@ -255,8 +255,8 @@ class DiagnosedStudy:
         whole = [trial for trial in self.ranked if not trial.cut_short]
         longest = max((trial.spec.epochs for trial in whole), default=0)
         if "epochs" not in self.history.description.space:
-            # Hyperband trains many trials for fewer epochs. These trials are left out, as the
-            # checks would find that their trainings end too early.
+            # Hyperband trains many trials for fewer epochs. These trials are left out, since the
+            # checks would say that they end too early.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return self.curves(self.top(whole))
 
@@ -267,9 +267,9 @@ class DiagnosedStudy:
         - If trials have repeats or folds, the value of a trial is the mean over these trainings.
           The noise is the pooled standard deviation of repeats or folds, divided by the square root
           of their number.
-        - Otherwise, if there are confirmations, the noise is the pooled standard deviation of the
+        - If there are only confirmations, the noise is the pooled standard deviation of their
           trainings under new seeds.
-        - Otherwise, the noise is `standard_error`.
+        - If there are neither, the noise is `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
@@ -313,10 +313,10 @@ class DiagnosedStudy:
 
     @cached_property
     def worth(self) -> Noise:
-        """The smallest gain that is worth having: the noise.
+        """The smallest gain that is worth having: a gain as large as the noise.
 
-        If the noise is unknown, the smallest gain is a twentieth of the difference between the
-        median and the best value (a rule of thumb).
+        If the noise is unknown, it is a twentieth of the difference between the median and the best
+        value (a rule of thumb).
         """
         if self.noise is not None and self.noise.value > 0:
             return self.noise
@@ -332,11 +332,11 @@ def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """For each of `total` sorted values, returns the probability that it is the best of `draws`.
+    """Returns the probability of each of `total` sorted values to be the best of `draws` values.
 
-    The values are drawn at random, without replacement. With these probabilities as weights, the
-    sum of all values is the mean of the best of `draws` values: an unbiased estimate of the best
-    value that a search of `draws` trials finds (Dodge et al. 2019, "Show Your Work",
+    The `draws` values are drawn at random, without replacement. The sum of all values, weighted by
+    these probabilities, is the mean of the best of `draws` values. This is an unbiased estimate of
+    the best value that a search of `draws` trials finds (Dodge et al. 2019, "Show Your Work",
     arXiv:1909.03004; without replacement: Tang et al. 2020, arXiv:2004.13705).
     """
     weights = np.zeros(total)

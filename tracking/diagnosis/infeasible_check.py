@@ -35,7 +35,7 @@ class _Region(NamedTuple):
 
 
 def infeasible_share(study: DiagnosedStudy) -> Finding | None:
-    """Finds whether many trials fail, and in which part of the search space.
+    """Finds out whether many trials fail, and in which part of the search space.
 
     Deep Learning Tuning Playbook, "Extracting insight from experimental results": "When a very
     large fraction of points in a study are infeasible we should try to adjust the search space to
@@ -47,15 +47,15 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     least likely to be chance (Fisher's exact test, at 1 % over all hyperparameters). At least 70 %
     of the trials in this part must have failed.
     """
-    ended, failed = [*study.ranked, *study.infeasible], study.infeasible
-    if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):
+    trials, failures = [*study.ranked, *study.infeasible], study.infeasible
+    if len(failures) < _LEAST_FAILED or len(failures) < _MANY_FAILED * len(trials):
         return None
-    why = reasons(failed)
-    region = _where(study, ended)
-    verdict = f"{len(failed)} of {counted(len(ended), 'trial')} have no value"
+    why = reasons(failures)
+    region = _where(study, trials)
+    verdict = f"{len(failures)} of {counted(len(trials), 'trial')} have no value"
     evidence = {
-        "infeasible": len(failed),
-        "trials": len(ended),
+        "infeasible": len(failures),
+        "trials": len(trials),
         "reasons": {reason.text: len(reason.trials) for reason in why[:5]},
     }
     advice, changes = "No single hyperparameter says where: look at the reasons.", Changes()
@@ -69,9 +69,9 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
             f"Search {region.parameter.name} where trials train: {region.rest or 'elsewhere'}; or "
             "make training more stable there, by warm-up, gradient clipping or normalization."
         )
-    if sum(bool(trial.result.raised) for trial in failed) * 2 > len(failed):
+    if sum(bool(trial.result.raised) for trial in failures) * 2 > len(failures):
         changes = Changes(settings={"retry_infeasible": True}, resumes=True)
-        advice = "Code raised an error: mend it, then train them again."
+        advice = "The code raised an error: mend it, then train these trials again."
     return Finding(
         "infeasible",
         "problem",
@@ -84,12 +84,12 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     )
 
 
-def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
+def _where(study: DiagnosedStudy, trials: list[EndedTrial]) -> _Region | None:
     """Returns the region whose failures are least likely to be chance, if they are significant."""
     regions = [
         region
         for parameter in study.varying
-        for region in _regions(parameter, [t for t in ended if parameter.name in t.params])
+        for region in _regions(parameter, [t for t in trials if parameter.name in t.params])
     ]
     if not regions:
         return None
@@ -97,11 +97,11 @@ def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
     return best if best.chance * len(study.varying) < _UNLIKELY else None
 
 
-def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]:
+def _regions(parameter: Parameter, trials: list[EndedTrial]) -> Iterator[_Region]:
     name = parameter.name
-    active = [trial for trial in ended if parameter.contains(trial.params[name])]
-    total, failed = len(active), sum(trial.state == "infeasible" for trial in active)
-    if not 0 < failed < total:
+    active = [trial for trial in trials if parameter.contains(trial.params[name])]
+    total, failures = len(active), sum(trial.state == "infeasible" for trial in active)
+    if not 0 < failures < total:
         return
 
     def region(text: str, failed_inside: int, inside: int, rest: str) -> Iterator[_Region]:
@@ -109,7 +109,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
             # This import takes half a second, and most studies do not need it.
             from scipy import stats
 
-            chance = float(stats.hypergeom.sf(failed_inside - 1, total, failed, inside))
+            chance = float(stats.hypergeom.sf(failed_inside - 1, total, failures, inside))
             yield _Region(parameter, f"{name} {text}", failed_inside, inside, chance, rest)
 
     if isinstance(parameter, Listed):
@@ -122,15 +122,15 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
             yield from region(text, failed_inside, len(inside), rest)
         return
     assert isinstance(parameter, Float | Int)
-    placed = sorted((parameter.to_unit(t.params[name]), t.state == "infeasible") for t in active)
+    points = sorted((parameter.to_unit(t.params[name]), t.state == "infeasible") for t in active)
     below = 0
-    for place, ((unit, infeasible), (next_unit, next_infeasible)) in enumerate(pairwise(placed), 1):
+    for place, ((unit, infeasible), (next_unit, next_infeasible)) in enumerate(pairwise(points), 1):
         below += infeasible
         # The best cut is between a failed trial and a trial with a value, so all other places are
         # skipped.
         if unit == next_unit or infeasible == next_infeasible:
             continue
         cut = (unit + next_unit) / 2
-        limit, above = readable(parameter.from_unit(cut)), failed - below
+        limit, above = readable(parameter.from_unit(cut)), failures - below
         yield from region(f"is above {limit}", above, total - place, part(parameter, 0.0, cut))
         yield from region(f"is below {limit}", below, place, part(parameter, cut, 1.0))

@@ -49,11 +49,11 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     each value, take "the best trial across some (or all) of the nuisance hyperparameters", and
     compare these trials. A continuous hyperparameter is divided into buckets.
 
-    The best of many trials tends to be better than the best of few. So the values are compared by
-    their `expected_best` of the same number of draws, a third of the number of trials with the
-    rarest value. This estimate is a U-statistic. Its standard error comes from the jackknife, and
-    is not too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The
-    bootstrap gives too small standard errors for a minimum of so many draws.
+    The best of many trials tends to be better than the best of few. So each value gets the
+    `expected_best` of the same number of draws: a third of the number of trials with the rarest
+    value. This estimate is a U-statistic. Its standard error comes from the jackknife, and is not
+    too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The bootstrap
+    would give too small standard errors for a minimum of so many draws.
 
     A difference from the best value is clear if the interval of the difference does not contain 0.
     The interval is Student's, with Satterthwaite's degrees of freedom. All intervals together have
@@ -64,7 +64,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     """
     groups = _groups(study, parameter)
     if len(groups) < 2:
-        raise TooThinError(f"two of its values need {counted(_LEAST_OF_VALUE, 'trial')} or more.")
+        raise TooThinError(f"at least two values need {counted(_LEAST_OF_VALUE, 'trial')} each.")
     draws = max(2, min(map(len, groups.values())) // 3)
     isolated = [
         _isolated(label, np.array([study.loss(trial) for trial in trials]), draws)
@@ -129,9 +129,9 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
 
 
 def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[EndedTrial]]:
-    """Groups trials by the hyperparameter's value, or by quarter of its range.
+    """Groups trials by the hyperparameter's value, or by the quarter of its range.
 
-    The best trial of a group is first. Values that fewer than 6 trials have are left out.
+    The best trial of a group is first. Groups of fewer than 6 trials are left out.
     """
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
@@ -233,7 +233,7 @@ def _fits(
         if rise is not None:
             after = f"by {difference(rise)} after epoch {curve.epochs[curve.best]:g}"
             over.append(f"{_quoted(parameter, label)} ({after})")
-        # If the hyperparameter is the loss function, a trial with a worse metric need not underfit.
+        # If the hyperparameter is the loss function, a worse metric does not mean underfitting.
         elif label in worse and curve.training is not None and parameter.name != "loss":
             reached, trained = curve.losses.min(), curve.training.min()
             if least < trained and abs(trained - reached) < reached - least:

@@ -27,7 +27,7 @@ _SHOWN: Final = 12
 
 
 def sufficiency(study: DiagnosedStudy) -> Finding:
-    """Finds whether twice as many trials are worth their cost.
+    """Finds out whether twice as many trials are worth their cost.
 
     `expected_best` estimates the best value of a random half of the trials. The difference between
     this estimate and the best value of all trials is the gain from doubling the number of trials.
@@ -77,10 +77,10 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
     settings".
 
     If trials have repeats or folds, a one-way analysis of variance (Fisher 1925; F at 95 %) decides
-    whether trials differ by more than noise. Otherwise the standard deviation of all values is
-    compared with `DiagnosedStudy.noise`. (If the noise comes from the validation samples, one
-    standard error is enough: all trials have the same validation samples, so differences between
-    trials vary less.)
+    whether trials differ by more than noise. Otherwise they do if the standard deviation of all
+    values is at least `DiagnosedStudy.noise`. (If the noise comes from the validation samples, one
+    standard error is enough. All trials have the same validation samples, so their differences vary
+    less than single values.)
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description
@@ -161,7 +161,7 @@ def _differ(study: DiagnosedStudy) -> bool:
         if len(trial.result.repeats) > 1
     ]
     if len(groups) < 2:
-        raise TooThinError("2 trials of several repeats are needed.")
+        raise TooThinError("2 trials with several repeats each are needed.")
     within = math.fsum((len(g) - 1) * statistics.variance(g) for g in groups)
     inside = sum(len(g) - 1 for g in groups)
     mean = statistics.fmean(value for group in groups for value in group)

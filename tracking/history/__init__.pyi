@@ -4,8 +4,8 @@ from .comparison import compare as compare
 from .learning_curves import RecordedCurves as RecordedCurves
 from .learning_curves import fit_metrics as fit_metrics
 from .learning_curves import sparkline as sparkline
-from .scores_of_trials import best_scores as best_scores
-from .scores_of_trials import trial_scores as trial_scores
+from .sample_scores_of_trials import best_scores as best_scores
+from .sample_scores_of_trials import trial_scores as trial_scores
 from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
 from .study_history import find_study as find_study

@@ -42,7 +42,7 @@ def register_champion(
 def register_refit(
     history: StudyHistory, trial: EndedTrial, saved: Path, epochs: int, samples: int
 ) -> str:
-    """Records a model that was trained on training and validation data as the study's refit.
+    """Records a refit: the champion's model, trained again on training and validation data.
 
     Returns the model's address in MLflow, ``models:/NAME@refit``.
     """
@@ -58,7 +58,7 @@ def _recorded(
     reason: str,
 ) -> str:
     # The journal gets the folder's path when the folder is complete. If the process is killed
-    # before, the next registration removes the folder.
+    # before that, the next registration removes the folder.
     place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
     folder = history.folder / place
     folder.parent.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def _recorded(
 def set_promotion(history: StudyHistory, reason: str) -> None:
     """Records why the champion was chosen.
 
-    If `reason` is empty, later launches may choose another champion.
+    With an empty `reason`, later launches may choose another champion.
     """
     if history.registered is not None:
         with history.writing() as journal:
@@ -124,18 +124,18 @@ def champion_fault(history: StudyHistory) -> str:
     if history.registered is None:
         return ""
     folder = history.registered.folder
-    saved = sorted(folder.rglob("*.keras"))
-    if not (folder / "MLmodel").is_file() or not saved:
-        return f"the model in {str(folder)!r} is gone, or a part of it"
-    for path in saved:
+    files = sorted(folder.rglob("*.keras"))
+    if not (folder / "MLmodel").is_file() or not files:
+        return f"the model in {str(folder)!r}, or a part of it, is gone"
+    for path in files:
         try:
             with zipfile.ZipFile(path) as archive:
                 # `testzip` compares the files with their checksums.
-                damaged = archive.testzip()
+                fault = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, OSError) as error:
-            damaged = str(error)
-        if damaged:
-            return f"{str(path)!r} is damaged ({damaged})"
+            fault = str(error)
+        if fault:
+            return f"{str(path)!r} is damaged ({fault})"
     return ""
 
 

@@ -15,8 +15,8 @@ interval:
 - If each search has one seed, and all were confirmed on the same test part, the winners' confirmed
   values are compared.
 
-Otherwise the answer is that it is unknown which study is better: under another seed, the other
-study may be ahead.
+Otherwise it is unknown which study is better, because under another seed, the other study may be
+ahead.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Reached:
 
     Attributes:
         target: The value of the objective to reach.
-        trials: The number of these trials.
-        epochs: The sum of the trials' epochs.
-        seconds: The sum of the trials' seconds of training.
+        trials: The number of trials up to the first one that reaches the target.
+        epochs: The sum of the epochs of these trials.
+        seconds: The sum of the seconds that these trials trained.
     """
 
     target: float
@@ -174,14 +174,14 @@ def _targets(best_first: Sequence[Sequence[TrialRecord]], objective: Objective) 
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
     objective = history.description.objective
-    valued = {trial.number for trial in history.holding}
+    numbers = {trial.number for trial in history.holding}
     costs: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
         if isinstance(trial, EndedTrial):
             epochs += epochs_of(trial)
             seconds += trial.result.seconds
-        if trial.number not in valued or trial.best is None:
+        if trial.number not in numbers or trial.best is None:
             continue
         for target in targets:
             if target not in costs and not objective.is_better(target, trial.best.value):
@@ -191,21 +191,21 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
 
 def _notes(standings: Sequence[Standing]) -> list[str]:
     first, *others = standings
-    described = first.history.description
+    reference = first.history.description
     notes = []
     # Several studies may share their data or space. Then one note is enough for all of them.
-    known = {described.data.digest, described.space.digest}
+    digests = {reference.data.digest, reference.space.digest}
     for other in others:
         description = other.history.description
-        if description.data.digest not in known:
+        if description.data.digest not in digests:
             notes.append(
-                f"The data of {first.label!r} ({described.data.name}, digest "
-                f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
+                f"The data of {first.label!r} ({reference.data.name}, digest "
+                f"{reference.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
                 f"digest {description.data.digest[:12]}) differ, so values may not be comparable."
             )
-        if description.space.digest not in known:
+        if description.space.digest not in digests:
             notes += _space_notes(first, other)
-        known |= {description.data.digest, description.space.digest}
+        digests |= {description.data.digest, description.space.digest}
         pairs = zip(first.history.trials, other.history.trials, strict=False)
         alike = len(
             [*itertools.takewhile(lambda two: two[0].spec.values == two[1].spec.values, pairs)]
@@ -241,7 +241,7 @@ class Difference:
 
     Attributes:
         better: The label of the search or study with the better value.
-        other: The label of the other one.
+        other: The label of the other search or study.
         gain: The difference of the two values, at least 0, with an interval. If the interval
             contains 0, the two can't be told apart.
     """
@@ -267,7 +267,7 @@ class Answer:
     """Which of several studies is better.
 
     Attributes:
-        budget: The cost of the study that cost least. All studies are compared at this budget.
+        budget: The cost of the cheapest study. All studies are compared at this budget.
         unit: The budget's unit: ``"epochs"``, or ``"trials"`` if trials have no epochs.
         values: The best value that each study reached within this budget, or None.
         over: How the differences were computed: over ``"seeds"``, or on the ``"test part"``. Empty
@@ -287,11 +287,11 @@ class Answer:
 def answer(histories: Sequence[StudyHistory]) -> Answer:
     """Returns which of several studies is better at equal budget."""
     objective = histories[0].description.objective
-    ended = [history.ended for history in histories if history.holding]
+    trial_lists = [history.ended for history in histories if history.holding]
     # The trials of an objective function that only returns a value have no epochs, so trials are
     # counted instead.
-    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in ended) else "trials"
-    costs = [sum(_cost(trial, unit) for trial in trials) for trials in ended]
+    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in trial_lists) else "trials"
+    costs = [sum(_cost(trial, unit) for trial in trials) for trials in trial_lists]
     budget = min(costs, default=0)
     values = tuple(_best_within(history, budget, unit) for history in histories)
     at = f"At {counted(budget, unit.removesuffix('s'))} each, "
@@ -300,32 +300,32 @@ def answer(histories: Sequence[StudyHistory]) -> Answer:
         label: [value for place in places if (value := values[place]) is not None]
         for label, places in groups.items()
     }
-    known = {label: by_seed for label, by_seed in by_search.items() if by_seed}
-    missing = [label for label in groups if label not in known]
+    bests = {label: by_seed for label, by_seed in by_search.items() if by_seed}
+    missing = [label for label in groups if label not in bests]
     differences: tuple[Difference, ...] = ()
     over, data = "", {history.description.data.digest for history in histories}
     later = any(histories[place].holding for label in missing for place in groups[label])
     within = f" within {counted(budget, unit.removesuffix('s'))}" if later else ""
     sentences = [f"There is no value by {listed(missing)}{within}."] if missing else []
-    if len(groups) == 1 and known:
-        (by_seed,) = known.values()
+    if len(groups) == 1 and bests:
+        (by_seed,) = bests.values()
         sentences.append(
             f"They are one search under {counted(len(by_seed), 'seed')}: a{at[1:]}the best "
             f"{objective.metric} is {number(min(by_seed))} to {number(max(by_seed))}. Compare it "
             "with another search."
         )
-    elif len(known) < 2:
+    elif len(bests) < 2:
         sentences.append("So there is nothing to compare yet.")
-    elif len(data) == 1 and min(map(len, known.values())) > 1:
-        over, differences = "seeds", _over_seeds(known, objective)
-        sentences += _seed_sentences(known, differences, objective, at)
+    elif len(data) == 1 and min(map(len, bests.values())) > 1:
+        over, differences = "seeds", _over_seeds(bests, objective)
+        sentences += _seed_sentences(bests, differences, objective, at)
     elif differences := _on_test(histories, groups, objective):
         over, sentences = "test part", sentences + _test_sentences(differences, objective)
     elif len(data) == 1:
-        sentences += _unknown(known, objective, at)
+        sentences += _unknown(bests, objective, at)
     else:
         sentences.append(
-            f"{at}{_best_values(known, objective)}. Their data differ, so that does not say which "
+            f"{at}{_best_values(bests, objective)}. Their data differ, so that does not say which "
             "is better: launch both on the same data."
         )
     return Answer(budget, unit, values, over, differences, tuple(sentences))
@@ -342,7 +342,7 @@ def _cost(trial: EndedTrial, unit: str) -> int:
 
 
 def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
-    """Returns the best value among the first trials, by number, that fit into a budget."""
+    """Returns the best value among the first trials, whose costs together are within a budget."""
     spent = itertools.accumulate(_cost(trial, unit) for trial in history.ended)
     within = {t.number for t, cost in zip(history.ended, spent, strict=True) if cost <= budget}
     values = (trial.value for trial in history.holding if trial.number in within)
@@ -350,7 +350,7 @@ def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
 
 
 def _groups(descriptions: Sequence[StudyDescription]) -> dict[str, list[int]]:
-    """Returns the indexes of each search's studies, by the search's label."""
+    """Groups studies by search. Returns the indexes of the studies, by the label of the search."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, description in enumerate(descriptions):
         groups.setdefault(_search(description), []).append(place)
@@ -364,7 +364,7 @@ def _groups(descriptions: Sequence[StudyDescription]) -> dict[str, list[int]]:
 def _search(description: StudyDescription) -> tuple[object, ...]:
     """Returns the settings that define a search: a study's settings without name and seed.
 
-    The engine is first.
+    The first item is the engine.
     """
     code = description.code
     # In a notebook the code is not recorded, so only the name identifies the builder.
@@ -378,9 +378,9 @@ def _search(description: StudyDescription) -> tuple[object, ...]:
 
 
 def _over_seeds(
-    known: Mapping[str, Sequence[float]], objective: Objective
+    bests: Mapping[str, Sequence[float]], objective: Objective
 ) -> tuple[Difference, ...]:
-    keys = {label: [*map(objective.sort_key, values)] for label, values in known.items()}
+    keys = {label: [*map(objective.sort_key, values)] for label, values in bests.items()}
     best = min(keys, key=lambda label: statistics.fmean(keys[label]))
     pairs = math.comb(len(keys), 2)
     # Lower sort keys are better, so the gain is the other search's mean minus the best search's.
@@ -393,12 +393,12 @@ def _over_seeds(
 
 
 def _seed_sentences(
-    known: Mapping[str, Sequence[float]],
+    bests: Mapping[str, Sequence[float]],
     differences: Sequence[Difference],
     objective: Objective,
     at: str,
 ) -> list[str]:
-    over = f"over {listed(dict.fromkeys(map(len, known.values())))} seeds"
+    over = f"over {listed(dict.fromkeys(map(len, bests.values())))} seeds"
     sentences = [
         f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
         f"{each.gain_text} {over}."
@@ -407,15 +407,15 @@ def _seed_sentences(
         f"ahead by {each.gain_text} of {objective.metric}."
         for each in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
-    if len(differences) < len(known) - 1:
+    if len(differences) < len(bests) - 1:
         sentences.append(
             f"{at}other searches found the same best value under each seed: their difference has "
             "no interval."
         )
     return [
         *sentences,
-        "That is about the search, on these validation samples. What a champion is worth on new "
-        "data, confirm says.",
+        "That is about the search, on these validation samples. `kerastudy confirm` says what a "
+        "champion is worth on new data.",
     ]
 
 
@@ -460,16 +460,16 @@ def _test_sentences(differences: Sequence[Difference], objective: Objective) -> 
     return [*sentences, "To tell the searches apart takes more seeds."]
 
 
-def _unknown(known: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
-    few = [label for label, values in known.items() if len(values) < 2]
+def _unknown(bests: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
+    few = [label for label, values in bests.items() if len(values) < 2]
     return [
-        f"{at}{_best_values(known, objective)}. That does not say which is better: another seed "
-        "may turn it.",
+        f"{at}{_best_values(bests, objective)}. That does not say which is better: under another "
+        "seed, another one may be ahead.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them; or confirm each, to compare the winners on the test part.",
     ]
 
 
-def _best_values(known: Mapping[str, Sequence[float]], objective: Objective) -> str:
-    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in known.items()]
+def _best_values(bests: Mapping[str, Sequence[float]], objective: Objective) -> str:
+    means = [f"{number(statistics.fmean(values))} by {label}" for label, values in bests.items()]
     return f"the best {objective.metric} is {listed(means)}"

@@ -64,10 +64,10 @@ def metric_by_epoch(
     A repeated trial has the values of its first repeat. A cross-validated trial has the means over
     its folds.
     """
-    chosen = list(trials)
-    curves = _curves(folder, (trial.uuid for trial in chosen))
+    trial_list = list(trials)
+    curves = _curves(folder, (trial.uuid for trial in trial_list))
     values: dict[int, dict[int, float]] = {}
-    for trial in chosen:
+    for trial in trial_list:
         repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         epochs = curves.get(repeats[0].uuid if repeats else trial.uuid, {})
         if repeats and repeats[0].fold is not None:

@@ -198,7 +198,7 @@ class StudyHistory:
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store, by default that of ``KERASTUDY_STORE``.
+    """Opens a store, by default the one that `default_store_path` names.
 
     Raises:
         StudyNotFoundError: If there is no store.
@@ -206,13 +206,13 @@ def existing_store(store: str | Path | Store | None) -> Store:
     if isinstance(store, Store):
         return store
     path = Path(store) if store is not None else default_store_path()
-    opened = open_store(path)
-    if opened is None:
+    result = open_store(path)
+    if result is None:
         raise StudyNotFoundError(
             f"There is no store at {str(path)!r}",
-            hint="Name another one, or start a study with: kerastudy launch digits",
+            hint="Name another store, or start a study with: kerastudy launch digits",
         )
-    return opened
+    return result
 
 
 def study_names(store: Store) -> list[str]:
@@ -279,7 +279,7 @@ def refreshed(history: StudyHistory) -> StudyHistory:
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the recorded code of the trials with a `code_digest`.
+    """Returns the recorded code of the trials whose `code_digest` is `digest`.
 
     If the study file's text is missing or damaged, `source` is empty. Modules whose texts are
     missing or damaged are not in `texts`.
@@ -341,20 +341,20 @@ def delete_study(
 ) -> None:
     """Deletes a study's folder. Raises StoreLockedError if a process runs the study.
 
-    Before its files are deleted, the folder is renamed, so that no process finds a study whose
-    deletion was interrupted. The folder is renamed within the context `forgetting`, which deletes
+    The folder is renamed before its files are deleted. So no process finds the study, even if the
+    deletion is interrupted. The folder is renamed within the context `forgetting`, which deletes
     the study from MLflow.
     """
     with store.lock_study(size.folder, size.name):
-        deleted = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
+        new_place = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
             with forgetting(store, size):
                 os.rename(size.folder / FILE_NAME, size.folder / DELETED)
-                os.rename(size.folder, deleted)
-            shutil.rmtree(deleted)
+                os.rename(size.folder, new_place)
+            shutil.rmtree(new_place)
         except OSError as error:
-            left = deleted if deleted.exists() else size.folder
+            remains = new_place if new_place.exists() else size.folder
             raise StoreError(
                 f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(left)!r} when they can."
+                f"folder {str(remains)!r} yourself later."
             ) from None

@@ -49,7 +49,7 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
-    assert trial.best is not None, "it has a value"
+    assert trial.best is not None, "the trial has a value"
     # Of trials with equal values, the one with the lower validation loss ranks first. If an
     # objective function trained several models, the loss of only one model is recorded, so no loss
     # counts.
@@ -62,16 +62,16 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> En
 
     Entries of `trials` that are None are ignored.
     """
-    recorded = [trial for trial in trials if trial is not None]
-    return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
+    candidates = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(candidates, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
     """Returns a study's definition with the hyperparameters that its trials added to the space.
 
-    The space was discovered by tracing the builder, which may miss a branch that declares further
-    hyperparameters. When the builder declares them in a trial, they join the space. In this trial
-    and all earlier ones, they had their default values.
+    The space was discovered by tracing the builder. The trace may miss a branch of the builder that
+    declares further hyperparameters. If a trial reaches such a branch, its hyperparameters join the
+    space. This trial and all earlier trials had the default values of these hyperparameters.
     """
     if not description.discovered:
         return description
@@ -99,7 +99,7 @@ class Reason(NamedTuple):
     """A reason why trials are infeasible or ended early."""
 
     kind: Kind
-    text: str  # Without the number of the epoch, which may differ between the trials.
+    text: str  # The reason without an epoch's number, which may differ between the trials.
     trials: tuple[int, ...]  # The trials' numbers.
 
 
@@ -127,7 +127,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
     - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
       from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
       ``reason`` (why the trial is infeasible or ended early),
-    - ``params_NAME`` for each hyperparameter; missing for trials in which it was not active,
+    - ``params_NAME`` for each hyperparameter; missing if it was not active in the trial,
     - ``metrics_NAME`` for each metric at the best epoch.
     """
     import pandas as pd

@@ -157,7 +157,7 @@ class StudyVerdict:
             choice = (
                 f"corrected for the luck of being the best of {counted(corrected.trials, 'trial')}"
                 if corrected.trials > 1
-                else "of one trial, so without luck in a choice"
+                else "of one trial, so no choice made it look better"
             )
             groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
             samples = f"{counted(corrected.samples, 'validation sample')}{groups}"
@@ -290,10 +290,10 @@ class _Correction:
 def _recorded(history: StudyHistory) -> tuple[Corrected | None, str] | None:
     """Returns the recorded correction, or None if it is missing, damaged or outdated."""
     try:
-        recorded = from_json(_Correction, history.recorded_correction)
+        correction = from_json(_Correction, history.recorded_correction)
     except RecordError:
         return None
-    return (recorded.corrected, recorded.unknown) if recorded.key == _key(history) else None
+    return (correction.corrected, correction.unknown) if correction.key == _key(history) else None
 
 
 def _key(history: StudyHistory) -> str:
@@ -306,7 +306,7 @@ def _key(history: StudyHistory) -> str:
 
 def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     # These imports take time, and are not needed if a correction is recorded.
-    from tracking.history.scores_of_trials import trial_scores
+    from tracking.history.sample_scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
     trials, direction = history.holding, history.description.objective.direction
@@ -316,7 +316,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     scores = trial_scores(history)
     if best.number not in scores:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"
-        why = "their file can't be used. `kerastudy confirm` needs none"
+        why = "their file can't be used. `kerastudy confirm` needs no scores"
         why = best.result.unscored or (why if best.result.scores_bytes else "")
         return None, f"{whose} no scores of validation samples{': ' if why else ''}{why}"
     try:

@@ -5,8 +5,8 @@ writes it. Other processes may read it at any time.
 
 - On a local disk, the database has a write-ahead log (WAL): a commit takes microseconds, and
   readers never block the writer. Commits that begin or end a trial are synced to disk. A power
-  failure may lose epochs that were committed later, but the training resumes from its state file,
-  which has the same epochs.
+  failure may lose epochs that were committed since the last sync, but the training resumes from
+  its state file, which also has these epochs.
 - On a network disk, SQLite's WAL does not work (https://www.sqlite.org/wal.html). The database of
   a study there has a rollback journal, which is slower.
 - If the folder can't be written, e.g. in a snapshot, readers open a temporary copy of the database
@@ -34,9 +34,9 @@ from search_spaces.errors import StoreError
 
 FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
-"""The journal's name while its study is being deleted."""
+"""The journal's name while the study is being deleted."""
 OFF: Final = "off"
-"""The `server` of a study that is sent to no MLflow server."""
+"""The value of `study.server` if the study is sent to no MLflow server."""
 FORMAT: Final = 2
 """The version of the tables. Raise it whenever they change."""
 
@@ -133,15 +133,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    Each query sees all that is committed before it. There is no transaction for several queries,
-    because it would block the writer on a network disk.
+    Each query sees everything that was committed before the query. Several queries do not share a
+    transaction, because the transaction would block the writer on a network disk.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        opened = path
+        source = path
         if not os.access(path.parent, os.W_OK):
-            opened = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = f"{opened.absolute().as_uri()}?mode=rw"
+            source = _copied(path, stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = f"{source.absolute().as_uri()}?mode=rw"
         database = sqlite3.connect(uri, _SECONDS_TO_WAIT, isolation_level=None, uri=True)
         stack.enter_context(contextlib.closing(database))
         database.execute("PRAGMA query_only=1")
@@ -213,7 +213,7 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
             f"The journal {str(path)!r} was written by a newer kerastudy (format {version}; this "
             f"version reads {FORMAT}). Upgrade with: pip install -U kerastudy"
         )
-    raise StoreError(_damaged(path, "it is no journal of kerastudy"))
+    raise StoreError(_damaged(path, "the file is not a journal of kerastudy"))
 
 
 def _copied(path: Path, folder: str) -> Path:

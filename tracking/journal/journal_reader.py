@@ -33,7 +33,7 @@ Curve = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Header:
-    """The facts of a study in a store's list of studies."""
+    """The facts about a study that a store's list of studies needs."""
 
     uuid: str
     name: str
@@ -103,7 +103,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class ConfirmationRecord:
-    """A run of `kerastudy confirm`. `outcome` is None until it ends."""
+    """A run of `kerastudy confirm`. `outcome` is None until the run ends."""
 
     uuid: str
     plan: str
@@ -123,7 +123,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Keeps the file open for several calls. Each call sees all that is committed before it."""
+        """Keeps the file open for several calls. Each call sees all commits before the call."""
         with reading(self.path) as database:
             self._opened = database
             try:
@@ -178,7 +178,7 @@ class JournalReader:
         rows = self._rows(
             "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
             "started, losses, verified, ended, whole FROM trials "
-            # With "+", SQLite finds the rows by the index of revisions. Without it, SQLite would
+            # With "+", SQLite finds the rows by the index of revisions. Without "+", SQLite would
             # read the whole table in the order of ids.
             "WHERE revision > ? ORDER BY +id",
             since,
@@ -311,8 +311,8 @@ class JournalReader:
             return from_json(kind, text)
         except RecordError as error:
             raise StoreError(
-                f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
-                "changed by hand: restore it from a backup."
+                f"The journal {str(self.path)!r} cannot be read: an entry is {error}. The journal "
+                "is damaged, or was changed by hand: restore it from a backup."
             ) from None
 
 

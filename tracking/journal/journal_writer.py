@@ -1,4 +1,4 @@
-"""Writes the journal of a study: for the process that has the study's lock."""
+"""Writes the journal of a study. Only the process that has the study's lock may do so."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _ALL: Final = "all"
 class Journal:
     """The journal of a study, open for writing.
 
-    Each method writes one transaction. Within `together`, all methods write one transaction.
-    Transactions that begin or end a trial are synced to disk. Epochs are written by the next
-    transaction, or by `flush`.
+    Each method writes a transaction of its own. Within `together`, all methods share one
+    transaction. Transactions that begin or end a trial are synced to disk. The next transaction, or
+    `flush`, writes the logged epochs.
     """
 
     def __init__(self, folder: Path, description: StudyDescription) -> None:
         self.folder, self.description = folder, description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision of the open transaction, or of the last one, and the time when it began.
+        # The revision of the open transaction and the time when it began. Without an open
+        # transaction, those of the last one.
         self._revision = self._time = 0
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -99,8 +100,8 @@ class Journal:
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True):
-            # A later launch may keep fewer checkpoints, but not more, because deleted ones are
-            # gone.
+            # A later launch may keep fewer checkpoints, but not more, because the others were
+            # deleted.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
@@ -126,7 +127,7 @@ class Journal:
             self._change(server=address)
 
     def set_corrected(self, text: str) -> None:
-        """Records the study's best value after the correction for chance, a `Corrected` in JSON."""
+        """Records the correction of the study's best value, as JSON that `verdicts` writes."""
         with self._transaction():
             self._change(corrected=text)
 
@@ -254,7 +255,7 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a person chose a champion. If empty, launches may choose another champion."""
+        """Records why a champion was chosen. With an empty reason, launches may choose another."""
         with self._transaction(synced=True) as database:
             database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
@@ -277,7 +278,7 @@ class Journal:
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
         """Records that a confirmation begins, and returns its uuid.
 
-        `unfinished` is the uuid of an interrupted confirmation, if that confirmation resumes.
+        `unfinished` is the uuid of an interrupted confirmation that resumes, or empty.
         """
         self.end_left_over()
         with self._transaction(synced=True):
@@ -297,7 +298,7 @@ class Journal:
             return self._begin("fits", _uuid(), spec=to_json(spec), **owner)
 
     def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
-        """Records the outcome of a confirmation. None means that it was interrupted."""
+        """Records the outcome of a confirmation. None means that it did not finish."""
         self.settle()
         values: dict[str, object] = {"state": "interrupted"}
         if outcome is not None:
@@ -369,7 +370,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        """Begins a transaction, or continues the one that is open. Commits it with the epochs.
+        """Begins a transaction, or continues the open one. At the end, commits it with the epochs.
 
         Within `together`, the transaction stays open.
         """
@@ -403,7 +404,7 @@ class Journal:
                     self.settle()
 
     def _now(self) -> int:
-        """Returns the Unix time in milliseconds. Within a journal, it never goes back."""
+        """Returns the Unix time in milliseconds. Within a journal, the time never goes back."""
         return max(self._time, _wall_clock())
 
 

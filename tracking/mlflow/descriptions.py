@@ -29,9 +29,9 @@ from tracking.records import (
     training_name,
 )
 from tracking.shell_commands import shell_command
-from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
+from tracking.study_summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
-# A trial's description shows at most this many hyperparameters. The run's params have all.
+# A trial's description shows at most this many hyperparameters. The run's params show all.
 _SHOWN: Final = 30
 
 
@@ -65,7 +65,7 @@ def trial_outcome(result: TrialResult, folds: int) -> str:
 def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
-    """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
+    """Returns the description of a trial in Markdown: its result, and how to reproduce it."""
     value = "" if result.best is None else f": {plain(value_text(spec, result))}"
     lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
@@ -124,9 +124,9 @@ def version_description(
 
 
 def with_verdict(text: str, former: str, verdict: str) -> str:
-    """Puts the verdict in front of a model version's description.
+    """Returns a model version's description with the verdict in front.
 
-    The former verdict is removed, if the description still begins with the former verdict.
+    The former verdict is removed, unless a person has changed the beginning of the description.
     """
     for beginning in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
@@ -190,8 +190,8 @@ class Pages:
 def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     """Returns a study's summary in Markdown.
 
-    Links and verdict are first, as the UI shows only 100 pixels of a long text. `stopped` says why
-    the last launch ended, e.g. "all 40 trials are done"; it is empty during a launch.
+    Links and verdict come first, because the UI shows only 100 pixels of a long text. `stopped`
+    says why the last launch ended, e.g. "all 40 trials are done". It is empty during a launch.
     """
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()

@@ -23,9 +23,9 @@ FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The `place` of the store's own MLflow database. The place of a server is its address."""
 _FORMAT: Final = 4
-# The states of a run. An intended run may exist, as a process may have been killed after it created
-# the run. A created run may lack its params and its data set. A written run has both. A deleted run
-# was deleted by a person in MLflow.
+# The states of a run. An intended run may or may not exist, since the process may have been killed
+# after it created the run. A created run may lack its params and its data set. A written run has
+# both. A deleted run was deleted by a person in MLflow.
 _INTENDED, _CREATED, _WRITTEN, _DELETED = range(4)
 _TABLES: Final = f"""
 BEGIN;
@@ -49,7 +49,7 @@ COMMIT;
 class StudyNote:
     """The study's experiment in one destination, and the part of the journal that was sent."""
 
-    database: str  # From `server.identity_of`.
+    database: str  # The database's identity, from `server.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
     revision: int  # The last revision of the journal that was sent.
     epochs: int  # The last row of the journal's table `epochs` that was sent.
@@ -109,8 +109,8 @@ class ExporterNotes:
         """Drops all notes, then notes the study's experiment and its run ids by uuid."""
         self.forget()
         self._insert_runs(runs, _CREATED)
-        # The experiment is noted last. If a process is killed before that, the next one starts
-        # over.
+        # The experiment is noted last. If the process is killed before that, the next process
+        # starts over.
         self._execute(
             "INSERT INTO destinations (database, experiment, place) VALUES (?, ?, ?)",
             database,
@@ -195,9 +195,10 @@ class ExporterNotes:
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
-    """Returns a study's experiment id in the store's own MLflow, and the database's identity.
+    """Returns the notes on the study in the store's own MLflow database.
 
-    Both are empty if nothing is noted.
+    They are MLflow's id of the study's experiment, and the database's identity. Both are empty if
+    nothing is noted.
     """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
     with (

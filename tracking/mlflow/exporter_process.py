@@ -1,8 +1,8 @@
 """The exporter's process, which keeps MLflow up to date during a launch.
 
-The launch does not import MLflow, as the import takes 2 s of CPU. The process looks for changes
-once a second. If MLflow fails, the study goes on, and the next launch, `kerastudy ui`
-or `kerastudy push` sends the rest.
+The launch starts this process instead of importing MLflow itself, since the import takes 2 s of
+CPU. The process looks for changes once a second. If MLflow fails, the study goes on, and the next
+launch, `kerastudy ui` or `kerastudy push` sends the rest.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_on() -> bool:
 
 
 class Exporter:
-    """Starts and ends the exporter's process of a launch. Calls `say` with each of its messages."""
+    """Starts and ends the exporter's process for a launch, and passes its messages to `say`."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
         self._folder, self._say, self._report = folder, say, report
@@ -110,7 +110,7 @@ class Exporter:
 
 
 def export_later(folder: Path) -> None:
-    """Starts a process that updates MLflow and, if the study has a report, the report."""
+    """Starts a process that updates MLflow. It also updates the report, if the study has one."""
     report = (folder / REPORT).is_file()
     if is_on() or report:
         _start(folder, ["--report"] if report else [], piped=False)
@@ -189,16 +189,16 @@ class _Follower:
 
     def __init__(self, folder: Path, report: bool) -> None:
         self._folder, self._store = folder, Store(folder.parent)
-        # A launch says at its end whether it wants the report.
+        # Whether the launch may want a report, and whether it has asked for the report at its end.
         self._report, self._wanted = report, False
         self._ended = threading.Event()
-        # The times of the next attempts, by the addresses of servers that do not answer. The time
-        # is infinite for a server that has refused a request.
+        # For each server that did not answer, the time of the next attempt, by address. For a
+        # server that refused a request, the time is infinite.
         self._next: dict[str, float] = {}
         self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
-        """Sends changes until the launch ends, and once afterwards. Then draws a wanted report."""
+        """Sends changes until the launch ends, and once afterwards. Then draws the report."""
         if follow:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             self._round()
@@ -243,8 +243,8 @@ class _Follower:
             if self._next.pop(address, None) is not None:
                 _say(f"the {exporter.destination.shown} answers")
         except ServerAwayError as error:
-            # It is unknown whether the last write has arrived. The next attempt begins with a new
-            # exporter, which repeats the writes that are not noted.
+            # It is unknown whether the last write has arrived. So the next attempt uses a new
+            # exporter, which repeats all writes that are not noted.
             self._exporters.pop(address, None)
             if address not in self._next:
                 _say(f"warning: {error} The study continues; the rest is sent later.")
@@ -273,7 +273,7 @@ class _Follower:
 
 
 def _import_report() -> None:
-    """Imports the packages that draw a report, while trials train."""
+    """Imports the packages that draw a report, so that they are ready when the launch ends."""
     from optuna.importance import FanovaImportanceEvaluator  # noqa: F401
 
     import tracking.report.html_page  # noqa: F401

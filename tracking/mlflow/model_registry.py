@@ -35,7 +35,7 @@ _TRACKING_URI = re.compile(r"(?<=mlflow\.set_tracking_uri\().*(?=\))")
 
 
 def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]:
-    """Returns the registered models that have the study's uuid in a tag: one or none."""
+    """Returns the registered models that have the study's uuid in a tag: at most one."""
     return list(client.search_registered_models(f"tags.`{tags.UUID}` = '{study}'"))
 
 
@@ -101,10 +101,8 @@ class ModelRegistry:
             )
             # By this tag, the page of the logged model shows the version. A server of MLflow writes
             # the tag itself. The store's database has no server, so the tag is written here.
-            shown = json.dumps(
-                [{"name": name, "version": str(version.version)}], ensure_ascii=False
-            )
-            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: shown})
+            link = json.dumps([{"name": name, "version": str(version.version)}], ensure_ascii=False)
+            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: link})
             runs.unless_deleted(study_run, partial(self._log_output, trial, logged, parent))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.notes.note_file(f"model {mark}", "")
@@ -123,16 +121,16 @@ class ModelRegistry:
     ) -> None:
         """Writes the verdict on the champion's value into the description of the model version.
 
-        If a person promoted the champion, the verdict may be about another trial. Then the text
-        says how good the champion is instead.
+        If a person promoted the champion, the verdict may be about another trial. Then a text about
+        the champion replaces the verdict.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
         text = " ".join((*verdict.flaws, other)) if other else verdict.text
         description, former = version.description or "", version.tags.get(tags.VERDICT, "")
-        changed = with_verdict(description, former, text)
-        if changed != description:
-            self._client.update_model_version(version.name, version.version, changed)
+        replacement = with_verdict(description, former, text)
+        if replacement != description:
+            self._client.update_model_version(version.name, version.version, replacement)
         if text and text != former:
             self._client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
 

@@ -28,7 +28,7 @@ class RunWriter:
 
     def __init__(self, client: MlflowClient, notes: ExporterNotes, experiment: str) -> None:
         self.client, self.experiment, self.notes = client, experiment, notes
-        # The tags that `create_run` has written, by uuid.
+        # The tags that new runs got from `create_run`, by uuid.
         self._tags: dict[str, dict[str, str]] = {}
         # The names that `begin` gives to runs, by uuid. A person may have renamed a run since.
         self._names: dict[str, str] = {}
@@ -39,11 +39,11 @@ class RunWriter:
         return self.notes.runs
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Creates the run of a uuid, if MLflow has none.
+        """Creates the run for a uuid, unless MLflow has this run already.
 
         `name` is the run's name until the run ends.
 
-        Returns True if the run has no params yet. Then the next `write` must have all params.
+        Returns True if the run has no params yet. Then the next call of `write` must pass them all.
         """
         name = self._names[uuid] = tag_text(tags.RUN_NAME, name)
         if uuid in self.ids:
@@ -83,15 +83,15 @@ class RunWriter:
         """
         if uuid not in self.ids:
             return
-        run, written = self.ids[uuid], self._tags.pop(uuid, {})
+        run, initial = self.ids[uuid], self._tags.pop(uuid, {})
         texts = _texts(tagged or {})
-        texts = {key: text for key, text in texts.items() if written.get(key) != text}
+        texts = {key: text for key, text in texts.items() if initial.get(key) != text}
 
         def write() -> None:
             from mlflow.entities import RunTag
 
-            # A run with `written` tags is new, so nobody has renamed it.
-            renames = tags.RUN_NAME in texts and not written
+            # A run with `initial` tags is new, so nobody has renamed it.
+            renames = tags.RUN_NAME in texts and not initial
             former = self._names.get(uuid, "") if renames else ""
             if former and self.client.get_run(run).info.run_name != former:
                 texts.pop(tags.RUN_NAME, None)
@@ -130,16 +130,16 @@ class RunWriter:
         return True
 
     def _is_deleted(self, run: str) -> bool:
-        known = unless_missing(lambda: self.client.get_run(run))
+        entity = unless_missing(lambda: self.client.get_run(run))
         # `mlflow gc` removes deleted runs for good. Then MLflow does not have them.
-        return known is None or known.info.lifecycle_stage == "deleted"
+        return entity is None or entity.info.lifecycle_stage == "deleted"
 
 
 def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
-    """Returns tags as MLflow takes them, without empty ones.
+    """Returns the tags that have a text, in a form that MLflow accepts.
 
-    The reason for a study's end may be empty: a launch that was killed has none, and the reason of
-    an earlier launch must not stay.
+    The tag `STOPPED` is sent even without a text. A launch that was killed has no reason for its
+    end, and must replace the reason of an earlier launch.
     """
     return {key: tag_text(key, text) for key, text in tagged.items() if text or key == tags.STOPPED}
 

@@ -85,10 +85,7 @@ def server_of_environment() -> str | None:
 
 
 def open_client(address: str) -> MlflowClient:
-    """Returns MLflow's client for an address. Sends no request.
-
-    The import of MLflow takes 2 s of CPU.
-    """
+    """Returns MLflow's client for an address. Sends no request, but imports MLflow (2 s of CPU)."""
     # If MLflow repeated a request, it might create a run twice.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -102,7 +99,7 @@ def open_client(address: str) -> MlflowClient:
 
 
 def open_store_client(store: Store) -> MlflowClient:
-    """Returns MLflow's client for a store's own database, and creates a missing database."""
+    """Returns MLflow's client for a store's own database. Creates the database if it is missing."""
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
         if path.exists():
@@ -120,8 +117,8 @@ def open_store_client(store: Store) -> MlflowClient:
                     # In WAL mode, readers such as the UI never block the exporter.
                     database.execute("PRAGMA journal_mode=WAL")
         finally:
-            for left in path.parent.glob(f"{partial.name}-*"):
-                left.unlink(missing_ok=True)
+            for extra in path.parent.glob(f"{partial.name}-*"):
+                extra.unlink(missing_ok=True)
     return open_client(_address(path))
 
 
@@ -150,10 +147,10 @@ def _address(path: Path) -> str:
 
 
 def set_aside(store: Store) -> None:
-    """Renames the MLflow database of a store that was moved or copied, e.g. to former-mlflow.db.
+    """Renames the MLflow database of a store that was moved or copied, to former-mlflow.db.
 
-    The database contains absolute addresses of artifacts, which MLflow can't change. The exporter
-    then fills a new database from the journals.
+    The database contains absolute addresses of artifacts, which MLflow can't change. After the
+    renaming, the exporter fills a new database from the journals.
     """
     with FileLock(store.root / "mlflow.lock"):
         for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
@@ -291,7 +288,7 @@ class Place:
 
 
 def free_place(port: int | None = None) -> Place:
-    """Returns a place whose port is free: `port`, or by default the first free one from 5000."""
+    """Returns a place whose port is free: `port`, or by default the first free port from 5000."""
     for number in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         try:
             with socket.create_server((LOOPBACK, number)) as probe:
@@ -300,9 +297,9 @@ def free_place(port: int | None = None) -> Place:
             if error.errno != errno.EADDRINUSE:
                 raise StoreError(
                     f"A server can't listen on port {number}: {error.strerror or error}. Choose "
-                    "another with --port."
+                    "another port with --port."
                 ) from None
-    raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
+    raise StoreError(f"Port {port} is taken. Choose another port, or leave out --port.")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next one
-repeats the last writes, which does no harm.
+the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next
+exporter repeats the last writes, which does no harm.
 
 - If the database of a destination is lost or replaced, the exporter fills the new one.
 - A run or experiment that a person renamed or deleted in MLflow stays renamed or deleted.
@@ -63,7 +63,7 @@ class StudyExporter:
         self.page = ""
 
     def update(self, *, whole: bool = False) -> int:
-        """Sends what has changed, and returns how many runs were written.
+        """Sends all changes since the last update, and returns the number of runs written.
 
         With `whole`, the summaries are sent even if nothing has changed. Raises ServerAwayError if
         the destination does not answer, and ServerRefusedError if the destination refuses a
@@ -77,12 +77,12 @@ class StudyExporter:
             opened_notes(self._folder, self.destination.place) as notes,
             journal.held_open(),
         ):
-            # The state is read before anything is sent, so the next update sends whatever is
-            # recorded during this one.
+            # The state is read before anything is sent. So whatever is recorded during this update
+            # is sent by the next update.
             revision, report = self._state(journal)
-            written = self._update(notes, journal, revision, whole)
+            count = self._update(notes, journal, revision, whole)
         self._sent = revision, report
-        return written
+        return count
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
         """Returns the journal's revision, and the mark of the report."""
@@ -96,23 +96,22 @@ class StudyExporter:
         if experiment is None:
             return 0
         runs = RunWriter(destination.client, notes, experiment.experiment_id)
+        study = journal.study()
         if self._so_far is None:
             # A launch may have replaced a study that has no finished trials. Then the journal lacks
             # the former trials, and their runs are deleted.
             for uuid in runs.ids.keys() - journal.uuids():
                 runs.delete(uuid)
-            objective = journal.study().description.objective
-            self._so_far = TrialsSoFar(objective, journal.attempts())
+            self._so_far = TrialsSoFar(study.description.objective, journal.attempts())
         note = notes.study
         assert note is not None, "the experiment is noted"
         since = note.revision
         points, last = journal.points(note.epochs)
-        study = journal.study()
         self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
-        written = 0
+        count = 0
         if revision > since:
             exporter = TrialExporter(self._store.root, journal, runs, since, points)
-            written = exporter.send(study, self._so_far)
+            count = exporter.send(study, self._so_far)
             notes.note_sent(revision, last)
         if revision > since or whole:
             views = view_tags(study.description, experiment.creation_time, self._so_far.metrics)
@@ -122,7 +121,7 @@ class StudyExporter:
             if whole or study.status != "RUNNING" or study.changed > since:
                 self._send_summary(journal, runs, study, experiment)
         self._send_report(study, runs)
-        return written
+        return count
 
     def _send_summary(
         self, journal: JournalReader, runs: RunWriter, study: StudyRecord, experiment: Experiment
@@ -141,8 +140,8 @@ class StudyExporter:
         runs.write(study.run, tagged=tagged, status=study.status, ended=study.ended)
         self._send_definition(journal, study, runs)
         text = study_description(history, pages, running=bool(holder_of(self._folder)))
-        written = experiment.tags.get(tags.NOTE, "")
-        if is_replaceable(written) and text != written:
+        former = experiment.tags.get(tags.NOTE, "")
+        if is_replaceable(former) and text != former:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
 
     def _send_definition(self, journal: JournalReader, study: StudyRecord, runs: RunWriter) -> None:
@@ -208,7 +207,7 @@ class Destination:
         if self.address and database and database == read_notes(self._folder)[1]:
             raise ServerRefusedError(
                 f"The MLflow server {self.address} shows this store, so the study is there "
-                "already. Leave the server out with --tracking-uri off, or name another one."
+                "already. Leave the server out with --tracking-uri off, or name another server."
             )
         note = notes.study
         experiment: Experiment | None = None
@@ -243,10 +242,10 @@ class Destination:
         runs: dict[str, str] = {}
         # A copy of the study in another store may have sent other runs to the same experiment. Only
         # runs that this journal records count.
-        recorded = JournalReader(self._folder).uuids()
+        uuids = JournalReader(self._folder).uuids()
         for run in search_runs(self.client, experiment.experiment_id):
             uuid = run.data.tags.get(tags.UUID)
-            if uuid in recorded:
+            if uuid in uuids:
                 runs.setdefault(uuid, run.info.run_id)
         notes.note_experiment(database, experiment.experiment_id, runs)
         return experiment

@@ -36,7 +36,7 @@ TRAINER: Final = "kerastudy.trainer"
 VERIFIED: Final = "kerastudy.verified"
 CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
-"""Why the champion is another trial than the best one, e.g. "promoted"."""
+"""Why a trial other than the best is the champion, e.g. "promoted"."""
 REFIT_OF: Final = "kerastudy.refit_of"
 """For a refit (the champion trained again on more data): the run id of the champion's trial."""
 VERDICT: Final = "kerastudy.verdict"
@@ -69,23 +69,23 @@ def to_mlflow(name: str) -> str:
 
     Different names have different spellings, because a digest is added to a name that is cut.
     """
-    spelled = _REFUSED.sub(_spell, name) or _NO_NAME
-    outside = spelled == "." or spelled.startswith(("/", ".."))
-    if outside or posixpath.normpath(spelled) != spelled:
-        spelled = re.sub(r"[/.]", _spell, spelled)
-    if len(spelled) <= _LONGEST_NAME:
-        return spelled
-    digest = hashlib.sha256(spelled.encode()).hexdigest()[:8]
-    return f"{spelled[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
+    spelling = _REFUSED.sub(_spell, name) or _NO_NAME
+    outside = spelling == "." or spelling.startswith(("/", ".."))
+    if outside or posixpath.normpath(spelling) != spelling:
+        spelling = re.sub(r"[/.]", _spell, spelling)
+    if len(spelling) <= _LONGEST_NAME:
+        return spelling
+    digest = hashlib.sha256(spelling.encode()).hexdigest()[:8]
+    return f"{spelling[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 def portable(text: str) -> str:
-    """Replaces NUL characters in a text, which PostgreSQL refuses."""
+    """Replaces the NUL characters in a text, because PostgreSQL refuses them."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def tag_text(tag: str, text: str) -> str:
-    """Returns the text of a run's tag: `portable`, and cut if it is too long."""
+    """Returns a text that fits into a tag of a run: made `portable`, and cut if it is too long."""
     text, most = portable(text), _LONGEST_NAME if tag == RUN_NAME else LONGEST
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

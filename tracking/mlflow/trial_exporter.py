@@ -51,8 +51,8 @@ class TrialsSoFar:
 
     def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # The new best values, which are still to be sent to the parent run as metrics. The step of
-        # such a metric is the number of ended trials.
+        # New best values that are not sent yet. They become metrics of the parent run, whose step
+        # is the number of ended trials.
         self.unsent: list[Metric] = []
         self._objective = objective
         self._counted: set[int] = set()
@@ -107,8 +107,8 @@ class TrialExporter:
         if so_far.unsent:
             runs.write(study.run, so_far.unsent)
             so_far.unsent = []
-        # The remaining epochs belong to fits of which nothing else has changed, or to
-        # confirmations. Epochs are sent if MLflow has a run of their fit.
+        # The remaining epochs belong to confirmations, or to fits that have new epochs but no other
+        # change. `write` does nothing for a fit that has no run in MLflow.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
         return len(attempts)
@@ -174,7 +174,7 @@ class TrialExporter:
             # JSON can't be read if it is cut.
             tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
         }
-        joined: dict[str, Any] = {}
+        further: dict[str, Any] = {}
         if result is not None:
             outcome = trial_outcome(result, 0 if of_fit else description.folds)
             which = f"--trial {spec.number}"
@@ -182,7 +182,7 @@ class TrialExporter:
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            joined = {
+            further = {
                 str(p["name"]): p["default"] for p in result.joined if p["name"] not in values
             }
         elif fit.state == "interrupted":
@@ -198,7 +198,7 @@ class TrialExporter:
             }
             params = params_of({"trial": spec.number, **logs, **values})
             runs.log_inputs(fit.uuid, dataset_inputs(description))
-        params += params_of(joined)
+        params += params_of(further)
         metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
@@ -263,7 +263,7 @@ def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str
     """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
     space, values = description.space, spec.values
     if description.discovered and not space.contains(values):
-        # Hyperparameters joined the space after the trial began. The trial used their default
+        # Hyperparameters have joined the space since the trial began. The trial used their default
         # values.
         values = complete(space, values)
     if description.objective_function:

@@ -65,8 +65,8 @@ _MOST_AXES: Final = 8
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
 _NAME: Final = "attributes.`Run Name`"
-# The id of the UI's own column "Created", which can't be hidden. The width, in pixels, fits an
-# icon.
+# The id of the UI's own column "Created", which can't be hidden, so it is made as narrow as an
+# icon. The width is in pixels.
 _CREATED: Final = "runDateAndNestInfo"
 _ICON: Final = 66
 
@@ -102,9 +102,9 @@ def view_tags(
         "columnWidths": widths,
     }
     curves = _curves(names)
-    # The UI adds a chart for each metric without a chart. To prevent that, such a metric gets a
-    # chart that is marked as deleted.
-    drawn = {chart["metricKey"] for chart in curves}
+    # The UI adds a chart for each metric that has no chart. To prevent that, each such metric gets
+    # a chart that is marked as deleted.
+    curve_keys = {chart["metricKey"] for chart in curves}
     single = [_deleted(name) for name in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(name)) for name in names]
     charts = {
@@ -120,7 +120,7 @@ def view_tags(
         "compareRunCharts": [
             *curves,
             *single,
-            *(chart for chart in hidden if chart["metricKey"] not in drawn),
+            *(chart for chart in hidden if chart["metricKey"] not in curve_keys),
         ],
     }
     views = [

@@ -1,5 +1,4 @@
 from .data_findings import ConstantGuess as ConstantGuess
-from .data_findings import DataDescription as DataDescription
 from .data_findings import DataFindings as DataFindings
 from .evaluation_records import Confirmation as Confirmation
 from .evaluation_records import Corrected as Corrected
@@ -24,6 +23,7 @@ from .setting_declarations import declaration as declaration
 from .setting_declarations import setting as setting
 from .setting_declarations import settings_of as settings_of
 from .study_description import CodeDescription as CodeDescription
+from .study_description import DataDescription as DataDescription
 from .study_description import Direction as Direction
 from .study_description import Objective as Objective
 from .study_description import Rank as Rank

@@ -1,4 +1,4 @@
-"""The description of a study's data, and the findings of its checks, as they are recorded."""
+"""The records of a study's data: the findings of its checks, its sizes and its classes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DataFindings:
     thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
     # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
-    # are not classes.
+    # do not stand for classes.
     picture_rows: str = ""
 
     def __str__(self) -> str:
@@ -95,18 +95,3 @@ class DataFindings:
         fields = dataclasses.asdict(self)
         del fields["picture"], fields["picture_rows"]
         return fields
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """The recorded description of a data set."""
-
-    name: str
-    source: str
-    digest: str  # SHA-256 over all parts.
-    digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
-    sizes: Mapping[str, int]  # The number of samples by part.
-    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
-    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty without the
-    # option.
-    override: str = ""

@@ -67,7 +67,7 @@ class Interval:
 
 @dataclass(frozen=True, repr=False)
 class Corrected:
-    """The best value of a study, corrected for the choice of the best trial, which is partly luck.
+    """The best value of a study, corrected for the luck of being the best of many trials.
 
     The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
     Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
@@ -117,7 +117,7 @@ class Confirmation:
     default: Racer | None
     winner: int
     confirmed: Interval | None = None  # The winner's value on the test part, or None.
-    # By how much the winner is better than the defaults, or None. A gain above 0 means that the
+    # The difference between the winner and the defaults, or None. A gain above 0 means that the
     # winner is better, even if the objective is minimized.
     gain: Interval | None = None
     test_samples: int = 0

@@ -30,7 +30,7 @@ def from_json(kind: type[Record], text: str) -> Record:
     try:
         return _converter().loads(text, kind)
     except (BaseValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"it is no {kind.__name__} ({type(error).__name__}: {error})") from error
+        raise RecordError(f"not a {kind.__name__} ({type(error).__name__}: {error})") from error
 
 
 @cache

@@ -19,7 +19,7 @@ MOST_CLASSES: Final = 100
 
 
 MODEL_SUMMARY: Final = "model_summary.txt"
-"""The file with the text of `model.summary()` in a saved model's folder."""
+"""The name of the file with the text of `model.summary()`, in a saved model's folder."""
 
 
 def predictions_beside(folder: Path) -> Path:
@@ -43,7 +43,7 @@ class WorstSample:
 
     index: int  # The sample's index in the validation data.
     true: int  # The true class.
-    predicted: int  # The class of the highest probability, which may be the true class.
+    predicted: int  # The class with the highest probability, which may be the true class.
     probability: float  # The true class's probability, 0 to 1.
     confidence: float  # The predicted class's probability.
     png: bytes = b""  # The sample as a PNG file. Empty if it is no image.
@@ -59,7 +59,7 @@ class ValidationPredictions:
     uuid: str  # The trial's uuid.
     trial: int
     epoch: int  # The best epoch, whose weights predict.
-    kind: PredictionKind  # ``"binary"``: the output is one probability.
+    kind: PredictionKind  # With ``"binary"``, the output is one probability.
     samples: int
     class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
     classes: tuple[ClassCounts, ...] = ()  # The counts in the order of `class_names`.
@@ -76,7 +76,8 @@ class ValidationPredictions:
     # is a single number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    # The targets in `truth` without noise, if `feature` is known and a known rule made the targets.
+    # The targets in `truth` without noise. Empty unless `feature` is known and the rule that made
+    # the targets is known, as for synthetic data.
     rule: tuple[float, ...] = ()
     output: str = ""  # The output's name; empty if the model has one output.
     others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.

@@ -1,7 +1,7 @@
 """How settings are declared, and the declarations of the settings that a journal records.
 
-A setting is a field of a dataclass. The metadata of the field has a `Setting`. kerastudy makes from
-these declarations:
+A setting is a field of a dataclass. The metadata of the field contains a `Setting`. kerastudy
+derives the following from these declarations:
 
 - the checks of `Study`,
 - the options of ``kerastudy launch``, the help of these options, and the table in
@@ -98,11 +98,11 @@ class RecordedSettings:
     """The settings that the journal records. The docstring of `Study` describes them."""
 
     trials: int = setting(
-        20, "Trials in total, with those already done.", checks.whole_number, BUDGET
+        20, "Trials in total, including those already done.", checks.whole_number, BUDGET
     )
     epochs: int = setting(20, "Epochs of a trial.", checks.whole_number, BUDGET, another_study=True)
-    batch_size: int = setting(32, "Samples of a step.", checks.whole_number, another_study=True)
-    seed: int = setting(0, "Same seed, same study.", checks.seed, SEARCH, another_study=True)
+    batch_size: int = setting(32, "Samples in a batch.", checks.whole_number, another_study=True)
+    seed: int = setting(0, "Seed of all randomness.", checks.seed, SEARCH, another_study=True)
     repeats: int = setting(
         1,
         "Trainings of each trial, each under its own seed.",
@@ -111,10 +111,10 @@ class RecordedSettings:
         another_study=True,
     )
     timeout: float | None = setting(
-        None, "Limit of this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
+        None, "Time for this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
     )
     trial_timeout: float | None = setting(
-        None, "Limit of a training, such as 10m; then it is cut.", _seconds, BUDGET, reads="TIME"
+        None, "Time for a training, such as 10m.", _seconds, BUDGET, reads="TIME"
     )
     stop_at: float | None = setting(
         None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET

@@ -1,4 +1,4 @@
-"""The definition of a study as it is recorded, with its code and its objective."""
+"""The definition of a study as it is recorded, with its objective, its code and its data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import SearchSpace, canonical_json, complete
-from tracking.records.data_findings import DataDescription, DataFindings
+from tracking.records.data_findings import DataFindings
 from tracking.records.setting_declarations import RecordedSettings
 
 Direction = Literal["max", "min"]
@@ -149,6 +149,21 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class DataDescription:
+    """The recorded description of a data set."""
+
+    name: str
+    source: str
+    digest: str  # SHA-256 over all parts.
+    digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
+    sizes: Mapping[str, int]  # The number of samples by part.
+    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
+    # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty if the
+    # launch had no such option.
+    override: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyDescription(RecordedSettings):
     """A study's definition, without Python functions and arrays, so that it can be recorded."""
@@ -174,10 +189,10 @@ class StudyDescription(RecordedSettings):
     initial: Sequence[Mapping[str, Any]] = ()
     initial_from: str = ""  # The file, or study:NAME, with the values in `initial`. May be empty.
     class_weight: ClassWeight | None = None
-    # The launch's changes of the space, from `Tailoring.to_dict`.
+    # The changes that the launch made to the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # Sentences for the user before the launch. Not recorded.
-    # The findings about the data. The journal records them in a column of the search.
+    # The findings about the data. The journal records them in a column of its table `searches`.
     looked: DataFindings | None = None
     cross_validation: str = ""  # The kind of split into folds. Empty without folds.
     folds: int = 0  # The number of folds, or 0.

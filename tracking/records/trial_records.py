@@ -16,12 +16,12 @@ from tracking.records.study_description import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1
-"""The `fold` of the training of a cross-validated champion, on the data of all folds."""
+"""The value of `TrialSpec.fold` if a cross-validated champion trains on the data of all folds."""
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """All that a training's result depends on, besides the study's code and environment."""
+    """Everything that a training's result depends on, except the study's code and environment."""
 
     number: int  # The trial's number, from 0.
     # The number of this attempt at the trial, from 1. After an interruption, a new attempt begins.
@@ -35,13 +35,16 @@ class TrialSpec:
     data_digest: str  # SHA-256 of the data.
     objective: Objective  # The objective decides which epoch is the best.
     # The number of the trial whose model this trial trains further, under the same seed. The result
-    # has the same bits as one training over all these epochs.
+    # has the same bits as one training over the epochs of both trials.
     goes_on_from: int | None = None
     # The number of epochs that are not trained again, because the continued trial has trained them.
     initial_epoch: int = 0
     repeat: int = 0  # The number of this training of the trial, from 0.
-    begun_as: int | None = None  # The number of the first trial in a chain of continued trials.
-    # If the class weights depend on hyperparameters, the recorded ones are for the default values.
+    # The number of the first trial in a chain of continued trials. None for a trial that continues
+    # no other trial.
+    begun_as: int | None = None
+    # The study's class weights. If they depend on hyperparameters, these are the class weights for
+    # the default values.
     class_weight: ClassWeight | None = None
     # The number, from 0, of the fold that is this training's validation data, or `ALL_FOLDS`. None
     # without cross-validation.
@@ -77,7 +80,10 @@ class BestEpoch:
     metrics: Mapping[str, float]
 
     def rank(self, objective: Objective, number: int = 0) -> Rank:
-        """Returns the epoch's rank in the training. With a trial's number, the trial's rank."""
+        """Returns the epoch's rank. Of two equal epochs, the one with the lower `number` is better.
+
+        `number` is, for example, the number of the trial.
+        """
         loss = self.metrics.get("val_loss", math.inf)
         loss = math.inf if math.isnan(loss) else loss
         return Rank(objective.sort_key(self.value), loss, self.epoch, number)
@@ -113,7 +119,7 @@ class TrialTask:
     # the setting.
     trainer: TrainerName | None = None
     # The rank of the worst trial among the trials whose checkpoints are kept. None while the study
-    # has fewer checkpoints than it keeps.
+    # has fewer checkpoints than it may keep.
     last_kept: Rank | None = None
     scores: Path | None = None  # The file for the scores of validation samples, if needed.
     # "every" scores every epoch. "best" scores the best epoch, and if there are few samples, also
@@ -207,8 +213,8 @@ class TrialResult:
     class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
     # The attributes that an objective function set by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    # The sum of the epochs of all models that an objective function trained. `epochs` is the
-    # largest of these numbers.
+    # The sum of the epochs of all models that an objective function trained. `epochs` has the
+    # epochs of the model that trained longest.
     fits_epochs: int = 0
     # The size of the files with scores, or 0. A resumed training may have smaller files, so `==`
     # ignores the size.
@@ -336,7 +342,7 @@ class EndedTrial(TrialRecord):
         This is the training on the data of all folds, if there is one. Otherwise it is the best
         repeat or fold, or the trial's only training.
         """
-        assert self.result.best is not None, "it has no checkpoint"
+        assert self.result.best is not None, "a trial with a checkpoint has a best epoch"
         if self.whole is not None:
             return self.whole_spec, self.whole.best
         if not self.result.repeats:
@@ -352,7 +358,7 @@ class EndedTrial(TrialRecord):
 
         This training has as many epochs as the trial had up to its best epoch.
         """
-        assert self.result.best is not None, "it has a value"
+        assert self.result.best is not None, "the trial has a value"
         return dataclasses.replace(
             self.spec,
             epochs=self.result.best.epoch,

@@ -67,12 +67,15 @@ def differs(text: str) -> bool:
 
 
 def is_whole(text: str) -> bool:
-    """Returns whether all epochs of a trial are verified."""
+    """Returns whether all epochs of a trial are verified, or need no comparison."""
     return text in (IDENTICAL, *TRAINED_BY_ITSELF) or text.startswith(REPRODUCED)
 
 
 def is_known(text: str) -> bool:
-    """Returns whether some epochs of a trial were compared under equal code, data and versions."""
+    """Returns whether a comparison under equal code, data and versions was made, or is not needed.
+
+    A comparison of the first epochs is enough.
+    """
     return is_whole(text) or is_partial(text) or differs(text)
 
 
@@ -82,7 +85,7 @@ def is_partial(text: str) -> bool:
 
 
 def in_words(text: str) -> str:
-    """Returns the text as users read it in reports and on the command line."""
+    """Returns the sentence that reports and the command line show for a text of this module."""
     if text in ("", OFF):
         return "not compared with a training by plain Keras (model.fit)"
     by_itself = {

@@ -2,14 +2,14 @@ from .chart_data import StudyData as StudyData
 from .chart_data import axes_of as axes_of
 from .chart_data import drawable as drawable
 from .chart_data import importances as importances
-from .html_page import table_of_trials as table_of_trials
 from .html_page import templates as templates
 from .html_page import write_comparison as write_comparison
 from .html_page import write_report as write_report
 from .notebook_charts import NotebookChart as NotebookChart
 from .notebook_charts import StudyPlots as StudyPlots
-from .page_sections import sections as sections
-from .page_sections import tables as tables
 from .prediction_charts import equations as equations
 from .prediction_charts import targets as targets
 from .result_charts import belief as belief
+from .sections_and_figures import sections as sections
+from .sections_and_figures import table_of_trials as table_of_trials
+from .sections_and_figures import tables as tables

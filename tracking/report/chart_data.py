@@ -22,7 +22,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.prediction_records import ValidationPredictions
-from tracking.summary import Summary, summary_of
+from tracking.study_summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
 """A table: for each column, a list with the values of all rows."""
@@ -36,8 +36,8 @@ _MOST_POINTS = 24_000
 class StudyData:
     """The data of a study for charts and tables.
 
-    If `whole`, charts show all values at their places. Otherwise, values that are far off are drawn
-    at the edge.
+    If `whole`, the axes of charts have room for all values. Otherwise, charts draw the values that
+    are far off at the edge.
     """
 
     history: StudyHistory
@@ -95,7 +95,8 @@ class StudyData:
         """A table with a row for each trial, by number.
 
         ``rank`` counts from 1. ``training`` is the objective on training data at the best epoch.
-        ``gap`` is the difference of ``training`` and ``value``, positive if ``training`` is better.
+        ``gap`` is the difference between ``training`` and ``value``: above 0 if ``training`` is
+        better.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -147,14 +148,14 @@ class StudyData:
         epoch, the best epoch and the last epoch.
         """
         history = self.history
-        ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
+        trials = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
         values, training = (
-            metric_by_epoch(history.folder, ended, metric) if metric else {}
+            metric_by_epoch(history.folder, trials, metric) if metric else {}
             for metric in (history.description.objective.metric, self.training_metric)
         )
-        most = max(8, _MOST_POINTS // max(len(ended), 1))
+        most = max(8, _MOST_POINTS // max(len(trials), 1))
         rows: list[dict[str, Any]] = []
-        for trial in ended:
+        for trial in trials:
             curve = values.get(trial.number, {})
             repeated = trial.result.repeats and not trial.result.folds
             best = None if repeated else trial.epoch
@@ -239,7 +240,7 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a trial's value of this hyperparameter, scaled to 0 … 1, or None if inactive."""
+        """Returns a trial's value, scaled to 0 … 1. None if the hyperparameter is not active."""
         if self.name not in values or not self.parameter.contains(values[self.name]):
             return None
         return round(self.parameter.to_unit(values[self.name]), 4)
@@ -265,7 +266,7 @@ class HyperparameterAxis:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
         shared = {"field": self.drawn, "title": short}
         if self.labels:
-            # Each label has the same room in a chart.
+            # All labels get the same room, so the longest label decides.
             letters = len(self.labels) * max(map(len, self.labels))
             angle = 0 if letters < 40 or not horizontal else -35
             return {
@@ -304,8 +305,8 @@ class HyperparameterAxis:
             values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
         else:
             values = [parameter.from_unit(place) for place in _PLACES]
-        shown = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
-        return [(place, text) for text, place in shown.items()]
+        places = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
+        return [(place, text) for text, place in places.items()]
 
 
 def axes_of(space: SearchSpace) -> tuple[HyperparameterAxis, ...]:
@@ -321,7 +322,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # If two values have the same text, such as 1 and "1", labels are written as in Python.
+    # If two values have the same text, such as 1 and "1", the labels are Python's `repr`.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
@@ -332,12 +333,12 @@ def importances(
 
     The method is fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
     hyperparameter importance, ICML 2014). fANOVA fits a random forest to the trials, and splits the
-    variance of the predictions into the effects of single hyperparameters. The forest gets values
-    scaled to 0 … 1. A hyperparameter that is not active in a trial gets a random value, as its
-    value makes no difference there.
+    variance of the forest's predictions into the effects of single hyperparameters. The forest gets
+    hyperparameters that are scaled to 0 … 1. A hyperparameter that is not active in a trial gets a
+    random value, because its value makes no difference there.
 
-    The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
-    trials have a value, or if all have the same value.
+    The shares add up to 1. The largest share is first. The result is empty if fewer than
+    `FEWEST_TRIALS` trials have a value, or if all values are the same.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -357,9 +358,9 @@ def importances(
     try:
         study = optuna.create_study()
         for trial in sorted(trials, key=lambda trial: trial.number):
-            placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
+            params = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
             value = values[trial.number]
-            study.add_trial(create_trial(params=placed, distributions=ranges, value=value))
+            study.add_trial(create_trial(params=params, distributions=ranges, value=value))
         evaluator = FanovaImportanceEvaluator(n_trees=_TREES, max_depth=_DEPTH, seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}
@@ -373,7 +374,7 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | str:
-    """Returns a trial's value on an axis; a random one if the hyperparameter is not active."""
+    """Returns a trial's value on an axis: a random value if the hyperparameter is not active."""
     place = axis.columns(values)[axis.drawn]
     if place is not None:
         return place

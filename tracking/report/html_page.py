@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -20,27 +20,24 @@ import jinja2
 import numpy as np
 from altair.utils.schemapi import debug_mode
 
-from search_spaces.texts import duration, number
+from search_spaces.texts import number
 from tracking.history.champions import read_model_summary
 from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
-from tracking.records import RecordedSettings, TrialRecord, settings_of
-from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verification_texts import REPRODUCED
 from tracking.report import theme
-from tracking.report.chart_data import (
-    Columns,
-    StudyData,
-    columns_of,
-    drawable,
-    rows_of,
-    value_text,
-)
-from tracking.report.page_sections import TRIALS, Figure, sections, tables
+from tracking.report.chart_data import Columns, StudyData, columns_of, drawable, rows_of, value_text
 from tracking.report.result_charts import one_curve
+from tracking.report.sections_and_figures import (
+    TRIALS,
+    Figure,
+    details,
+    sections,
+    table_of_trials,
+    tables,
+)
 from tracking.shell_commands import reproduce_command
 from tracking.store.atomic_writing import cached, write_atomically
-from tracking.summary import Fact, cost_text, standing_facts
+from tracking.study_summary import Fact, cost_text, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -71,9 +68,9 @@ _OPTIONS = {
 def write_report(history: StudyHistory) -> Path:
     """Writes the report of a study, and returns its path."""
     data = StudyData(history)
-    description, shown = history.description, sections(data)
+    description, parts = history.description, sections(data)
     columns, rows = table_of_trials(data)
-    charts = [figure.chart for section in shown for figure in section.figures]
+    charts = [figure.chart for section in parts for figure in section.figures]
     before, _, after = reproduce_command(history, "\0").partition("\0")
     first = history.chosen
     picked = first.number if first else next((t.number for t in history.trials), None)
@@ -98,7 +95,7 @@ def write_report(history: StudyHistory) -> Path:
             for name in description.space.names
             if name in first.params
         ],
-        sections=shown,
+        sections=parts,
         columns=columns,
         rows=rows,
         table=TRIALS,
@@ -176,8 +173,8 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
     colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
     dashes = alt.Scale(domain=labels, range=[_DASHES[i % len(_DASHES)] for i in turns])
     legend = alt.Legend(orient="top", title=None, labelLimit=240)
-    shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
-    lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
+    base = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
+    lines = base.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
         x=x,
         y=y,
         color=alt.Color("study:N", scale=colors, legend=legend),
@@ -225,8 +222,8 @@ def _render(
 ) -> str:
     """Returns the HTML of a page.
 
-    The template shows `values`. The script `page.js` draws each chart in the HTML element with the
-    chart's name. The script reads the `tables` of the charts, and the values in `further`.
+    The template shows `values`. The script `page.js` draws each chart in the HTML element that has
+    the chart's name. The script also gets the `tables` of the charts, and the values in `further`.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {
@@ -252,7 +249,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns Jinja's environment for the templates of pages. It escapes all values."""
+    """Returns Jinja's environment for the templates of pages. The templates escape all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
@@ -314,107 +311,3 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
         }
     autosize = {"type": "fit-x", "contains": "padding"}
     return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
-
-
-def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
-    """Returns the names of the table's columns, and a row of texts for each trial, best first."""
-    description, trials = data.history.description, data.history.trials
-    gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
-
-    def state(trial: TrialRecord) -> str:
-        default = ", defaults" if trial.number == description.default_trial else ""
-        reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
-        champion = ", champion" if data.history.is_champion(trial) else ""
-        held = trial.state if trial.holds else "contradicted by model.fit"
-        return f"{held}{champion}{default}{reproduced}"
-
-    def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
-        return lambda t: value_text(t.params[name]) if name in t.params else ""
-
-    # The columns: a name, and a function that writes a trial's cell.
-    cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
-        ("trial", lambda t: str(t.number)),
-        ("state", state),
-        (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
-    ]
-    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
-    if metric := data.training_metric:
-        cells.append((metric, lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)))
-        cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
-    if any(trial.epoch is not None for trial in trials):
-        cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
-    if not all(t.result and t.result.of_no_epoch for t in trials):
-        cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
-    cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
-    if any(t.result and t.result.reason for t in trials):
-        cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
-    valued = {trial.number for trial in data.ranked}
-    ordered = [*data.ranked, *(trial for trial in trials if trial.number not in valued)]
-    return [name for name, _ in cells], [[text(t) for _, text in cells] for t in ordered]
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return "" if value is None else number(value, digits)
-
-
-def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
-    description, trials = data.history.description, data.history.trials
-    recorded, of_function = description.data, description.objective_function
-    best = data.history.best
-    folds = recorded.details.get("folds", ())
-    samples = {
-        "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,
-        **{f"{part} samples": f"{size:,}" for part, size in recorded.sizes.items()},
-        **{
-            f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
-            for place, fold in enumerate(folds, start=1)
-        },
-        **{name: value for name, value in recorded.details.items() if name != "folds"},
-        "SHA-256 of the data": recorded.digest,
-        **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
-    }
-    crossed = f"{description.folds} folds: {description.cross_validation}"
-    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
-    elsewhere += ["epochs", "batch_size"] if of_function else []
-    settings = {
-        "Pruner": description.pruner,
-        "Cross-validation": crossed if description.folds else "",
-        "Objective function": of_function,
-        **{
-            name.replace("_", " ").capitalize(): getattr(description, name)
-            for name in settings_of(RecordedSettings)
-            if name not in elsewhere
-        },
-        "Threads per trial": description.threads,
-        "Hardware": DIFFERENT_HARDWARE
-        if description.hardware == ANY_HARDWARE
-        else description.hardware,
-    }
-    # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
-    space = [(parameter.name, repr(parameter)) for parameter in description.space]
-    digests = {
-        "Study file": description.code.path or "none",
-        "SHA-256 of the code": description.code.digest or "none",
-        "SHA-256 of the space": description.space.digest,
-    }
-    last = trials[-1].environment if trials else {}
-    environment = {name: text for name, text in last.items() if text}
-    if best is not None:
-        environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
-    summary = [(fact.name.capitalize(), fact.text) for fact in data.summary.definition]
-    parts = [
-        ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
-        ("The data's sizes and digests", "", _texts(samples)),
-        ("Versions", "Of the trial that began last.", _texts(environment)),
-    ]
-    return [part for part in parts if part[2]]
-
-
-def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Returns names and texts, without None and empty texts."""
-    return [
-        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for name, value in values.items()
-        if value not in (None, "")
-    ]

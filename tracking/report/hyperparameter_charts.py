@@ -30,8 +30,9 @@ _OFF = -0.12
 # The background of `contour` has 40 x 40 cells, if there are 12 trials or more.
 _CELLS = 40
 _LEAST_POINTS = 12
-# The standard deviation of the Gaussian weights of trials around a cell, on axes from 0 to 1. A
-# cell is drawn if the sum of these weights is above _NEAR.
+# A cell shows a weighted mean of trials. The weights are Gaussian in the distance from the cell,
+# with this standard deviation, on axes from 0 to 1. A cell is drawn if the sum of the weights is
+# above _NEAR.
 _KERNEL = 0.07
 _NEAR = 0.2
 
@@ -49,15 +50,15 @@ def parallel_rows(data: StudyData) -> Columns:
     others.
     """
     objective = data.history.description.objective
-    chosen = data.ranked
-    if len(chosen) > _MOST_LINES:
+    trials = data.ranked
+    if len(trials) > _MOST_LINES:
         first = _MOST_LINES // 4
-        step = -(-(len(chosen) - first) // (_MOST_LINES - first))
-        chosen = [*chosen[:first], *chosen[first::step]]
+        step = -(-(len(trials) - first) // (_MOST_LINES - first))
+        trials = [*trials[:first], *trials[first::step]]
     axes, (low, high, _) = parallel_axes(data), _ends(data)
     best = max(1, len(data.ranked) // 10)
     rows: list[dict[str, Any]] = []
-    for place, trial in enumerate(chosen):
+    for place, trial in enumerate(trials):
         assert trial.value is not None, "ranked trials have a value"
         key = objective.sort_key(trial.value)
         tier = "best" if place == 0 else "top" if place < best else "other"
@@ -79,7 +80,7 @@ def parallel_rows(data: StudyData) -> Columns:
 
 
 def _ends(data: StudyData) -> tuple[float, float, bool]:
-    """Returns the sort keys at the ends of the objective's axis, and whether values lie beyond."""
+    """Returns the sort keys at the ends of the objective's axis, and whether values lie outside."""
     key = data.history.description.objective.sort_key
     keys = [key(trial.value) for trial in data.ranked if trial.value is not None]
     best, end = (keys[0], keys[-1]) if keys else (0.0, 0.0)
@@ -164,7 +165,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .add_params(theme.brush("parallel"))
     )
     labels = alt.Chart(alt.InlineData(values=ticks + off)).encode(x=x, y=y, text="text:N")
-    # If there is no room for all categories of an axis, only that of the best trial has a label.
+    # If an axis has no room for all categories, only the category of the best trial has a label.
     labels = labels.transform_filter(f"datum.best || height > {_LABEL} * (datum.count || 0)")
     look: dict[str, Any] = {
         "align": "left",
@@ -197,7 +198,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
         for name, share in list(shares.items())[:20]
     ]
-    shown = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(
             "share:Q",
             title="share of importance",
@@ -207,12 +208,12 @@ def importance(data: StudyData) -> alt.LayerChart:
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )
-    bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
+    bars = base.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
         tooltip=["name:N", alt.Tooltip("share:Q", format=".1%")]
     )
     first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(
-        [bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
+        [bars, base.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
@@ -317,14 +318,14 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns the background's cells, with the mean value of the trials nearby.
+    """Returns the cells in the background of `contour`, with the mean value of the trials nearby.
 
     Cells without trials nearby are left out.
     """
     if not (first.numeric and second.numeric):
         return []
-    drawn = [(first.unit(t.params), second.unit(t.params), t.value) for t in data.ranked]
-    active = [point for point in drawn if None not in point]
+    points = [(first.unit(t.params), second.unit(t.params), t.value) for t in data.ranked]
+    active = [point for point in points if None not in point]
     if len(active) < _LEAST_POINTS:
         return []
     across, along, values = np.array(active, dtype=float).T

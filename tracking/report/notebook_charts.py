@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
-from tracking.report.page_sections import tables
+from tracking.report.sections_and_figures import tables
 
 _SHOWN_BY_ALTAIR = "default"
 # The widths of a column and of a page of a paper, in inches.
@@ -70,26 +70,26 @@ class NotebookChart(alt.LayerChart):
         if kind not in ("pdf", "svg", "png"):
             super().save(fp, format, *args, **options)
             return
-        drawn = self._drawn(_PRINTED_FONT)
-        drawn.pop("title", None)
-        width = width or (_PAGE if drawn["name"] == "parallel" else _COLUMN)
+        vega = self._drawn(_PRINTED_FONT)
+        vega.pop("title", None)
+        width = width or (_PAGE if vega["name"] == "parallel" else _COLUMN)
         least = min(0.6 * width, _COLUMN)
-        height = height or max(drawn["height"] * _POINTS_PER_PIXEL / _PIXELS_PER_INCH, least)
-        drawn["width"], drawn["height"] = width * _PIXELS_PER_INCH, height * _PIXELS_PER_INCH
+        height = height or max(vega["height"] * _POINTS_PER_PIXEL / _PIXELS_PER_INCH, least)
+        vega["width"], vega["height"] = width * _PIXELS_PER_INCH, height * _PIXELS_PER_INCH
         # With this setting, the width includes axes and legends.
-        drawn["autosize"] = {"type": "fit", "contains": "padding"}
-        drawn["config"]["padding"] = 2
-        picture = vl_convert.vegalite_to_svg(drawn)
+        vega["autosize"] = {"type": "fit", "contains": "padding"}
+        vega["config"]["padding"] = 2
+        picture = vl_convert.vegalite_to_svg(vega)
         if kind == "png":
-            written = vl_convert.svg_to_png(picture, scale=_POINTS_PER_PIXEL, ppi=_PRINTED_PER_INCH)
+            content = vl_convert.svg_to_png(picture, scale=_POINTS_PER_PIXEL, ppi=_PRINTED_PER_INCH)
         elif kind == "pdf":
-            written = vl_convert.svg_to_pdf(_SIZE.sub(_in_points, picture, count=1))
+            content = vl_convert.svg_to_pdf(_SIZE.sub(_in_points, picture, count=1))
         else:
-            written = picture.encode()
+            content = picture.encode()
         if hasattr(fp, "write"):
-            fp.write(written)
+            fp.write(content)
         else:
-            Path(fp).write_bytes(written)
+            Path(fp).write_bytes(content)
 
     def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
         render = alt.renderers.get()
@@ -102,12 +102,12 @@ class NotebookChart(alt.LayerChart):
 
     def _drawn(self, font: str) -> dict[str, Any]:
         """Returns the chart's specification, with the look of reports and the user's config."""
-        drawn: dict[str, Any] = drawable(self.to_dict())
-        config = drawn.get("config", {})
+        vega: dict[str, Any] = drawable(self.to_dict())
+        config = vega.get("config", {})
         # Altair writes its defaults into "view", where they would replace the look of reports.
         config.pop("view", None)
-        drawn["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
-        return drawn
+        vega["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
+        return vega
 
 
 class StudyPlots:
@@ -137,7 +137,7 @@ class StudyPlots:
         raise AttributeError(f"There is no chart {name!r}. {suggestion(name, _names())}")
 
     def belief(self) -> alt.LayerChart:
-        """Returns a chart of the best value: reported, corrected and confirmed."""
+        """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
         return self._shown(result_charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:

@@ -65,14 +65,14 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
     )
     layers = [cells]
     if len(names) <= _MOST_LABELED:
-        shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
-        layers.append(shown.encode(text="samples:Q"))
+        numbers = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        layers.append(numbers.encode(text="samples:Q"))
     return theme.finished(
         layers,
         f"confusion{suffix}",
         "Confusion matrix",
         max(180, min(520, 28 * len(names))),
-        f"Of {output.samples} validation samples {output.correct} are classified rightly.",
+        f"{output.correct} of {output.samples} validation samples are classified rightly.",
     )
 
 
@@ -134,7 +134,7 @@ def equations(output: ValidationPredictions) -> str:
     """Returns the equations of two lines: of the predictions, and of the targets without noise.
 
     For example: "Found: y = 2.01 x + 0.98. True: y = 2 x + 1." The text is empty if the predictions
-    are not on a line.
+    do not lie on a line.
     """
     lines = {"Found": output.predicted, "True": output.rule}
     texts = [

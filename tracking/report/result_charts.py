@@ -37,7 +37,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     y, best_so_far = (
         theme.objective_axis(column, objective, scale) for column in ("value", "best_so_far")
     )
-    # At the edge, the line would look as if all trials that are far off had the same value.
+    # Values that are far off are left out of the line. At the edge, they would look the same.
     inside = theme.chart().transform_filter(
         f"inrange(datum.best_so_far, {scale.to_dict()['domain']})"
     )
@@ -82,7 +82,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     best = ahead.transform_filter("datum.best").mark_point(
         filled=True, color=theme.BLUE, size=45, cursor="pointer"
     )
-    drawn = [
+    layers = [
         behind.encode(opacity=theme.faint(0.35, 0.03)),
         *([dashed.encode(y=alt.Y("training:Q", scale=scale))] if trials else []),
         ahead.mark_line(color=theme.BLUE, strokeWidth=1.8, cursor="pointer").encode(
@@ -93,7 +93,7 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
         picked.transform_filter("datum.best").mark_point(filled=True, color=theme.ORANGE, size=110),
     ]
     return theme.finished(
-        drawn,
+        layers,
         "curves",
         f"Learning curves: {objective.metric}",
         240,
@@ -112,8 +112,8 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     picked = theme.chart("curves").transform_filter(theme.PICKED)
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
-    # The marks of all other epochs are transparent. Without these marks, the scale would have no
-    # points if the trial was repeated, as a repeated trial has no best epoch.
+    # Only the rule at the best epoch is visible. A repeated trial has no best epoch, so without
+    # the transparent rules at all other epochs, this layer would have no points for the scale.
     best = picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
         x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
     )
@@ -144,7 +144,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 
 def belief(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of the best value: reported, corrected and confirmed."""
+    """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
     verdict, default = data.verdict, data.history.default
     rows = _rows(verdict)
     if default is not None and default.state == "complete" and default.value is not None:
@@ -162,10 +162,10 @@ def intervals(
     may have an interval, as numbers (``low``, ``high``) and as a text (``interval``). The value of
     a row with a ``seed`` is drawn as a ring.
     """
-    shown = [dict(row) for row in rows if math.isfinite(row["value"])]
-    places = list(dict.fromkeys(row["place"] for row in shown))
+    finite = [dict(row) for row in rows if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in finite))
     ends = [
-        row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
+        row[end] for row in finite for end in ("value", "low", "high") if row.get(end) is not None
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
     # By default, Vega moves the labels at both ends inwards.
@@ -175,7 +175,7 @@ def intervals(
     colors = [_COLORS.get(place, theme.BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
     tooltip: list[Any] = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
-    base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
+    base = alt.Chart(alt.InlineData(values=finite)).encode(y=y, color=color, tooltip=tooltip)
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(
         size=60, strokeWidth=1.6, fill=theme.PAPER
@@ -183,12 +183,12 @@ def intervals(
     points = base.transform_filter("!isValid(datum.seed)").mark_point(
         filled=True, size=120, opacity=1
     )
-    drawn = [
+    layers = [
         lines.encode(x=alt.X("low:Q", title=metric, scale=scale, axis=axis), x2="high:Q"),
         seeds.encode(x=x),
         points.encode(x=x),
     ]
-    return theme.finished(drawn, name, title, 26 * len(places) + 14, description)
+    return theme.finished(layers, name, title, 26 * len(places) + 14, description)
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:

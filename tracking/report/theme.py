@@ -32,9 +32,9 @@ STATES = (
 # Vega expressions on the parameters `chosen` and `picked`, which `finished` explains.
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
-# See `visible_ends`.
+# `visible_ends` explains this number.
 FAR = 4
-# An axis has ticks at both ends if its number of ticks is also the scale's `nice`.
+# An axis has ticks at both ends if this number is both its `tickCount` and the scale's `nice`.
 TICKS = 4
 # The signs before a label that stands for all values that are far off.
 FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
@@ -57,10 +57,10 @@ def finished(
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
     layered = alt.LayerChart(layer=list(layers)).add_params(*parameters)
-    drawn: alt.LayerChart = layered.properties(
+    result: alt.LayerChart = layered.properties(
         name=name, title=title, width=640, height=height, description=description
     )
-    return drawn
+    return result
 
 
 def brush(name: str) -> alt.Parameter:
@@ -91,18 +91,18 @@ def scatter(
     present = set(data.trials.get("state", ()))
     rows = (state[:3] for state in STATES if state[0] in present)
     names, colors, shapes = zip(*rows, strict=True)
-    shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
+    state_legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     color = alt.Scale(domain=list(names), range=list(colors))
     shape = alt.Scale(domain=list(names), range=list(shapes))
     look = {
-        "color": alt.Color("state:N", scale=color, legend=shown, title="state"),
+        "color": alt.Color("state:N", scale=color, legend=state_legend, title="state"),
         "shape": alt.Shape("state:N", scale=shape, title="state"),
         "opacity": faint(),
     }
     valued = base.transform_filter("isValid(datum.value)")
     points = valued.mark_point(filled=False, size=size, cursor="pointer")
     places = {channel: value for channel, value in encoding.items() if channel != "tooltip"}
-    drawn = [
+    layers = [
         points.encode(**encoding, **look).add_params(brush(name)),
         picked_ring(base).encode(**places),
     ]
@@ -110,8 +110,8 @@ def scatter(
         without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
         tooltip = ["trial:Q", "state:N", "reason:N"]
         places = {**places, "y": alt.value("height"), "tooltip": tooltip}
-        drawn.append(without.encode(**places, **look))
-    return drawn
+        layers.append(without.encode(**places, **look))
+    return layers
 
 
 def value_tooltip(column: str, name: str) -> alt.Tooltip:
@@ -150,7 +150,7 @@ def objective_scale(
 ) -> alt.Scale:
     """Returns the scale of objective values. It is logarithmic if the values have a wide range.
 
-    If `whole`, it has room for all values. Otherwise see `visible_ends`.
+    If `whole`, the scale has room for all values. Otherwise its ends are those of `visible_ends`.
     """
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
@@ -175,10 +175,10 @@ def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y
 
 
 def far_mark(channel: str, objective: Objective) -> dict[str, Any]:
-    """Returns settings that mark the end of an axis or legend that stands for all far values."""
+    """Returns settings of an axis or a legend, which mark the end at which far values are drawn."""
     domain, sign = f"domain('{channel}')", FAR_SIGNS[objective.direction]
     off = f"abs(datum.value - {domain}[{int(objective.direction == 'min')}])"
-    # A tick and the end may differ by a rounding error.
+    # The last tick and the end of the axis may differ by a rounding error.
     label = f"({off} < 1e-9 * span({domain}) ? '{sign}' : '') + datum.label"
     return {"tickCount": TICKS, "labelExpr": label}
 
@@ -199,12 +199,12 @@ def whole_axis(**further: Any) -> alt.Axis:
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
     """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
-    filled: alt.LayerChart = drawn.copy(deep=False)
-    filled.layer = [layer.copy(deep=False) for layer in drawn.layer]
-    for part in (filled, *filled.layer):
+    copy: alt.LayerChart = drawn.copy(deep=False)
+    copy.layer = [layer.copy(deep=False) for layer in drawn.layer]
+    for part in (copy, *copy.layer):
         if isinstance(part.data, alt.NamedData):
             part.data = alt.InlineData(values=rows_of(tables[str(part.data.name)]))
-    return filled
+    return copy
 
 
 def config(font: str = FONT) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from tracking.records.study_description import Direction
-from tracking.scores.keras_metrics import OF_SUMS, Settings, auc
+from tracking.scores.metrics_on_resamples import OF_SUMS, Settings, auc
 
 ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
@@ -31,12 +31,12 @@ class SampleScores:
         kind: How the objective is computed. ``"mean"`` is the mean of `values`, ``"root_mean"``
             the square root of the mean, as for `RootMeanSquaredError`. ``"average"`` is the mean
             objective of several trainings on the same samples. ``"pooled"`` is the mean objective
-            of folds; the samples of the first fold are first. `keras_metrics` has a function for
-            each other kind.
+            of folds; the samples of the first fold are first. Each other kind has a function in
+            `metrics_on_resamples`.
         values: For means, an array of shape (n,) with the loss of each sample, or with hits: 1 if
-            the prediction for the sample is right, else 0. For the kinds of `keras_metrics`, an
-            array of shape (n, ...); the function of the kind explains the entries. For
-            ``"pooled"``, only the array's length counts.
+            the prediction for the sample is right, else 0. For the kinds of
+            `metrics_on_resamples`, an array of shape (n, ...), whose entries the function of the
+            kind explains. For ``"pooled"``, only the array's length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
@@ -69,7 +69,7 @@ class SampleScores:
 
     @property
     def weights_or_ones(self) -> np.ndarray:
-        """The weight of each sample, of shape (n,). It is 1 if samples have no weights."""
+        """The weights of the samples, of shape (n,). They are 1 if samples have no weights."""
         return np.ones(len(self)) if self.weights is None else np.asarray(self.weights, np.float64)
 
     @property
@@ -222,10 +222,11 @@ def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     the entries is the variance of a ratio: samples of large weight do not increase the variance if
     they have the same scores as others (W. G. Cochran, Sampling techniques, 1977, ch. 6).
 
-    Otherwise an entry is a pseudo-value of the jackknife, n·v - (n - 1)·v₋ᵢ. The mean of
-    pseudo-values has the objective's variance (J. Tukey, Bias and confidence in not-quite large
-    samples, Annals of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they
-    are joined into 1,000 larger groups.
+    Otherwise an entry is a pseudo-value of the jackknife: n·v - (n - 1)·v₋ᵢ for n groups, where v
+    is the objective on all groups, and v₋ᵢ the objective without group i. The mean of pseudo-values
+    has the objective's variance (J. Tukey, Bias and confidence in not-quite large samples, Annals
+    of Mathematical Statistics 29, 1958). If there are more than 1,000 groups, they are joined into
+    1,000 larger groups.
     """
     return np.stack([_as_means(seed) for seed in scores])
 

@@ -1,9 +1,9 @@
 """Files with the scores of validation samples: one for each training, next to the checkpoint.
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
-header, which can be read without running code. In an array of zeros and ones, a number takes one
-bit. Other numbers take 16 bits if that is precise enough, else 32 bits. A study keeps the files of
-its best trials, up to 64 MB in all.
+header, which can be read without running code. In an array of zeros and ones, each number takes one
+bit. In other arrays, each number takes 16 bits if that is precise enough, else 32 bits. A study
+keeps the files of its best trials, up to 64 MB in all.
 """
 
 from __future__ import annotations
@@ -88,15 +88,15 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = metadata["scores"]
         if metadata["sha256"] != _digest(header, arrays):
-            raise ScoresError("they do not have the content that was written")
+            raise ScoresError("the file does not have the content that was written")
         fields = json.loads(header)
         if weights_sha256 and fields["weights_sha256"] != weights_sha256:
-            raise ScoresError("they are of other weights")
+            raise ScoresError("the scores belong to other weights")
         return [_entry(arrays, number, entry) for number, entry in enumerate(fields["entries"])]
     except FileNotFoundError:
-        raise ScoresError("they are gone") from None
+        raise ScoresError("the file is gone") from None
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ScoresError(f"they can't be read: {error}") from None
+        raise ScoresError(f"the file can't be read: {error}") from None
 
 
 def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]) -> SampleScores:

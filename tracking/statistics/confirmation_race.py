@@ -59,9 +59,9 @@ def survivors(
 
     def key(trial: int) -> tuple[int, float, int]:
         numbers = [x for x in values[trial] if x is not None and math.isfinite(x)]
-        failed = len(values[trial]) - len(numbers)
+        failures = len(values[trial]) - len(numbers)
         mean = sum(numbers) / len(numbers) if numbers else math.inf
-        return failed, sign * mean, trial
+        return failures, sign * mean, trial
 
     return tuple(sorted(values, key=key)[:keep])
 

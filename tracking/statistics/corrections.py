@@ -40,9 +40,9 @@ def corrected(
     """Corrects a study's best value by the bootstrap bias correction (BBC).
 
     The best of many trials' values is too good by chance. So BBC repeats the choice of the best
-    trial on many resamples of the validation samples. A resample draws n of n samples with
-    replacement. If samples are in groups, it draws whole groups. The trial and epoch with the best
-    objective on the drawn samples are chosen, and are then scored on the samples that were not
+    trial on many resamples of the validation samples. From n samples, a resample draws n samples
+    with replacement. If samples are in groups, it draws whole groups. The trial and epoch with the
+    best objective on the drawn samples are chosen, and are then scored on the samples that were not
     drawn. If several are equally good, the earliest epoch is chosen, then the lowest trial number.
     I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the out-of-sample predictions for
     efficient and accurate cross-validation, Machine Learning 107, 2018.
@@ -76,7 +76,7 @@ def corrected(
     best = float(values[first])
     outside, variances = _resampled(candidates, resample_counts(groups, resamples, seed), direction)
     if not len(outside):
-        raise StatisticsError("no resample has a value on the samples left out: nothing to correct")
+        raise StatisticsError("on the samples that were not drawn, no resample has a value")
     value = mean = float(outside.mean())
     several_epochs = len(candidates) > len(scores) - left_out
     if several_epochs and all(candidate.kind == "mean" for candidate in candidates):
@@ -127,14 +127,14 @@ def confirmed_value(
     matrix, first = score_matrix(scores), scores[0]
     if all(seed.is_share(direction) for seed in scores):
         value = float(np.mean([seed.value for seed in scores]))
-        # Trainings under several seeds raise the upper bound of the effective sample size. This is
-        # not so if samples have weights: all of the few errors may be on samples of small weight.
+        # Trainings under several seeds raise the upper bound of the effective sample size, unless
+        # samples have weights: then all of the few errors may be on samples of small weight.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
         # R2 is at most 1, so 1 - R2 is a loss.
-        lost = loss_interval(1 - matrix, nonnegative=True, level=level)
-        return Interval(1 - lost.value, 1 - lost.high, 1 - lost.low, level), ""
+        loss = loss_interval(1 - matrix, nonnegative=True, level=level)
+        return Interval(1 - loss.value, 1 - loss.high, 1 - loss.low, level), ""
     nonnegative = all(seed.is_nonnegative for seed in scores)
     return loss_interval(matrix, nonnegative=nonnegative, level=level), heavy_tails(matrix)
 
@@ -150,7 +150,7 @@ def _resampled(
     """
     values = np.array([candidate.value for candidate in candidates])
     sums, squares = np.zeros((2, len(candidates)))
-    of_choices, drawn = [], 0
+    of_choices, count = [], 0
     for counts in resamples:
         best, chosen = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
         for start, objectives in _objectives(candidates, counts):
@@ -169,9 +169,9 @@ def _resampled(
             unused = (counts[rows] == 0).astype(np.float32)
             of_chosen[rows] = candidates[index].of_resamples(unused)
         of_choices.append(of_chosen)
-        drawn += len(counts)
+        count += len(counts)
     outside = np.concatenate(of_choices)
-    return outside[np.isfinite(outside)], squares / drawn - (sums / drawn) ** 2
+    return outside[np.isfinite(outside)], squares / count - (sums / count) ** 2
 
 
 def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:

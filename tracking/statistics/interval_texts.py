@@ -12,7 +12,7 @@ from tracking.records.study_description import Direction
 _SMALLEST, _LARGEST = 1e-4, 1e6
 # If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
 _MORE = 3
-# See `worth_having`.
+# `worth_having` explains these numbers.
 _POINT, _TENTH = 0.01, 0.1
 
 
@@ -21,8 +21,8 @@ def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
 
     With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """
-    shown = (interval.value, interval.low, interval.high)
-    value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
+    numbers = (interval.value, interval.low, interval.high)
+    value, low, high = interval_numbers(interval, *numbers, nonzero=nonzero)
     return f"{value} ({low} to {high})"
 
 

@@ -19,7 +19,7 @@ from search_spaces.errors import StatisticsError
 from tracking.records.evaluation_records import Interval
 from tracking.records.study_description import Direction
 
-# A share v counts as 0 or 1, so all samples agree, if v * (1 - v) is below this number.
+# If v * (1 - v) is below this number, the share v counts as 0 or 1: all samples agree.
 _AGREED = 1e-9
 # `crossed_share` adds half a group of samples that all agree, so that its intervals are not too
 # narrow.
@@ -114,11 +114,11 @@ def share_bounds(
     Biometrika 26, 1934. The result has the lower bound of the share `low`, and the upper bound of
     the share `high`. If there is one estimate, `low` and `high` are the same share.
 
-    `samples` is the effective sample size: the number of independent samples whose share varies as
-    much as the given one. It may be a fraction, so the bounds also hold for weighted or grouped
-    samples: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected
-    number of positive counts estimated from survey data, Survey Methodology 24, 1998. If `samples`
-    was computed from a variance, `freedom` is the degrees of freedom of this variance.
+    `samples` is the effective sample size: the number of independent samples whose share would vary
+    as much. It may be a fraction, so the bounds also hold for weighted or grouped samples: E. L.
+    Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data, Survey Methodology 24, 1998. If `samples` was
+    computed from a variance, `freedom` is the degrees of freedom of this variance.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -263,11 +263,11 @@ def gain(
     *,
     hits: int = 0,
 ) -> Interval:
-    """Returns the winner's gain over the defaults, which is above 0 if the winner is better.
+    """Returns the winner's gain over the defaults. It is above 0 if the winner is better.
 
-    Both were trained under the same seeds and scored on the same samples, so their differences vary
-    less than the scores. The interval is Student's, with the variance that `crossed` computes from
-    the differences.
+    The winner and the defaults were trained under the same seeds and scored on the same samples, so
+    the differences of their scores vary less than the scores. The interval is Student's, with the
+    variance that `crossed` computes from the differences.
 
     Hits are scores of 1 (right) or 0 (wrong). For hits, two samples are added: one that only the
     winner has right, and one that only the defaults have right. Without these samples, the interval
@@ -287,7 +287,7 @@ def gain(
         differences = np.concatenate([differences, added], axis=1)
     mean = crossed(differences)
     if mean.variance == 0:
-        raise StatisticsError("it is the same on all samples, so the interval has no width")
+        raise StatisticsError("the gain is the same on all samples, so its interval has no width")
     half = mean.quantile(level) * math.sqrt(mean.variance)
     low, high = min(mean.mean - half, value), max(mean.mean + half, value)
     if hits:
@@ -307,7 +307,7 @@ def difference_of_means(
 
     In simulated searches over 3 to 10 seeds, 94 to 99 % of the intervals contained the true
     difference of the mean best values, for losses and for accuracies. If one search had 3 seeds and
-    the other 8, it was 92 to 94 %.
+    the other 8, 92 to 94 % did.
     """
     from scipy.special import stdtrit
 
@@ -343,10 +343,12 @@ def difference_of_intervals(one: Interval, other: Interval, pairs: int = 1) -> I
 def level_of_reading(readings: int, level: float = 0.95) -> float:
     """Returns the confidence level at the r-th evaluation on the same test part: 1 - 0.05 / r.
 
-    People who evaluate on a test part again may keep the better result. So each interval gets a
-    higher level: if each of r = `readings` intervals has this level, all of them together have the
-    level `level`, by Bonferroni's inequality: O. J. Dunn, Multiple comparisons among means, Journal
-    of the American Statistical Association 56, 1961.
+    People who evaluate on a test part again may keep the better result. So each further interval
+    gets a higher level. If r intervals have the level 1 - 0.05 / r, all of them together have at
+    least the level 0.95, by Bonferroni's inequality: O. J. Dunn, Multiple comparisons among means,
+    Journal of the American Statistical Association 56, 1961.
+
+    `readings` is r. With another `level`, 1 - `level` replaces 0.05.
     """
     return 1 - (1 - level) / readings
 
@@ -370,7 +372,7 @@ def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[n
     generator, count = np.random.default_rng(seed), int(groups.max()) + 1
     rows = max(1, BLOCK // len(groups))
     for start in range(0, resamples, rows):
-        drawn = generator.integers(0, count, (min(rows, resamples - start), count))
-        drawn += count * np.arange(len(drawn))[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        draws = generator.integers(0, count, (min(rows, resamples - start), count))
+        draws += count * np.arange(len(draws))[:, None]
+        counts = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape)
         yield counts.astype(np.float32)[:, groups]

@@ -62,7 +62,7 @@ def pieces_in(folder: Path, pattern: str = "") -> list[Path]:
     too.
     """
     pieces = folder.glob(f"{pattern}partial-*")
-    # A user's file, such as "partial-2nd-try.csv", is none.
+    # A user's file may also begin with "partial-", such as "partial-2nd-try.csv".
     return sorted(p for p in pieces if re.fullmatch(r"partial-\d+-.+", p.name) and p.is_file())
 
 

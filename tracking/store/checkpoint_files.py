@@ -79,10 +79,10 @@ def checkpoint_fault(path: Path, digest: str) -> str:
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """For each of a trial's trainings that wrote a checkpoint, yields its number and a digest.
+    """Yields the number of each training of a trial that wrote a checkpoint, and its digest.
 
-    In a cross-validated trial, only the training on the data of all folds writes a checkpoint. The
-    digest is that of the checkpoint, and may be empty.
+    In a cross-validated trial, only the training on the data of all folds writes a checkpoint. A
+    checkpoint's digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):

@@ -61,7 +61,7 @@ class Store:
         return sorted(headers, key=lambda entry: -entry[1].launched)
 
     def folder_of(self, name: str) -> Path | None:
-        """Returns the folder of the study with a name, or None."""
+        """Returns the folder of the study that has this name, or None."""
         usual = self.root / name
         for folder in (usual, *self.folders()):
             # A damaged journal in a folder with another name is probably that of another study, so
@@ -102,7 +102,7 @@ class Store:
         except ValueError:
             raise StoreError(
                 f"The record names {str(path)!r}, which is not in the store {str(self.root)!r}: "
-                "it is left alone. Was the record changed by hand, or part of the store moved?"
+                "kerastudy does not touch it. Was the record changed by hand, or a folder moved?"
             ) from None
         return path
 

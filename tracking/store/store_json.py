@@ -102,13 +102,13 @@ def check_trust(root: Path, trusted: bool) -> None:
     owner = "" if trusted else stranger(root)
     if owner:
         raise StudyError(
-            f"The store {str(root)!r} {owner}, and this runs the code that is in it. If you trust "
-            "it, pass trust=True."
+            f"The store {str(root)!r} {owner}, and this call runs the code in the store. If you "
+            "trust the store, pass trust=True."
         )
 
 
 def trust(root: Path) -> None:
-    """Adds this user's fingerprint to a store. Raises OSError if it can't be written."""
+    """Adds this user's fingerprint to a store. Raises OSError if the store can't be written."""
     with locked_store(root):
         facts = _facts(root)
         salt = str(facts.get("salt") or uuid.uuid4().hex)
@@ -137,7 +137,7 @@ def _fingerprint(salt: str) -> str:
 
 
 def _user() -> str:
-    # In a container, the user may have no name, so the name is unknown.
+    # In a container, the user may have no name.
     with contextlib.suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return "a user"

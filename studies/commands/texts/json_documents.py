@@ -13,7 +13,7 @@ from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json
-from tracking.summary import summary_of, validation_parts
+from tracking.study_summary import summary_of, validation_parts
 
 
 def study_document(history: StudyHistory) -> dict[str, Any]:

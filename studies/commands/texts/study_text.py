@@ -22,7 +22,7 @@ from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import reproduce_command
-from tracking.summary import Fact, Summary, data_facts, summary_of, trial_rows
+from tracking.study_summary import Fact, Summary, data_facts, summary_of, trial_rows
 
 if TYPE_CHECKING:
     from studies.engines import Curve

@@ -15,7 +15,7 @@ from doctored import Said, launch
 from studies.user_code import commit_of, import_texts, own_modules, place_of, read_text
 from tracking.history import read_code
 from tracking.records import CodeDescription
-from tracking.summary import summary_of
+from tracking.study_summary import summary_of
 
 
 @pytest.fixture(autouse=True)

@@ -214,7 +214,7 @@ def test_trials_that_early_stopping_ended_are_checked(tmp_path: Path) -> None:
     [
         (0, "sufficiency", "", "10 trials with a value are needed; the study has 0"),
         (3, "boundary", "learning_rate", "10 trials with a value are needed; the study has 3"),
-        (8, "isolation", "batch_normalization", "two of its values need 6 trials"),
+        (8, "isolation", "batch_normalization", "at least two values need 6 trials"),
     ],
 )
 def test_thin_records_say_what_is_missing(

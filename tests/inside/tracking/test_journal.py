@@ -88,7 +88,7 @@ def _another(path: Path) -> None:
         (cut_short, "damaged: .* backup"),
         (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
         (lambda path: path.write_bytes(b""), "damaged: .* backup"),
-        (_another, "no journal of kerastudy"),
+        (_another, "not a journal of kerastudy"),
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )

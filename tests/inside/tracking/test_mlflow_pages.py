@@ -33,7 +33,7 @@ from tracking.mlflow import (
 )
 from tracking.records import Evaluation, Measured, Objective
 from tracking.store import Store
-from tracking.summary import summary_of
+from tracking.study_summary import summary_of
 
 LONG = "정확도 100%: a/b@" + "n" * 387
 NAMES = ["", ".", "..", "...", "../a", "..a", "/a", "a/", "a//b", "a/./b", ":x:", ":x40:",

@@ -17,7 +17,7 @@ from tracking.history import StudyHistory, StudyVerdict, read_study
 from tracking.journal import Journal
 from tracking.records import Corrected, DataDescription, Interval, Proposal
 from tracking.store import create_store
-from tracking.summary import summary_of
+from tracking.study_summary import summary_of
 
 DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5000, "test": 9}, {})
 

@@ -42,7 +42,7 @@ def test_an_accuracy_takes_a_bit_a_sample_and_is_read_back_exactly(path: Path) -
     assert np.array_equal(read.values, HITS)
     assert path.stat().st_size < 1001 / 8 + 500
     assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(ScoresError, match="of other weights"):
+    with pytest.raises(ScoresError, match="belong to other weights"):
         read_scores(path, weights_sha256="b")
 
 

@@ -165,7 +165,7 @@ def test_the_grounds() -> None:
     assert verdict(CORRECTED).grounds == (choice,)
     single = replace(CORRECTED, trials=1, note="3 trials have no scores.")
     assert verdict(single).grounds == (
-        "An estimate from 360 validation samples, of one trial, so without luck in a choice.",
+        "An estimate from 360 validation samples, of one trial, so no choice made it look better.",
         "3 trials have no scores.",
     )
     untested = replace(CONFIRMED, confirmed=None, notes=("There is no test part.",))

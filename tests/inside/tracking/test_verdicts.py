@@ -31,7 +31,7 @@ from tracking.report import StudyData, belief
 from tracking.scores import SampleScores, write_scores
 from tracking.statistics import corrected
 from tracking.store import Store
-from tracking.summary import summary_of
+from tracking.study_summary import summary_of
 
 SAMPLES = 200
 PAGES = Pages("1", "parent")
@@ -98,7 +98,7 @@ def test_trials_without_scores_are_named(shared_store: Store) -> None:
     for changes, why in (
         ({}, "the record has no scores of validation samples."),
         ({"unscored": "its loss is a sum"}, "of validation samples: its loss is a sum."),
-        ({"scores_bytes": 400}, "their file can't be used. `kerastudy confirm` needs none."),
+        ({"scores_bytes": 400}, "their file can't be used. `kerastudy confirm` needs no scores."),
     ):
         trial = replace(best, result=replace(best.result, **changes))  # type: ignore[arg-type]
         assert why in study_verdict(replace(history, trials=(trial,))).text

@@ -13,7 +13,7 @@
   const behind = [];
   const mostRows = 1000;
   let picked = report.picked;
-  // The chosen trials come from this: the view of a chart, or the list.
+  // The source of the chosen trials: the view of a chart, or the list.
   let active = null;
   let chosen = null;
 
@@ -24,9 +24,9 @@
     );
   };
   const element = (tag, text, ...attributes) => {
-    const made = Object.assign(document.createElement(tag), { textContent: text });
-    for (const [name, value] of attributes) made.setAttribute(name, value);
-    return made;
+    const node = Object.assign(document.createElement(tag), { textContent: text });
+    for (const [name, value] of attributes) node.setAttribute(name, value);
+    return node;
   };
   const tell = (signal, value) => {
     for (const view of views) view.signal(signal, value).runAsync();
@@ -71,7 +71,7 @@
     button(reached).focus();
   }
 
-  // A tuple of Vega's selection has names of fields, and an interval or a list of values for each.
+  // A tuple of Vega's selection has fields, and for each field an interval or a list of values.
   const inside = (row, { fields, values }) =>
     fields.every(({ field, type }, i) =>
       type === "E"
@@ -79,8 +79,8 @@
         : row[field] !== null && row[field] >= Math.min(...values[i]) && row[field] <= Math.max(...values[i]),
     );
 
-  function show(found) {
-    chosen = found && Object.fromEntries(found.map((row) => [row.trial, 1]));
+  function show(trials) {
+    chosen = trials && Object.fromEntries(trials.map((row) => [row.trial, 1]));
     tell("chosen", chosen);
     for (const [trial, line] of lines) line.hidden = chosen !== null && !chosen[trial];
     if (!reached || reached.hidden) reach(body.find((line) => !line.hidden));
@@ -154,8 +154,8 @@
 
   const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
 
-  // Returns the names of the tables with the chart's data: tables of the page, or else tables of the
-  // chart. A table of one column only has guide lines.
+  // Returns the names of the tables with the chart's data: tables of the page, or tables that only
+  // this chart has. A table with one column is left out, since it only has guide lines.
   function tablesOf({ usermeta: { tables }, datasets }) {
     const own = Object.keys(datasets).filter((name) => Object.keys(datasets[name][0] ?? {}).length > 1);
     return tables.length ? tables : own;
@@ -171,16 +171,16 @@
     const full = [...new Set(all.flatMap(Object.keys))]
       .filter((field) => !unread.test(field) && all.some((row) => (row[field] ?? "") !== ""))
       .map((field) => [field, report.headings[field] ?? field.replaceAll("_", " ")]);
-    const made = element("table", "");
-    const head = made.createTHead().insertRow();
+    const node = element("table", "");
+    const head = node.createTHead().insertRow();
     for (const [, heading] of full) head.append(element("th", heading, ["scope", "col"]));
-    const lower = made.createTBody();
+    const lower = node.createTBody();
     for (const row of all.slice(0, mostRows)) {
       const line = lower.insertRow();
       for (const [field] of full) line.append(element("td", read(row[field])));
     }
     const cut = `The first ${mostRows.toLocaleString("en")} of ${all.length.toLocaleString("en")} rows.`;
-    return all.length > mostRows ? [made, element("p", cut)] : [made];
+    return all.length > mostRows ? [node, element("p", cut)] : [node];
   }
 
   async function download(view, kind, name) {

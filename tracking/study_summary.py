@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _MOST_REASONS = 5
-# With so many bars, the line of the progress is narrower than 80 columns.
+# With this many bars, the line of the progress is narrower than 80 columns.
 _BARS = 28
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
@@ -70,10 +70,10 @@ class Command(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """The texts of the value that terminals and pages show first.
+    """The texts about the value that terminals and pages show first.
 
-    It is the value to expect of the champion on new data. If this is unknown, it is the best value
-    of the search.
+    This is the value to expect of the champion on new data. If it is unknown, the texts are about
+    the best value of the search.
     """
 
     value: str
@@ -157,7 +157,7 @@ class Summary:
 
     @cached_property
     def commands(self) -> list[Command]:
-        """The command of the next step, or none while a launch runs.
+        """The command of the next step. While a launch runs, there is none.
 
         The step is to finish the launch, to launch what the diagnosis asks for, or to confirm. For
         a confirmed champion, there are two commands: to predict, and to export the model.
@@ -184,11 +184,11 @@ class Summary:
     def _before_confirming(self) -> Command:
         following, command = self.diagnosis.next, self.diagnosis.command
         problems = [f.title for f in self.diagnosis.findings if f.severity == "problem"]
-        asked = [title for _, title in following.reasons]
+        whys = [why for _, why in following.reasons]
         resumes = following.name == self.history.description.name
-        if command and (resumes or asked[0] in problems):
-            more = f" ({counted(len(asked) - 1, 'more reason')}: kerastudy diagnose)"
-            return Command("launch", f"{asked[0]}{more if len(asked) > 1 else ''}. Launch", command)
+        if command and (resumes or whys[0] in problems):
+            more = f" ({counted(len(whys) - 1, 'more reason')}: kerastudy diagnose)"
+            return Command("launch", f"{whys[0]}{more if len(whys) > 1 else ''}. Launch", command)
         reads = (
             "the test part again" if _test_readings(self.history) else "the sealed test part once"
         )
@@ -202,7 +202,7 @@ class Summary:
         return [self.command("report", "Charts, in one HTML file"), ui]
 
     def command(self, verb: str, purpose: str, options: str = "") -> Command:
-        """Returns a `study_command`."""
+        """Returns a command on the study, with the text that `study_command` returns."""
         return Command(verb, purpose, study_command(self.history, verb, options))
 
     def _expected(self) -> Iterator[Fact]:
@@ -249,17 +249,17 @@ class Summary:
         before = sum(not description.code.same_as(t.code_digest) for t in history.trials)
         if before and description.code.path:
             trials = counted(before, "trial")
-            yield Fact("code", f"{trials} ran before it changed, so values may not be comparable")
+            yield Fact("code", f"{trials} ran before a change: values may not be comparable")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if (parts := validation_parts(history)) > 1:
             yield Fact(
                 "validated",
-                f"on {parts} different sets of samples: values of trials do not compare",
+                f"on {parts} different sets of samples: values of trials can't be compared",
             )
         if description.unread:
             names = listed(description.unread)
-            yield Fact("never read", f"{names}: the builder ignores it, so it changes nothing")
+            yield Fact("never read", f"{names}: ignored by the builder, so without any effect")
 
     def _champion(self) -> Iterator[Fact]:
         history, best = self.history, self.history.best
@@ -471,14 +471,14 @@ def _on_test(history: StudyHistory) -> str:
         return f"{samples}, read {times} for other studies, last for {readings[-1].study}"
     last = own[-1]
     level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
-    measured = ", ".join(
+    metrics = ", ".join(
         f"{name} {number(each.value)}"
         + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g})")
         for name, each in last.metrics.items()
     )
     of = f"trial {last.trial}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
-    return f"{measured + level if measured else 'not scored'}, by {of}; read {times}"
+    return f"{metrics + level if metrics else 'not scored'}, by {of}; read {times}"
 
 
 def _progress(history: StudyHistory) -> str:
@@ -495,13 +495,13 @@ def _progress(history: StudyHistory) -> str:
 
 
 def _trainers(history: StudyHistory) -> str:
-    used = Counter(
+    trainers = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.ended
         if trial.result.trainer
     )
     return "; ".join(
-        f"{count} of {used.total()} trials {_TRAINERS.get(name, f'by {name}')}"
+        f"{count} of {trainers.total()} trials {_TRAINERS.get(name, f'by {name}')}"
         + (f" ({reason})" if reason else "")
-        for (name, reason), count in used.most_common()
+        for (name, reason), count in trainers.most_common()
     )

@@ -13,7 +13,8 @@ from tracking.scores.score_files import ScoresError, read_scores
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
     """Returns the scores of validation samples, by trial number.
 
-    A trial has the scores after its best epoch, and after other epochs if these were recorded, too.
+    A trial has an entry for each epoch whose scores are recorded: the best epoch, and perhaps
+    others.
 
     - A repeated trial has one entry, the average of its trainings at their best epochs.
     - A cross-validated trial has the out-of-fold scores of all samples, for each epoch after which
@@ -56,12 +57,15 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def folds_of_one_split(history: StudyHistory) -> int:
-    """Returns the number of folds in one split. Together, these folds validate each sample once."""
+    """Returns the number of folds in one split of the data. Each sample is in one of these folds.
+
+    If samples are split into folds several times, a study has more folds than that.
+    """
     data = history.description.data
-    left = data.sizes.get("validation", 0)
+    rest = data.sizes.get("validation", 0)
     for number, fold in enumerate(data.details.get("folds", ()), start=1):
-        left -= fold["validation"]
-        if left <= 0:
+        rest -= fold["validation"]
+        if rest <= 0:
             return number
     return history.description.folds
 
@@ -71,4 +75,4 @@ def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
     for each in scores:
         if each.epoch == epoch:
             return each
-    raise ScoresError(f"they lack epoch {epoch}")
+    raise ScoresError(f"there are no scores after epoch {epoch}")

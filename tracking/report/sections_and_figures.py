@@ -1,25 +1,25 @@
-"""The sections of a study's report: their headings, texts, and figures (charts with texts)."""
+"""The sections of a study's report: headings, texts, tables, and figures (charts with texts)."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from search_spaces.texts import counted
+from search_spaces.texts import counted, duration, number
 from tracking.diagnosis.diagnosed_study import Finding
 from tracking.history.verdicts import looked_at
+from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.prediction_records import ValidationPredictions
+from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.records.verification_texts import REPRODUCED
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
-from tracking.report.chart_data import (
-    FEWEST_TRIALS,
-    Columns,
-    StudyData,
-)
+from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
 from tracking.shell_commands import data_command
 
 # Sentences on how to read a finding's chart, by the kind of chart.
@@ -122,7 +122,7 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
 
 
 def _of_data(data: DataFindings, command: str) -> Section:
-    text = "What was found in the data, without any model."
+    text = "What the checks of the data found, without any model."
     if not data.thorough:
         text = (
             "These checks took a glance at the data when the study was launched. For all checks, "
@@ -156,7 +156,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     if verdict.confirmation is not None:
         text += (
             " Rings are trainings under new seeds. Values on the validation samples are still too "
-            "good, as the trial was chosen on these samples. The line on the test part counts the "
+            "good, as the trial was chosen on these samples. The line on the test part covers the "
             "chance in both seeds and samples."
         )
     yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
@@ -179,13 +179,13 @@ def _diagnosed(data: StudyData) -> Section:
         sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
         explanation = " ".join(filter(None, sentences))
         figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
-    missing = dict.fromkeys(
+    unchecked = dict.fromkeys(
         f"{check} ({why.rstrip('.')})" for check, why, _ in data.summary.diagnosis.unchecked
     )
     passed = data.summary.diagnosis.passed
     text += f" In order: {'. '.join(good)}." if good else ""
     text += f" Without fault: {', '.join(passed)}." if passed else ""
-    text += f" Not checked: {', '.join(missing)}." if missing else ""
+    text += f" Not checked: {', '.join(unchecked)}." if unchecked else ""
     return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
 
 
@@ -209,8 +209,8 @@ def _search(data: StudyData) -> Iterator[Figure]:
     without = None in data.trials["value"]
     yield Figure(
         result_charts.optimization_history(data),
-        "Each mark is a trial; the line is the best value so far, from where the axis has room for "
-        "it. If it is flat at the end, more trials of this kind are unlikely to help much."
+        "Each mark is a trial. The line is the best value so far, once the axis has room for it. "
+        "If the line is flat at the end, more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
         + (" Trials without a value are at the lower edge." if without else ""),
     )
@@ -227,9 +227,9 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if data.importances:
         yield Figure(
             hyperparameter_charts.importance(data),
-            f"How much of the difference between these {total} trials each hyperparameter makes by "
-            "itself (Optuna's fANOVA; a conditional hyperparameter makes none in trials in which "
-            "it is not active). Other ranges give other shares.",
+            f"Each hyperparameter's own share in the differences between these {total} trials "
+            "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
+            "difference). Other ranges give other shares.",
         )
     yield Figure(
         hyperparameter_charts.parallel_coordinates(data),
@@ -255,19 +255,19 @@ def _marks(data: StudyData) -> str:
     if not marks or not data.axes:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS
-    needed = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
-    return f"In the small charts {', '.join(marks)} trials.{needed if few else ''}"
+    hint = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
+    return f"In the small charts {', '.join(marks)} trials.{hint if few else ''}"
 
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
-    """Returns how many values lie outside a chart's scale, as a sentence, or an empty text."""
-    shown = theme.objective_scale(values, data.history.description.objective).to_dict()
-    if not shown.get("clamp"):
+    """Returns a sentence on how many values lie outside a chart's scale, or an empty text."""
+    scale = theme.objective_scale(values, data.history.description.objective).to_dict()
+    if not scale.get("clamp"):
         return ""
-    low, high = shown["domain"]
-    valued = [value for value in values if value is not None]
-    off = sum(not low <= value <= high for value in valued)
-    return f" {off} of {counted(len(valued), noun)} are far off, and drawn at the edge."
+    low, high = scale["domain"]
+    numbers = [value for value in values if value is not None]
+    off = sum(not low <= value <= high for value in numbers)
+    return f" {off} of {counted(len(numbers), noun)} are far off, and drawn at the edge."
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
@@ -277,8 +277,8 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.confusion:
         yield Figure(
             prediction_charts.confusion_matrix(output, suffix),
-            "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
-            "the stronger the larger their share of the class.",
+            "Rows are true classes, columns are predicted classes. Mistakes are orange: the larger "
+            "their share of the class, the stronger the colour.",
             half=True,
         )
     if not output.truth:
@@ -303,3 +303,107 @@ def _training(data: StudyData) -> Iterator[Figure]:
             "all others are behind. Pruned trials end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),
         )
+
+
+def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
+    """Returns the names of the table's columns, and a row of texts for each trial, best first."""
+    description, trials = data.history.description, data.history.trials
+    gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
+
+    def state(trial: TrialRecord) -> str:
+        default = ", defaults" if trial.number == description.default_trial else ""
+        reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
+        champion = ", champion" if data.history.is_champion(trial) else ""
+        held = trial.state if trial.holds else "contradicted by model.fit"
+        return f"{held}{champion}{default}{reproduced}"
+
+    def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
+        return lambda t: value_text(t.params[name]) if name in t.params else ""
+
+    # Each column has a name, and a function that returns the text of a trial's cell.
+    cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
+        ("trial", lambda t: str(t.number)),
+        ("state", state),
+        (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
+    ]
+    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
+    if metric := data.training_metric:
+        cells.append((metric, lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)))
+        cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
+    if any(trial.epoch is not None for trial in trials):
+        cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
+    if not all(t.result and t.result.of_no_epoch for t in trials):
+        cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
+    cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
+    if any(t.result and t.result.reason for t in trials):
+        cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
+    numbers = {trial.number for trial in data.ranked}
+    best_first = [*data.ranked, *(trial for trial in trials if trial.number not in numbers)]
+    return [name for name, _ in cells], [[text(t) for _, text in cells] for t in best_first]
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else number(value, digits)
+
+
+def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
+    description, trials = data.history.description, data.history.trials
+    dataset, of_function = description.data, description.objective_function
+    best = data.history.best
+    folds = dataset.details.get("folds", ())
+    samples = {
+        "Data set": f"{dataset.name} ({dataset.source})" if dataset.source else dataset.name,
+        **{f"{part} samples": f"{size:,}" for part, size in dataset.sizes.items()},
+        **{
+            f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
+            for place, fold in enumerate(folds, start=1)
+        },
+        **{name: value for name, value in dataset.details.items() if name != "folds"},
+        "SHA-256 of the data": dataset.digest,
+        **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
+    }
+    crossed = f"{description.folds} folds: {description.cross_validation}"
+    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
+    elsewhere += ["epochs", "batch_size"] if of_function else []
+    settings = {
+        "Pruner": description.pruner,
+        "Cross-validation": crossed if description.folds else "",
+        "Objective function": of_function,
+        **{
+            name.replace("_", " ").capitalize(): getattr(description, name)
+            for name in settings_of(RecordedSettings)
+            if name not in elsewhere
+        },
+        "Threads per trial": description.threads,
+        "Hardware": DIFFERENT_HARDWARE
+        if description.hardware == ANY_HARDWARE
+        else description.hardware,
+    }
+    # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
+    space = [(parameter.name, repr(parameter)) for parameter in description.space]
+    digests = {
+        "Study file": description.code.path or "none",
+        "SHA-256 of the code": description.code.digest or "none",
+        "SHA-256 of the space": description.space.digest,
+    }
+    last = trials[-1].environment if trials else {}
+    environment = {name: text for name, text in last.items() if text}
+    if best is not None:
+        environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
+    summary = [(fact.name.capitalize(), fact.text) for fact in data.summary.definition]
+    parts = [
+        ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
+        ("The data's sizes and digests", "", _texts(samples)),
+        ("Versions", "Of the trial that began last.", _texts(environment)),
+    ]
+    return [part for part in parts if part[2]]
+
+
+def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Returns names and texts, without None and empty texts."""
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values.items()
+        if value not in (None, "")
+    ]
