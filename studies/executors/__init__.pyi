@@ -7,11 +7,11 @@ from .job_runner import run_jobs as run_jobs
 from .job_runner import spec_of as spec_of
 from .loaded_study import InProcessExecutor as InProcessExecutor
 from .loaded_study import Session as Session
-from .ray.cluster import check_ray_installed as check_ray_installed
-from .ray.cluster import connected as connected
-from .ray.cluster import silent as silent
-from .ray.driver_side import RayPool as RayPool
-from .ray.driver_side import RayWorkers as RayWorkers
+from .ray.cluster_connection import check_ray_installed as check_ray_installed
+from .ray.cluster_connection import connected as connected
+from .ray.cluster_connection import silent as silent
+from .ray.workers_on_cluster import RayPool as RayPool
+from .ray.workers_on_cluster import RayWorkers as RayWorkers
 from .worker_count import Machine as Machine
 from .worker_count import asked_workers as asked_workers
 from .worker_count import described_workers as described_workers

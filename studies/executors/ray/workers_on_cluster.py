@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.node_side import Begun, arrival_of, packed, put
+from studies.executors.ray.cluster_connection import Cluster
+from studies.executors.ray.worker_on_node import Begun, arrival_of, packed, put
 from studies.executors.worker_count import MOST_WORKERS
 from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
@@ -47,7 +47,7 @@ def _actor_class() -> type[Any]:
 
             try:
                 importlib.import_module("kerastudy")
-                host = importlib.import_module("studies.executors.ray.node_side")
+                host = importlib.import_module("studies.executors.ray.worker_on_node")
                 self._host = host.Host(pickle.loads(arrival))
             except Exception as error:
                 yield (

@@ -30,7 +30,7 @@ from filelock import FileLock
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.error_texts import describe
-from studies.executors.ray.cluster import set_variables
+from studies.executors.ray.cluster_connection import set_variables
 from studies.executors.worker_messages import (
     Answer,
     Failed,
