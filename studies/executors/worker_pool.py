@@ -16,7 +16,7 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.job_runner import Handler
-from studies.executors.worker_count import (
+from studies.executors.worker_count_and_gpus import (
     asked_workers,
     described_workers,
     suited_workers,

@@ -19,9 +19,9 @@ from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.launching.definition_checks import joinable
-from studies.launching.kept_files import Retention
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending, EngineOf, Proposals
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
-from studies.launching.trial_proposals import INTERRUPTED, Ending, EngineOf, Proposals
+from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial

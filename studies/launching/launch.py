@@ -30,7 +30,8 @@ from studies.executors import (
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.locked_study import (
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending
+from studies.launching.store_and_journal import (
     LockedStudy,
     check_store,
     exporter_of,
@@ -38,7 +39,6 @@ from studies.launching.locked_study import (
     lock_study,
     open_journal,
 )
-from studies.launching.trial_proposals import INTERRUPTED, Ending
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import CHANGED_OBJECTS, begin_trial, prepare_environment

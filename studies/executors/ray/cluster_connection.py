@@ -17,7 +17,7 @@ from typing import Any
 from search_spaces.errors import StudyError
 from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.worker_count import this_machine
+from studies.executors.worker_count_and_gpus import this_machine
 from studies.interruption import raising_interrupts
 from studies.library_internals.private_names import AttributePart, MissingPartError, ModulePart
 

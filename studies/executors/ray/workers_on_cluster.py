@@ -16,7 +16,7 @@ from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.executors.ray.cluster_connection import Cluster
 from studies.executors.ray.worker_on_node import Begun, arrival_of, packed, put
-from studies.executors.worker_count import MOST_WORKERS
+from studies.executors.worker_count_and_gpus import MOST_WORKERS
 from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
 from studies.executors.worker_process import OnOutput, Worker

@@ -1,4 +1,4 @@
-"""Chooses the number of workers by the machine's cores, memory and GPUs.
+"""Chooses the number of workers by the cores, memory and GPUs, and gives each worker a GPU.
 
 NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
 on a machine with a GPU: tests check only the environment variables that a worker gets.

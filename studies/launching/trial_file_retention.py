@@ -1,4 +1,8 @@
-"""Decides which files of trials are kept: checkpoints, states to resume from, and scores."""
+"""Removes the files of trials that neither the study nor its engine needs any more.
+
+These are checkpoints of trials beyond the best ones that ``--keep`` asks for, states that no trial
+resumes from, and scores.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Asks a study's engine for trials until the budget is spent, and gives it their results.
 
+The budget is the study's `timeout`, `stop_at` and `patience`, beside its number of trials.
+
 The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
 ends first, so the proposals depend on timing.
 """

@@ -1,4 +1,4 @@
-"""The record of a study that is launched: locks it, opens its journal, and exports it to MLflow.
+"""Opens the store for a launch, locks the study, opens its journal, and exports it to MLflow.
 
 While this process has the lock, no other process changes the record.
 """
