@@ -68,8 +68,8 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The losses that are not recorded yet, by the number of the trial whose process died: 1, or
-        # 0 if the process died because its machine went away.
+        # The trials whose process has died, and which the journal does not record as lost yet. The
+        # value is added to `losses`: 1, or 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -148,7 +148,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records the results, the lost trials and the epochs since the last call."""
+        """Records all epochs, results, and trials whose process died, since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -177,7 +177,7 @@ class Driver(Jobs):
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
-        """Passes an ended trial on to the engine, the retention and the progress."""
+        """Passes an ended trial to the engine, the removal of files, and the progress display."""
         self._trials.end(trial)
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -198,7 +198,10 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the events of this context at its end, then tells the results to the engine."""
+        """Returns a context. At its end, its events are recorded, and the engine gets the results.
+
+        Files that are not needed any more are then removed.
+        """
         try:
             yield
         finally:
@@ -217,7 +220,7 @@ class Driver(Jobs):
         finished, early = len(self._trials.finished), self._proposals.ending
         exhausted = self._proposals.exhausted
         done = finished >= total or exhausted or early is not None
-        # A stop is the reason only if something was left to do.
+        # If nothing was left to do when the user stopped the launch, the stop is not the reason.
         if self.stopped and (finished < begun or not done):
             return INTERRUPTED
         if finished >= total:

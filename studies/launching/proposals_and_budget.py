@@ -1,6 +1,6 @@
 """Asks a study's engine for trials until the budget is spent, and gives it their results.
 
-The budget is the study's `timeout`, `stop_at` and `patience`, beside its number of trials.
+The study ends when it has all its trials, or by its `timeout`, `stop_at` or `patience`.
 
 The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
 ends first, so the proposals depend on timing.
@@ -95,7 +95,7 @@ class Proposals:
         self._new.append(trial)
 
     def tell_all(self) -> None:
-        """Gives the engine the results of all trials that `take` has got."""
+        """Gives the engine the results of the trials that `take` has got since the last call."""
         trials, self._new = self._new, []
         for trial in trials:
             with _naming("engine", f"over the result of trial {trial.number}"):

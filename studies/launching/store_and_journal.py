@@ -67,12 +67,15 @@ class LockedStudy:
 
     @property
     def recorded(self) -> StudyHistory | None:
-        """The record of the present engine, or else that of `default_engine`."""
+        """The record of the present engine, or else the record that `default_engine` chooses.
+
+        It is None if the study was never launched.
+        """
         return self.before or (default_engine(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
-        """The number of TensorFlow's threads of the recorded trials; None if there is no record.
+        """The number of TensorFlow's threads in the recorded trials; None if there is no record.
 
         New trials use the same number, because the bits of results depend on it.
         """
@@ -101,7 +104,10 @@ def lock_study(
     options: LaunchOptions,
     progress: Progress,
 ) -> Iterator[LockedStudy]:
-    """Locks a study within the context, after checking its definition, its store and its record."""
+    """Checks a study's definition and its store, and yields the study, locked in this context.
+
+    Raises an error if the study's journal is damaged.
+    """
     name = description.name
     check_definition(description)
     warnings = [f"warning: {warning}" for warning in warnings_of(description)]
@@ -184,7 +190,7 @@ def infeasible_as_interrupted(
 
 
 def _interrupted(trial: TrialRecord) -> TrialRecord:
-    """Returns a trial as interrupted, without result and losses."""
+    """Returns a trial in the state "interrupted", without a result, and with 0 `losses`."""
     fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(TrialRecord)}
     return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})
 
