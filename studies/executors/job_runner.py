@@ -196,9 +196,10 @@ class Jobs(ABC):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Handles a fit that was lost because its process died.
 
-        If `why` is empty and None is returned, the user sees the error, and the job begins again
-        before all waiting jobs. If a result is returned, it ends the job. A text in `why` says that
-        the job has failed too often, and the job ends as infeasible for this reason.
+        An empty `why` means that the job can begin again. If this method then returns None, the
+        user sees the error, and the job begins again before all waiting jobs. If this method
+        returns a result, the job ends with that result. A text in `why` says that the job has
+        failed too often. The job then ends as infeasible, for this reason.
         """
 
 

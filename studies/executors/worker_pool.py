@@ -268,7 +268,7 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    Their working folder is `folder`, or this process's if `folder` is empty or does not exist.
+    They work in `folder`. If it is empty or does not exist, they work in this process's folder.
     At first, one worker starts. The others start later, if the remaining trials take long enough.
     With `at_once`, or on a machine with GPUs, all start immediately.
     """

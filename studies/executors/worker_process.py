@@ -68,7 +68,7 @@ class Worker:
         process: The present process.
         loaded: The answer of the last process that has loaded the study; None if there is none yet.
         loading: Whether the process has not loaded the study yet.
-        waiting: A submitted job that the process does not have yet, because the process before it
+        waiting: A submitted job that the process does not have yet, because the previous process
             died.
         load_study: The message that makes a new process load the same study. Once a process has
             loaded the study, it contains the source of the study's file and modules.

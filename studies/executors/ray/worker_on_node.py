@@ -172,7 +172,7 @@ class Host:
     def _files(self, message: object) -> dict[str, bytes]:
         """Returns the files that have changed since the last call.
 
-        If `message` answers that a champion is saved, returns the files of its model instead.
+        If `message` says that a champion's model is saved, returns the files of the model instead.
         """
         folder, written = self._folder, self._written
         if isinstance(message, Answer):

@@ -1,4 +1,4 @@
-"""A launch's workers on a Ray cluster, from the driver's side. Each worker is a Ray actor."""
+"""The workers of a launch on a Ray cluster, as the driver sees them. Each one is a Ray actor."""
 
 from __future__ import annotations
 
