@@ -76,8 +76,9 @@ def choose_champion(engines: Sequence[StudyHistory], verifier: Verifier) -> None
                 return
             first = False
         elif trial.holds:
-            # Launches keep the checkpoints of only a few trials. If the first candidate's is lost,
-            # it is restored by training. Later candidates without a checkpoint are skipped.
+            # Launches keep the checkpoints of only a few trials. If the first candidate has lost
+            # its checkpoint, it is trained again. Later candidates without a checkpoint are
+            # skipped.
             trial, checkpoint = _prepared(history, trial, verifier, fault, restore=first)
             first = False
         if registered and not trial.holds:
@@ -158,7 +159,7 @@ def _candidates(
     if candidates and candidates[0] is not best_first[0]:
         progress.say(
             f"trial {candidates[0].number} stays the champion ({reason}); the best is trial "
-            f"{best_first[0].number}. Let launches choose again: "
+            f"{best_first[0].number}. To let launches choose again: "
             f"kerastudy promote {shlex.quote(engines[0].description.name)}"
         )
     return [(by_uuid[trial.uuid], trial) for trial in candidates]
@@ -305,8 +306,8 @@ def promote_trial(
     description = history.description
     if refit and trial.result.folds:
         raise StudyError(
-            f"The champion of the cross-validated study {description.name!r} is trained on all "
-            "data but the test part already. Leave --refit out."
+            f"The champion of the cross-validated study {description.name!r} is already trained on "
+            "all data except the test part. Leave --refit out."
         )
     champion = address = ""
     how: Refitted | None = None
@@ -371,20 +372,20 @@ def _notes(
     _, best = trial.best_training
     if trial.best is not None and trial.result.repeats and not trial.result.folds:
         notes.append(
-            f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
-            f"trial's value is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
+            f"the checkpoint is that of the best repeat, with the value {best.value:.6g}; the "
+            f"mean of the {len(trial.result.repeats)} repeats is {trial.best.value:.6g}"
         )
     if champion:
         sentences = worth(history, study_verdict(history), trial)
         notes += [sentences.rstrip(".")] if sentences else []
         again = f"kerastudy promote {shlex.quote(history.description.name)}"
-        kept = f"launches keep it until a confirm, or {again}"
+        kept = f"launches keep this champion, until a confirm or this command: {again}"
         notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
         command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
-        notes.append("the refit has no validation value: it was trained on that data")
+        notes.append("the refit has no validation value: it was trained on the validation data too")
         if how.left_out:
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")

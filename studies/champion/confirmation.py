@@ -150,8 +150,8 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
             f"The objective {description.objective.metric} has no scores of single samples: "
-            f"{result.unscored}. So no test part can confirm {description.name!r}; with --no-test "
-            "(test=False) its best trials race under new seeds all the same."
+            f"{result.unscored}. So no test part can confirm {description.name!r}. With --no-test "
+            "(test=False), its best trials only race under new seeds."
         )
     trainings.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
     try:
@@ -277,9 +277,9 @@ def _why_not_tested(plan: Plan) -> str:
     if plan.history.description.objective_function:
         why = "The objective function loads its data itself, so no test part is sealed"
     return (
-        f"{why}. New seeds on the same validation samples show the chance in "
-        "training alone: the choice was made on these samples, so an interval from them would be "
-        "too narrow."
+        f"{why}, so there is no interval. The race uses the validation samples by which the trials "
+        "were chosen. It shows the chance in training, but not the chance in these samples, so an "
+        "interval from it would be too narrow."
     )
 
 
@@ -301,12 +301,12 @@ def _make_champion(
         if former not in ("", engine):
             progress.say(
                 f"trial {trial.number} of {engine} replaces the champion, a trial of {former}; "
-                "with --keep it stays"
+                "--keep would keep the former champion"
             )
         champion, _ = make_champion(study, trial, executor, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")
     except StudyError as error:
-        progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")
+        progress.say(f"warning: trial {trial.number} won, but can't be the champion: {error}")
 
 
 def _needs_no_registration(plan: Plan, outcome: Confirmation) -> bool:

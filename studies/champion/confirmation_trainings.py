@@ -341,8 +341,8 @@ class Trainings(Jobs):
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # None stands for the study's trainer. But if `model.fit` gave other results than a trial
-        # has, that trainer may be wrong, so `model.fit` runs all trainings.
+        # None stands for the study's trainer. If `model.fit` has contradicted a recorded trial, the
+        # study's trainer may be wrong, so `model.fit` runs all trainings.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         # The running trainings and the uuids of their fits, by the numbers of their jobs.
         self._running: dict[int, tuple[Training, str]] = {}

@@ -109,7 +109,7 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
     if "test" not in description.data.digests:
         raise NoTestPartError(
             f"The data of the study {description.name!r} has no test part, so there is nothing to "
-            "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
+            "evaluate on. Give the data a test part in a new study, for example by test=0.2."
         )
     earlier = evaluations_on(history.store, description.data.digests["test"])
     level = level_of_reading(len(earlier) + 1)

@@ -161,7 +161,7 @@ class RunnableStudy:
                 f"The study {self.history.description.name!r} was not defined in a file (but in a "
                 "notebook or an interactive session), so its record alone does not reproduce its "
                 f"trials. Call study.reproduce({trial.number}) there, or put the study into a file "
-                "and launch it from that."
+                "and launch that file."
             )
         if not path.is_file():
             self.note(f"the study file {str(path)!r} is gone; its recorded text is run")
@@ -229,7 +229,7 @@ def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
     what += f" of the engine {history.description.engine}" if history.registered else ""
     if history.best or not history.trials:
         raise StudyNotFoundError(
-            f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
+            f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
         )
     total = counted(len(history.trials), "trial")
     raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
@@ -264,8 +264,8 @@ def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     """Returns the recorded cross-validation as a setting, to override the study file's setting.
 
-    The groups of a cross-validation with groups are not recorded. In this case the result is
-    empty, and the study file's setting is used.
+    If the cross-validation has groups, the result is empty, because groups are not recorded. Then
+    the study file's setting is used.
     """
     text = history.description.cross_validation
     how = read_spelled(text)

@@ -325,7 +325,7 @@ def weights_of(
         advice = ""
         if trial.result.of_no_epoch:
             name = shlex.quote(history.description.name)
-            advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
+            advice = f" To see its hyperparameters: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
         raise no_model_error(history, trial)

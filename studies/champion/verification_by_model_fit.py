@@ -186,8 +186,8 @@ class Verifier:
             raise VerificationStopped
         if compared.short and not compared.difference:
             self.progress.say(
-                f"model.fit repeated {len(compared.epochs)} of its {epochs} epochs, as all would "
-                "take longer than a tenth of this launch so far; --verify full repeats all"
+                f"model.fit repeated {len(compared.epochs)} of the trial's {epochs} epochs, as all "
+                "would take longer than a tenth of this launch so far; --verify full repeats all"
             )
         return compared
 

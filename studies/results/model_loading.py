@@ -125,7 +125,7 @@ def load_trial_model(
     """Loads the model of a trial, with the weights of its best epoch.
 
     The champion's model is the registered model. The model of any other trial is built again: by
-    `definition`, a study object, or if that is None by the recorded text of the study's file.
+    the study object `definition`, or if that is None, by the recorded text of the study's file.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
