@@ -29,14 +29,14 @@ _FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
-@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
+@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format.")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file; for script the folder; - to print CSV.",
+    help="The file to write, or the folder of a script; - to print CSV.",
 )
-@click.option("--force", is_flag=True, help="Replace what --output names.")
+@click.option("--force", is_flag=True, help="Replace an existing file or folder.")
 @recorded_study_options
 def export_command(
     recorded: RecordedStudy, format_: Any, trial: int | None, output: Path | None, force: bool
@@ -65,7 +65,7 @@ def export_command(
         if value is not None:
             raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
     if output == Path("-") and (format_ != "csv" or recorded.as_json):
-        raise click.UsageError("--output - is for --as csv without --json: name a file.")
+        raise click.UsageError("--output - is for --as csv without --json. Name a file instead.")
     several = False
     if format_ in _OF_TRIALS:
         write = export_script if format_ == "script" else export_keras
@@ -95,7 +95,7 @@ def export_command(
 def _export_lines(export: Any, name_engine: bool) -> list[str]:
     """Returns lines that name the written file or folder, and the command that runs a script.
 
-    With `name_engine`, they name the trial's engine.
+    With `name_engine`, the lines also name the trial's engine.
     """
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     shown = printable_path(path)

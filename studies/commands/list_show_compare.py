@@ -203,8 +203,8 @@ def show_command(
     "--engine",
     "engines",
     multiple=True,
-    help="Which engine's trials; may be repeated.  [default: of one study, all engines; of "
-    "several, those of their champions, else the best]",
+    help="An engine whose trials to compare; may be repeated.  [default: of one study, all its "
+    "engines; of several studies, the engine of each champion, else of each best trial]",
 )
 @click.option(
     "--reach",
@@ -222,11 +222,11 @@ def compare_command(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Compare studies, or the engines of one study: their best values, and how soon they came.
+    """Compare studies, or the engines of one study: the best values, and how soon they were found.
 
     The first lines say which study is better with equal budgets, with an interval, or that the
     record can't say so. To compare two ways to search, launch several studies of each, under
-    other --seed and --name. Studies must have the same objective. The time is that of training,
+    other --seed and --name. Studies must have the same objective. Times are times of training,
     summed over the trials.
 
     \b

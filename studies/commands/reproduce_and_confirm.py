@@ -107,19 +107,19 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
     type=int,
     default=5,
     show_default=True,
-    help="Fresh seeds for the test part, and the most new seeds of a racer; 5 or more.",
+    help="New seeds for the models of the test part, at least 5; a racer gets at most as many.",
 )
 @click.option(
     "--budget",
     type=int,
     default=16,
     show_default=True,
-    help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
+    help="Trainings in the race. In a cross-validated study, all folds together count as one.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
+@click.option("--keep", is_flag=True, help="Keep the present champion, whichever trial wins.")
 @click.option(
-    "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
+    "--workers", type=int, help="Trainings at a time, each in a process.  [default: as suits]"
 )
 @click.option(
     "--executor",

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:
-    """Returns the trials that one engine proposed as an Optuna study.
+    """Returns an Optuna study with the trials that one engine proposed.
 
     Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
-    is the recorded number. Infeasible trials get the state FAIL, and the user attribute "reason".
-    Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a launch
-    resumes them. kerastudy never reads the Optuna study.
+    is the trial's number in kerastudy. Infeasible trials get the state FAIL, and the user attribute
+    "reason". Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a
+    launch resumes them. kerastudy never reads the Optuna study.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.

@@ -51,7 +51,7 @@ def export_table(
     each. If there are several engines, its first column is the engine.
     """
     name = histories[0].description.name
-    # A study of churn.csv is called churn, so that file must not be the default.
+    # The study of churn.csv is named churn. The default has "-trials", so that churn.csv stays.
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = table_of(histories)
@@ -179,7 +179,7 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 @contextmanager
 def written(file: Path) -> Iterator[Path]:
-    """Yields a temporary file, which gets the path of `file` when the context ends."""
+    """Yields a temporary file, which replaces `file` when the context ends."""
     with explained(file), replacing(file) as partial:
         yield partial
 
