@@ -236,7 +236,7 @@ def kerastudy() -> None:
     """Hyperparameter tuning studies of Keras models: launch, look, reproduce.
 
     \b
-    kerastudy launch digits              a first study, on data that needs no download
+    kerastudy launch digits              a first study, on ready data
     kerastudy new my_study.py            a study file to start from
     kerastudy launch my_study.py --trials 50
     kerastudy data digits                what is wrong with its data

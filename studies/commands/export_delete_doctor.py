@@ -29,7 +29,9 @@ _FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
-@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format.")
+@click.option(
+    "--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format, as above."
+)
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--output",
@@ -65,7 +67,7 @@ def export_command(
         if value is not None:
             raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
     if output == Path("-") and (format_ != "csv" or recorded.as_json):
-        raise click.UsageError("--output - is for --as csv without --json. Name a file instead.")
+        raise click.UsageError("--output - is for --as csv without --json: name a file.")
     several = False
     if format_ in _OF_TRIALS:
         write = export_script if format_ == "script" else export_keras

@@ -107,7 +107,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
     type=int,
     default=5,
     show_default=True,
-    help="New seeds for the models of the test part, at least 5; a racer gets at most as many.",
+    help="New seeds for the test part, 5 or more. A trial in the race gets at most as many.",
 )
 @click.option(
     "--budget",
@@ -119,7 +119,9 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option("--keep", is_flag=True, help="Keep the present champion, whichever trial wins.")
 @click.option(
-    "--workers", type=int, help="Trainings at a time, each in a process.  [default: as suits]"
+    "--workers",
+    type=int,
+    help="Trainings at a time, each in a process.  [default: as many as suit]",
 )
 @click.option(
     "--executor",
