@@ -248,8 +248,8 @@ def _of_folder(folder: Path, kind: Kind | None) -> Samples:
 
 
 def _of_arrays(file: Path, kind: Kind | None) -> Samples:
-    read = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
-    x, y = read["x_train"], read["y_train"]
+    arrays = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
+    x, y = arrays["x_train"], arrays["y_train"]
     output = output_for(y, kind, str(file))
     if x.dtype.kind in "US":
         return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)

@@ -224,8 +224,8 @@ class Promotion:
 
     def __repr__(self) -> str:
         """Returns the promotion in one line."""
-        named = " and ".join(address for address in (self.champion, self.refit) if address)
-        return f"<Promotion of {self.study} trial {self.trial}: {named}>"
+        addresses = " and ".join(address for address in (self.champion, self.refit) if address)
+        return f"<Promotion of {self.study} trial {self.trial}: {addresses}>"
 
 
 def promote(
@@ -379,8 +379,8 @@ def _notes(
         sentences = worth(history, study_verdict(history), trial)
         notes += [sentences.rstrip(".")] if sentences else []
         again = f"kerastudy promote {shlex.quote(history.description.name)}"
-        kept = f"launches keep this champion, until a confirm or this command: {again}"
-        notes.append(kept if why else "launches choose the champion again")
+        note = f"launches keep this champion, until a confirm or this command: {again}"
+        notes.append(note if why else "launches choose the champion again")
     if champion and not trial.verified:
         command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")

@@ -310,10 +310,9 @@ def _make_champion(
 
 
 def _needs_no_registration(plan: Plan, outcome: Confirmation) -> bool:
-    """Returns whether there is nothing to register.
+    """Returns whether the winner is the champion already, or has no saved weights to register.
 
-    This is so if the winner is the champion already, or if its weights were not saved. If it is
-    the champion already, this function records it as confirmed.
+    If the winner is the champion already, records it as confirmed.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if trial.result.unsaved:

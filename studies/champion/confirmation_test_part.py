@@ -214,7 +214,7 @@ def _scores_in_worker(
     """Scores the test samples by a training's best weights, or returns why that is impossible.
 
     With `compared`, Keras computes the objective on the test samples too. If the scores give
-    another value, this is returned as the reason.
+    another value, they are wrong, and a text that says so is returned.
     """
     from studies.data import guess_on
     from studies.training import (

@@ -46,7 +46,7 @@ class Reading:
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> str:
-    """Returns a warning of earlier evaluations on the test part; empty if there are none."""
+    """Returns a warning that the test part was read before; empty if `earlier` is empty."""
     if not earlier:
         return ""
     last = earlier[-1]

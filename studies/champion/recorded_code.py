@@ -137,7 +137,7 @@ class RunnableStudy:
         return f"Or, if the study is at the top level of its file, run: {command}"
 
     def _code(self, trial: EndedTrial) -> Target | CodeDescription:
-        """Returns the code to load: the recorded code, or that of the object `definition`.
+        """Returns the code to load: the recorded code, or the code of the object `definition`.
 
         Notes which parts of the code have changed since the trial.
         """
@@ -202,8 +202,8 @@ def opened(
     engine = None if engine is None else check_engine(engine)
     history = read_study(existing_store(store), name, engine)
     check_trust(history.store.root, trust or definition is not None)
-    with showing(progress) as shown:
-        yield RunnableStudy(history, shown, definition)
+    with showing(progress) as display:
+        yield RunnableStudy(history, display, definition)
 
 
 def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:

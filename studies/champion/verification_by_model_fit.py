@@ -65,7 +65,7 @@ _NOT_COMPARED = {
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` is the study's setting: "full" compares all epochs, "off" compares none, and "some"
+    `verify` is an option of launches: "full" compares all epochs, "off" compares none, and "some"
     compares as many as can be trained in a tenth of the launch's time so far. `started` is the
     time of `time.monotonic` when the launch began. `workers` is the number of trials that run at
     once.

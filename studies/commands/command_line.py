@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and what its subcommands share: options, errors and output."""
+"""The command ``kerastudy``, and the options, errors and output that its subcommands share."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ _FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
-@click.option(
-    "--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format, as above."
-)
+@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format.")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--output",
@@ -100,16 +98,16 @@ def _export_lines(export: Any, name_engine: bool) -> list[str]:
     With `name_engine`, the lines also name the trial's engine.
     """
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
-    shown = printable_path(path)
+    place = printable_path(path)
     kind = type(export).__name__
     what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
     engine = f" ({export.engine})" if name_engine else ""
-    lines = [f"{shown}: {what} of {export.study}{engine}"]
+    lines = [f"{place}: {what} of {export.study}{engine}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
             outcome = f"here its first epoch differs: {export.differs}"
-        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(shown)}"]
+        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(place)}"]
     return lines
 
 

@@ -205,8 +205,8 @@ def launch_command(
     """
     if target is None:
         raise click.UsageError(
-            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
-            "of the catalog: kerastudy list --catalog."
+            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. To see "
+            "all studies of the catalog: kerastudy list --catalog."
         )
     from search_spaces import Tailoring
     from studies.commands.arguments import data_to_use, is_data_target

@@ -110,10 +110,10 @@ def predict_command(
 
 def _first_rows(table: pd.DataFrame) -> str:
     """Returns the first rows of a table as text, without "probability_" in the heading."""
-    named = table.rename(columns=lambda name: name.removeprefix("probability_"))
-    shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
-    first = named.head(_ROWS_SHOWN)
-    text: str = first.to_string(line_width=COLUMNS, float_format=shown.format)
+    short_names = table.rename(columns=lambda name: name.removeprefix("probability_"))
+    number_format = "{:.4g}" if list(short_names) == list(table) else "{:.3f}"
+    first = short_names.head(_ROWS_SHOWN)
+    text: str = first.to_string(line_width=COLUMNS, float_format=number_format.format)
     more = len(table) - _ROWS_SHOWN
     return text + (f"\n… {more} more; --output predictions.csv writes all" if more > 0 else "")
 
@@ -204,9 +204,9 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
     """Register the checkpoint of a trial as the study's champion.
 
     With --trial or --reason, later launches keep this champion, and say so if another trial is
-    better. Without both, the best trial is the champion, and later launches may choose another. If
-    the trial's checkpoint is gone, it is trained again, with the same bits. MLflow keeps its
-    versions of earlier champions.
+    better. Without these options, the best trial becomes the champion, and later launches may
+    choose another one. If the trial's checkpoint is gone, the trial is trained again, with the same
+    bits. MLflow keeps its versions of earlier champions.
 
     --refit trains the trial's model on training and validation data together, up to the trial's
     best epoch; an epoch has more steps, in proportion to the data. The new model is registered as

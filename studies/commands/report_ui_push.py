@@ -67,7 +67,7 @@ def report_command(
     from tracking.store.atomic_writing import write_atomically
 
     if output is not None:
-        # A new report replaces an old one without a question, as it can be made again.
+        # A report can be made again, so a new one replaces it without asking the user.
         output = file_for(output, "", force=True)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()

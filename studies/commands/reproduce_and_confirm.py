@@ -67,7 +67,7 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
 
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns the outcome of a reproduction as text. With `name_engine`, it names the engine."""
+    """Returns a reproduction's outcome as text. With `name_engine`, the text names the engine."""
     from search_spaces.texts import counted
     from studies.champion import trainer_in_words
 
@@ -119,9 +119,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option("--keep", is_flag=True, help="Keep the present champion, whichever trial wins.")
 @click.option(
-    "--workers",
-    type=int,
-    help="Trainings at a time, each in a process.  [default: as many as suit]",
+    "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
 )
 @click.option(
     "--executor",
@@ -181,7 +179,7 @@ def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str
     # Sizes of models and numbers of epochs only matter if they differ.
     alike = [c for c in columns if c[0] in ("weights", "epochs") and len({*c[1:]}) == 1]
     columns = [column for column in columns if column not in alike]
-    # Without this line, readers take these values for those of the test part.
+    # Without this line, readers would think that the values are from the test part.
     race = "The race under new seeds, on validation samples:"
     lines = [*wrapped(verdict.text, indent=0), "", race, "", *in_blocks(columns), ""]
     for sentence in verdict.grounds:

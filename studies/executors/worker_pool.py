@@ -162,7 +162,7 @@ class WorkerPool:
             self._later = None
 
     def _join(self, worker: Worker, handler: Handler) -> None:
-        """Takes a loading worker's message; drops the worker if it can't load the study."""
+        """Receives a worker's answer to `load_study`. Drops a worker that can't load the study."""
         try:
             worker.wait(handler)
         except WorkerError as error:
@@ -268,9 +268,9 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    They work in `folder`. If it is empty or does not exist, they work in this process's folder.
-    At first, one worker starts. The others start later, if the remaining trials take long enough.
-    With `at_once`, or on a machine with GPUs, all start immediately.
+    Their working folder is `folder`. If `folder` is empty or does not exist, it is the working
+    folder of this process. At first, one worker starts. The others start later, if the remaining
+    trials take long enough. With `at_once`, or on a machine with GPUs, all start immediately.
     """
 
     def __init__(

@@ -119,7 +119,7 @@ def export_script(
     ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
     check_folder(folder, ours, force)
     if trial.result.folds:
-        raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
+        raise _refused(name, f"trial {trial.number} is cross-validated, but a script trains once")
     if history.description.objective_function:
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
@@ -163,7 +163,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
     if has_own_fit(study.build):
         raise _refused(study.name, "its HyperModel overrides fit()")
     if not splits.train.has_targets and not splits.train.alone:
-        raise _refused(study.name, "its training step gets samples without targets in a tuple")
+        raise _refused(study.name, "its data has no targets, and passes the samples in a tuple")
     begin_trial(spec.seed)
     model = build_model(study, hp, splits)
     build_variables(model, splits)

@@ -51,7 +51,7 @@ def export_table(
     each. If there are several engines, its first column is the engine.
     """
     name = histories[0].description.name
-    # The study of churn.csv is named churn. The default has "-trials", so that churn.csv stays.
+    # The study of churn.csv is named churn. The default must not be churn.csv, so it has "-trials".
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = table_of(histories)

@@ -131,7 +131,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. Begins the trial's next fit, if there is one.
+        """Handles a fit's result. Begins the trial's next fit, if there is one.
 
         If the trial has ended, `_take_results` records the result later.
         """
@@ -167,7 +167,7 @@ class Driver(Jobs):
         self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes a trial whose process died, as `Jobs.on_lost` describes."""
+        """Handles a trial whose process died, as `Jobs.on_lost` describes."""
         if self.stopped:
             # The stop itself may have ended the process: stopping a systemd service, for example,
             # also signals the worker processes.
@@ -358,7 +358,7 @@ class Driver(Jobs):
         running.results.append(result)
 
     def _end(self, running: Running, result: TrialResult) -> EndedTrial:
-        """Takes the result of a trial's last fit, and records the trial's result."""
+        """Records the result of a trial, whose last fit has the result `result`."""
         description = self._description
         if len(running.fits) > 1:
             self._end_fit(running, result)

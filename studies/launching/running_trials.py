@@ -171,7 +171,10 @@ _FIRST_TRIALS = 3
 
 
 class StudyTrials:
-    """The trials of a study, as dicts by number: `all` that have begun, `finished`, `running`."""
+    """The trials of a study, in three dicts by number: `all`, `finished` and `running`.
+
+    `all` has each trial that has begun.
+    """
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
         # For a running trial, this is the record that was made when the trial began.
@@ -186,13 +189,13 @@ class StudyTrials:
         return running
 
     def end(self, trial: EndedTrial) -> None:
-        """Takes a trial that has finished, or was interrupted."""
+        """Removes an ended trial from `running`. Adds it to `finished`, if it has finished."""
         del self.running[trial.number]
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process died; returns its record, with `losses` added."""
+        """Removes a trial whose process died from `running`; returns it with `losses` added."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
@@ -220,7 +223,7 @@ class FirstTrials:
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended."""
+        """Notes whether a trial that has ended has failed, and by which error."""
         raised = trial.result.raised
         self._over = self._over or not raised or any(raised != other for other in self._failed)
         self._failed.append(raised)

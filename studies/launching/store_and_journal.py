@@ -195,14 +195,15 @@ def _interrupted(trial: TrialRecord) -> TrialRecord:
     return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})
 
 
-def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
+def server_for(store: Store | None, name: str, choice: str | None) -> str | None:
     """Returns the address of the MLflow server that also gets a study, or None.
 
-    `asked` is an address, or ``"off"`` for no server from now on. If it is None, the server is that
-    of the last launch, else that of ``MLFLOW_TRACKING_URI``.
+    `choice` is the user's choice: an address, or ``"off"`` for no server from now on. If it is
+    None, the study keeps the server of its last launch. If no launch had a server, the environment
+    variable ``MLFLOW_TRACKING_URI`` may name one.
     """
-    if asked is not None:
-        address: str | None = check_server(asked)
+    if choice is not None:
+        address: str | None = check_server(choice)
     else:
         folder = None if store is None else store.folder_of(name)
         address = "" if folder is None else JournalReader(folder).header().server

@@ -221,7 +221,7 @@ def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Itera
 def read_table_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
     """Returns the columns of a file by name, for a model of a study on a table.
 
-    `metadata` is that of the MLflow model.
+    `metadata` is the metadata of the MLflow model.
     """
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":

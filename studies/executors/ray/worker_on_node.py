@@ -130,12 +130,12 @@ class Host:
 
     def _check_versions(self) -> None:
         wanted, installed = self._arrival.versions, installed_versions()
-        differing = [
+        differences = [
             f"{n} {installed[n]} (here {v})" for n, v in wanted.items() if installed.get(n) != v
         ]
-        if differing:
+        if differences:
             raise WorkerError(
-                f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
+                f"{self._node} has {', '.join(differences)}. Install the same versions on all nodes"
             )
 
     def _parcels(self, process: WorkerProcess) -> Iterator[Parcel]:

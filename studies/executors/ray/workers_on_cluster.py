@@ -108,7 +108,7 @@ class RemoteProcess:
             seconds = 0.0
 
     def take(self) -> None:
-        """Takes the next parcel of the stream: a message, files, printed lines, or all of these."""
+        """Receives the actor's next parcel: a message, files, printed lines, or all three."""
         import ray
 
         try:

@@ -51,7 +51,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-# The number of threads must be the study's, as it changes the last bits of results.
+# With another number of threads than in the study, the last bits of results would change.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
