@@ -285,7 +285,7 @@ def _scaling(y: np.ndarray, output: str) -> str:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# Whole numbers with more distinct values than this are taken for quantities, not for classes.
+# If whole numbers have more distinct values than this, they count as quantities, not classes.
 _MOST_CLASSES = 20
 
 
@@ -390,8 +390,8 @@ def checked_output(kind: Kind, count: int, of: str) -> str:
 
 def _not_binary(of: str, targets: str) -> DataError:
     return DataError(
-        f"--kind binary needs targets of two values, 0 and 1; those of {of} are {targets}. Take "
-        "--kind classification or regression."
+        f"--kind binary needs targets of two values, 0 and 1; the targets of {of} are {targets}. "
+        "Take --kind classification or regression."
     )
 
 

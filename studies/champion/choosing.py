@@ -395,7 +395,7 @@ def _notes(
 def _register_refit(
     study: RunnableStudy, trial: EndedTrial, executor: AnyExecutor
 ) -> tuple[str, Refitted]:
-    """Trains a trial's model on training and validation data together, up to its best epoch.
+    """Trains a trial's model on training and validation data, up to the trial's best epoch.
 
     Returns the MLflow address of the registered refit, and facts about the training.
     """

@@ -251,9 +251,9 @@ def _race(trainings: Trainings) -> list[int]:
 def _racer(trainings: Trainings, trial: int) -> Racer:
     """Returns a trial with its values in the race.
 
-    If `trial` is `DEFAULTS`, returns the default values' trainings under `test_seeds`. In a
-    cross-validated study these have no values: they train on all folds together, so no data is
-    left to validate them.
+    If `trial` is `DEFAULTS`, the values are those of the trainings with the space's default values
+    under `test_seeds`. In a cross-validated study, these trainings have no values: they train on
+    all folds together, so no data is left to validate them.
     """
     plan = trainings.plan
     if trial == DEFAULTS:
@@ -317,5 +317,5 @@ def _needs_no_registration(plan: Plan, outcome: Confirmation) -> bool:
     history, trial = plan.history, plan.racer(outcome.winner)
     if trial.result.unsaved:
         return True
-    # If a user promoted the champion before, the reason for that stays recorded.
+    # If a user promoted the champion before, the reason for the promotion stays recorded.
     return stays_champion(history, trial, history.promoted or CONFIRMED)

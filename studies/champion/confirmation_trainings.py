@@ -158,8 +158,8 @@ class Plan:
         description = self.history.description
         values = description.space.defaults()
         spec = spec_of(Proposal(0, values), description, {})
-        # The builder may read the trial's number. So it gets the number of a recorded trial with
-        # the same values, if there is one.
+        # The builder may read the trial's number. If a recorded trial has the default values, the
+        # builder gets the number of that trial.
         numbers = (t.spec.built_as for t in self.history.trials if t.spec.values == values)
         threads = self.reported.spec.threads
         return replace(spec, threads=threads, begun_as=next(numbers, None))
@@ -224,7 +224,7 @@ class Plan:
 
     @property
     def race_size(self) -> int:
-        """The number of trainings in the race. Each fold is a training of its own."""
+        """The number of trainings in the race. Each fold counts as one training."""
         return sum(round_.trainings for round_ in self.rounds) * max(self.folds, 1)
 
     @property

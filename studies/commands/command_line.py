@@ -43,7 +43,7 @@ engine_option = click.option(
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
 )
-# For commands that train or evaluate a recorded trial.
+# This option is for commands that train or evaluate a recorded trial.
 data_option = click.option(
     "--data",
     type=click.Path(),

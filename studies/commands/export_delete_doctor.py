@@ -44,8 +44,8 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script   the study's files, and a script that trains the champion, or
-             --trial, to the same weights by plain Keras, without kerastudy
+    script   the study's files, and a script that trains the champion, or the
+             trial of --trial, to the same weights by plain Keras alone
     keras    the trial's model as a .keras file
     csv      a row for each trial, of all engines or of --engine
     latex    a table of the ten best trials, for a paper

@@ -102,7 +102,7 @@ def new_command(
     from studies.terminal_text import as_notes
 
     if catalog is not None and (data, target, kind) != (None, None, None):
-        raise click.UsageError("--from copies a study as it is: leave --data and its like out.")
+        raise click.UsageError("--from copies a study as it is: leave out --data and its options.")
     if data is None and (target is not None or kind is not None or of_table):
         raise click.UsageError("--target and --kind describe the data: name its file by --data.")
     name, notes = write_study(

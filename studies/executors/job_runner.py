@@ -64,7 +64,7 @@ class Executor(Protocol):
 
     @property
     def description(self) -> StudyDescription:
-        """The study's definition, as loaded where the trials run."""
+        """The study's definition, as the process that trains has loaded it."""
         ...
 
     @property
@@ -241,7 +241,7 @@ class _Run:
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """Begins a job again whose process died, or ends the job."""
         job, why = self._running[spec.number], ""
-        # If a machine goes away, the job is not the cause, so the loss does not count.
+        # If the machine goes away, the job is not the cause, so this death does not count.
         job.losses += not error.machine_gone
         if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
             why = f"{_ATTEMPTS} attempts, and in each {error}"

@@ -267,7 +267,7 @@ def _loaded(
                 "model.fit trains the model.",
             )
     if data.in_batches:
-        # The data pipeline may contain random operations, so the seed is set before it is read.
+        # Reading the data may need random numbers, such as for shuffling, so the seed is set first.
         begin_trial(study.seed)
     try:
         how = study.cross_validation

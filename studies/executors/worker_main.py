@@ -104,7 +104,7 @@ def _connection(handle: str) -> Connection:
 
 
 def _import_kerastudy() -> None:
-    """Imports the kerastudy that this file belongs to, even if the path has another kerastudy."""
+    """Imports the kerastudy of this file, even if the import path has another kerastudy."""
     path = Path(__file__).resolve().parents[2] / "kerastudy.py"
     spec = importlib.util.spec_from_file_location("kerastudy", path)
     assert spec is not None and spec.loader is not None

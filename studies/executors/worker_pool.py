@@ -75,7 +75,7 @@ class WorkerPool:
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], Worker]) -> None:
-        """Ends workers, or starts more by ``start(number)``, until there are `count`."""
+        """Ends workers, or starts more by ``start(number)``, until there are `count` workers."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
@@ -248,7 +248,7 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns a number of workers that suits the trials left and the default model's size."""
+        """Returns how many workers suit the number of remaining trials and the model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:

@@ -68,8 +68,8 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The trials whose process has died, and which the journal does not record as lost yet. The
-        # value is added to `losses`: 1, or 0 if the process died because its machine went away.
+        # The numbers of trials whose process has died since the last record. The value, 1 or 0, is
+        # added to the trial's `losses`. It is 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []

@@ -223,7 +223,7 @@ class FirstTrials:
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: EndedTrial) -> None:
-        """Notes whether a trial that has ended has failed, and by which error."""
+        """Notes the error of an ended trial, or that it ended without an error."""
         raised = trial.result.raised
         self._over = self._over or not raised or any(raised != other for other in self._failed)
         self._failed.append(raised)

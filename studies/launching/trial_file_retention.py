@@ -35,7 +35,7 @@ class Retention:
             self.add(trial)
 
     def add(self, trial: TrialRecord) -> None:
-        """Adds a finished trial, and notes which files are now too many."""
+        """Adds a finished trial, and notes which files are not needed any more."""
         self._with_state.add(trial.number)
         if trial.best is None:
             # The trial has no value, e.g. because a fold was pruned. So nothing reads its scores,

@@ -67,7 +67,7 @@ def starting_values(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON or CSV file as dicts by name. CSV files have texts as values."""
+    """Returns the rows of a JSON or CSV file as dicts. Values from a CSV file are texts."""
     file = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")

@@ -153,7 +153,7 @@ def _rebuilt(
     if checkpoint is None or not isinstance(trial, EndedTrial):
         raise StudyError(
             f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
-            "its checkpoint is not there. A launch keeps the checkpoints of the best trials, as "
+            "its checkpoint is missing. A launch keeps the checkpoints of the best trials, as "
             "many as `Study(keep=…)` says. To train it again, to the same bits: kerastudy export "
             f"{shlex.quote(history.description.name)} --as keras --trial {trial.number}"
         )

@@ -116,7 +116,8 @@ def _room_on(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
 def _amounts(needs: Mapping[str, float], resources: Mapping[str, float] | None = None) -> str:
     """Returns the amounts of the needed resources as a text, such as "2 CPUs and 1 GPU".
 
-    With `resources` of a node or of the cluster, the text says how much it has of each.
+    With the `resources` of a node or of the cluster, the text says instead how much of each needed
+    resource is there.
     """
     has = needs if resources is None else resources
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]

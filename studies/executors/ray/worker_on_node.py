@@ -204,7 +204,7 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns the `Arrival` for a worker of a launch, in the driver's process."""
+    """Returns the `Arrival` for a worker of a launch. The driver's process calls this."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
     return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 

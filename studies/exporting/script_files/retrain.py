@@ -29,12 +29,12 @@ EPOCHS = 1
 BATCH_SIZE = 32
 CLASS_WEIGHT = None
 OBJECTIVE = ""
-# How the trial was run. The bits are the same only with these settings, the versions above, and the
-# same kind of processor.
+# The trial was run with these settings. Results are bit for bit the same only with these settings,
+# the versions above, and the same kind of processor.
 THREADS = 1
 ENVIRONMENT = {}
 KERAS = {}
-# How to load the study from the folder `code`.
+# By these arguments, `load_study` finds the study in the folder `code`.
 CODE = {}
 # The training -----------------------------------------------------------------------------------
 
