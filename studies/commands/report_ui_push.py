@@ -31,8 +31,7 @@ open_option = click.option(
     "--engine",
     "engines",
     multiple=True,
-    help="An engine whose trials to report; may be repeated.  [default: that of the champion, else "
-    "of the best trial]",
+    help="An engine to report on; may be repeated.  [default: the champion's, else the best]",
 )
 @click.option(
     "--output",
