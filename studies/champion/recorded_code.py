@@ -251,7 +251,7 @@ def in_worker(what_failed: str) -> Iterator[None]:
 
 
 def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
-    """Returns an executor. Raises StudyError if its data is not the data that the trial had."""
+    """Returns `executor`. Raises StudyError if it has loaded other data than the trial had."""
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
         raise StudyError(

@@ -97,8 +97,8 @@ def _connection(handle: str) -> Connection:
     """Returns the connection to the driver. `handle` identifies a socket that the driver opened."""
     if sys.platform == "win32":
         return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
-    # Otherwise processes that the user's code starts would inherit the socket, and would keep it
-    # open after this process has ended.
+    # Without this, processes that the user's code starts would inherit the socket, and would keep
+    # it open after this process has ended.
     os.set_inheritable(int(handle), False)
     return Connection(int(handle))
 

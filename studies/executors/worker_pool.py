@@ -34,9 +34,9 @@ from studies.executors.worker_process import (
 )
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
-# Starting a worker takes 5 s of CPU time, which does not pay if few short trials are left. So after
-# _SECONDS_TO_JUDGE of training, the trials so far tell how long one worker would need for the rest.
-# If that is _SECONDS_WORTH or longer, more workers start.
+# Starting a worker takes 5 s of CPU time, which is too much if few short trials are left. So one
+# worker starts first. After _SECONDS_TO_JUDGE of training, the time that it would need for the
+# remaining trials is estimated. If this time is at least _SECONDS_WORTH, more workers start.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 

@@ -133,7 +133,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Otherwise, a Ray call after `ray.shutdown` would connect again, even to a dead head.
+    # By default, a Ray call after `ray.shutdown` would connect again, even to a dead head.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
