@@ -90,7 +90,7 @@ def _command_line() -> None:
     try:
         main()
     finally:
-        # Python looks for garbage before it exits, too, which takes up to a second.
+        # Without this, Python would look for garbage before it exits, for up to a second.
         gc.freeze()
 
 

@@ -32,11 +32,11 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
     """Checks data before a model is trained on it.
 
     The checks look for rare and missing classes, missing values, constant columns, samples that
-    occur in two parts, and differences between the distributions of the parts. Of a test part,
-    only the inputs are read, not the targets.
+    occur in two parts, and differences between the distributions of the parts. The targets of a
+    test part are not read, only its inputs.
 
     Args:
-        data: What a function of `datasets` returns, or a study that has such data.
+        data: Data that a function of `datasets` has returned, or a study with such data.
 
     Returns:
         The findings. `print` shows a line for each finding.

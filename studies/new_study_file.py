@@ -168,7 +168,7 @@ def read_samples(
     if is_table(file):
         return _of_table(file, target, kind, options)
     if target is not None or options:
-        raise DataError(f"--target and the like are for tables, and {str(file)!r} is none.")
+        raise DataError(f"--target and its like are for tables, and {str(file)!r} is not a table.")
     if file.is_dir():
         return _of_folder(file, kind)
     if file.suffix.lower() != ".npz":
@@ -208,8 +208,8 @@ def _of_table(
     counts = np.unique(y, return_counts=True)[1]
     rare = meaning == "binary" and counts.min() < _RARE * len(y)
     if rare:
-        share = f"{100 * counts.min() / len(y):.2g} %"
-        notes += (f"{target}: one class has {share}, so val_auc counts, and class weights vary",)
+        why = f"one class has {100 * counts.min() / len(y):.2g} % of the samples"
+        notes += (f"{target}: {why}, so the objective is val_auc, and class weights are tuned",)
     output = checked_output(meaning, len(counts), str(file))
     call = "\n    ".join(["ks.datasets.table(", f"{quoted_path(file)},", *lines]) + "\n)"
     return Samples(
@@ -235,7 +235,7 @@ def _of_folder(folder: Path, kind: Kind | None) -> Samples:
     if project := [name for name in _OF_PROJECTS if (place / name).exists()]:
         raise DataError(
             f"{str(folder)!r} has {project[0]!r} in it: it holds a project, not samples.",
-            hint="Name the study's file, or the folder whose folders are the classes.",
+            hint="Name the study file, or the folder that has a subfolder for each class.",
         )
     texts = folder_kind(place) == "texts"
     classes = classes_in(folders_of_parts(place)["train"])
@@ -248,8 +248,8 @@ def _of_folder(folder: Path, kind: Kind | None) -> Samples:
 
 
 def _of_arrays(file: Path, kind: Kind | None) -> Samples:
-    read = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
-    x, y = read["x_train"], read["y_train"]
+    arrays = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
+    x, y = arrays["x_train"], arrays["y_train"]
     output = output_for(y, kind, str(file))
     if x.dtype.kind in "US":
         return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)
@@ -271,7 +271,7 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 def _scaling(y: np.ndarray, output: str) -> str:
     """Returns the deviation and the mean of numbers as code, or an empty text for classes.
 
-    Both are rounded to the deviation's second digit, so that they tell nothing of the test part.
+    Both are rounded to the deviation's second digit, so that they reveal nothing of the test part.
     """
     if not output.startswith("regression"):
         return ""
@@ -285,7 +285,7 @@ def _scaling(y: np.ndarray, output: str) -> str:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# Whole numbers with more distinct values than this are taken for quantities, not for classes.
+# If whole numbers have more distinct values than this, they count as quantities, not classes.
 _MOST_CLASSES = 20
 
 
@@ -390,8 +390,8 @@ def checked_output(kind: Kind, count: int, of: str) -> str:
 
 def _not_binary(of: str, targets: str) -> DataError:
     return DataError(
-        f"--kind binary needs targets of two values, 0 and 1; those of {of} are {targets}. Take "
-        "--kind classification or regression."
+        f"--kind binary needs targets of two values, 0 and 1; the targets of {of} are {targets}. "
+        "Take --kind classification or regression."
     )
 
 

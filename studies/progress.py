@@ -74,7 +74,7 @@ class Progress:
         repeats: int = 1,
         folds: int = 0,
     ) -> None:
-        """Trials or other trainings begin: `total` of them, of which `done` have ended before."""
+        """Trials or other trainings begin. `total` is their number; `done` of them ended before."""
         self._total, self._done, self._done_here, self._best = total, done, 0, best
         self._repeats, self._folds = repeats, folds
         self._started = time.monotonic()

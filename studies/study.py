@@ -77,8 +77,8 @@ class Study(StudyDefinition):
             ``batch_size`` are used in training. Hyperparameters that only the builder declares are
             tuned, too. None: the space has the hyperparameters that the builder declares.
         objective: A metric that the model logs, or an `Objective` for a metric of your own.
-        trials: The number of trials, at least 1. If some of them are missing, launching the study
-            again runs them.
+        trials: The number of trials, at least 1. After a launch that was stopped, the next launch
+            runs the trials that are missing.
         epochs: The number of epochs of each trial, at least 1. It is ignored if the space has a
             parameter named ``epochs``.
         batch_size: The number of samples per step, at least 1. It is ignored if the space has a
@@ -126,8 +126,8 @@ class Study(StudyDefinition):
         trial_timeout: The time limit of a training in seconds, above 0. A training that takes
             longer stops at the end of the present epoch, and its best epoch counts.
         stop_at: A value of the objective. A trial that reaches it ends the study.
-        patience: The study ends after this many finished trials, at least 1, without a better
-            value.
+        patience: The study ends when this many finished trials in a row, at least 1, have brought
+            no better value.
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
         keep: How many of the best trials keep their checkpoints. None: all trials.
@@ -160,9 +160,9 @@ class Study(StudyDefinition):
             text = f"'Study' has no attribute {name!r}."
             if not name.startswith("_"):
                 if name in dir(StudyResults):
-                    text += f" The results of its store have it: .history().{name}"
+                    text += f" Its results in the store have it: .history().{name}"
                 elif near := near_match(name, dir(StudyResults)):
-                    text += f" {near} The results of its store have that: .history()"
+                    text += f" {near} Its results in the store have that: .history()"
             raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:
@@ -219,7 +219,7 @@ class Study(StudyDefinition):
         Raises:
             StudyError: If the study cannot be run as defined.
             TrackingError: If the store cannot be used, or has the study with another definition.
-            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it. Launch again to resume.
+            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped the launch. Launch again to resume.
         """
         from studies.definition import LaunchOptions
         from studies.launching import launch_study
@@ -282,8 +282,8 @@ class Study(StudyDefinition):
             The comparison. `Reproduction.identical` says whether both trainings gave the same bits.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process, its data has changed, or
-                the compiled trainer can't train it.
+            StudyError: If the study can't be loaded in the new process, if its data has changed, or
+                if the compiled trainer can't train the trial.
             TrackingError: If the store has no such study or trial.
         """
         from studies.champion import opened, reproduce

@@ -126,18 +126,18 @@ def table(
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False)
+    rich_table = Table(box=None, pad_edge=False)
     for name in header:
-        drawn.add_column(printable(name), overflow="fold", no_wrap=name not in breaking)
+        rich_table.add_column(printable(name), overflow="fold", no_wrap=name not in breaking)
     for row in rows:
-        drawn.add_row(*map(printable, row))
+        rich_table.add_row(*map(printable, row))
     # Markup is off, so that rich prints names such as "[red]" as they are. Colors are off, because
     # the command line's `tell` would escape their codes.
     console = Console(
         color_system=None, highlight=False, markup=False, emoji=False, width=terminal_columns()
     )
     with console.capture() as captured:
-        console.print(drawn)
+        console.print(rich_table)
     return [line.rstrip() for line in captured.get().splitlines()]
 
 

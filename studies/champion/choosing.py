@@ -75,8 +75,9 @@ def choose_champion(history: StudyHistory, verifier: Verifier) -> None:
                 return
             first = False
         elif trial.holds:
-            # Launches keep the checkpoints of only a few trials. If the first candidate's is lost,
-            # it is restored by training. Later candidates without a checkpoint are skipped.
+            # Launches keep the checkpoints of only a few trials. If the first candidate has lost
+            # its checkpoint, it is trained again. Later candidates without a checkpoint are
+            # skipped.
             trial, checkpoint = _prepared(history, trial, verifier, fault, restore=first)
             first = False
         if registered and not trial.holds:
@@ -148,7 +149,7 @@ def _candidates(history: StudyHistory, progress: Progress) -> list[EndedTrial]:
     if candidates and candidates[0] is not best_first[0]:
         progress.say(
             f"trial {candidates[0].number} stays the champion ({history.promoted}); the best is "
-            f"trial {best_first[0].number}. Let launches choose again: "
+            f"trial {best_first[0].number}. To let launches choose again: "
             f"kerastudy promote {shlex.quote(history.description.name)}"
         )
     return candidates
@@ -211,8 +212,8 @@ class Promotion:
 
     def __repr__(self) -> str:
         """Returns the promotion in one line."""
-        named = " and ".join(address for address in (self.champion, self.refit) if address)
-        return f"<Promotion of {self.study} trial {self.trial}: {named}>"
+        addresses = " and ".join(address for address in (self.champion, self.refit) if address)
+        return f"<Promotion of {self.study} trial {self.trial}: {addresses}>"
 
 
 def promote(
@@ -284,8 +285,8 @@ def promote_trial(
     description = history.description
     if refit and trial.result.folds:
         raise StudyError(
-            f"The champion of the cross-validated study {description.name!r} is trained on all "
-            "data but the test part already. Leave --refit out."
+            f"The champion of the cross-validated study {description.name!r} is already trained on "
+            "all data except the test part. Leave --refit out."
         )
     champion = address = ""
     how: Refitted | None = None
@@ -349,20 +350,20 @@ def _notes(
     _, best = trial.best_training
     if trial.best is not None and trial.result.repeats and not trial.result.folds:
         notes.append(
-            f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
-            f"trial's value is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
+            f"the checkpoint is that of the best repeat, with the value {best.value:.6g}; the "
+            f"mean of the {len(trial.result.repeats)} repeats is {trial.best.value:.6g}"
         )
     if champion:
         sentences = worth(history, study_verdict(history), trial)
         notes += [sentences.rstrip(".")] if sentences else []
         again = f"kerastudy promote {shlex.quote(history.description.name)}"
-        kept = f"launches keep it until a confirm, or {again}"
-        notes.append(kept if why else "launches choose the champion again")
+        note = f"launches keep this champion, until a confirm or this command: {again}"
+        notes.append(note if why else "launches choose the champion again")
     if champion and not trial.verified:
         command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
-        notes.append("the refit has no validation value: it was trained on that data")
+        notes.append("the refit has no validation value: it was trained on the validation data too")
         if how.left_out:
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")
@@ -372,7 +373,7 @@ def _notes(
 def _register_refit(
     study: RunnableStudy, trial: EndedTrial, executor: AnyExecutor
 ) -> tuple[str, Refitted]:
-    """Trains a trial's model on training and validation data together, up to its best epoch.
+    """Trains a trial's model on training and validation data, up to the trial's best epoch.
 
     Returns the MLflow address of the registered refit, and facts about the training.
     """

@@ -148,8 +148,8 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
             f"The objective {description.objective.metric} has no scores of single samples: "
-            f"{result.unscored}. So no test part can confirm {description.name!r}; with --no-test "
-            "(test=False) its best trials race under new seeds all the same."
+            f"{result.unscored}. So no test part can confirm {description.name!r}. With --no-test "
+            "(test=False), its best trials only race under new seeds."
         )
     trainings.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
     try:
@@ -248,9 +248,9 @@ def _race(trainings: Trainings) -> list[int]:
 def _racer(trainings: Trainings, trial: int) -> Racer:
     """Returns a trial with its values in the race.
 
-    If `trial` is `DEFAULTS`, returns the default values' trainings under `test_seeds`. In a
-    cross-validated study these have no values: they train on all folds together, so no data is
-    left to validate them.
+    If `trial` is `DEFAULTS`, the values are those of the trainings with the space's default values
+    under `test_seeds`. In a cross-validated study, these trainings have no values: they train on
+    all folds together, so no data is left to validate them.
     """
     plan = trainings.plan
     if trial == DEFAULTS:
@@ -274,9 +274,9 @@ def _why_not_tested(plan: Plan) -> str:
     if plan.history.description.objective_function:
         why = "The objective function loads its data itself, so no test part is sealed"
     return (
-        f"{why}. New seeds on the same validation samples show the chance in "
-        "training alone: the choice was made on these samples, so an interval from them would be "
-        "too narrow."
+        f"{why}, so there is no interval. The race uses the validation samples by which the trials "
+        "were chosen. It shows the chance in training, but not the chance in these samples, so an "
+        "interval from it would be too narrow."
     )
 
 
@@ -297,17 +297,16 @@ def _make_champion(
         champion, _ = make_champion(study, trial, executor, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")
     except StudyError as error:
-        progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")
+        progress.say(f"warning: trial {trial.number} won, but can't be the champion: {error}")
 
 
 def _needs_no_registration(plan: Plan, outcome: Confirmation) -> bool:
-    """Returns whether there is nothing to register.
+    """Returns whether the winner is the champion already, or has no saved weights to register.
 
-    This is so if the winner is the champion already, or if its weights were not saved. If it is
-    the champion already, this function records it as confirmed.
+    If the winner is the champion already, records it as confirmed.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if trial.result.unsaved:
         return True
-    # If a user promoted the champion before, the reason for that stays recorded.
+    # If a user promoted the champion before, the reason for the promotion stays recorded.
     return stays_champion(history, trial, history.promoted or CONFIRMED)

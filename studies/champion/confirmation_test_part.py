@@ -37,8 +37,8 @@ def score_on_test_part(trainings: Trainings, outcome: Confirmation) -> Confirmat
     """Trains the winner and the defaults under `test_seeds`, and scores their models.
 
     Returns the outcome of the race with the values on the test part, such as `confirmed` and
-    `gain`, and with notes on them. It gets no values if all trainings of the winner are infeasible,
-    or if its models can't score the test samples.
+    `gain`, and with notes on them. There are no values if all trainings of the winner are
+    infeasible, or if the winner's models can't score the test samples.
 
     A resumed confirmation may score the test part a second time. Both times count as one reading
     of the test part, because the models have the same weights.
@@ -143,8 +143,8 @@ def not_paired(plan: Plan, defaults: Mapping[int, SampleScores] | None) -> str:
     """
     if plan.folds and plan.default_trial is None:
         return (
-            "No trial has the defaults' values, so the epoch to train them for is not known, and "
-            "there is no gain to measure. A study that tries them first (try_defaults) has one."
+            "No trial has the default values, so the number of epochs to train them is not known, "
+            "and no gain is measured. With try_defaults, trial 0 has the default values."
         )
     return "All trainings of the defaults are infeasible." if defaults == {} else ""
 
@@ -213,7 +213,7 @@ def _scores_in_worker(
     """Scores the test samples by a training's best weights, or returns why that is impossible.
 
     With `compared`, Keras computes the objective on the test samples too. If the scores give
-    another value, this is returned as the reason.
+    another value, they are wrong, and a text that says so is returned.
     """
     from studies.data import guess_on
     from studies.training import (

@@ -158,8 +158,8 @@ class Plan:
         description = self.history.description
         values = description.space.defaults()
         spec = spec_of(Proposal(0, values), description, {})
-        # The builder may read the trial's number. So it gets the number of a recorded trial with
-        # the same values, if there is one.
+        # The builder may read the trial's number. If a recorded trial has the default values, the
+        # builder gets the number of that trial.
         numbers = (t.spec.built_as for t in self.history.trials if t.spec.values == values)
         threads = self.reported.spec.threads
         return replace(spec, threads=threads, begun_as=next(numbers, None))
@@ -224,7 +224,7 @@ class Plan:
 
     @property
     def race_size(self) -> int:
-        """The number of trainings in the race. Each fold is a training of its own."""
+        """The number of trainings in the race. Each fold counts as one training."""
         return sum(round_.trainings for round_ in self.rounds) * max(self.folds, 1)
 
     @property
@@ -341,8 +341,8 @@ class Trainings(Jobs):
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # None stands for the study's trainer. But if `model.fit` gave other results than a trial
-        # has, that trainer may be wrong, so `model.fit` runs all trainings.
+        # None stands for the study's trainer. If `model.fit` has contradicted a recorded trial, the
+        # study's trainer may be wrong, so `model.fit` runs all trainings.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         # The running trainings and the uuids of their fits, by the numbers of their jobs.
         self._running: dict[int, tuple[Training, str]] = {}

@@ -46,7 +46,7 @@ class Reading:
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> str:
-    """Returns a warning of earlier evaluations on the test part; empty if there are none."""
+    """Returns a warning that the test part was read before; empty if `earlier` is empty."""
     if not earlier:
         return ""
     last = earlier[-1]
@@ -107,7 +107,7 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
     if "test" not in description.data.digests:
         raise NoTestPartError(
             f"The data of the study {description.name!r} has no test part, so there is nothing to "
-            "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
+            "evaluate on. Give the data a test part in a new study, for example by test=0.2."
         )
     earlier = evaluations_on(history.store, description.data.digests["test"])
     level = level_of_reading(len(earlier) + 1)

@@ -137,7 +137,7 @@ class RunnableStudy:
         return f"Or, if the study is at the top level of its file, run: {command}"
 
     def _code(self, trial: EndedTrial) -> Target | CodeDescription:
-        """Returns the code to load: the recorded code, or that of the object `definition`.
+        """Returns the code to load: the recorded code, or the code of the object `definition`.
 
         Notes which parts of the code have changed since the trial.
         """
@@ -161,7 +161,7 @@ class RunnableStudy:
                 f"The study {self.history.description.name!r} was not defined in a file (but in a "
                 "notebook or an interactive session), so its record alone does not reproduce its "
                 f"trials. Call study.reproduce({trial.number}) there, or put the study into a file "
-                "and launch it from that."
+                "and launch that file."
             )
         if not path.is_file():
             self.note(f"the study file {str(path)!r} is gone; its recorded text is run")
@@ -200,8 +200,8 @@ def opened(
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     history = read_study(existing_store(store), name)
     check_trust(history.store.root, trust or definition is not None)
-    with showing(progress) as shown:
-        yield RunnableStudy(history, shown, definition)
+    with showing(progress) as display:
+        yield RunnableStudy(history, display, definition)
 
 
 def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:
@@ -225,7 +225,7 @@ def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
     what = f"The study {history.description.name!r} has no champion"
     if history.best or not history.trials:
         raise StudyNotFoundError(
-            f"{what}. Launch it to its end, name a trial, or kerastudy promote one."
+            f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
         )
     total = counted(len(history.trials), "trial")
     raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
@@ -247,7 +247,7 @@ def in_worker(what_failed: str) -> Iterator[None]:
 
 
 def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
-    """Returns an executor. Raises StudyError if its data is not the data that the trial had."""
+    """Returns `executor`. Raises StudyError if it has loaded other data than the trial had."""
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
         raise StudyError(
@@ -260,8 +260,8 @@ def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     """Returns the recorded cross-validation as a setting, to override the study file's setting.
 
-    The groups of a cross-validation with groups are not recorded. In this case the result is
-    empty, and the study file's setting is used.
+    If the cross-validation has groups, the result is empty, because groups are not recorded. Then
+    the study file's setting is used.
     """
     text = history.description.cross_validation
     how = read_spelled(text)

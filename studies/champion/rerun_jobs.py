@@ -169,8 +169,8 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.result.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # This is the epoch after which the recorded training ended. If it was pruned, it is pruned
-        # again. If a callback ended it, the same callback ends it again.
+        # The recorded training ended after this epoch. If that training was pruned, this one is
+        # pruned, too. If a callback ended that training, the same callback ends this one.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
@@ -230,7 +230,8 @@ class AllFolds(Jobs):
     def train(self, executor: Executor) -> EndedTrial:
         """Trains the trial, or resumes an interrupted training.
 
-        Returns the trial with the new training. Raises VerificationStopped if it was stopped.
+        Returns the trial with the new training. Raises VerificationStopped if the training was
+        stopped.
         """
         number, epochs = self._trial.number, self._trial.whole_spec.epochs
         self._progress.say(
@@ -325,7 +326,7 @@ def weights_of(
         advice = ""
         if trial.result.of_no_epoch:
             name = shlex.quote(history.description.name)
-            advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
+            advice = f" To see its hyperparameters: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
         raise no_model_error(history, trial)

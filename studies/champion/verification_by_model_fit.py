@@ -65,7 +65,7 @@ _NOT_COMPARED = {
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` is the study's setting: "full" compares all epochs, "off" compares none, and "some"
+    `verify` is an option of launches: "full" compares all epochs, "off" compares none, and "some"
     compares as many as can be trained in a tenth of the launch's time so far. `started` is the
     time of `time.monotonic` when the launch began. `workers` is the number of trials that run at
     once.
@@ -186,8 +186,8 @@ class Verifier:
             raise VerificationStopped
         if compared.short and not compared.difference:
             self.progress.say(
-                f"model.fit repeated {len(compared.epochs)} of its {epochs} epochs, as all would "
-                "take longer than a tenth of this launch so far; --verify full repeats all"
+                f"model.fit repeated {len(compared.epochs)} of the trial's {epochs} epochs, as all "
+                "would take longer than a tenth of this launch so far; --verify full repeats all"
             )
         return compared
 

@@ -26,7 +26,7 @@ def history_of(study: str, store: Path) -> StudyHistory:
 
 
 def check_trusted(store: Path, trust: bool) -> None:
-    """Asks the user whether to run the code in a store of another user. Records the answer yes."""
+    """Asks the user whether to run the code in a store of another user. Records a yes."""
     root = real_folder(store)
     # This raises StoreError if another version of kerastudy made the store. Then no question about
     # trust is asked.
@@ -55,8 +55,8 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
-            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
-            f"--data.{hint}"
+            f"--target {column!r} names the column to predict in a csv or parquet file: name this "
+            f"file by --data.{hint}"
         )
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 
@@ -76,7 +76,7 @@ def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) 
         return True
     if of_table:
         raise click.UsageError(
-            "--drop, --missing, --dates and --time are for a table as TARGET: change those of a "
-            "study in its file."
+            "--drop, --missing, --dates and --time are for a table as TARGET. A study has these "
+            "choices in its file: change them there."
         )
     return False

@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and what its subcommands share: options, errors and output."""
+"""The command ``kerastudy``, and the options, errors and output that its subcommands share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ store_option = click.option(
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
 )
-# For commands that train or evaluate a recorded trial.
+# This option is for commands that train or evaluate a recorded trial.
 data_option = click.option(
     "--data",
     type=click.Path(),
@@ -62,7 +62,7 @@ def other_data_options(command: Callable[..., None]) -> Callable[..., None]:
         "--target",
         "column",
         metavar="COLUMN",
-        help="The column to predict, of a csv or parquet file.",
+        help="The column to predict, in a csv or parquet file.",
     )
     return data(column(command))
 
@@ -232,7 +232,7 @@ def kerastudy() -> None:
     """Hyperparameter tuning studies of Keras models: launch, look, reproduce.
 
     \b
-    kerastudy launch digits              a first study, on data that comes along
+    kerastudy launch digits              a first study, on ready data
     kerastudy new my_study.py            a study file to start from
     kerastudy launch my_study.py --trials 50
     kerastudy data digits                what is wrong with its data
@@ -240,14 +240,14 @@ def kerastudy() -> None:
     kerastudy compare digits other       which study is better
     kerastudy diagnose digits            what to search next, and why
     kerastudy report digits              its report, in the browser
-    kerastudy ui digits                  look at it in the MLflow UI
+    kerastudy ui digits                  the study in the MLflow UI
     kerastudy reproduce digits           run the champion again, bit for bit
     kerastudy predict digits --input new.npy
-    kerastudy confirm digits             how far to believe its choice
+    kerastudy confirm digits             how far to believe its best value
     kerastudy evaluate digits            its champion on the sealed test part
     kerastudy promote digits --trial 7   choose another champion
     kerastudy export digits --as script  the best trial as plain Keras
-    kerastudy push digits                send it to an MLflow server too
+    kerastudy push digits                send the study to an MLflow server, too
     kerastudy doctor --fix               find and mend what is wrong in the store
     """
 

@@ -33,7 +33,7 @@ _LONGEST_NAME: Final = 20
 _COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 
 
-@click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
+@click.command("diagnose", short_help="Say what to search next, and why.")
 @click.argument("study")
 @common_options
 def diagnose_command(study: str, store: Path, as_json: bool) -> None:
@@ -86,11 +86,11 @@ def data_command(
 ) -> None:
     """Look at a study's data: is it what you think it is?
 
-    Sizes and classes by part, missing and constant columns, samples that are in two parts, and
-    whether training, validation and test samples come from the same distribution. To answer the
-    last question, a classifier guesses which part a sample is from.
+    Shows sizes and classes by part, missing and constant columns, samples that are in two parts,
+    and whether training, validation and test samples come from the same distribution. To answer
+    the last question, a classifier guesses which part a sample is from.
 
-    It takes some seconds. The targets of the test part stay sealed. TARGET is the same as for
+    This takes some seconds. The targets of the test part stay sealed. TARGET is the same as for
     `launch`; or a csv, parquet or npz file, or a folder of images or texts, which is split as a
     study would split it by default. If the study is in the store, its report shows the findings.
 

@@ -29,14 +29,14 @@ _FORMATS = (*_OF_TRIALS, "csv", "latex")
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
-@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
+@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="The format.")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file; for script the folder; - to print CSV.",
+    help="The file to write, or the folder of a script; - to print CSV.",
 )
-@click.option("--force", is_flag=True, help="Replace what --output names.")
+@click.option("--force", is_flag=True, help="Replace an existing file or folder.")
 @recorded_study_options
 def export_command(
     recorded: RecordedStudy, format_: Any, trial: int | None, output: Path | None, force: bool
@@ -44,8 +44,8 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script   the study's files, and a script that trains the champion, or
-             --trial, to the same weights by plain Keras, without kerastudy
+    script   the study's files, and a script that trains the champion, or the
+             trial of --trial, to the same weights by plain Keras alone
     keras    the trial's model as a .keras file
     csv      a row for each trial
     latex    a table of the ten best trials, for a paper
@@ -93,15 +93,15 @@ def export_command(
 def _export_lines(export: Any) -> list[str]:
     """Returns lines that name the written file or folder, and the command that runs a script."""
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
-    shown = printable_path(path)
+    place = printable_path(path)
     kind = type(export).__name__
     what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
-    lines = [f"{shown}: {what} of {export.study}"]
+    lines = [f"{place}: {what} of {export.study}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
             outcome = f"here its first epoch differs: {export.differs}"
-        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(shown)}"]
+        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(place)}"]
     return lines
 
 

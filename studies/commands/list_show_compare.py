@@ -195,11 +195,11 @@ def compare_command(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Compare studies: their best values, and how soon they came.
+    """Compare studies: their best values, and how soon they were found.
 
     The first lines say which study is better with equal budgets, with an interval, or that the
     record can't say so. To compare two ways to search, launch several studies of each, under
-    other --seed and --name. Studies must have the same objective. The time is that of training,
+    other --seed and --name. Studies must have the same objective. Times are times of training,
     summed over the trials.
 
     \b

@@ -69,7 +69,7 @@ for _name, _setting in _SETTINGS.items():
     help="Your data: a csv, parquet or npz file, or a folder of images or texts with a subfolder "
     "for each class.  [default: handwritten digits]",
 )
-@click.option("--target", help="The column to predict, of a csv or parquet file.")
+@click.option("--target", help="The column to predict, in a csv or parquet file.")
 @click.option(
     "--kind",
     type=click.Choice(["classification", "binary", "regression"]),
@@ -102,9 +102,9 @@ def new_command(
     from studies.terminal_text import as_notes
 
     if catalog is not None and (data, target, kind) != (None, None, None):
-        raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
+        raise click.UsageError("--from copies a study as it is: leave out --data and its options.")
     if data is None and (target is not None or kind is not None or of_table):
-        raise click.UsageError("--target and --kind describe --data FILE; give it too.")
+        raise click.UsageError("--target and --kind describe the data: name its file by --data.")
     name, notes = write_study(
         file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
     )
@@ -149,7 +149,7 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     "ranges",
     multiple=True,
     metavar="NAME=DOMAIN",
-    help="A hyperparameter's range (LOW..HIGH), choices (A,B) or value; once for each.",
+    help="A hyperparameter's range (LOW..HIGH), choices (A,B) or value; may be repeated.",
 )
 @click.option("--only", multiple=True, metavar="NAME,NAME", help="Vary only these; fix all others.")
 @other_data_options
@@ -178,7 +178,7 @@ def launch_command(
     study (my_study.py:wide) or of an Optuna objective, a function of a trial that returns a number.
     For a csv, parquet or npz file, or a folder of images or texts, a study file is written first,
     as by `new`. A script for Keras Tuner or Optuna runs up to its tuner.search(...) or
-    study.optimize(...), which becomes the study.
+    study.optimize(...). This search becomes the study.
 
     \b
     kerastudy launch digits
@@ -205,8 +205,8 @@ def launch_command(
     """
     if target is None:
         raise click.UsageError(
-            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
-            "of the catalog: kerastudy list --catalog."
+            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. To see "
+            "all studies of the catalog: kerastudy list --catalog."
         )
     from search_spaces import Tailoring
     from studies.commands.arguments import data_to_use, is_data_target

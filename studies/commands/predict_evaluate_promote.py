@@ -37,12 +37,12 @@ _ROWS_SHOWN = 20
     "samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="An npz, npy, csv or parquet file, an image or a txt file, or a folder of such.",
+    help="An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or texts.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="A csv, parquet or npz file; - for standard output.  [default: a table there]",
+    help="A csv, parquet or npz file to write; - to print CSV.  [default: show a table]",
 )
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
 @click.option(
@@ -50,7 +50,7 @@ _ROWS_SHOWN = 20
     type=click.Choice(["champion", "refit"]),
     default="champion",
     show_default=True,
-    help="Which registered model.",
+    help="The registered model to use.",
 )
 @trust_option
 @common_options
@@ -67,8 +67,8 @@ def predict_command(
     """Predict the samples of a file by the study's champion.
 
     The samples must look like the data of the study: the model preprocesses them. Columns are found
-    by name, and other columns are ignored. For a model with several inputs, an npz file has an
-    array for each by name. Predicted classes have their names. Pickled objects are not loaded.
+    by name, and other columns are ignored. A model with several inputs needs an npz file, with an
+    array for each input by its name. Classes are shown by name. Pickled objects are not loaded.
 
     Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
@@ -110,10 +110,10 @@ def predict_command(
 
 def _first_rows(table: pd.DataFrame) -> str:
     """Returns the first rows of a table as text, without "probability_" in the heading."""
-    named = table.rename(columns=lambda name: name.removeprefix("probability_"))
-    shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
-    first = named.head(_ROWS_SHOWN)
-    text: str = first.to_string(line_width=COLUMNS, float_format=shown.format)
+    short_names = table.rename(columns=lambda name: name.removeprefix("probability_"))
+    number_format = "{:.4g}" if list(short_names) == list(table) else "{:.3f}"
+    first = short_names.head(_ROWS_SHOWN)
+    text: str = first.to_string(line_width=COLUMNS, float_format=number_format.format)
     more = len(table) - _ROWS_SHOWN
     return text + (f"\n… {more} more; --output predictions.csv writes all" if more > 0 else "")
 
@@ -126,8 +126,8 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     """Evaluate the champion on the sealed test part.
 
     No trial, pruner or choice has read the test part. So the first evaluation says what to expect
-    on new data. All evaluations are recorded. From the second on you are warned, and intervals get
-    wider.
+    on new data. All evaluations are recorded. From the second evaluation on, a warning is shown,
+    and the intervals get wider.
 
     Shows the model's loss and metrics on the test part and on the validation part, with 95 %
     intervals: exact ones for accuracies (Clopper and Pearson), for other metrics percentiles of
@@ -182,8 +182,8 @@ def _evaluation_text(reading: Reading) -> str:
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
     if any(e.confirmation and e.study == evaluation.study for e in reading.earlier):
         lines.append(
-            "These values are of one model, the trial's checkpoint. That of confirm is a mean over "
-            "trainings under new seeds."
+            "These values are of one model, the trial's checkpoint. The value of confirm is a mean "
+            "over trainings under new seeds."
         )
     if evaluation.note:
         lines.append(f"no interval: {evaluation.note}")
@@ -204,9 +204,9 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
     """Register the checkpoint of a trial as the study's champion.
 
     With --trial or --reason, later launches keep this champion, and say so if another trial is
-    better. Without both, the best trial is the champion, and later launches may choose another. If
-    the trial's checkpoint is gone, it is trained again, with the same bits. MLflow keeps its
-    versions of earlier champions.
+    better. Without these options, the best trial becomes the champion, and later launches may
+    choose another one. If the trial's checkpoint is gone, the trial is trained again, with the same
+    bits. MLflow keeps its versions of earlier champions.
 
     --refit trains the trial's model on training and validation data together, up to the trial's
     best epoch; an epoch has more steps, in proportion to the data. The new model is registered as

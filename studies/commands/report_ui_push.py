@@ -58,7 +58,7 @@ def report_command(
     from tracking.store.atomic_writing import write_atomically
 
     if output is not None:
-        # A new report replaces an old one without a question, as it can be made again.
+        # A report can be made again, so a new one replaces it without asking the user.
         output = file_for(output, "", force=True)
     histories = [history_of(study, store) for study in studies]
     page = output or Path("comparison.html").absolute()
@@ -100,7 +100,7 @@ _MOST_ADDRESSES = 10
     show_default=True,
     help="Which prepared view of the study to open.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000, or the next free one]")
 @open_option
 @common_options
 def ui_command(
@@ -176,7 +176,7 @@ def ui_command(
 
 
 def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
-    """Sends the results to MLflow that it does not have yet.
+    """Sends MLflow the results that it does not have yet.
 
     `names` has the names of the studies by folder. `address` is the address of the MLflow server
     that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
@@ -204,7 +204,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
 @click.option(
     "--tracking-uri",
     help="The MLflow server, such as http://127.0.0.1:5000.  "
-    "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
+    "[default: the server of the last launch, or $MLFLOW_TRACKING_URI]",
 )
 @common_options
 def push_command(study: str, tracking_uri: str | None, store: Path, as_json: bool) -> None:
@@ -236,8 +236,8 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
         sent = exporter.update(whole=True)
     if not exporter.page:
         raise StudyError(
-            f"The study {name!r} was deleted on the MLflow server {address}, and is left so. "
-            "Restore it in the trash there, and push it again."
+            f"The study {name!r} was deleted on the MLflow server {address}, and push does not "
+            "restore it. Restore it from the trash there, and push it again."
         )
     document = {"study": name, "server": address, "sent": sent, "page": exporter.page}
     text = f"{sent} runs of {name} sent; all of it is at {exporter.page}"

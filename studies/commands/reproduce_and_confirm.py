@@ -102,17 +102,17 @@ def reproduction_text(outcome: Reproduction) -> str:
     type=int,
     default=5,
     show_default=True,
-    help="Fresh seeds for the test part, and the most new seeds of a racer; 5 or more.",
+    help="New seeds for the test part, 5 or more. A trial in the race gets at most as many.",
 )
 @click.option(
     "--budget",
     type=int,
     default=16,
     show_default=True,
-    help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
+    help="Trainings in the race. In a cross-validated study, all folds together count as one.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
+@click.option("--keep", is_flag=True, help="Keep the present champion, whichever trial wins.")
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
 )
@@ -174,7 +174,7 @@ def _confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str
     # Sizes of models and numbers of epochs only matter if they differ.
     alike = [c for c in columns if c[0] in ("weights", "epochs") and len({*c[1:]}) == 1]
     columns = [column for column in columns if column not in alike]
-    # Without this line, readers take these values for those of the test part.
+    # Without this line, readers would think that the values are from the test part.
     race = "The race under new seeds, on validation samples:"
     lines = [*wrapped(verdict.text, indent=0), "", race, "", *in_blocks(columns), ""]
     for sentence in verdict.grounds:

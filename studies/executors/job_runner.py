@@ -41,15 +41,15 @@ class Handler(Protocol):
     """The methods that `Executor.wait` calls for the events of jobs, in the same thread."""
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Takes an epoch's metrics; returns whether the trial continues."""
+        """Handles an epoch that has ended; returns whether the trial continues."""
         ...
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. If the fit is complete, the next fit of the same job begins."""
+        """Handles a fit's result. If the fit is complete, the job's next fit begins after this."""
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Takes a fit whose process died, and an error that says why the process died."""
+        """Handles a fit whose process died. `error` says why the process died."""
         ...
 
 
@@ -64,7 +64,7 @@ class Executor(Protocol):
 
     @property
     def description(self) -> StudyDescription:
-        """The study's definition, as loaded where the trials run."""
+        """The study's definition, as the process that trains has loaded it."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job: the tasks of its fits."""
+        """Accepts a job, as the tasks of its fits, and runs it when a worker is free."""
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
@@ -186,19 +186,20 @@ class Jobs(ABC):
 
     @abstractmethod
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Takes an epoch's metrics; returns whether the fit and its job continue."""
+        """Handles an epoch that has ended; returns whether the fit and its job continue."""
 
     @abstractmethod
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. If the fit is complete, the next fit of the same job begins."""
+        """Handles a fit's result. If the fit is complete, the job's next fit begins after this."""
 
     @abstractmethod
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Handles a fit that was lost because its process died.
 
-        If `why` is empty and None is returned, the user sees the error, and the job begins again
-        before all waiting jobs. If a result is returned, it ends the job. A text in `why` says that
-        the job has failed too often, and the job ends as infeasible for this reason.
+        An empty `why` means that the job can begin again. If this method then returns None, the
+        user sees the error, and the job begins again before all waiting jobs. If this method
+        returns a result, the job ends with that result. A text in `why` says that the job has
+        failed too often. The job then ends as infeasible, for this reason.
         """
 
 
@@ -240,7 +241,7 @@ class _Run:
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """Begins a job again whose process died, or ends the job."""
         job, why = self._running[spec.number], ""
-        # If a machine goes away, the job is not the cause, so the loss does not count.
+        # If the machine goes away, the job is not the cause, so this death does not count.
         job.losses += not error.machine_gone
         if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
             why = f"{_ATTEMPTS} attempts, and in each {error}"
@@ -309,14 +310,14 @@ def spec_of(
     values, number = proposal.values, proposal.number
     # Hyperparameters named "epochs" and "batch_size" decide how a builder's model is trained. In an
     # objective function, these names may mean anything.
-    read = {} if description.objective_function else values
+    trainer_values = {} if description.objective_function else values
     spec = TrialSpec(
         number=number,
         attempt=1,
         values=values,
         seed=trial_seed(description.seed, number),
-        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
-        batch_size=int(read.get("batch_size", description.batch_size)),
+        epochs=proposal.epochs or int(trainer_values.get("epochs", description.epochs)),
+        batch_size=int(trainer_values.get("batch_size", description.batch_size)),
         threads=description.threads,
         data_digest=description.data.digest,
         objective=description.objective,

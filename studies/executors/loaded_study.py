@@ -1,4 +1,4 @@
-"""The study in the process that trains: loads its data, describes it, and runs its fits.
+"""The study in the process that trains it: loads the data, describes the study, runs its fits.
 
 A worker process has one `Session`. `InProcessExecutor` has one in the driver's process.
 """
@@ -74,7 +74,8 @@ from tracking.shell_commands import data_command
 class Session:
     """A loaded study: its definition, its data in memory, and its trainer.
 
-    An objective function loads its data and trains itself: `data` and `trainer` are None.
+    An objective function loads its data and trains by itself. For its study, `data` and `trainer`
+    are None.
     """
 
     study: StudyDefinition
@@ -114,7 +115,7 @@ class Session:
         with at_work(state):
             class_weight = None
             if not callable(study.class_weight):
-                # The class weights come from all folds together, so that all have the same loss.
+                # All folds get the same class weights, so that their losses can be compared.
                 class_weight = resolve_class_weight(study.class_weight, loaded.whole)
             weighted = with_class_weight(splits, class_weight)
             resolved = resolve_space(study, weighted)
@@ -156,7 +157,10 @@ class Session:
         code: CodeDescription,
         threads: int,
     ) -> Session:
-        """Finds the hyperparameters of an objective function, by running it up to its training."""
+        """Opens the study of an objective function.
+
+        To find its hyperparameters, runs the function up to its first training.
+        """
         traced, state = TracedObjective(study.name, function), UsersState.of_study(study)
         with at_work(state):
             resolved = resolve_space(study, None, traced)
@@ -165,7 +169,7 @@ class Session:
             warnings.insert(
                 0,
                 "no direction was given, so the value is minimized, as by optuna.create_study(). "
-                "For the other way: --direction maximize, or Study(direction='maximize').",
+                "To maximize it: --direction maximize, or Study(direction='maximize').",
             )
         description = _described(
             resolved.study,
@@ -257,13 +261,13 @@ def _loaded(
         check_no_own_fit(study)
         if data.in_batches:
             raise StudyError(
-                f"The HyperModel of the study {study.name!r} has its own fit, which is "
-                "given arrays, but the study's data comes in batches",
+                f"The HyperModel of the study {study.name!r} has its own fit, which takes arrays, "
+                "but the study's data comes in batches",
                 hint="Take the data from datasets.arrays. Or remove the HyperModel's fit, so that "
                 "model.fit trains the model.",
             )
     if data.in_batches:
-        # The data pipeline may contain random operations, so the seed is set before it is read.
+        # Reading the data may need random numbers, such as for shuffling, so the seed is set first.
         begin_trial(study.seed)
     try:
         how = study.cross_validation

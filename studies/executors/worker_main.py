@@ -97,13 +97,14 @@ def _connection(handle: str) -> Connection:
     """Returns the connection to the driver. `handle` identifies a socket that the driver opened."""
     if sys.platform == "win32":
         return Connection(socket.fromshare(bytes.fromhex(handle)).detach())
-    # Otherwise the user's processes would inherit the socket, and keep it open after this process.
+    # Without this, processes that the user's code starts would inherit the socket, and would keep
+    # it open after this process has ended.
     os.set_inheritable(int(handle), False)
     return Connection(int(handle))
 
 
 def _import_kerastudy() -> None:
-    """Imports the kerastudy that this file belongs to, even if the path has another kerastudy."""
+    """Imports the kerastudy of this file, even if the import path has another kerastudy."""
     path = Path(__file__).resolve().parents[2] / "kerastudy.py"
     spec = importlib.util.spec_from_file_location("kerastudy", path)
     assert spec is not None and spec.loader is not None

@@ -53,7 +53,7 @@ class RunFits:
 
 @dataclass(frozen=True)
 class SaveChampion:
-    """Save this trial's best weights as a model for MLflow, and answer its validation metrics."""
+    """Save a trial's best weights as a model for MLflow; the answer is its validation metrics."""
 
     spec: TrialSpec
     checkpoint: Path

@@ -16,7 +16,7 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.job_runner import Handler
-from studies.executors.worker_count import (
+from studies.executors.worker_count_and_gpus import (
     asked_workers,
     described_workers,
     suited_workers,
@@ -34,9 +34,9 @@ from studies.executors.worker_process import (
 )
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
-# Starting a worker takes 5 s of CPU time, which does not pay if few short trials are left. So after
-# _SECONDS_TO_JUDGE of training, the trials so far tell how long one worker would need for the rest.
-# If that is _SECONDS_WORTH or longer, more workers start.
+# Starting a worker takes 5 s of CPU time, which is too much if few short trials are left. So one
+# worker starts first. After _SECONDS_TO_JUDGE of training, the time that it would need for the
+# remaining trials is estimated. If this time is at least _SECONDS_WORTH, more workers start.
 _SECONDS_TO_JUDGE, _SECONDS_WORTH = 3.0, 10.0
 
 
@@ -75,7 +75,7 @@ class WorkerPool:
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], Worker]) -> None:
-        """Ends workers, or starts more by ``start(number)``, until there are `count`."""
+        """Ends workers, or starts more by ``start(number)``, until there are `count` workers."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
@@ -162,7 +162,7 @@ class WorkerPool:
             self._later = None
 
     def _join(self, worker: Worker, handler: Handler) -> None:
-        """Takes a loading worker's message; drops the worker if it can't load the study."""
+        """Receives a worker's answer to `load_study`. Drops a worker that can't load the study."""
         try:
             worker.wait(handler)
         except WorkerError as error:
@@ -248,7 +248,7 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns a number of workers that suits the trials left and the default model's size."""
+        """Returns how many workers suit the number of remaining trials and the model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:
@@ -268,9 +268,9 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    Their working folder is `folder`, or this process's if `folder` is empty or does not exist.
-    At first, one worker starts. The others start later, if the remaining trials take long enough.
-    With `at_once`, or on a machine with GPUs, all start immediately.
+    Their working folder is `folder`. If `folder` is empty or does not exist, it is the working
+    folder of this process. At first, one worker starts. The others start later, if the remaining
+    trials take long enough. With `at_once`, or on a machine with GPUs, all start immediately.
     """
 
     def __init__(

@@ -39,16 +39,16 @@ from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 _ATTEMPTS = 3
 
 OnOutput = Callable[[str], None]
-"""Takes a line that a worker process has printed."""
+"""A function that is called with each line that a worker process prints."""
 
 
 def check_same(before: StudyDescription, now: StudyDescription) -> None:
     """Raises StudyError if two processes have loaded different code, data or spaces."""
-    changed = now.code.changes_since(before.code)
-    if changed:
+    changes = now.code.changes_since(before.code)
+    if changes:
         raise StudyError(
             f"The code of the study {before.name!r} has changed while it was loaded: "
-            f"{', '.join(changed)}",
+            f"{', '.join(changes)}",
             hint="Launch again.",
         )
     if before.data.digest != now.data.digest or before.space != now.space:
@@ -68,7 +68,7 @@ class Worker:
         process: The present process.
         loaded: The answer of the last process that has loaded the study; None if there is none yet.
         loading: Whether the process has not loaded the study yet.
-        waiting: A submitted job that the process does not have yet, because the process before it
+        waiting: A submitted job that the process does not have yet, because the previous process
             died.
         load_study: The message that makes a new process load the same study. Once a process has
             loaded the study, it contains the source of the study's file and modules.

@@ -117,11 +117,11 @@ def export_script(
     ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
     check_folder(folder, ours, force)
     if trial.result.folds:
-        raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
+        raise _refused(name, f"trial {trial.number} is cross-validated, but a script trains once")
     if history.description.objective_function:
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
-        raise _refused(name, "it is made of a script's search, and its file holds no study")
+        raise _refused(name, "it was made from a script's search, so its file has no study")
     if not best_training_of(trial).result.weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
@@ -156,12 +156,12 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
     loaded = session.splits_of(spec.fold)
     if loaded.streams:
-        raise _refused(study.name, "its data comes in batches, which no record holds")
+        raise _refused(study.name, "its data comes in batches, which are not recorded")
     splits = loaded.arrays
     if has_own_fit(study.build):
         raise _refused(study.name, "its HyperModel overrides fit()")
     if not splits.train.has_targets and not splits.train.alone:
-        raise _refused(study.name, "its training step gets samples without targets in a tuple")
+        raise _refused(study.name, "its data has no targets, and passes the samples in a tuple")
     begin_trial(spec.seed)
     model = build_model(study, hp, splits)
     build_variables(model, splits)
@@ -248,13 +248,13 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
     """Trains the first epoch by a script. Returns how the epoch differs from the record, or ""."""
     command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
     here = cwd if os.path.isdir(cwd) else folder
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
-    if "epochs that differ" not in done.stdout:
-        *_, last = ["it ends", *done.stderr.strip().splitlines()]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
+    if "epochs that differ" not in process.stdout:
+        *_, last = ["it ends", *process.stderr.strip().splitlines()]
         raise _refused(study, f"its files fail where kerastudy is not installed: {last}")
     # The study's files may print other lines before this one.
-    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
-    return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
+    lines = [line for line in process.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if process.returncode == 0 else (lines or ["its metrics"])[0]
 
 
 def _pairs(text: str) -> dict[str, str]:

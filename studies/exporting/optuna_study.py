@@ -21,9 +21,9 @@ def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = Non
     """Returns the trials of a study as an Optuna study.
 
     Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
-    is the recorded number. Infeasible trials get the state FAIL, and the user attribute "reason".
-    Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a launch
-    resumes them. kerastudy never reads the Optuna study.
+    is the trial's number in kerastudy. Infeasible trials get the state FAIL, and the user attribute
+    "reason". Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a
+    launch resumes them. kerastudy never reads the Optuna study.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.

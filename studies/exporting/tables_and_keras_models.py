@@ -50,7 +50,7 @@ def export_table(
     value, the epoch and the hyperparameters of each.
     """
     name = history.description.name
-    # A study of churn.csv is called churn, so that file must not be the default.
+    # The study of churn.csv is named churn. The default must not be churn.csv, so it has "-trials".
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = trials_table(history)
@@ -159,7 +159,7 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 @contextmanager
 def written(file: Path) -> Iterator[Path]:
-    """Yields a temporary file, which gets the path of `file` when the context ends."""
+    """Yields a temporary file, which replaces `file` when the context ends."""
     with explained(file), replacing(file) as partial:
         yield partial
 

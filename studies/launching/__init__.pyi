@@ -1,10 +1,10 @@
 from .definition_checks import differences as differences
 from .definition_checks import warnings_of as warnings_of
-from .kept_files import Retention as Retention
 from .launch import describe_target as describe_target
 from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
-from .locked_study import server_for as server_for
 from .running_trials import ValidationParts as ValidationParts
+from .store_and_journal import server_for as server_for
+from .trial_file_retention import Retention as Retention
 from .values_to_start_with import read_rows as read_rows

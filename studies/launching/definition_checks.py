@@ -39,8 +39,8 @@ def warnings_of(description: StudyDescription) -> list[str]:
         of_trainings = name in description.space and not description.objective_function
         if of_trainings and value != getattr(StudyDefinition, name):
             warnings.append(
-                f"{name}={value} of the study does not count: its search space has {name!r}, "
-                f"whose values the trials take. Use --set {name}={value} for {value} in each."
+                f"the study's {name}={value} has no effect, as each trial takes {name!r} from the "
+                f"search space. To give all trials {value}, use --set {name}={value}."
             )
     engine, options = split_options(description.engine)
     if engine == HYPERBAND:
@@ -84,11 +84,11 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
         options = _recorded_options(before.description, now)
-        given = f" (if the first launch had options: {' '.join(options)})" if options else ""
+        repeat = f" (or repeat the first launch's options: {' '.join(options)})" if options else ""
         raise StudyChangedError(
             f"The study {now.name!r} is recorded with another definition: {listed}",
-            hint=f"Undo the change to resume it{given}, or start a new one under another name with "
-            "--name.",
+            hint=f"To resume it, undo the change{repeat}. Or start a new study under another name, "
+            "with --name.",
         )
 
 
@@ -110,8 +110,8 @@ def with_hardware(
     if recorded == ANY_HARDWARE:
         return replace(now, hardware=ANY_HARDWARE)
     raise StudyChangedError(
-        f"The study {now.name!r} was begun on other hardware ({recorded}) than this machine's "
-        f"({now.hardware}), on which trials would get other bits",
+        f"The study {now.name!r} was begun on other hardware ({recorded}). This machine's hardware "
+        f"({now.hardware}) would give results with other bits",
         hint="Resume it on the former hardware, or add "
         "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
     )
@@ -163,8 +163,8 @@ def _unlike_data(now: StudyDescription) -> str:
         what = "folder" if Path(source).is_dir() else "file"
         return f": the {what} {source!r} has changed"
     return (
-        ", though the study's file is the same: either what it reads, such as a CSV file, has "
-        "changed, or what it draws or shuffles has no seed"
+        ", though the study's file is the same: either a file that it reads, such as a CSV file, "
+        "has changed, or it draws or shuffles samples without a seed"
     )
 
 

@@ -19,9 +19,9 @@ from studies.definition import trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.launching.definition_checks import joinable
-from studies.launching.kept_files import Retention
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending, EngineOf, Proposals
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
-from studies.launching.trial_proposals import INTERRUPTED, Ending, EngineOf, Proposals
+from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
@@ -68,8 +68,8 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The losses that are not recorded yet, by the number of the trial whose process died: 1, or
-        # 0 if the process died because its machine went away.
+        # The numbers of trials whose process has died since the last record. The value, 1 or 0, is
+        # added to the trial's `losses`. It is 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
         self._results: list[TrialResult] = []
@@ -131,7 +131,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. Begins the trial's next fit, if there is one.
+        """Handles a fit's result. Begins the trial's next fit, if there is one.
 
         If the trial has ended, `_take_results` records the result later.
         """
@@ -148,7 +148,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records the results, the lost trials and the epochs since the last call."""
+        """Records all epochs, results, and trials whose process died, since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -167,7 +167,7 @@ class Driver(Jobs):
         self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Takes a trial whose process died, as `Jobs.on_lost` describes."""
+        """Handles a trial whose process died, as `Jobs.on_lost` describes."""
         if self.stopped:
             # The stop itself may have ended the process: stopping a systemd service, for example,
             # also signals the worker processes.
@@ -177,7 +177,7 @@ class Driver(Jobs):
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
-        """Passes an ended trial on to the engine, the retention and the progress."""
+        """Passes an ended trial to the engine, the removal of files, and the progress display."""
         self._trials.end(trial)
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -198,7 +198,10 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records the events of this context at its end, then tells the results to the engine."""
+        """Returns a context. At its end, its events are recorded, and the engine gets the results.
+
+        Files that are not needed any more are then removed.
+        """
         try:
             yield
         finally:
@@ -217,7 +220,7 @@ class Driver(Jobs):
         finished, early = len(self._trials.finished), self._proposals.ending
         exhausted = self._proposals.exhausted
         done = finished >= total or exhausted or early is not None
-        # A stop is the reason only if something was left to do.
+        # If nothing was left to do when the user stopped the launch, the stop is not the reason.
         if self.stopped and (finished < begun or not done):
             return INTERRUPTED
         if finished >= total:
@@ -355,7 +358,7 @@ class Driver(Jobs):
         running.results.append(result)
 
     def _end(self, running: Running, result: TrialResult) -> EndedTrial:
-        """Takes the result of a trial's last fit, and records the trial's result."""
+        """Records the result of a trial, whose last fit has the result `result`."""
         description = self._description
         if len(running.fits) > 1:
             self._end_fit(running, result)

@@ -1,4 +1,4 @@
-"""Launches a study, new or resumed, from a file or an object."""
+"""Launches or resumes a study, which comes from a study file or is a `Study` object."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ from studies.executors import (
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
 from studies.launching.driver import Driver
-from studies.launching.locked_study import (
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending
+from studies.launching.store_and_journal import (
     LockedStudy,
     check_store,
     exporter_of,
@@ -38,7 +39,6 @@ from studies.launching.locked_study import (
     lock_study,
     open_journal,
 )
-from studies.launching.trial_proposals import INTERRUPTED, Ending
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import CHANGED_OBJECTS, begin_trial, prepare_environment
@@ -110,7 +110,7 @@ def launch_target(
                 overrides.get("trials"),
             )
         prepare_environment(1)
-        # Random layers at the top level of a study file need a seed, as in a worker.
+        # A study file may make random layers while it is loaded. They need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
@@ -168,11 +168,11 @@ def _without_repeats(progress: Progress) -> OnOutput:
 
     Each worker prints the same lines that begin with `CHANGED_OBJECTS`, so these are shown once.
     """
-    said: set[str] = set()
+    lines: set[str] = set()
 
     def say(line: str) -> None:
-        if not (line in said and line.startswith(CHANGED_OBJECTS)):
-            said.add(line)
+        if not (line in lines and line.startswith(CHANGED_OBJECTS)):
+            lines.add(line)
             progress.say(line)
 
     return say
@@ -185,9 +185,9 @@ def describe_target(
     overrides: Mapping[str, Any] = {},
     data: str = "",
 ) -> StudyDescription:
-    """Returns the study that a launch would run, with its complete space, but writes nothing.
+    """Returns the description of the study that a launch would run, with its complete space.
 
-    To check the builder, it trains a model on a few samples.
+    Checks the builder by training a model on a few samples. Writes nothing into the store.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -312,8 +312,8 @@ def _trainer(
 ) -> TrainerName | None:
     """Returns the trainer that replaces the study's trainer, or None.
 
-    Returns "plain" if `model.fit` has trained a trial of the present code again, and its result was
-    not that of the compiled trainer.
+    The compiled trainer is replaced by "plain" if it has contradicted `model.fit`: a trial of the
+    present code was trained by both, and their results differ.
     """
     same = description.code.same_as
     differing = sorted(t.number for t in recorded if differs(t.verified) and same(t.code_digest))

@@ -40,7 +40,7 @@ class Running:
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def take_epoch(self, epoch: EpochResult) -> None:
-        """Takes an epoch that has ended."""
+        """Adds an epoch that has ended, and its value of the objective."""
         self.epochs.append(epoch)
         value = epoch.metrics.get(self.trial.spec.objective.metric)
         if value is not None:
@@ -171,10 +171,13 @@ _FIRST_TRIALS = 3
 
 
 class StudyTrials:
-    """The trials of a study, as dicts by number: `all` that have begun, `finished`, `running`."""
+    """The trials of a study, in three dicts by number: `all`, `finished` and `running`.
+
+    `all` has each trial that has begun.
+    """
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # A running trial has the record that was made when it began.
+        # For a running trial, this is the record that was made when the trial began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
@@ -186,13 +189,13 @@ class StudyTrials:
         return running
 
     def end(self, trial: EndedTrial) -> None:
-        """Takes a trial that has finished, or was interrupted."""
+        """Removes an ended trial from `running`. Adds it to `finished`, if it has finished."""
         del self.running[trial.number]
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process died; returns its record, with `losses` added."""
+        """Removes a trial whose process died from `running`; returns it with `losses` added."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
@@ -220,7 +223,7 @@ class FirstTrials:
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended."""
+        """Notes the error of an ended trial, or that it ended without an error."""
         raised = trial.result.raised
         self._over = self._over or not raised or any(raised != other for other in self._failed)
         self._failed.append(raised)
@@ -254,16 +257,19 @@ class ValidationParts:
                 self._note(trial)
 
     def take(self, trial: EndedTrial) -> str:
-        """Takes an ended trial; returns a warning when validation samples first differ, else ""."""
+        """Adds an ended trial. Returns a warning or "".
+
+        The warning is returned once: for the first trial with other validation samples.
+        """
         self._note(trial)
         if self._warned or len(self._first) < 2:
             return ""
         self._warned = True
         first, other = list(self._first.values())[:2]
         return (
-            f"warning: trial {other} was validated on other samples than trial {first}, as the "
-            "data has changed, or the objective function draws the samples by chance: their values "
-            "do not compare. Split the data by a fixed seed, such as random_state=0."
+            f"warning: trial {other} was validated on other samples than trial {first}, so their "
+            "values can't be compared. Either the data has changed, or the objective function "
+            "splits it at random. Split the data by a fixed seed, such as random_state=0."
         )
 
     def _note(self, trial: EndedTrial) -> None:

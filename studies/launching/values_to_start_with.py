@@ -35,8 +35,8 @@ def starting_values(
 ) -> tuple[dict[str, Any], ...]:
     """Returns the hyperparameters of a study's first trials, as a complete dict for each trial.
 
-    A study that has trials keeps its recorded values: the file or the other study is not read
-    again.
+    If the study has trials already, it keeps its recorded values, and reads neither the file nor
+    the other study again.
     """
     where, space = description.initial_from, description.space
     if not where:
@@ -51,11 +51,11 @@ def starting_values(
         return tuple(_all(rows, space, where))
     name = where.removeprefix(OF_A_STUDY)
     if store is None:
-        raise StudyError(f"There is no store yet, so no study {name!r} to start with.")
+        raise StudyError(f"There is no store yet, so there is no study {name!r} to start with.")
     if name == description.name and before is not None:
         raise StudyError(
-            f"The study {name!r} can't start with its own trials, which its next trials follow "
-            "anyway",
+            f"The study {name!r} can't start with its own trials: its engine uses them anyway, to "
+            "propose the next trials",
             hint="Leave --start-with out, or name another study.",
         )
     other = read_study(store, name)
@@ -65,7 +65,7 @@ def starting_values(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON or CSV file as dicts by name. CSV files have texts as values."""
+    """Returns the rows of a JSON or CSV file as dicts. Values from a CSV file are texts."""
     file = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
@@ -114,22 +114,25 @@ def _all(rows: Iterable[Row], space: SearchSpace, where: str) -> Iterator[dict[s
 def _best(
     trials: Iterable[Row], space: SearchSpace, where: str, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the hyperparameters of the best trials, best first. Skips those not in the space."""
+    """Returns the hyperparameters of at most ten trials. `trials` has the best trial first.
+
+    Skips trials whose hyperparameters are not in the space.
+    """
     best: dict[str, dict[str, Any]] = {}
-    passed_over: list[str] = []
+    faults: list[str] = []
     for row in trials:
         try:
             values = _in_space(row, space)
         except SearchSpaceError as error:
-            passed_over.append(str(error))
+            faults.append(str(error))
             continue
         best.setdefault(canonical_json(values), values)
         if len(best) == _BEST:
             break
-    why = f"{len(passed_over)} not in this space, such as: {passed_over[0]}" if passed_over else ""
+    why = f"{len(faults)} not in this space, for example: {faults[0]}" if faults else ""
     if not best:
         raise StudyError(f"No trial of {where} can be tried here: {why or 'none has a value.'}")
-    without = f"; passed over: {why}" if why else ""
+    without = f"; skipped: {why}" if why else ""
     progress.say(f"starts with the best {len(best)} of {where}{without}")
     return tuple(best.values())
 

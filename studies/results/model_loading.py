@@ -124,7 +124,7 @@ def load_trial_model(
     """Loads the model of a trial, with the weights of its best epoch.
 
     The champion's model is the registered model. The model of any other trial is built again: by
-    `definition`, a study object, or if that is None by the recorded text of the study's file.
+    the study object `definition`, or if that is None, by the recorded text of the study's file.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
@@ -152,7 +152,7 @@ def _rebuilt(
     if checkpoint is None or not isinstance(trial, EndedTrial):
         raise StudyError(
             f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
-            "its checkpoint is not there. A launch keeps the checkpoints of the best trials, as "
+            "its checkpoint is missing. A launch keeps the checkpoints of the best trials, as "
             "many as `Study(keep=…)` says. To train it again, to the same bits: kerastudy export "
             f"{shlex.quote(history.description.name)} --as keras --trial {trial.number}"
         )

@@ -65,8 +65,8 @@ class Predictions:
         for name, values in self.columns.items():
             if values.ndim > 2:
                 raise DataError(
-                    f"The model predicts arrays of shape {values.shape[1:]}, which are no cells of "
-                    "a table. Write them into a file: --output predictions.npz"
+                    f"The model predicts arrays of shape {values.shape[1:]}, which don't fit into "
+                    "the cells of a table. Write them into a file: --output predictions.npz"
                 )
             if values.ndim == 2:
                 flat |= {f"{name}_{place}": values[:, place] for place in range(values.shape[1])}
@@ -101,8 +101,8 @@ def check_output(path: Path) -> str:
     """Checks that predictions can be written to a path; returns its suffix."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        hint = f"Give one that ends with {listed(_SUFFIXES, 'or')}."
-        raise DataError(f"{str(path)!r} has an ending of no known kind of file", hint=hint)
+        hint = f"Name a file that ends with {listed(_SUFFIXES, 'or')}."
+        raise DataError(f"Predictions can't be written into {str(path)!r}", hint=hint)
     if not path.parent.is_dir():
         raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     return suffix
@@ -202,7 +202,7 @@ def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
     count, samples = int(np.any(odd, axis=0).sum()), len(next(iter(arrays.values())))
     if not count:
         return []
-    return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
+    return [f"{count} of {samples} samples have NaN or infinite values: distrust their predictions"]
 
 
 def _as_the_model_takes(

@@ -137,7 +137,7 @@ class Inputs:
 
 
 def _same_sizes(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether a shape is the one that a model takes. None in `taken` is any size."""
+    """Returns whether a model takes a shape. In `taken`, None stands for any size."""
     return len(shape) == len(taken) and all(
         expected in (None, size) for size, expected in zip(shape, taken, strict=True)
     )
@@ -221,12 +221,12 @@ def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Itera
 def read_table_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
     """Returns the columns of a file by name, for a model of a study on a table.
 
-    `metadata` is that of the MLflow model.
+    `metadata` is the metadata of the MLflow model.
     """
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
-            f"{str(path)!r} is no table. The model takes the columns of one: give a csv or parquet "
+            f"{str(path)!r} is not a table, but the model takes columns: give a csv or parquet "
             "file, or an npz file with an array for each column."
         )
     if suffix != ".npz":
@@ -320,10 +320,10 @@ def _read_arrays(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
         return _for_inputs(_read_archive(path), path, inputs)
     if suffix != ".npy":
         raise inputs.error(
-            path, "is no npz, npy, csv or parquet file, and the study has read no such samples"
+            path, "is no npz, npy, csv or parquet file, and the study did not read such files"
         )
     if len(inputs.arrays) > 1:
-        raise inputs.error(path, "has one array: give an npz file")
+        raise inputs.error(path, "has one array: give an npz file with an array for each input")
     with path.open("rb") as file:
         return {"": np.lib.format.read_array(file, allow_pickle=False)}
 

@@ -328,8 +328,8 @@ def diagnose(study: str | StudyHistory, *, store: str | Path | Store | None = No
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
     """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
 
-    The study is deleted without a question. Exported files stay, and so does a copy of the study on
-    an MLflow server.
+    The study is deleted at once: only the command ``kerastudy delete`` asks first. Exported files
+    stay, and so does a copy of the study on an MLflow server.
 
     Args:
         study: The study's name.

@@ -143,4 +143,4 @@ def test_samples_without_numbers_are_noted(kinds: Kinds) -> None:
     np.save(kinds.folder / "gaps.npy", np.array([[1, np.nan], [3e4, 2], [np.inf, 2]]))
     done = kinds.run("predict", "kinds", "--input", "gaps.npy", "--output", "-")
     assert len(done.stdout.splitlines()) == 4
-    assert "2 of 3 samples have values that are NaN or infinite" in done.stderr
+    assert "2 of 3 samples have NaN or infinite values" in done.stderr

@@ -178,7 +178,7 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
         ((*predict, "less.csv"), "lacks columns: 'hidden'"),
         ((*predict, "texts.csv"), "'hidden' holds 'many', which is not a number"),
         ((*predict, "one.npz"), "has no rows"),
-        ((*launch, "--target", "price"), "--target 'price' names the column to predict of a csv"),
+        ((*launch, "--target", "price"), "--target 'price' names the column to predict in a csv"),
         ((*launch, "--data", "new.csv"), "Name the column to predict"),
         (("launch", "study.py", *HERE, "--trials", "3"), "the houses.csv' has changed"),
     ):

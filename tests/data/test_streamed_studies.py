@@ -112,7 +112,7 @@ _made_outside: Any = None
         ({"batch_size": 64}, "which have a size: batch_size=64 has no effect. Leave it out"),
         ({"space": ks.SearchSpace(ks.batch_size())}, "'batch_size' in the search space"),
         ({"build": tuning_its_batches, "space": None}, "'batch_size' in the search space"),
-        ({"build": Own()}, "its own fit, which is given arrays"),
+        ({"build": Own()}, "its own fit, which takes arrays"),
         ({"class_weight": "balanced"}, "needs all targets at once"),
         ({"train": streamed.generator, "class_weight": {0: 2.0}}, "Python generator, as in Keras"),
         ({"train": one_hot, "validation": one_hot}, "takes one label for each sample"),

@@ -83,19 +83,19 @@ def definition_text(description: StudyDescription) -> str:
     space = description.space
     epochs = "epochs tuned" if "epochs" in space else counted(description.epochs, "epoch")
     size = "tuned size" if "batch_size" in space else str(description.batch_size)
-    trained = f"{epochs}, batches of {size}, seed {description.seed}"
+    training = f"{epochs}, batches of {size}, seed {description.seed}"
     if description.folds:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
         sizes = f"{data.sizes['train']} in folds{test}"
-    shown = f"{data.name}: {sizes}"
+    data_text = f"{data.name}: {sizes}"
     origin = "found by tracing the builder"
     if description.declared:
         beside = [n for n in space.names if n not in description.declared]
         origin = f"declared, {len(beside)} of them by the builder" if beside else "declared"
     if description.objective_function:
-        trained = f"by {description.objective_function}(trial), seed {description.seed}"
-        shown = "its own: the objective function loads it"
+        training = f"by {description.objective_function}(trial), seed {description.seed}"
+        data_text = "its own: the objective function loads it"
         origin = origin.replace("tracing the builder", "running it up to its first fit")
     parameters = [line for each in space for line in wrapped(f"             {each!r}", indent=17)]
     notes = [f"script     {line}" for line in description.code.said]
@@ -107,8 +107,8 @@ def definition_text(description: StudyDescription) -> str:
         f"study      {description.name}",
         f"engine     {description.engine}, pruner {description.pruner}",
         f"objective  {objective.direction} {objective.metric}",
-        f"trials     {description.trials}{times}, {trained}",
-        f"data       {shown}",
+        f"trials     {description.trials}{times}, {training}",
+        f"data       {data_text}",
         *_lines(data_facts(description)),
         *starts,
         f"space      {len(space)} hyperparameters, {origin}",

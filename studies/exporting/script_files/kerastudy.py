@@ -21,7 +21,10 @@ loaded = SimpleNamespace(files=False)
 
 
 def load_study(file, folders, package, variable, study):
-    """Runs the study's file, and returns the study in `variable`, or else the one named `study`."""
+    """Runs the study's file. Returns the study in the variable that `variable` names.
+
+    If `variable` is empty, returns the study with the name `study`.
+    """
     # The folders come last, so that no module of the study replaces one of Python's modules.
     sys.path.extend(str(HERE / "code" / folder) for folder in folders)
     place = importlib.util.spec_from_file_location(

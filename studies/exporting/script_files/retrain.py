@@ -29,12 +29,12 @@ EPOCHS = 1
 BATCH_SIZE = 32
 CLASS_WEIGHT = None
 OBJECTIVE = ""
-# How the trial was run. The bits are the same only with these settings, the versions above, and the
-# same kind of processor.
+# The trial was run with these settings. Results are bit for bit the same only with these settings,
+# the versions above, and the same kind of processor.
 THREADS = 1
 ENVIRONMENT = {}
 KERAS = {}
-# How to load the study from the folder `code`.
+# By these arguments, `load_study` finds the study in the folder `code`.
 CODE = {}
 # The training -----------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-# The number of threads must be the study's, as it changes the last bits of results.
+# With another number of threads than in the study, the last bits of results would change.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -170,8 +170,8 @@ def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory)
     assert best is not None
     other = 1 - best.number
     for command, told in (
-        (("export", "folds", "--as", "script"), "is cross-validated, and a script"),
-        (("promote", "folds", "--refit"), "trained on all data but the test part already"),
+        (("export", "folds", "--as", "script"), "is cross-validated, but a script"),
+        (("promote", "folds", "--refit"), "already trained on all data except the test part"),
     ):
         refused = kerastudy_here(folder, *command, expect=2)
         assert told in refused.stderr and len(refused.stderr.strip().splitlines()) == 1

@@ -164,7 +164,7 @@ def test_values_outside_the_space_are_passed_over_and_counted(
     expected = [each for each in best if each["rate"] >= 4e-3][:10]
     assert expected and values(history)[1 : 1 + len(expected)] == expected
     (line,) = [each for each in told.lines if each.startswith("starts with")]
-    assert "not in this space, such as: Float 'rate'" in line
+    assert "not in this space, for example: Float 'rate'" in line
     with pytest.raises(
         StudyError, match=r"No trial of the study 'old' can be tried here: 24 not in"
     ):

@@ -38,7 +38,7 @@ from studies.executors import (
     connected,
     silent,
 )
-from studies.executors.ray import node_side
+from studies.executors.ray import worker_on_node
 from studies.launching import run_study
 from studies.progress import NoProgress
 from studies.user_code import Target, load_study
@@ -163,8 +163,8 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
     told = refused(tmp_path, *ray, *more, target="study.py")
     assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
     assert "Its nodes have: 1 CPU and 0 GPUs" in told
-    ours = node_side.installed_versions()
-    monkeypatch.setattr(node_side, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = worker_on_node.installed_versions()
+    monkeypatch.setattr(worker_on_node, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path, *ray, target="study.py")
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 
@@ -188,7 +188,7 @@ def test_options_that_can_not_be(tmp_path: Path, options: list[str], words: str)
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.executors.ray.cluster.find_spec",
+        "studies.executors.ray.cluster_connection.find_spec",
         lambda name: None if name == "ray" else find_spec(name),
     )
     assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")
@@ -368,12 +368,12 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
     (code / "study.py").write_text(text, encoding="utf-8")
     script = (
         "import os, sys\n"
-        "from studies.executors.ray import driver_side\n"
-        "started = driver_side.RayWorkers.__init__\n"
+        "from studies.executors.ray import workers_on_cluster\n"
+        "started = workers_on_cluster.RayWorkers.__init__\n"
         "def moved(*given, **named):\n"
         "    started(*given, **named)\n"
         f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
-        "driver_side.RayWorkers.__init__ = moved\n"
+        "workers_on_cluster.RayWorkers.__init__ = moved\n"
         "from studies.commands import main\n"
         "main()\n"
     )

@@ -96,7 +96,9 @@ def test_names_of_other_libraries_are_there(history: ks.StudyResults) -> None:
     assert best.duration.total_seconds() == pytest.approx(best.result.seconds, abs=1e-6)
     assert "<html" in history.report().read_text(encoding="utf-8")
     study = ks.Study("a", data=ks.datasets.arrays(*_samples()), build=print)
-    with pytest.raises(AttributeError, match=r"of its store have it: \.history\(\)\.best_params"):
+    with pytest.raises(
+        AttributeError, match=r"results in the store have it: \.history\(\)\.best_params"
+    ):
         _ = study.best_params
     with pytest.raises(AttributeError, match=r"Did you mean 'best_trial'.*\.history\(\)"):
         _ = study.best_trail

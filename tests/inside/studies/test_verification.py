@@ -115,7 +115,8 @@ def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path
         r"model\.fit, identical in epochs? (?:1 to )?(\d+) of 200", history.best.verified
     )
     assert found is not None
-    assert f"model.fit repeated {found[1]} of its 200 epochs" in progress.one("--verify full")
+    repeated = f"model.fit repeated {found[1]} of the trial's 200 epochs"
+    assert repeated in progress.one("--verify full")
     _, executor, _ = launch(folder, description, "some")
     assert executor.ran == []
     history, executor, _ = launch(folder, description, "full")

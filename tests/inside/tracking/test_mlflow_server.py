@@ -105,7 +105,7 @@ def test_push_sends_what_a_server_lacks(server: MlflowServer, tmp_path: Path) ->
     deleted = experiment_of(server.client, history.folder).experiment_id
     server.client.delete_experiment(deleted)
     told = kerastudy_here(tmp_path, *arguments, server.address, expect=2)
-    assert "Restore it in the trash there" in told.last
+    assert "Restore it from the trash there" in told.last
     server.client.restore_experiment(deleted)
     kerastudy_here(tmp_path, *arguments, server.address)
     check_equal(server.client, history.folder)

@@ -1,4 +1,4 @@
-"""The record of a study that is launched: locks it, opens its journal, and exports it to MLflow.
+"""Opens the store for a launch, locks the study, opens its journal, and exports it to MLflow.
 
 While this process has the lock, no other process changes the record.
 """
@@ -59,7 +59,7 @@ class LockedStudy:
 
     @property
     def threads(self) -> int | None:
-        """The number of TensorFlow's threads of the recorded trials; None if there is no record.
+        """The number of TensorFlow's threads in the recorded trials; None if there is no record.
 
         New trials use the same number, because the bits of results depend on it.
         """
@@ -88,7 +88,10 @@ def lock_study(
     options: LaunchOptions,
     progress: Progress,
 ) -> Iterator[LockedStudy]:
-    """Locks a study within the context, after checking its definition, its store and its record."""
+    """Checks a study's definition and its store, and yields the study, locked in this context.
+
+    Raises an error if the study's journal is damaged.
+    """
     name = description.name
     check_definition(description)
     warnings = [f"warning: {warning}" for warning in warnings_of(description)]
@@ -165,19 +168,20 @@ def infeasible_as_interrupted(
 
 
 def _interrupted(trial: TrialRecord) -> TrialRecord:
-    """Returns a trial as interrupted, without result and losses."""
+    """Returns a trial in the state "interrupted", without a result, and with 0 `losses`."""
     fields = {field.name: getattr(trial, field.name) for field in dataclasses.fields(TrialRecord)}
     return TrialRecord(**{**fields, "state": "interrupted", "result": None, "losses": 0})
 
 
-def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
+def server_for(store: Store | None, name: str, choice: str | None) -> str | None:
     """Returns the address of the MLflow server that also gets a study, or None.
 
-    `asked` is an address, or ``"off"`` for no server from now on. If it is None, the server is that
-    of the last launch, else that of ``MLFLOW_TRACKING_URI``.
+    `choice` is the user's choice: an address, or ``"off"`` for no server from now on. If it is
+    None, the study keeps the server of its last launch. If no launch had a server, the environment
+    variable ``MLFLOW_TRACKING_URI`` may name one.
     """
-    if asked is not None:
-        address: str | None = check_server(asked)
+    if choice is not None:
+        address: str | None = check_server(choice)
     else:
         folder = None if store is None else store.folder_of(name)
         address = "" if folder is None else JournalReader(folder).header().server

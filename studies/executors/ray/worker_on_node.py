@@ -30,7 +30,7 @@ from filelock import FileLock
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.error_texts import describe
-from studies.executors.ray.cluster import set_variables
+from studies.executors.ray.cluster_connection import set_variables
 from studies.executors.worker_messages import (
     Answer,
     Failed,
@@ -130,12 +130,12 @@ class Host:
 
     def _check_versions(self) -> None:
         wanted, installed = self._arrival.versions, installed_versions()
-        differing = [
+        differences = [
             f"{n} {installed[n]} (here {v})" for n, v in wanted.items() if installed.get(n) != v
         ]
-        if differing:
+        if differences:
             raise WorkerError(
-                f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
+                f"{self._node} has {', '.join(differences)}. Install the same versions on all nodes"
             )
 
     def _parcels(self, process: WorkerProcess) -> Iterator[Parcel]:
@@ -172,7 +172,7 @@ class Host:
     def _files(self, message: object) -> dict[str, bytes]:
         """Returns the files that have changed since the last call.
 
-        If `message` answers that a champion is saved, returns the files of its model instead.
+        If `message` says that a champion's model is saved, returns the files of the model instead.
         """
         folder, written = self._folder, self._written
         if isinstance(message, Answer):
@@ -204,7 +204,7 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns the `Arrival` for a worker of a launch, in the driver's process."""
+    """Returns the `Arrival` for a worker of a launch. The driver's process calls this."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
     return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 

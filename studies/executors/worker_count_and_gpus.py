@@ -1,4 +1,4 @@
-"""Chooses the number of workers by the machine's cores, memory and GPUs.
+"""Chooses the number of workers by the cores, memory and GPUs, and gives each worker a GPU.
 
 NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
 on a machine with a GPU: tests check only the environment variables that a worker gets.
@@ -159,7 +159,7 @@ def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
 
 
 def _listed_gpus() -> tuple[str, ...]:
-    """Returns the numbers of the GPUs that NVIDIA's driver lists. Without the driver, none."""
+    """Returns the numbers of the GPUs that `nvidia-smi` lists; empty if it is not installed."""
     try:
         listed = subprocess.run(
             _LISTING, capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True

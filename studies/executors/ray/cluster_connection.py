@@ -17,7 +17,7 @@ from typing import Any
 from search_spaces.errors import StudyError
 from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.worker_count import this_machine
+from studies.executors.worker_count_and_gpus import this_machine
 from studies.interruption import raising_interrupts
 from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
@@ -113,12 +113,13 @@ def _room_on(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
     return min(counts, default=0)
 
 
-def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
+def _amounts(needs: Mapping[str, float], resources: Mapping[str, float] | None = None) -> str:
     """Returns the amounts of the needed resources as a text, such as "2 CPUs and 1 GPU".
 
-    If `there` is given, the text says instead how much of these resources is there.
+    With the `resources` of a node or of the cluster, the text says instead how much of each needed
+    resource is there.
     """
-    has = needs if there is None else there
+    has = needs if resources is None else resources
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
 
@@ -132,7 +133,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Otherwise, a Ray call after `ray.shutdown` would connect again, even to a dead head.
+    # By default, a Ray call after `ray.shutdown` would connect again, even to a dead head.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
@@ -203,9 +204,9 @@ def _why_not(address: str, error: Exception) -> str:
     if address == LOCAL:
         return f"Ray can't be started on this machine: {why}."
     return (
-        f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. The address "
-        "is that of its head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray start' has "
-        "run; leave it out for a Ray of this machine alone."
+        f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. Give the "
+        "address of the cluster's head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray "
+        "start' has run. Without an address, Ray is started on this machine alone."
     )
 
 

@@ -1,4 +1,8 @@
-"""Decides which files of trials are kept: checkpoints, states to resume from, and scores."""
+"""Removes the files of trials that neither the study nor its engine needs any more.
+
+``--keep`` says how many of the best trials keep their checkpoints. Also removed are the states of
+trials that no trial continues, and the scores of samples that take more room than a study may use.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ class Retention:
             self.add(trial)
 
     def add(self, trial: TrialRecord) -> None:
-        """Takes a finished trial."""
+        """Adds a finished trial, and notes which files are not needed any more."""
         self._with_state.add(trial.number)
         if trial.best is None:
             # The trial has no value, e.g. because a fold was pruned. So nothing reads its scores,
@@ -41,8 +45,8 @@ class Retention:
             rank, keep = rank_of(valued, self._description.objective), self._description.keep
             bisect.insort(self._ranks, rank)
             if keep is not None and len(self._ranks) > keep:
-                # One trial too many has a checkpoint. The worst one loses it: this trial, or a
-                # trial that this trial has pushed out of the best ones.
+                # There is now one checkpoint too many. The worst trial loses its checkpoint: this
+                # trial, or the trial that this trial has pushed out of the best ones.
                 self._dropped.add(max(rank, self._ranks[keep]).number)
             self._scores.add(rank, valued.result.scores_bytes)
 

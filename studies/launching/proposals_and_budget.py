@@ -1,5 +1,7 @@
 """Asks a study's engine for trials until the budget is spent, and gives it their results.
 
+A study ends when it has all its trials, or earlier because of `timeout`, `stop_at` or `patience`.
+
 The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
 ends first, so the proposals depend on timing.
 """
@@ -89,11 +91,11 @@ class Proposals:
         return seen is not None and self.report(seen)
 
     def take(self, trial: EndedTrial) -> None:
-        """Takes a finished trial, whose result the engine gets at the next `tell_all`."""
+        """Adds a finished trial. The next `tell_all` gives its result to the engine."""
         self._new.append(trial)
 
     def tell_all(self) -> None:
-        """Gives the engine the results of all trials that `take` has got."""
+        """Gives the engine the results of the trials that `take` has added since the last call."""
         trials, self._new = self._new, []
         for trial in trials:
             with _naming("engine", f"over the result of trial {trial.number}"):

@@ -1,4 +1,4 @@
-"""A launch's workers on a Ray cluster, from the driver's side. Each worker is a Ray actor."""
+"""The workers of a launch on a Ray cluster, as the driver sees them. Each one is a Ray actor."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.node_side import Begun, arrival_of, packed, put
-from studies.executors.worker_count import MOST_WORKERS
+from studies.executors.ray.cluster_connection import Cluster
+from studies.executors.ray.worker_on_node import Begun, arrival_of, packed, put
+from studies.executors.worker_count_and_gpus import MOST_WORKERS
 from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
 from studies.executors.worker_process import OnOutput, Worker
@@ -47,7 +47,7 @@ def _actor_class() -> type[Any]:
 
             try:
                 importlib.import_module("kerastudy")
-                host = importlib.import_module("studies.executors.ray.node_side")
+                host = importlib.import_module("studies.executors.ray.worker_on_node")
                 self._host = host.Host(pickle.loads(arrival))
             except Exception as error:
                 yield (
@@ -108,7 +108,7 @@ class RemoteProcess:
             seconds = 0.0
 
     def take(self) -> None:
-        """Takes the next parcel of the stream: a message, files, printed lines, or all of these."""
+        """Receives the actor's next parcel: a message, files, printed lines, or all three."""
         import ray
 
         try:
