@@ -312,8 +312,9 @@ def _condition(
     """Returns Keras Tuner's conditions as a `when`, or None if they can't be met."""
     when: dict[str, tuple[Scalar, ...]] = {}
     for condition in conditions:
-        # Several parameters may be read by this name, such as "rate when optimizer is sgd". The
-        # parent is the parameter that is active under the conditions so far.
+        # Several parameters may be read by one name. For example, "rate when optimizer is sgd" and
+        # "rate when optimizer is adam" are read as "rate". The parent is the one that is active
+        # under the conditions so far.
         parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
         parent = next((p for p in parents if set(p.when) <= set(when)), None)
         if parent is None:

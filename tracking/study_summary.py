@@ -453,7 +453,7 @@ def _test_samples(history: StudyHistory) -> int:
 
 
 def _test_readings(history: StudyHistory) -> list[Evaluation]:
-    """Returns the evaluations on the study's test part by all studies of the store."""
+    """Returns all evaluations, also of other studies, on the test part of this study."""
     digest = history.description.data.digests.get("test")
     return evaluations_on(history.store, digest) if digest else []
 

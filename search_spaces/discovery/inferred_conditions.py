@@ -148,8 +148,8 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
             and 1 < (parameters[parent].count or 0) <= _MOST_LISTED
         }
         parents = _explaining_parents(others, right_keys)
-        # This build declared the parameter, with the fewest values that are not defaults. Further
-        # builds change one of its values.
+        # Of the builds that declared the parameter, `home` has the fewest values that are not
+        # defaults. Further builds change one value of `home`.
         home = min(declarers, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in parents:

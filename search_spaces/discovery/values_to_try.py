@@ -113,9 +113,10 @@ class Explorer:
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
         """Tries the ends and the middle of all new ranges at once.
 
-        If one of these builds declares other parameters than the build with `context` alone, tries
-        each range by itself. If `context` is not empty, then also tries the ends of the ranges that
-        are declared earlier, because the bounds of the new ranges may depend on earlier values.
+        This takes three builds. If one of them declares other parameters than the build with
+        `context` alone, this method tries each range by itself. With a `context`, it also tries
+        the ends of the ranges that are declared earlier, because the bounds of the new ranges may
+        depend on earlier values.
         """
         usual = _outcome(self._run(context))
 
@@ -158,10 +159,10 @@ class Explorer:
             self._run({**row, **{parent: values[0] for parent, values in condition.items()}})
 
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
-        """Returns the values of a build that combines two values for the first time.
+        """Returns hyperparameters with a pair of values that no build has combined yet.
 
-        Returns None if no pair of values is left. Skips pairs that the conditions rule out, and
-        values with which every build raised an error.
+        Returns None if there is no such pair. Skips pairs that the conditions rule out, and values
+        with which every build raised an error.
         """
         sound = {item for t in self._tracer.traces if t.error is None for item in t.keys.items()}
         domains: dict[str, list[tuple[Any, Item]]] = {}

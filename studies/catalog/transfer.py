@@ -81,7 +81,7 @@ class Transfer(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, x, y, epochs, **options):
-        """Trains a network. If the base is unfrozen, this happens after half of the epochs."""
+        """Trains a network. A base that is then unfrozen is unfrozen after half of the epochs."""
         if hp["base"] != "then unfrozen":
             return model.fit(x, y, epochs=epochs, **options)
         model.fit(x, y, epochs=epochs // 2, **options)

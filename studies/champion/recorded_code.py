@@ -228,7 +228,7 @@ def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
             f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
         )
     total = counted(len(history.trials), "trial")
-    raise StudyNotFoundError(f"{what}: none of its {total} has a value.")
+    raise StudyNotFoundError(f"{what}, because none of its {total} has a value.")
 
 
 @contextlib.contextmanager

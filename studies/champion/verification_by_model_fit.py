@@ -149,8 +149,8 @@ class Verifier:
             self.progress.say(f"warning: {error}")
             return f"{NOT_RUN}{error}"
         if own:
-            # The same trainer trained the trial both times. So a difference would not mean that the
-            # trainer is wrong, and the earlier text stays.
+            # The same trainer trained the trial both times, so this comparison says nothing about
+            # the trainer. The outcome of the comparison with `model.fit` stays.
             return outcome
         if not compared.difference:
             return identical(len(compared.epochs), training.result.epochs)

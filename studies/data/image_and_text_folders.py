@@ -163,7 +163,7 @@ class Folder(Reader):
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # `number_labels` later replaces these names by the same numbers.
+            # `number_labels` later replaces these names by the numbers in `labels`.
             y = np.array(classes, dtype=object)[labels]
             samples[part] = check_samples(x, y, names=names)
         return Contents(replace(samples.pop("train"), files=self.options), samples)

@@ -258,8 +258,8 @@ class Structure:
     def _is_of_library(self, thing: Any) -> bool:
         """Adds the name of a class or function to the digest. Returns whether it is a library's.
 
-        A function that a library's decorator made from another function counts as the user's,
-        because the digest needs the other function, too.
+        If a library's decorator made the function from another function, returns False: the digest
+        needs that other function, too.
         """
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)

@@ -308,8 +308,8 @@ class Following:
     def conclude(self, value: float) -> int:
         """Reports the value that the function returned. Returns its step, counted from 1.
 
-        The step is the last one so far or, if the function has reported another value at that step,
-        the next one.
+        The step is the last step that the function reported. If the function reported another value
+        at that step, the returned value gets the next step.
         """
         last = max([*self.epochs, *self.reported, 1])
         if self.reported.get(last) == value:

@@ -137,7 +137,8 @@ class ModelRegistry:
     def _versions(self, condition: str) -> list[ModelVersion]:
         """Returns the versions of the study's registered model that fulfil a condition.
 
-        A person's copies of such a version have its tags and its run, but are in other models.
+        Versions of other models are left out: if a person copies a version into another model, the
+        copy has the same tags and the same run.
         """
         names = {model.name for model in registered_models(self._client, self._study.uuid)}
         return [v for v in self._client.search_model_versions(condition) if v.name in names]

@@ -1,4 +1,4 @@
-"""Writes a study as text, its definition before the launch, and a single trial."""
+"""Writes three texts: on a study, on its definition before a launch, and on a single trial."""
 
 from __future__ import annotations
 

@@ -306,7 +306,7 @@ def _closed(array: np.ndarray) -> np.ndarray:
 
 
 def joined(*parts: Part) -> Part:
-    """Returns one part with the samples of several.
+    """Returns one part that has the samples of several parts.
 
     If only some of the parts have weights, the samples of the others get the weight 1.
     """

@@ -60,7 +60,7 @@ def deciding_variables() -> dict[str, str | None]:
 
 
 def hardware_class() -> str:
-    """Returns this machine's class of hardware. Within a class, a spec gives the same bits.
+    """Returns this machine's class of hardware. In a class, equal trainings give equal bits.
 
     The class is the GPU's model or, without a GPU, the processor's family and widest instructions.
     """
