@@ -176,7 +176,7 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     before = file.read_text()
     for arguments, words in (
         ((*predict, "less.csv"), "lacks columns: 'hidden'"),
-        ((*predict, "texts.csv"), "'hidden' holds 'many', which is not a number"),
+        ((*predict, "texts.csv"), "'hidden' holds 'many', which is no number"),
         ((*predict, "one.npz"), "has no rows"),
         ((*launch, "--target", "price"), "--target 'price' names the column to predict in a csv"),
         ((*launch, "--data", "new.csv"), "Name the column to predict"),

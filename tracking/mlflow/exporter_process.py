@@ -262,7 +262,9 @@ class _Follower:
         try:
             from tracking.report.html_page import write_report
 
-            write_report(read_folder(self._store, self._folder))
+            # With the lock, a slower process can't replace a report by an older one.
+            with locked_notes(self._folder):
+                write_report(read_folder(self._store, self._folder))
         except Exception as error:
             _say(
                 f"warning: the report could not be written ({type(error).__name__}: {error}). "

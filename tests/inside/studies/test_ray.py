@@ -177,7 +177,7 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
         (["--address", " ", "--executor", "ray"], "HOST:PORT"),
         (["--address", "nonsense", "--executor", "ray"], "Received: 'nonsense'. Leave it out"),
         (["--address", "head:70000", "--executor", "ray"], "Received: 'head:70000'"),
-        (["--address", "ray://head:10001", "--executor", "ray"], "one of Ray's client"),
+        (["--address", "ray://head:10001", "--executor", "ray"], "of Ray's client"),
         (["--address", "auto", "--executor", "worker"], "no effect with the executor 'worker'"),
     ],
 )

@@ -201,7 +201,7 @@ def test_other_data_under_the_same_code(tmp_path: Path) -> None:
     before, replace = describe(code=code), dataclasses.replace
     now = replace(before, data=replace(before.data, digest="e" * 64, digests={"train": "2" * 64}))
     (said,) = differences(before, now)
-    assert "CSV" in said and "no seed" in said
+    assert "CSV" in said and "without a seed" in said
     (said,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
     assert said.endswith(f"the file {str(file)!r} has changed")
     (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
