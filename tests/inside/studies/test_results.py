@@ -296,8 +296,9 @@ def test_predictions_by_their_loss(loss: Any, made: Any, names: Any, wanted: Any
     model.compile("sgd", loss=loss)
     found = predictions_table(model, made, names, probabilities=False)
     assert {column: values.tolist() for column, values in found.items()} == wanted
+    table = predictions_table(model, made, names, probabilities=True)
+    assert {column: table[column].tolist() for column in wanted} == wanted
     if loss is LOGITS:
-        table = predictions_table(model, made, names, probabilities=True)
         assert np.allclose(table["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
         assert "'-yes" in as_csv(pd.DataFrame(table))
         assert "'-2" not in as_csv(pd.DataFrame({"a": [-2]}))
