@@ -15,14 +15,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exact_training import SPACE, by_fit, samples, spec_of
+from conformance.models import VALUES, make_study
+from conformance.trainer import at, train
+from exact_training import by_fit, spec_of
 from handmade import make_spec
 from losses_and_metrics import Lasting, MakingLate, Moving, with_state
 from model_zoo import Holding, Unseeded, compiled, stack
 from suite import exhaustive_but
 from user_commands import run
 
-import kerastudy as ks
 from studies.training import (
     CompiledTrainer,
     StateError,
@@ -31,11 +32,10 @@ from studies.training import (
     identity_of,
     read_state,
     restore,
-    run_trial,
     weights_digest,
     write_state,
 )
-from tracking.records import BestEpoch, TrialResult, TrialTask
+from tracking.records import BestEpoch
 from tracking.store import one_before
 
 random = np.random.default_rng(0)
@@ -229,35 +229,18 @@ KEPT = ["a closure", "a draw of TensorFlow's", "a schedule"]
 @pytest.mark.parametrize("what", exhaustive_but(KEPT, CASES))
 def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     build, callbacks = CASES[what]
-    splits, spec, state = samples(), spec_of(4), tmp_path / "trial.state"
-    study = ks.Study(
-        "cut",
-        data=ks.datasets.arrays(splits.train.x, splits.train.y),
-        build=lambda hp: build(),
-        space=SPACE,
-        callbacks=lambda hp: callbacks(),
-    )
-
-    def trained(attempt: int, until: int) -> tuple[TrialResult, dict[int, Any]]:
-        found: dict[int, Any] = {}
-
-        def on_epoch(epoch: Any) -> Any:
-            found[epoch.epoch] = epoch.metrics
-            return "stop" if epoch.epoch == until else "continue"
-
-        fit = dataclasses.replace(spec, attempt=attempt)
-        task = TrialTask(fit, SPACE, tmp_path / "best.weights.h5", state)
-        return run_trial(study, splits, task, on_epoch, CompiledTrainer()), found
-
-    fitted = by_fit(build, splits, spec, callbacks())
-    cut, _ = trained(1, until=2)
+    study = make_study(lambda hp: build(), callbacks=lambda hp: callbacks())
+    spec, state = spec_of(4, values=VALUES), tmp_path / "trial.state"
+    fitted = by_fit(build, study.data.load(), spec, callbacks())
+    cut, _ = train(CompiledTrainer(), study, spec, tmp_path, at(2, "stop"), state=state)
     if what == "a schedule":
         assert len(read_state(state).epochs) == 2
     else:
         assert not state.exists() and "starts from its first epoch" in cut.trainer_reason
     with caplog.at_level(logging.WARNING):
-        again, found = trained(2, until=9)
-    assert list(found.values()) == [epoch.metrics for epoch in fitted]
+        spec = dataclasses.replace(spec, attempt=2)
+        again, found = train(CompiledTrainer(), study, spec, tmp_path, state=state)
+    assert found == [epoch.metrics for epoch in fitted]
     best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
     assert again.weights_sha256 == weights_digest(best.weights)
     assert "trained from its first epoch" not in caplog.text
