@@ -15,27 +15,20 @@ import pytest
 import tensorflow as tf
 import two_sided
 from conformance.models import SPACE, dense, make_spec, make_study
-from exact_training import set_generators, spec_of, taken
+from conformance.trainer import train
+from exact_training import by_hand, spec_of
 
 import kerastudy as ks
 from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyError
-from studies.training import (
-    PlainTrainer,
-    check_study,
-    refit,
-    remember_settings,
-    resolve_space,
-    run_trial,
-)
-from tracking.records import TrialResult, TrialTask
+from studies.training import PlainTrainer, check_study, refit, remember_settings, resolve_space
+from tracking.records import TrialResult
 
 SPARSE = "sparse_categorical_crossentropy"
 
 
 def run(study: ks.Study, folder: Path, epochs: int = 3, **fields: Any) -> TrialResult:
     spec = dataclasses.replace(make_spec(epochs), **fields)
-    task = TrialTask(spec, SPACE, folder / "best.weights.h5")
-    return run_trial(study, study.data.load(), task, lambda _: "continue", PlainTrainer())
+    return train(PlainTrainer(), study, spec, folder)[0]
 
 
 def exploding(hp: Hyperparameters) -> keras.Model:
@@ -273,27 +266,16 @@ def test_several_inputs_and_outputs_with_weights_train_on_all_data() -> None:
     model, joined, how = refitted(data, lambda hp: two_sided.named(HP))
     assert (how.samples, how.steps, how.steps_before) == (50, 4, 3)
 
-    splits, seed = data.load(), spec_of().seed
+    splits = data.load()
     parts = splits.train, splits.validation
     x, y = (
         {name: np.concatenate([of(part)[name] for part in parts]) for name in of(parts[0])}
         for of in (lambda part: part.x, lambda part: part.y)
     )
     weights = np.concatenate([part.sample_weight for part in parts])
-    keras.utils.set_random_seed(seed)
-    by_hand = two_sided.named(HP)
-    for epoch in (1, 2):
-        order = ks.permutation(seed, epoch, 50)
-        set_generators(by_hand, seed, epoch)
-        by_hand.fit(
-            taken(x, order),
-            taken(y, order),
-            sample_weight={name: weights[order] for name in y},
-            batch_size=16,
-            shuffle=False,
-            verbose=0,
-        )
-    for made, expected in zip(model.get_weights(), by_hand.get_weights(), strict=True):
+    whole = ks.datasets.arrays(x, y, sample_weight=weights, validation=(x, y, weights), test=None)
+    *_, last = by_hand(lambda: two_sided.named(HP), whole.load(), spec_of(2))
+    for made, expected in zip(model.get_weights(), last.weights, strict=True):
         assert np.array_equal(made, expected)
     assert splits.digests["test"] == joined.digests["test"], "it stays sealed"
 
