@@ -11,7 +11,7 @@ from conformance.executor import STUDY_FILE
 from user_commands import as_json, kerastudy, kerastudy_here, run, write_study
 
 
-# How Python finds such modules, and theirs beside ours, is in `test_own_modules`.
+# How Python finds such modules, and theirs beside ours, is in `test_shipping`.
 @pytest.mark.exhaustive
 def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
     tmp_path: Path,

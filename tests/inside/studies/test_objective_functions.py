@@ -19,22 +19,9 @@ from user_commands import as_json, kerastudy_here
 import kerastudy as ks
 from search_spaces import BuilderError, KerastudyError
 from studies.launching import ValidationParts
-from studies.training import (
-    TracedObjective,
-    begin_trial,
-    fit_digests,
-    resolve_space,
-    run_objective,
-)
+from studies.training import TracedObjective, begin_trial, fit_digests, resolve_space, run_objective
 from tracking.history import read_study
-from tracking.records import (
-    Decision,
-    EndedTrial,
-    EpochResult,
-    TrialResult,
-    TrialSpec,
-    TrialTask,
-)
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec, TrialTask
 from tracking.report import StudyData, table_of_trials
 from tracking.store import open_store
 

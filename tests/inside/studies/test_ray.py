@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import random
 import re
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import psutil
@@ -23,9 +25,8 @@ import pytest
 from conformance.executor import STUDY_FILE, ExecutorConformance, Open
 from killing import NAME, Launch
 from killing import STUDY_FILE as SLOW_STUDY
-from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, left_behind, read_record
-from user_commands import environment, kerastudy, kerastudy_here
+from user_commands import kerastudy, kerastudy_here, run
 
 import kerastudy as ks
 from studies.definition import LaunchOptions, RayOptions
@@ -44,6 +45,62 @@ from studies.progress import NoProgress
 from studies.user_code import Target, load_study
 from tracking.records import Decision, EpochResult
 
+# A Ray cluster of several nodes on this machine, of one CPU each.
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+HEAD = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+_ATTEMPTS = 4
+
+
+@contextmanager
+def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
+    """Yields a cluster whose head is one of the nodes. If `connect`, this process is connected."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    # The path is short, because the paths of sockets in it must be.
+    folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
+    # Ray notes the latest cluster of a machine in this folder, and does not create it.
+    os.mkdir(os.path.join(folder, "ray"))
+    with mock.patch.dict(os.environ, RAY_TMPDIR=folder):
+        cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
+    try:
+        for _ in range(nodes - 1):
+            add_node(cluster)
+        cluster.wait_for_nodes()
+        if connect:
+            ray.init(cluster.address, log_to_driver=False, logging_level="error")
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_node(cluster: Any, **options: Any) -> Any:
+    """Starts a node, and does not wait until it is ready.
+
+    Ray gives up after half a minute, as on a busy machine. Then the start is tried again.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(Exception):
+            return cluster.add_node(wait=False, **NODE, **options)
+    return cluster.add_node(wait=False, **NODE, **options)
+
+
+def worker_processes() -> list[psutil.Process]:
+    """Returns the worker processes on the nodes of this process's clusters."""
+    workers = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or ()
+        if any("worker_main.py" in word for word in words):
+            # The workers of a local launch have another parent.
+            parent = process.parent()
+            if parent is not None and "ray::" in " ".join(parent.cmdline()):
+                workers.append(process)
+    return workers
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
@@ -56,13 +113,8 @@ def cluster() -> Iterator[Any]:
 @contextmanager
 def on_ray(file: Path) -> Iterator[RayPool]:
     with tempfile.TemporaryDirectory() as shared, connected(RayOptions()) as there:
-        started = RayWorkers(
-            LoadStudy(Target(str(file)), Path(shared)),
-            cluster=there,
-            trials=None,
-            workers=1,
-            on_output=print,
-        )
+        load = LoadStudy(Target(str(file)), Path(shared))
+        started = RayWorkers(load, cluster=there, trials=None, workers=1, on_output=print)
         try:
             started.load()
             yield started.pool
@@ -228,7 +280,8 @@ def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
             build=lambda hp: None,
             callbacks=lambda hp: [held.write("epoch")],
         )
-        with pytest.raises(ks.errors.StudyError, match=r"can't be sent.*PicklingError"):
+        told = r"'held' can't be sent.*PicklingError.*'in-process'"
+        with pytest.raises(ks.errors.StudyError, match=told):
             study.launch(executor="ray", store=tmp_path / "store")
     with pytest.raises(ks.errors.StudyError, match="no effect with the executor 'worker'"):
         study.launch(executor="worker", ray=ks.RayOptions())
@@ -377,17 +430,8 @@ def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: A
         "from studies.commands import main\n"
         "main()\n"
     )
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", script, "launch", str(code / "study.py"), *USUAL),
-            *("--executor", "ray", "--address", nodes.address),
-        ],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ("launch", str(code / "study.py"), *USUAL, "--executor", "ray")
+    run(tmp_path, [sys.executable, "-c", script, *arguments, "--address", nodes.address])
     found = read_record(tmp_path / "store", NAME)
     differing = differences(expected["trials"], found["trials"])
     assert not [each for each in differing if not each.partition(":")[0].endswith("/code_digest")]

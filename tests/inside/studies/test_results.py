@@ -1,17 +1,32 @@
-"""What scripts and notebooks get of a study: values, curves, tables, models."""
+"""What people get of a study: values, curves, tables, models, a study of Optuna's, predictions."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from conformance.executor import STUDY_FILE
+from exported import check_equal, rows
+from in_mlflow import InMlflow
+from scripted import ScriptedExecutor, describe, run_study
+from stores import history_at
 from user_commands import kerastudy_here
 
 import kerastudy as ks
+from search_spaces import DataError
+from studies import as_csv
+from studies.results import Input, Inputs, predictions_table, read_inputs
+from tracking.history import StudyHistory
+from tracking.mlflow import to_mlflow
+from tracking.records import TrialSpec
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +148,251 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
     """The study's data, made anew."""
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     return x, (x.sum(axis=1) > 0).astype("int64")
+
+
+# A study's record as a study of Optuna's, compared with what MLflow shows.
+
+
+class KilledError(Exception):
+    """Ends a launch in the midst of a trial."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve trials, some pruned, one infeasible, and a last one that was interrupted."""
+
+    def before(spec: TrialSpec) -> None:
+        if spec.number == 11:
+            raise KilledError
+
+    folder = tmp_path_factory.mktemp("made") / "store"
+    description = describe(trials=12, pruner="median")
+    with contextlib.suppress(KilledError):
+        run_study(ScriptedExecutor(description, before, infeasible={3}), store=folder)
+    return folder
+
+
+def test_optuna_has_what_mlflow_has(made: Path, tmp_path: Path) -> None:
+    history = history_at(made, "scripted")
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    study, stored = ks.export_optuna(history), ks.export_optuna(history, storage)
+    assert (study.study_name, study.direction.name) == ("scripted", "MINIMIZE")
+    assert study.metric_names == ["val_loss"]
+    without_ids = [{**vars(trial), "_trial_id": None} for trial in study.trials]
+    assert [{**vars(trial), "_trial_id": None} for trial in stored.trials] == without_ids
+    states, shown = [], InMlflow(history)
+    for number, trial in enumerate(study.trials):
+        run = shown.run(trial.user_attrs["kerastudy_uuid"])
+        assert run.data.tags["kerastudy.trial"] == str(number)
+        points = shown.points(run, "val_loss") if "val_loss" in run.data.metrics else []
+        assert trial.intermediate_values == dict(points)
+        values = trial.values
+        assert values == ([run.data.metrics["best_val_loss"]] if values else None)
+        exact = json.loads(run.data.tags["kerastudy.hyperparameters"])
+        assert trial.params.items() <= exact.items()
+        assert trial.datetime_start is not None
+        assert trial.datetime_start.timestamp() * 1000 == pytest.approx(run.info.start_time)
+        states.append((trial.state.name, run.data.tags["kerastudy.state"], values is None))
+    assert states[3] == ("FAIL", "infeasible", True)
+    assert "ValueError: no" in study.trials[3].user_attrs["reason"]
+    assert states[11] == ("WAITING", "interrupted", True)
+    others = set(states[:3] + states[4:11])
+    assert others == {("COMPLETE", "complete", False), ("PRUNED", "pruned", False)}
+    with pytest.raises(ks.errors.StudyError, match=r"has a study 'scripted' already"):
+        ks.export_optuna(history, storage)
+
+
+def test_a_study_without_trials_is_no_study_of_optunas(made: Path) -> None:
+    history = dataclasses.replace(history_at(made, "scripted"), trials=())
+    with pytest.raises(ks.errors.StudyError, match="no trials yet"):
+        ks.export_optuna(history)
+
+
+# Samples are read from files of any shape, and predictions are named by their loss.
+
+
+def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4,)),))
+    file, rows = tmp_path / "x.csv", np.array([[0, 0.5, 0, 0], [1, 2, 3, 4]])
+    # Without a first line of names; with pandas's own; with others.
+    for header in (False, True, ["a", "b", "c", "d"]):
+        pd.DataFrame(rows).to_csv(file, header=header, index=False)
+        assert np.array_equal(read_inputs(file, inputs)[0][""], rows)
+    # Names that are numbers.
+    named = Inputs(("7", "9"), (Input("", np.dtype("float32"), (2,)),))
+    pd.DataFrame(rows[:, :2], columns=["9", "7"]).to_csv(file, index=False)
+    assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
+
+
+def test_columns_without_numbers_are_refused(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (2,)),))
+    file, numbers = tmp_path / "x.parquet", [1.5, 2.5]
+    for others in (["a", "b"], pd.to_timedelta([1, 2], unit="s"), pd.to_datetime(["2026"] * 2)):
+        pd.DataFrame({"size": numbers, "age": others}).to_parquet(file)
+        with pytest.raises(DataError, match="has texts in the columns age"):
+            read_inputs(file, inputs)
+    for values in (pd.array([1, 2], dtype="Int64"), [True, False]):
+        pd.DataFrame({"size": numbers, "age": values}).to_parquet(file)
+        assert read_inputs(file, inputs)[0][""].tolist() == [[1.5, 1.0], [2.5, values[1]]]
+
+
+def test_a_last_axis_of_size_1_may_be_missing(tmp_path: Path) -> None:
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4, 3, 1)),))
+    file, images = tmp_path / "x.npy", np.arange(24).reshape(2, 4, 3)
+    np.save(file, images)
+    assert np.array_equal(read_inputs(file, inputs)[0][""], images[..., None])
+    for samples, told in (
+        (images[0, ..., None], r"of shape \(3, 1\): it is one sample, not an array of samples"),
+        (images[:, :3], r"of shape \(3, 3\). The model takes float32 of shape \(4, 3, 1\)"),
+    ):
+        np.save(file, samples)
+        with pytest.raises(DataError, match=told):
+            read_inputs(file, inputs)
+
+
+def test_several_inputs_and_texts(tmp_path: Path) -> None:
+    several = Inputs(
+        (), (Input("words", np.dtype(str), ()), Input("numbers", np.dtype("float32"), (2,)))
+    )
+    file, words, numbers = tmp_path / "several.npz", np.array(["=a", "b"]), np.ones((2, 2))
+    np.savez(file, words=words, numbers=numbers, more=words)
+    arrays, _ = read_inputs(file, several)
+    assert arrays["words"].tolist() == ["=a", "b"] and arrays["numbers"].shape == (2, 2)
+    for content, told in (
+        ({"words": words}, r"lacks 'numbers'. The model takes words: texts of shape"),
+        ({"words": words[:1], "numbers": numbers}, r"arrays of \[1, 2\] samples"),
+    ):
+        np.savez(file, **content)
+        with pytest.raises(DataError, match=told):
+            read_inputs(file, several)
+    np.save(tmp_path / "x.npy", numbers)
+    with pytest.raises(DataError, match="has one array: give an npz file"):
+        read_inputs(tmp_path / "x.npy", several)
+
+
+LOGITS = keras.losses.BinaryCrossentropy(from_logits=True)
+TWO = [[-2.0], [3.0]]
+BINARY = ("bce", "BinaryCrossentropy", keras.losses.binary_crossentropy)
+
+
+@pytest.mark.parametrize(
+    ("loss", "made", "names", "wanted"),
+    [
+        (LOGITS, TWO, ["no", "-yes"], {"class": ["no", "-yes"]}),
+        ({"out": LOGITS}, TWO, ["no", "-yes"], {"class": ["no", "-yes"]}),
+        *((loss, [[0.2], [0.9]], (), {"class": ["0", "1"]}) for loss in BINARY),
+        ("mse", TWO, (), {"prediction": [-2, 3]}),
+        ("sparse_categorical_crossentropy", np.eye(3)[[2, 0]], (), {"class": ["2", "0"]}),
+        (
+            {"a": "mse", "b": "bce"},
+            {"a": np.array(TWO), "b": np.array([[0.2], [0.9]])},
+            {"b": ["x", "y"]},
+            {"a prediction": [-2, 3], "b class": ["x", "y"]},
+        ),
+    ],
+)
+def test_predictions_by_their_loss(loss: Any, made: Any, names: Any, wanted: Any) -> None:
+    made = made if isinstance(made, dict) else np.array(made, "float32")
+    units = made.shape[1] if isinstance(made, np.ndarray) else 1
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(units, name="out")])
+    model.compile("sgd", loss=loss)
+    found = predictions_table(model, made, names, probabilities=False)
+    assert {column: values.tolist() for column, values in found.items()} == wanted
+    table = predictions_table(model, made, names, probabilities=True)
+    assert {column: table[column].tolist() for column in wanted} == wanted
+    if loss is LOGITS:
+        assert np.allclose(table["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
+        assert "'-yes" in as_csv(pd.DataFrame(table))
+        assert "'-2" not in as_csv(pd.DataFrame({"a": [-2]}))
+
+
+# Metrics and hyperparameters keep their names in the record; MLflow alone gets its spelling.
+
+LONG = "a name of 400 characters " + 375 * "n"
+LOGGED = ["100 %", "정확도", "a/b", "../a", "a: b", LONG + "1", "late " + 40 * "🐝"]
+NAMES = {*LOGGED, LONG, f"val_{LONG}", "loss", "val_loss"}
+# MLflow gets them cut, and apart.
+RATES = ["속도 %/a: " + LONG, "속도 %/a: " + LONG + "1"]
+STUDY = f"""
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+LONG, LOGGED, RATES = {LONG!r}, {LOGGED!r}, {RATES!r}
+x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+
+
+class Logs(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update((name, epoch + place / 10) for place, name in enumerate(LOGGED))
+
+
+def build(hp):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    metric = keras.metrics.MeanAbsoluteError(name=LONG)
+    model.compile(keras.optimizers.SGD(*(hp[rate] for rate in RATES)), "mse", metrics=[metric])
+    return model
+
+
+study = ks.Study(
+    "names",
+    data=ks.datasets.arrays(x, x[:, :1]),
+    build=build,
+    space=ks.SearchSpace(*(ks.Float(rate, 0.001, 0.1) for rate in RATES)),
+    objective=ks.Objective("val_" + LONG, "min"),
+    callbacks=lambda hp: [Logs()],
+    epochs=2,
+    trials=2,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+    folder = tmp_path_factory.mktemp("names")
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    kerastudy_here(folder, "launch", "study.py", "--executor", "in-process", "--verify", "full")
+    return history_at(folder / "kerastudy-store", "names")
+
+
+def test_the_record_has_them_as_they_are(launched: StudyHistory) -> None:
+    assert len(LONG) == 400
+    assert len(launched.ended) == 2 and launched.best is not None
+    assert launched.best.verified == "model.fit, identical"
+    for trial in launched.ended:
+        assert trial.state == "complete" and set(trial.spec.values) == {*RATES}
+        assert trial.result.scores_bytes and not trial.result.unscored
+        assert trial.best is not None and set(trial.best.metrics) == NAMES
+        assert trial.best.value == trial.best.metrics[f"val_{LONG}"]
+    for row in rows(launched.folder, "SELECT epoch, metrics FROM epochs"):
+        metrics = json.loads(row["metrics"])
+        assert set(metrics) == NAMES
+        logged = [row["epoch"] - 1 + place / 10 for place in range(len(LOGGED))]
+        assert [metrics[name] for name in LOGGED] == logged
+
+
+def test_show_has_them_as_they_are(launched: StudyHistory) -> None:
+    place, show = launched.store.root.parent, ("show", "names")
+    shown = json.loads(kerastudy_here(place, *show, "--json").stdout)
+    assert shown["objective"]["metric"] == f"val_{LONG}"
+    assert set(shown["best"]["metrics"]) == NAMES
+    assert set(shown["best"]["params"]) == {*RATES}
+    assert kerastudy_here(place, *show).stdout and kerastudy_here(place, *show, "--all").stdout
+
+
+def test_mlflow_has_them_in_its_spelling_once(launched: StudyHistory) -> None:
+    shown = InMlflow(launched)
+    assert launched.best is not None
+    check_equal(shown.client, launched.folder)
+    spelled = {to_mlflow(name) for name in (*NAMES, f"best_val_{LONG}")}
+    assert {"100 :x25:", "정확도", "a/b", "a: b"} < spelled
+    assert len(spelled) == len(NAMES) + 1 and max(map(len, spelled)) == 250
+    for trial in launched.ended:
+        data = shown.run(trial.uuid).data
+        assert {name for name in data.metrics if not name.startswith("system/")} == spelled
+        rates = [float(data.params[to_mlflow(rate)]) for rate in RATES]
+        assert rates == pytest.approx([trial.params[rate] for rate in RATES], rel=1e-3)
+    (best,) = [name for name in shown.parent.data.metrics if name.startswith("study/best_")]
+    assert best == to_mlflow(f"study/best_val_{LONG}")
+    assert shown.champion.tags[to_mlflow(f"val_{LONG}")] == repr(launched.best.value)

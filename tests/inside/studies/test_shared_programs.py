@@ -247,16 +247,6 @@ def test_the_same_is_known_again_whatever_decides_on_initial_values(
     assert first.key == second.key and not first.reason
 
 
-# What it reads is another structure below, as this is above.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("what", ["a call", "a loss"])
-def test_trained_with_what_it_draws_itself(what: str) -> None:
-    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
-    for seed in (1, 2):
-        build = functools.partial(DRAWN[what], seed)
-        assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
-
-
 def test_what_cannot_be_read_is_like_nothing_else() -> None:
     def make() -> keras.Model:
         made = model(layers.Dense(4))

@@ -1,13 +1,14 @@
-"""Code that another process gets: a study, and the own layers of a registered model."""
+"""A study's code: what another process gets, and its own modules, even if named like ours."""
 
 from __future__ import annotations
 
 import inspect
 import linecache
+import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from user_commands import run
+from doctored import Said, launch
+from user_commands import Answer, run
 
 import kerastudy as ks
-from search_spaces import StudyError
 from studies import Study
 from studies.training import load_keras_model, loading_warnings, own_code
-from studies.user_code import describe_code, ship, unpack
+from studies.user_code import (
+    commit_of,
+    describe_code,
+    import_texts,
+    own_modules,
+    place_of,
+    read_text,
+    ship,
+    unpack,
+)
+from tracking.history import read_code
 from tracking.records import CodeDescription
+from tracking.study_summary import summary_of
 
 NO_CODE = CodeDescription("", "", "", "")
 X = np.arange(60_000, dtype="float32").reshape(10_000, 6)
@@ -69,15 +81,6 @@ def test_neither_an_array_in_a_file_nor_what_was_loaded_is_copied(tmp_path: Path
     digits.load()
     there_and_back(make(lambda hp: None, digits), tmp_path)
     assert [file.name for file in tmp_path.glob("*.npy")] == ["x.npy"]
-
-
-def test_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
-    lock = threading.Lock()
-    with pytest.raises(StudyError, match=r"'sent' can't be sent .*'in-process'") as raised:
-        ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path)
-    assert "lock" in str(raised.value)
-    with pytest.raises(StudyError, match=r"in the functions\. Or don't\.$"):
-        ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path, "Or don't.")
 
 
 def test_a_function_of_tensorflow_is_sent_after_it_was_called(tmp_path: Path) -> None:
@@ -245,3 +248,297 @@ def test_a_model_of_keras_alone_has_no_code() -> None:
     model.compile("sgd", "mse")
     assert own_code(model) == (b"", (), ())
     assert loading_warnings(model) == []
+
+
+# A study's own modules are part of its code, also where they are named like ours.
+
+
+@pytest.fixture(autouse=True)
+def imports(tmp_path: Path) -> Iterator[None]:
+    """What a test imports of its own, and lets be imported, is forgotten after it."""
+    yield
+    sys.path[:] = [entry for entry in sys.path if not entry.startswith(str(tmp_path))]
+    ours = import_texts.__module__
+    sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != ours]
+    for name, module in list(sys.modules.items()):
+        # A module whose attributes are made when asked for answers anything, a number too.
+        own = getattr(module, "__dict__", {})
+        places = [own.get("__file__"), *own.get("__path__", ())]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
+            del sys.modules[name]
+
+
+def write(root: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        place = name.replace("__", "/").replace("//init/", "/__init__")
+        file = root / f"{place}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+def found(root: Path, source: str) -> list[str]:
+    return list(own_modules(root / "study.py", source))
+
+
+def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    """In functions, in branches, in packages, by relative imports; none of them has run."""
+    write(tmp_path, first="def f():\n    from pack import part\n", second="import first", third="")
+    write(tmp_path, pack__part="from . import other\nfrom .deep.down import x\n", pack__other="")
+    write(tmp_path, pack__deep__down="import json, keras, numpy.linalg as l\n", unused="")
+    write(tmp_path, pack____init__="")
+    source = (
+        "import second\nif False:\n    import importlib\n"
+        "    importlib.import_module('third')\nimport nowhere.at_all\nfrom first import f\n"
+    )
+    package = [f"pack/{name}.py" for name in ("__init__", "deep/down", "other", "part")]
+    assert found(tmp_path, source) == ["first.py", *package, "second.py", "third.py"]
+    second = place_of(tmp_path / "study.py", "second.py")
+    assert read_text(second) == "import first"
+
+
+def test_only_what_is_not_installed_counts(tmp_path: Path) -> None:
+    """The study's folder may itself lie where packages do."""
+    home = tmp_path / "site-packages" / "mine"
+    write(home, helper="", env__installed="", lib__x="")
+    (home / "env" / "pyvenv.cfg").write_text("")
+    sys.path.append(str(home / "env"))
+    sys.path.append(str(tmp_path / "elsewhere"))
+    write(tmp_path / "elsewhere", other="")
+    source = "import helper, installed, lib.x, other, json, numpy, kerastudy, studies.study"
+    assert found(home, source) == ["helper.py", "lib/x.py"]
+    # Python itself may be installed below a home that is a repository.
+    assert own_modules(Path(sysconfig.get_path("stdlib")).parent / "mine.py", "import json") == {}
+
+
+def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    write(repository, tuning__study="", models__net="")
+    write(tmp_path / "shared", linked="")
+    (repository / ".git").mkdir()
+    (repository / "tuning" / "linked.py").symlink_to(tmp_path / "shared" / "linked.py")
+    (tmp_path / "links").mkdir()
+    through = tmp_path / "links" / "link.py"
+    through.symlink_to(repository / "tuning" / "study.py")
+    sys.path.append(str(repository))
+    sys.path.append(str(repository / "tuning"))
+    source = "import models.net, linked"
+    assert found(repository / "tuning", source) == ["../models/net.py", "linked.py"]
+    places = own_modules(through, source)
+    assert list(places) == ["../models/net.py", "linked.py"]
+    assert place_of(through, "../models/net.py").samefile(repository / "models" / "net.py")
+
+
+def test_what_has_changed_is_named() -> None:
+    def code(source: str, path: str = "/here/study.py", **texts: str) -> CodeDescription:
+        return CodeDescription.of(path, "", source, texts, study_name="mine", folder="/here")
+
+    now = code("a", x="1", y="2")
+    assert now.changes_since(now) == []
+    changes = now.changes_since(code("b", x="0", z="2"))
+    assert changes == ["study.py", "x", "y (not imported before)", "z (no longer imported)"]
+    # A notebook may import modules that the study does not use.
+    assert code("a", "", x="1", y="2").changes_since(code("a", "", x="0", z="2")) == ["x"]
+
+
+def names_of(code: str) -> dict[str, Any]:
+    """Returns the names that code defines."""
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names
+
+
+def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
+    """A package's too, and that of a file that is gone; others run as they are."""
+    write(tmp_path, changed="X = 'now'", same="X = 'now'")
+    write(tmp_path, pack____init__="", pack__inner="X = 'now'")
+    sys.path.append(str(tmp_path))
+    names = ("changed.py", "pack/inner.py", "gone.py", "away/deep/inner.py")
+    for name in names:
+        import_texts({str(tmp_path / name): "X = 'then'\ndef f(): return X"})
+    imported = "changed, gone, pack.inner, away.deep.inner, same"
+    modules = names_of(f"import {imported}\nfound = {imported}")["found"]
+    assert [module.X for module in modules] == [*["then"] * 4, "now"]
+    texts = own_modules(tmp_path / "study.py", "import changed", texts={names[0]: "?"})
+    assert texts == {"changed.py": "X = 'now'"}
+
+
+def test_a_text_has_the_characters_of_its_file_whatever_its_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "in_latin_1.py"
+    file.write_bytes("# -*- coding: latin-1 -*-\nX = 'd\xe9j\xe0'\n".encode("latin-1"))
+    sys.path.append(str(tmp_path))
+    text = read_text(file)
+    assert text is not None
+    import_texts({str(file): text})
+    assert names_of("from in_latin_1 import X")["X"] == "d\xe9j\xe0"
+
+
+def test_a_text_reads_the_files_of_its_package(tmp_path: Path) -> None:
+    write(tmp_path, reading____init__="")
+    (tmp_path / "reading" / "words.txt").write_text("one two")
+    sys.path.append(str(tmp_path))
+    read = """
+from importlib.resources import files
+from pkgutil import get_data
+words = files(__package__).joinpath("words.txt").read_text(), get_data(__package__, "words.txt")
+"""
+    import_texts({str(tmp_path / "reading" / "__init__.py"): read})
+    assert names_of("from reading import words")["words"] == ("one two", b"one two")
+
+
+def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: Path) -> None:
+    said = Said()
+    for trials, text in ((1, "X = 1"), (2, "X = 2")):
+        assert "has changed" not in "\n".join(said.lines)
+        texts = {"helper.py": text}
+        code = CodeDescription.of("/gone/study.py", "", "s", texts, study_name="", folder="")
+        history = launch(tmp_path, said, trials=trials, code=code)
+    told = "the study's code has changed since it was last launched (helper.py);"
+    assert told in "\n".join(said.lines)
+    (changed,) = [fact.text for fact in summary_of(history).facts if fact.name == "code"]
+    assert changed.startswith("1 trial ran before")
+    recorded = [read_code(history, trial.code_digest) for trial in history.trials]
+    assert [each.texts for each in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
+
+
+def test_the_commit_and_what_it_lacks(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@localhost")
+        subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True
+        )
+
+    def dirty(**texts: str) -> str:
+        path = str(tmp_path / "study.py")
+        known = commit_of(CodeDescription.of(path, "", "x", texts, study_name="", folder=""))
+        assert len(known["commit"]) == (40 if known["dirty"] else 0)
+        return known["dirty"]
+
+    write(tmp_path, study="x", helper="y")
+    assert dirty() == "" or os.environ.get("GIT_DIR")
+    git("init")
+    git("add", "study.py")
+    git("commit", "-m", "Begin")
+    assert dirty() == "false"
+    assert dirty(**{"helper.py": "y"}) == "true"
+    write(tmp_path, study="changed")
+    assert dirty() == "true"
+
+
+# A user's repository with packages that have the names of ours.
+REPOSITORY = {
+    # What `__init__` defines; a function that is called like its module; a circular import.
+    "studies/__init__.py": """
+from .scale import scale
+from . import helpers
+from studies.helpers import UNITS
+MY = 1
+""",
+    "studies/scale.py": "def scale(x):\n    return 2 * x\n",
+    "studies/helpers.py": "from studies import scale\nUNITS = scale(8)\n",
+    # Called like modules of ours: a package for a package, a module for a package, a package for a
+    # module.
+    "studies/data/__init__.py": "from .rows import load_rows\n",
+    "studies/data/rows.py": "from studies import MY\ndef load_rows():\n    return MY\n",
+    "studies/training.py": "RATE = 0.5\n",
+    "studies/progress/__init__.py": "from .inner import SPEED\n",
+    "studies/progress/inner.py": "SPEED = 3\n",
+    "studies/deep/__init__.py": "",
+    "studies/deep/deeper.py": "from .. import MY\nfrom ..data import load_rows\n",
+    "studies/late.py": "raise AssertionError('nothing is built by loading')\n",
+    "tracking/__init__.py": "class Tracker:\n    pass\n",
+    "search_spaces/__init__.py": "raise ImportError('nothing imports it')\n",
+    "use.py": """
+from studies import MY, UNITS, scale, helpers, training
+from studies.data import load_rows
+from studies.data.rows import load_rows as same
+from studies.training import RATE
+from studies.progress import SPEED
+from studies.progress.inner import SPEED as also
+from studies.deep.deeper import MY as deep
+from tracking import Tracker
+import studies.helpers
+import studies.deep.deeper
+assert (MY, UNITS, scale(3), deep, studies.MY) == (1, 16, 6, 1, 1)
+assert load_rows() == same() == 1 and training.RATE == RATE == 0.5 and SPEED == also == 3
+assert studies.helpers is helpers and helpers.UNITS == 16 and studies.deep.deeper.MY == 1
+""",
+    # A file within such a package, with relative imports.
+    "studies/mine.py": """
+import kerastudy as ks
+from . import MY, helpers
+from .data import load_rows
+import use
+
+def build(hp):
+    from studies import late
+
+study = ks.Study(f"mine {MY + load_rows()}", data=ks.datasets.digits(), build=build)
+""",
+}
+CHECK = """
+import pickle, sys
+from pathlib import Path
+import kerastudy as ks
+import use
+import studies.progress, studies.data, studies.study, tracking.store.store_folder
+from studies.user_code import load_study, own_modules, resolve_target
+
+study, code = load_study(resolve_target(sys.argv[1]))
+assert study.name == "mine 2" and isinstance(study, ks.Study), study
+# Ours are ours.
+assert studies.study.Study is ks.Study and studies.progress.make_progress and tracking.Store
+# By the names that they have without us.
+for thing in (use.scale, use.load_rows, use.Tracker):
+    assert pickle.loads(pickle.dumps(thing)) is thing
+# The code of the study is theirs, with what no function has imported yet.
+found = own_modules(Path(sys.argv[1]).absolute(), code.source, "studies")
+assert set(found) == {
+    "../use.py", "__init__.py", "scale.py", "helpers.py", "data/__init__.py", "data/rows.py",
+    "training.py", "progress/__init__.py", "progress/inner.py",
+    "deep/__init__.py", "deep/deeper.py",
+    "late.py", "../tracking/__init__.py",
+}, sorted(found)
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("a repository")
+    (root / ".git").mkdir()
+    write(root, **{name.removesuffix(".py"): text for name, text in REPOSITORY.items()})
+    return root
+
+
+def run_script(code: str, repository: Path) -> Answer:
+    """Runs code as a script in the repository."""
+    (repository / "script.py").write_text(code, encoding="utf-8")
+    return run(repository, [sys.executable, "script.py", "studies/mine.py"], expect=None)
+
+
+BEFORE = {
+    "after ours": "",
+    # Ours take the names over, theirs do not run twice.
+    "before ours": "import use\n",
+    # As notebooks do; ours first.
+    "later": "import sys; here = sys.path.pop(0)\nimport kerastudy\nsys.path.append(here)\n",
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_both_are_found(repository: Path, before: str) -> None:
+    done = run_script(before + CHECK, repository)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(repository: Path) -> None:
+    file = repository / "studies" / "interruption.py"
+    file.write_text("import math\nX = 1\ndef raising_interrupts(): ...\n", encoding="utf-8")
+    code = (
+        "import kerastudy\nfrom studies.interruption import X, raising_interrupts\n"
+        "assert raising_interrupts.__doc__\nfrom search_spaces import SPACE\n"
+    )
+    told = run_script(code, repository).stderr
+    file.unlink()
+    assert "both define raising_interrupts:" in told
+    assert "ImportError: nothing imports it" in told

@@ -24,13 +24,7 @@ import kerastudy as ks
 from search_spaces import BuilderError
 from studies.data import Splits
 from studies.library_internals import tensorflow_internals
-from studies.training import (
-    Checked,
-    CompiledTrainer,
-    PlainTrainer,
-    Structure,
-    is_due,
-)
+from studies.training import Checked, CompiledTrainer, PlainTrainer, Structure, is_due
 from studies.training.traced_programs import compiled_trainer as compiling
 from studies.training.traced_programs import program_cache as programs
 
@@ -74,19 +68,6 @@ class Own(keras.Sequential):
         return super().train_step(data)
 
 
-class Looking(keras.Layer):
-    """Looks something up in a table."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        keys, values = tf.constant([0, 1]), tf.constant([1.0, 2.0])
-        initializer = tf.lookup.KeyValueTensorInitializer(keys, values)
-        self.table = tf.lookup.StaticHashTable(initializer, 0.0)
-
-    def call(self, inputs: Any) -> Any:
-        return inputs * self.table.lookup(tf.constant(1))
-
-
 class Leaving(keras.Layer):
     """Leaves TensorFlow for Python."""
 
@@ -128,11 +109,6 @@ def stacked_cells() -> keras.Model:
     [
         (lambda: compiled(Own(stack().layers)), "Own has its own training step"),
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
-        pytest.param(
-            lambda: compiled(stack(Looking())),
-            "state, used in .*looking.*, that is in no Keras",
-            marks=pytest.mark.exhaustive,
-        ),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
         (eager, "eagerly"),
         (with_an_evaluate, "given its own evaluate"),

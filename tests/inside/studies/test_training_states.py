@@ -1,27 +1,38 @@
-"""States of trainings in files: what comes back, and what is noticed."""
+"""Trainings that are cut and go on, and their states in files."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import resource
-import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from conformance.models import VALUES, make_study
+from conformance.trainer import at, train
+from exact_training import by_fit, spec_of
 from handmade import make_spec
+from losses_and_metrics import Lasting, MakingLate, Moving, with_state
+from model_zoo import Holding, Unseeded, compiled, stack
+from suite import exhaustive_but
+from user_commands import run
 
 from studies.training import (
+    CompiledTrainer,
     StateError,
     TrainingState,
     capture,
     identity_of,
     read_state,
     restore,
+    weights_digest,
     write_state,
 )
 from tracking.records import BestEpoch
@@ -84,17 +95,6 @@ def test_the_state_before_is_kept_whatever_comes_of_the_next(tmp_path: Path) -> 
         write_state(path / "in a file" / "trial.state", make_state())
 
 
-def test_the_best_epoch_that_is_the_last_one_stands_in_the_file_once(tmp_path: Path) -> None:
-    sizes = {}
-    for name, best in {"once": ARRAYS, "twice": [np.array(array) for array in ARRAYS]}.items():
-        state, path = make_state(best_weights=best), tmp_path / name
-        write_state(path, state)
-        read = read_state(path)
-        assert bits(read.last) == bits(read.best_weights) == bits(ARRAYS)
-        sizes[name] = path.stat().st_size
-    assert sizes["twice"] - sizes["once"] > sum(array.nbytes for array in ARRAYS)
-
-
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
     """Gone, cut anywhere, or with any one byte changed."""
     path = tmp_path / "trial.state"
@@ -153,7 +153,7 @@ def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, 
 
 
 @pytest.mark.exhaustive
-def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
+def test_variables_of_a_distribution_strategy_are_read_as_they_are(tmp_path: Path) -> None:
     """In a process of its own: devices are told before the first use."""
     script = (
         "import tensorflow as tf, keras\n"
@@ -169,7 +169,78 @@ def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
         "same = [(a == b.numpy()).all() for a, b in zip(inside, model.weights)]\n"
         "print(len(same), all(same))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == ["2", "True"], done.stderr
+    done = run(tmp_path, [sys.executable, "-c", script])
+    assert done.stdout.split() == ["2", "True"]
+
+
+# A training that is cut comes to what it comes to uncut, whatever keeps state.
+
+layers = keras.layers
+Callbacks = Callable[[], Sequence[keras.callbacks.Callback]]
+
+
+def with_noise(x: Any) -> Any:
+    return x + tf.random.normal((12,))
+
+
+def small() -> keras.Model:
+    return compiled(stack(layers.Dense(4), layers.Dropout(0.3)), "sgd")
+
+
+def closing_over() -> list[keras.callbacks.Callback]:
+    seen: list[float] = []
+
+    class Slowing(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append(logs["val_loss"])
+            self.model.optimizer.learning_rate = 0.1 / len(seen)
+
+    return [Slowing()]
+
+
+def counting() -> list[keras.callbacks.Callback]:
+    seen: list[int] = []
+
+    def slower(epoch: int, rate: float) -> float:
+        seen.append(epoch)
+        return 0.1 / len(seen)
+
+    return [keras.callbacks.LearningRateScheduler(slower)]
+
+
+def by_epoch() -> list[keras.callbacks.Callback]:
+    return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))]
+
+
+# The model, and its callbacks.
+CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks]] = {
+    "variables of a loss and a metric": (lambda: with_state(Moving, Lasting), list),
+    "a generator that is made late": (lambda: with_state(MakingLate), list),
+    "a variable of TensorFlow's": (lambda: compiled(stack(Holding())), list),
+    "an unseeded draw": (lambda: compiled(stack(Unseeded())), list),
+    "a draw of TensorFlow's": (lambda: compiled(stack(layers.Lambda(with_noise))), list),
+    "a closure": (small, closing_over),
+    "a schedule": (small, by_epoch),
+    "a schedule that counts": (small, counting),
+}
+KEPT = ["a closure", "a draw of TensorFlow's", "a schedule"]
+
+
+@pytest.mark.parametrize("what", exhaustive_but(KEPT, CASES))
+def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build, callbacks = CASES[what]
+    study = make_study(lambda hp: build(), callbacks=lambda hp: callbacks())
+    spec, state = spec_of(4, values=VALUES), tmp_path / "trial.state"
+    fitted = by_fit(build, study.data.load(), spec, callbacks())
+    cut, _ = train(CompiledTrainer(), study, spec, tmp_path, at(2, "stop"), state=state)
+    if what == "a schedule":
+        assert len(read_state(state).epochs) == 2
+    else:
+        assert not state.exists() and "starts from its first epoch" in cut.trainer_reason
+    with caplog.at_level(logging.WARNING):
+        spec = dataclasses.replace(spec, attempt=2)
+        again, found = train(CompiledTrainer(), study, spec, tmp_path, state=state)
+    assert found == [epoch.metrics for epoch in fitted]
+    best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
+    assert again.weights_sha256 == weights_digest(best.weights)
+    assert "trained from its first epoch" not in caplog.text

@@ -1,9 +1,10 @@
-"""What becomes of a trial around its trainer, and what of a study is refused before any trial."""
+"""What becomes of a trial around its trainer, what is refused before any trial, and refitting."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,22 @@ import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
+import two_sided
 from conformance.models import SPACE, dense, make_spec, make_study
+from conformance.trainer import train
+from exact_training import by_hand, spec_of
 
 import kerastudy as ks
 from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyError
-from studies.training import (
-    PlainTrainer,
-    check_study,
-    remember_settings,
-    resolve_space,
-    run_trial,
-)
-from tracking.records import Decision, EpochResult, TrialResult, TrialTask
+from studies.training import PlainTrainer, check_study, refit, remember_settings, resolve_space
+from tracking.records import TrialResult
 
 SPARSE = "sparse_categorical_crossentropy"
 
 
 def run(study: ks.Study, folder: Path, epochs: int = 3, **fields: Any) -> TrialResult:
     spec = dataclasses.replace(make_spec(epochs), **fields)
-    task = TrialTask(spec, SPACE, folder / "best.weights.h5")
-    return run_trial(study, study.data.load(), task, lambda _: "continue", PlainTrainer())
+    return train(PlainTrainer(), study, spec, folder)[0]
 
 
 def exploding(hp: Hyperparameters) -> keras.Model:
@@ -110,36 +107,6 @@ def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: P
         run(make_study(dense), tmp_path / "file", epochs=1)
 
 
-def test_random_numbers_whose_state_is_in_no_variable_begin_anew(tmp_path: Path) -> None:
-    """A training that was cut comes to what one in a single go comes to."""
-
-    def noisy(hp: Hyperparameters) -> keras.Model:
-        noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
-        model = keras.Sequential([noise, keras.layers.Dense(3)])
-        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        return model
-
-    study = make_study(noisy)
-
-    def curve(name: str, *epochs: int) -> list[float]:
-        seen: list[float] = []
-
-        def note(epoch: EpochResult) -> Decision:
-            seen.append(epoch.metrics["val_loss"])
-            return "continue"
-
-        for count in epochs:
-            seen.clear()
-            files = tmp_path / f"{name}.weights.h5", tmp_path / f"{name}.state"
-            task = TrialTask(make_spec(count), SPACE, *files)
-            run_trial(study, study.data.load(), task, note, PlainTrainer())
-        return seen
-
-    whole = curve("whole", 4)
-    assert len(whole) == 4
-    assert curve("cut", 2, 4) == whole
-
-
 def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> None:
     """Keras would call the second trial's metric auc_1."""
 
@@ -212,66 +179,126 @@ def compiled_with(kind: type[keras.Model], loss: Any) -> Any:
     return build
 
 
-class TestCheckStudy:
-    """What is told before anything is written; of most a command tells, see `test_bad_input`."""
+# What is told before anything is written; of most a command tells, see `test_bad_input`.
 
-    def check(self, build: object, **settings: object) -> list[str]:
-        study = make_study(build, **settings)  # type: ignore[arg-type]
-        return check_study(study, study.data.load()).warnings
 
-    @pytest.mark.parametrize(
-        ("build", "settings", "words"),
-        [
-            (dense, {"callbacks": lambda hp: [3]}, "callbacks.*Received: 3"),
-            *(
-                (compiled_with(*each), {}, r"RuntimeError: not this one \(test_trials.py, line ")
-                for each in ((Failing, "mse"), (keras.Sequential, failing_loss))
-            ),
-        ],
+def check(build: object, **settings: object) -> list[str]:
+    study = make_study(build, **settings)  # type: ignore[arg-type]
+    return check_study(study, study.data.load()).warnings
+
+
+@pytest.mark.parametrize(
+    ("build", "settings", "words"),
+    [
+        (dense, {"callbacks": lambda hp: [3]}, "callbacks.*Received: 3"),
+        *(
+            (compiled_with(*each), {}, r"RuntimeError: not this one \(test_trials.py, line ")
+            for each in ((Failing, "mse"), (keras.Sequential, failing_loss))
+        ),
+    ],
+)
+def test_what_fails_whatever_the_values_is_refused(
+    build: Any, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BuilderError, match=words):
+        check(build, **settings)
+
+
+def test_what_raises_for_the_default_values_alone_is_a_warning() -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        if hp["rate"] == SPACE.defaults()["rate"]:
+            raise RuntimeError("not this one")
+        return dense(hp)
+
+    (warning,) = check(build)
+    assert "RuntimeError: not this one" in warning
+
+
+def test_an_objective_of_the_training_samples_is_a_warning() -> None:
+    (warning,) = check(dense, objective="accuracy")
+    assert "training samples" in warning and "val_accuracy" in warning
+    assert check(dense, objective="val_accuracy") == check(dense) == []
+
+
+def test_what_can_only_be_traced_is_no_mistake() -> None:
+    """It is tried as quickly as can be, which is not how trials run."""
+
+    def loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        if tf.executing_eagerly():
+            raise RuntimeError("only in a graph")
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        model.compile("sgd", loss)
+        return model
+
+    assert check(build) == []
+
+
+def test_an_objective_of_optunas_is_traced_once() -> None:
+    scored: list[float] = []
+
+    def objective(trial: Any) -> float:
+        scored.append(trial.suggest_float("rate", 0.0, 0.5))
+        return 0.97
+
+    study = dataclasses.replace(make_study(dense), build=objective, space=None)
+    with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
+        resolve_space(study, study.data.load())
+    assert len(scored) == 1
+
+
+# Training on all data, as a champion is refitted; by a command in `test_champion_commands`.
+
+HP = {"rate": 0.3, "l2": 1e-3, "lr": 0.01}
+
+
+def refitted(data: Any, build: Any) -> tuple[Any, Any, Any]:
+    study = ks.Study("several", data=data, build=build, space=SPACE, objective="val_loss")
+    spec = replace(spec_of(), values={"rate": 0.3})
+    return refit(study, data.load(), spec, Hyperparameters(SPACE, spec.values), epochs=2)
+
+
+def test_several_inputs_and_outputs_with_weights_train_on_all_data() -> None:
+    weights = np.random.default_rng(6).uniform(0.5, 2, two_sided.COUNT)
+    data = two_sided.by_name(sample_weight=weights, validation=10, test=12)
+    model, joined, how = refitted(data, lambda hp: two_sided.named(HP))
+    assert (how.samples, how.steps, how.steps_before) == (50, 4, 3)
+
+    splits = data.load()
+    parts = splits.train, splits.validation
+    x, y = (
+        {name: np.concatenate([of(part)[name] for part in parts]) for name in of(parts[0])}
+        for of in (lambda part: part.x, lambda part: part.y)
     )
-    def test_what_fails_whatever_the_values_is_refused(
-        self, build: Any, settings: dict[str, Any], words: str
-    ) -> None:
-        with pytest.raises(BuilderError, match=words):
-            self.check(build, **settings)
+    weights = np.concatenate([part.sample_weight for part in parts])
+    whole = ks.datasets.arrays(x, y, sample_weight=weights, validation=(x, y, weights), test=None)
+    *_, last = by_hand(lambda: two_sided.named(HP), whole.load(), spec_of(2))
+    for made, expected in zip(model.get_weights(), last.weights, strict=True):
+        assert np.array_equal(made, expected)
+    assert splits.digests["test"] == joined.digests["test"], "it stays sealed"
 
-    def test_what_raises_for_the_default_values_alone_is_a_warning(self) -> None:
-        def build(hp: Hyperparameters) -> keras.Model:
-            if hp["rate"] == SPACE.defaults()["rate"]:
-                raise RuntimeError("not this one")
-            return dense(hp)
 
-        (warning,) = self.check(build)
-        assert "RuntimeError: not this one" in warning
+class Own(keras_tuner.HyperModel):  # type: ignore[misc]
+    def build(self, hp: Any) -> keras.Model:
+        return dense(hp)
 
-    def test_an_objective_of_the_training_samples_is_a_warning(self) -> None:
-        (warning,) = self.check(dense, objective="accuracy")
-        assert "training samples" in warning and "val_accuracy" in warning
-        assert self.check(dense, objective="val_accuracy") == self.check(dense) == []
+    def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, **kwargs)
 
-    def test_what_can_only_be_traced_is_no_mistake(self) -> None:
-        """It is tried as quickly as can be, which is not how trials run."""
 
-        def loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-            if tf.executing_eagerly():
-                raise RuntimeError("only in a graph")
-            return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+def batch() -> Any:
+    return iter([(np.ones((4, 12)), np.ones(4))])
 
-        def build(hp: Hyperparameters) -> keras.Model:
-            model = dense(hp)
-            model.compile("sgd", loss)
-            return model
 
-        assert self.check(build) == []
-
-    def test_an_objective_of_optunas_is_traced_once(self) -> None:
-        scored: list[float] = []
-
-        def objective(trial: Any) -> float:
-            scored.append(trial.suggest_float("rate", 0.0, 0.5))
-            return 0.97
-
-        study = dataclasses.replace(make_study(dense), build=objective, space=None)
-        with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
-            resolve_space(study, study.data.load())
-        assert len(scored) == 1
+@pytest.mark.parametrize(
+    ("data", "build", "told"),
+    [
+        (ks.datasets.batches(batch, batch), dense, "can't be joined"),
+        (two_sided.by_name(test=10), Own(), "its fit"),
+    ],
+)
+def test_what_can_not_be_trained_on_all_data(data: Any, build: Any, told: str) -> None:
+    with pytest.raises(ks.errors.StudyError, match=told):
+        refitted(data, build)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doctored import Said
 from in_mlflow import InMlflow
 from scripted import WithModel, describe, run_study
 
-from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
 
@@ -28,19 +28,14 @@ class Compiled(WithModel):
     trainer = "compiled"
 
 
-class Saying(NoProgress):
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
+class Saying(Said):
+    """Keeps also the lines of what a launch waits for."""
 
     def wait(self, what: str) -> None:
-        self.said.append(what)
+        self.lines.append(what)
 
     def one(self, part: str) -> str:
-        (found,) = [line for line in self.said if part in line]
+        (found,) = [line for line in self.lines if part in line]
         return found
 
 
@@ -59,18 +54,6 @@ def verified_in_mlflow(history: StudyHistory) -> str:
     verified = shown.champion.tags["kerastudy.verified"]
     assert run.data.tags["kerastudy.verified"] == verified
     return verified
-
-
-def test_a_champion_that_holds_is_tagged_and_not_verified_again(folder: Path) -> None:
-    description = describe(name="holds", trials=3)
-    history, executor, progress = launch(folder, description)
-    best = history.best
-    assert best is not None and best.verified == "model.fit, identical"
-    assert verified_in_mlflow(history) == best.verified
-    assert executor.ran[3:] == [(best.number, 1)]
-    assert progress.one("verifying").startswith(f"verifying trial {best.number} by model.fit, 4")
-    _, executor, progress = launch(folder, description)
-    assert (executor.ran, progress.said) == ([], [])
 
 
 def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
@@ -150,7 +133,7 @@ def test_ctrl_c_leaves_a_verification_to_the_next_launch(folder: Path, during: b
     executor, progress = Compiled(description, stop), Interrupting()
     with pytest.raises(KeyboardInterrupt):
         run_study(executor, store=folder, progress=progress, verify="full")
-    assert progress.said[-1].startswith("stopping after the present epoch") or not during
+    assert progress.lines[-1].startswith("stopping after the present epoch") or not during
     history, executor, _ = launch(folder, description)
     assert (history.counts()["complete"], len(executor.ran)) == (2, 1)
     assert verified_in_mlflow(history) == "model.fit, identical"

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -21,7 +20,6 @@ from suite import exhaustive
 from worker_here import ThreadInPlaceOfProcess
 
 from search_spaces import StudyError
-from search_spaces.errors import WorkerError
 from studies.executors import (
     Executor,
     InProcessExecutor,
@@ -92,15 +90,13 @@ class TestPool(ExecutorConformance):
             patch.setattr("studies.executors.worker_process.COUNTS", counts)
             yield in_pool
 
-    # Its workers come to the bits of a training in this process, below.
+    # Its workers come to the bits of a training in this process, below. A command tells the last.
     test_the_same_spec_gives_the_same_bits = exhaustive(
         ExecutorConformance.test_the_same_spec_gives_the_same_bits
     )
     test_a_task_may_ask_for_another_trainer = exhaustive(
         ExecutorConformance.test_a_task_may_ask_for_another_trainer
     )
-
-    # A command tells it.
     test_what_is_wrong_with_the_study_is_told = exhaustive(
         ExecutorConformance.test_what_is_wrong_with_the_study_is_told
     )
@@ -388,25 +384,6 @@ def local(
 ) -> LocalWorkers:
     load = LoadStudy(Target(str(file)), folder)
     return kind(load, trials=None, workers=None, on_output=told.append)
-
-
-@pytest.mark.exhaustive
-def test_a_message_to_a_dead_worker_is_an_error(tmp_path: Path) -> None:
-    """Also while a process that the study's file has started lives on."""
-    file, started = tmp_path / "study.py", tmp_path / "started"
-    command = f"sleep 60 & echo $! > {started}"
-    file.write_text(f"import os\n\nos.system({command!r})\n", encoding="utf-8")
-    with closing(local(tmp_path, file, [])) as workers:
-        worker = workers.pool._workers[0]
-        deadline = time.monotonic() + 60
-        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        child = psutil.Process(int(started.read_text()))
-        os.kill(pid_of(worker), signal.SIGKILL)
-        with pytest.raises(WorkerError):
-            for _ in range(10):
-                worker.process.send(bytes(1_000_000))
-        child.kill()
 
 
 def test_a_worker_for_each_gpu_sees_its_own(
