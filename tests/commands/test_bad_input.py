@@ -48,11 +48,6 @@ def test_launch_refuses_before_any_worker_starts(
 def test_variables_of_the_environment_are_checked_too(tmp_path: Path) -> None:
     told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_WORKERS="many")
     check_refused(told, "KERASTUDY_WORKERS", "'many'")
-    file = tmp_path / "a file"
-    file.write_text("mine")
-    told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_STORE=str(file))
-    check_refused(told, repr(str(file)), "file")
-    assert file.read_text() == "mine" and contents(tmp_path).keys() == {"a file"}
     told = kerastudy_here(tmp_path, "show", "x", expect=2, KERASTUDY_STORE="~nobody.here/store")
     check_refused(told, "no store", "~nobody.here")
 
@@ -86,6 +81,24 @@ def test_a_store_that_can_not_be_read_stays_as_it_is(
     told = kerastudy_here(tmp_path, *command.split(), "--store", store, expect=2)
     check_refused(told, str(store), *words)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "said"),
+    [
+        ("list", "file", "is a file"),
+        ("launch digits", "file", "is a file"),
+        ("launch digits", "file/store", "is a file"),
+        *(("launch digits", f"a{character}b", "must not contain") for character in "?#%{}"),
+    ],
+)
+def test_a_place_that_can_be_no_store_is_told(
+    tmp_path: Path, command: str, place: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    told = kerastudy_here(tmp_path, *command.split(), "--store", tmp_path / place, expect=2)
+    check_refused(told, said, str(tmp_path))
+    assert (tmp_path / "file").read_text() == "mine" and contents(tmp_path).keys() == {"file"}
 
 
 @pytest.mark.parametrize(

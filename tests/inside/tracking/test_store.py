@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 from handmade import contents, record_study
@@ -24,9 +23,7 @@ from tracking.history import delete_study, study_names, study_size
 from tracking.journal import Journal
 from tracking.store import (
     Store,
-    check_writable,
     create_store,
-    open_store,
     replacing,
     study_locks,
     write_atomically,
@@ -49,25 +46,6 @@ def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store)
     with pytest.raises(StoreError, match="can't be deleted") as told:
         delete_study(new_store, study_size(new_store, "mine"), lambda *_: nullcontext())
     assert f"Delete the folder {str(journal.folder)!r}" in str(told.value)
-
-
-@pytest.mark.parametrize(
-    ("function", "place", "said"),
-    [
-        (open_store, "file", "is a file"),
-        (create_store, "file", "is a file"),
-        (create_store, "file/store", "file"),
-        (check_writable, "file/store", "is a file"),
-        *((create_store, f"a{character}b", "must not contain") for character in "?#%{}"),
-    ],
-)
-def test_a_place_that_is_none_is_told(tmp_path: Path, function: Any, place: str, said: str) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(StoreError, match=said) as told:
-        function(tmp_path / place)
-    named = (str(tmp_path / "file"), repr(str(tmp_path / place)))
-    assert any(path in str(told.value) for path in named)
-    assert contents(tmp_path).keys() == {"file"}
 
 
 AS_NOBODY = """
