@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import cut_short, flip_byte, tear_last_page
+from damage import cut_short, flip_byte, tear_pages
 from doctored import CODE, Said, history_of, kinds, launch, outcome
 from handmade import contents
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
@@ -254,7 +254,7 @@ def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], 
 def test_an_unusable_journal_stays(store: Store) -> None:
     """And the other studies are checked all the same."""
     launch(store.root, name="other", trials=2)
-    tear_last_page(store.root / "scripted" / "journal.db")
+    tear_pages(store.root / "scripted" / "journal.db", last=True)
     files = store.root / "other" / "checkpoints"
     (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     before = contents(store.root / "scripted")
