@@ -2,13 +2,11 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from golden.compare import Difference, differences, excerpts, fields, read_expected, split
+from golden.compare import Difference, differences, fields, read_expected, split
 
 ROOT = Path(__file__).parents[1]
 STUDY = {
@@ -98,19 +96,3 @@ def test_a_line_without_a_reason_or_of_everything_is_refused(tmp_path: Path, lin
     with pytest.raises(ValueError, match=r"expected\.md, line 1"):
         read_expected(tmp_path / "expected.md")
     read_expected(ROOT / "golden" / "expected.md")
-
-
-def test_long_values_are_shown_from_where_they_differ() -> None:
-    same = "word " * 50
-    before, after = excerpts(Difference("tpe", "f", same + "old end", same + "new end"), 40)
-    assert "old end" in before
-    assert "new end" in after
-    assert max(len(before), len(after)) <= 43
-
-
-def test_a_commit_that_does_not_exist_is_one_line() -> None:
-    command = [sys.executable, ROOT / "scripts" / "golden", "no-such-tag"]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == 2
-    (line,) = process.stderr.splitlines()
-    assert "no-such-tag" in line

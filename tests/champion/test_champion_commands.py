@@ -140,8 +140,3 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     in_mlflow = InMlflow(history)
     assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
     assert len(client.search_model_versions("name = 'kinds'")) == 3
-
-
-def test_a_trial_that_is_not_there_is_refused(kinds: Kinds) -> None:
-    for command in ("evaluate", "promote"):
-        assert "no trial 99" in kinds.run(command, "kinds", "--trial", "99", expect=2).stderr

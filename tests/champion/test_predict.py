@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -18,13 +13,12 @@ import pytest
 import uvicorn
 from in_mlflow import InMlflow
 from kinds_study import Kinds
-from mlflow_server import free_port
+from mlflow_server import ServerOfMlflow
 from stores import history_at
-from user_commands import as_json, environment
+from user_commands import as_json
 
 import kerastudy as ks
 
-OPENER = build_opener(ProxyHandler({}))
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
 
@@ -39,37 +33,22 @@ def odds_of(kinds: Kinds) -> np.ndarray:
 def test_a_server_predicts_what_keras_does(kinds: Kinds) -> None:
     """That of `mlflow models serve`, on this machine alone."""
     InMlflow(history_at(kinds.store, "kinds"))
-    port = free_port()
-    command = [
-        *(sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", "models:/kinds@champion"),
-        *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-    ]
     # MLflow starts uvicorn by its name, as in an environment that is activated.
     scripts = Path(uvicorn.__file__).parents[4] / "bin"
-    variables = environment(
+    server = ServerOfMlflow(
+        kinds.folder,
+        *("models", "serve", "-m", "models:/kinds@champion", "--env-manager", "local"),
         MLFLOW_TRACKING_URI=f"sqlite:///{(kinds.store / 'mlflow.db').as_posix()}",
-        MLFLOW_DISABLE_TELEMETRY="true",
         PATH=os.pathsep.join([str(scripts), os.environ["PATH"]]),
     )
-    with (kinds.folder / "serve.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=kinds.folder, env=variables, stdout=log, stderr=log, start_new_session=True
-        )
-    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
     body = json.dumps({"dataframe_split": ROWS.to_dict("split", index=False)}).encode()
+    request = Request(f"{server.address}/invocations", body, {"Content-Type": "application/json"})
+    server.start()
     try:
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline
-            with contextlib.suppress(OSError), OPENER.open(f"{address}/ping", timeout=1):
-                break
-            time.sleep(0.1)
-        request = Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
-        with OPENER.open(request, timeout=60) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
             predicted = json.loads(answer.read())["predictions"]
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        server.kill()
     assert np.allclose([list(each.values()) for each in predicted], odds_of(kinds), rtol=1e-5)
 
 

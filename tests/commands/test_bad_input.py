@@ -48,27 +48,57 @@ def test_launch_refuses_before_any_worker_starts(
 def test_variables_of_the_environment_are_checked_too(tmp_path: Path) -> None:
     told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_WORKERS="many")
     check_refused(told, "KERASTUDY_WORKERS", "'many'")
-    file = tmp_path / "a file"
-    file.write_text("mine")
-    told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_STORE=str(file))
-    check_refused(told, repr(str(file)), "file")
-    assert file.read_text() == "mine" and contents(tmp_path).keys() == {"a file"}
     told = kerastudy_here(tmp_path, "show", "x", expect=2, KERASTUDY_STORE="~nobody.here/store")
     check_refused(told, "no store", "~nobody.here")
 
 
+NEWER, EARLIER = b'{"format": 99999, "more": []}', b'{"format": 1, "path": "/x"}'
+DAMAGED = [b"", b"{", b"null", b'{"path": "/x"}', b"\xff\xfe{", b'{"format": 1e999, "path": "/x"}']
+
+
 @pytest.mark.parametrize(
-    "command", [["launch", "digits"], ["list"], ["show", "x"], ["reproduce", "x"], ["ui"]]
+    ("command", "facts", "words"),
+    [
+        *(
+            (command, NEWER, ["newer", "99999", "pip install"])
+            for command in ("launch digits", "list", "show x", "reproduce x", "ui")
+        ),
+        ("list", EARLIER, ["earlier kerastudy (store format 1", "--store"]),
+        *(
+            (command, facts, ["damaged"])
+            for command in ("launch digits", "list")
+            for facts in DAMAGED
+        ),
+    ],
 )
-def test_a_store_that_can_not_be_read_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
-    """`test_store` tests other faults of a store."""
+def test_a_store_that_can_not_be_read_stays_as_it_is(
+    tmp_path: Path, command: str, facts: bytes, words: list[str]
+) -> None:
     store = tmp_path / "store"
     store.mkdir()
-    (store / "store.json").write_text('{"format": 99999, "path": "/x"}')
+    (store / "store.json").write_bytes(facts)
     before = contents(tmp_path)
-    told = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
-    check_refused(told, str(store), "newer", "99999", "pip install")
+    told = kerastudy_here(tmp_path, *command.split(), "--store", store, expect=2)
+    check_refused(told, str(store), *words)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "said"),
+    [
+        ("list", "file", "is a file"),
+        ("launch digits", "file", "is a file"),
+        ("launch digits", "file/store", "is a file"),
+        *(("launch digits", f"a{character}b", "must not contain") for character in "?#%{}"),
+    ],
+)
+def test_a_place_that_can_be_no_store_is_told(
+    tmp_path: Path, command: str, place: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    told = kerastudy_here(tmp_path, *command.split(), "--store", tmp_path / place, expect=2)
+    check_refused(told, said, str(tmp_path))
+    assert (tmp_path / "file").read_text() == "mine" and contents(tmp_path).keys() == {"file"}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from handmade import (
 )
 from scipy.stats import ttest_ind
 from stores import history_at, store_at
-from user_commands import Answer, kerastudy_here
+from user_commands import Answer, as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -54,10 +53,7 @@ def run(store: Path, *arguments: str, expect: int = 0) -> Answer:
 
 
 def document(store: Path, *arguments: str) -> Any:
-    def no_constant(text: str) -> None:
-        raise ValueError(f"{text} is no JSON")
-
-    return json.loads(run(store, *arguments, "--json").stdout, parse_constant=no_constant)
+    return as_json(run(store, *arguments, "--json"))
 
 
 def lines(told: Answer) -> list[list[str]]:

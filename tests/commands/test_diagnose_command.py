@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from blobs import write_study
 from handmade import code_of, record_study
-from user_commands import Answer, kerastudy_here
+from user_commands import Answer, as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -58,7 +57,7 @@ def run(folder: Path, *arguments: str | Path, **variables: str) -> Answer:
 def document(folder: Path, *arguments: str) -> Any:
     told = run(folder, "diagnose", "blobs", "--json", *arguments)
     assert told.stderr == ""
-    return json.loads(told.stdout)
+    return as_json(told)
 
 
 def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:

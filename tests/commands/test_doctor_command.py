@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
 import pytest
 from blobs import Launched
-from damage import cut_short, tear_last_page
+from damage import cut_short, tear_pages
 from handmade import contents
 from study_record import weights_in
 from user_commands import as_json, kerastudy_here
@@ -19,7 +18,7 @@ def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: P
     assert (told.stdout, told.stderr) == (f"nothing wrong in {str(copied_store)!r}\n", "")
     told = kerastudy_here(tmp_path, "doctor", "--fix", "--json", "--store", copied_store)
     empty = {"findings": [], "running": []}
-    assert json.loads(told.stdout) == {"store": str(copied_store), **empty}
+    assert as_json(told) == {"store": str(copied_store), **empty}
 
 
 @pytest.mark.exhaustive
@@ -29,7 +28,7 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     whole = weights_in(path)
     cut_short(path)
     told = kerastudy_here(tmp_path, "doctor", "--json", "--store", copied_store, expect=1)
-    (finding,) = json.loads(told.stdout)["findings"]
+    (finding,) = as_json(told)["findings"]
     assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
     assert finding["study"] == "blobs"
     command = shlex.split(finding["how"].partition("with: ")[2])
@@ -64,7 +63,7 @@ def test_a_damaged_record_is_told_in_one_line(
     launched: Launched, copied_store: Path, tmp_path: Path, command: list[str], code: int
 ) -> None:
     journal = copied_store / "blobs" / "journal.db"
-    tear_last_page(journal)
+    tear_pages(journal, last=True)
     cut_short(journal)
     before = contents(copied_store)
     arguments = [str(launched.file) if word == "FILE" else word for word in command]

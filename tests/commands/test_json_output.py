@@ -12,24 +12,15 @@ from typing import Any
 import jsonschema
 import pytest
 from blobs import Launched
-from user_commands import Answer, kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-
-
-def document(told: Answer) -> Any:
-    """Reads standard output as one JSON document, as strictly as a parser can."""
-
-    def no_constant(text: str) -> None:
-        raise ValueError(f"{text} is no JSON")
-
-    return json.loads(told.stdout, parse_constant=no_constant)
 
 
 @pytest.fixture(scope="module")
 def shown(launched: Launched) -> Any:
     told = kerastudy_here(launched.folder, "show", "blobs", "--json", "--store", launched.store)
-    return document(told)
+    return as_json(told)
 
 
 def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
@@ -63,7 +54,7 @@ def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
 
 
 def test_launch_shows_what_show_shows(launched: Launched, shown: Any) -> None:
-    assert document(launched.told) == shown
+    assert as_json(launched.told) == shown
 
 
 def test_progress_is_not_on_standard_output(launched: Launched) -> None:
@@ -75,11 +66,11 @@ def test_progress_is_not_on_standard_output(launched: Launched) -> None:
 
 def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) -> None:
     told = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
-    (study,) = document(told)
+    (study,) = as_json(told)
     assert (study["study"], study["trials"]) == ("blobs", 3)
     assert study["best"] == shown["best"]["value"]
-    assert document(kerastudy_here(tmp_path, "list", "--json")) == []
-    assert "digits" in document(kerastudy_here(tmp_path, "list", "--catalog", "--json"))
+    assert as_json(kerastudy_here(tmp_path, "list", "--json")) == []
+    assert "digits" in as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json"))
 
 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
@@ -97,7 +88,7 @@ def test_documents_are_as_their_schemas_say(launched: Launched, shown: Any) -> N
     """The schemas name all that the documents have."""
     trial = ("show", "blobs", "--trial", "0", "--json", "--store", launched.store)
     told = kerastudy_here(launched.folder, *trial)
-    for name, found in {"study": shown, "trial": document(told)}.items():
+    for name, found in {"study": shown, "trial": as_json(told)}.items():
         schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)

@@ -12,7 +12,7 @@ from handmade import record_study
 from in_mlflow import open_store_client, wait_for_exporters
 from mlflow.entities import ViewType
 from stores import store_at
-from user_commands import Answer, kerastudy_here, run
+from user_commands import Answer, as_json, kerastudy_here, run
 
 import kerastudy as ks
 
@@ -58,7 +58,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
 ) -> None:
     told = launch(launched, copied_store)
     assert "warning" not in told.stderr
-    again, before = json.loads(told.stdout), launched.document
+    again, before = as_json(told), launched.document
     assert (again["trials"], again["best"]["uuid"]) == (before["trials"], before["best"]["uuid"])
     folder, client = copied_store / "blobs", open_store_client(store_at(copied_store))
     check_equal(client, folder)
@@ -87,7 +87,7 @@ def test_a_launch_goes_on_without_mlflow_and_says_so_once(
     # A launch waits ten seconds for MLflow. On a busy machine, the import alone may take longer.
     launches = (launch(launched, copied_store, KERASTUDY_REPORT="off") for _ in range(5))
     told = next(each for each in launches if "in the background" not in each.stderr)
-    assert json.loads(told.stdout)["best"]["uuid"] == launched.document["best"]["uuid"]
+    assert as_json(told)["best"]["uuid"] == launched.document["best"]["uuid"]
     said = " ".join(told.stderr.split())
     assert said.count("warning: ") == said.count("mlflow.db") == 1, told.stderr
     assert "the journal has everything" in said and "Traceback" not in said

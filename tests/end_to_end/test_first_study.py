@@ -38,11 +38,6 @@ TEXTS = """
     }
     return texts;
 """
-TICKS = """
-    return [...document.querySelectorAll("[data-chart=history] .role-axis-label text")].map(
-        (each) => each.textContent,
-    );
-"""
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +116,6 @@ def test_the_page_is_short_and_its_parts_have_an_order(page: tuple[webdriver.Chr
         assert browser.execute_script("return document.documentElement.scrollHeight") <= 6000
     summary = browser.find_element(By.CSS_SELECTOR, ".layers").get_attribute("textContent")
     assert summary is not None and "Total params: " in summary
-
-
-def test_axes_have_room_for_the_trials_that_compete(
-    page: tuple[webdriver.Chrome, int], digits: tuple[Path, Any]
-) -> None:
-    """Trials that were given up after an epoch stand at the edge, and the text says how many."""
-    browser, _ = page
-    values = sorted((t["value"] for t in digits[1]["all"] if t["value"] is not None), reverse=True)
-    ticks = [float(text) for text in browser.execute_script(TICKS) if re.fullmatch(r"0\.\d+", text)]
-    assert values[0] - min(ticks) <= 6 * (values[0] - values[len(values) // 2])
-    assert min(values) < min(ticks) - 0.1
-    texts = " ".join(text for text, _ in browser.execute_script(TEXTS))
-    assert re.search(r"\d of 20 trials are far off, and drawn at the edge", texts)
 
 
 def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, Any]) -> None:

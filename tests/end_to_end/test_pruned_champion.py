@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from blobs import write_study
-from user_commands import kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -51,6 +50,6 @@ def test_a_pruned_trial_is_chosen_registered_and_trained_again(tmp_path: Path) -
     assert best.curve["val_loss"][best.result.epochs] > best.best.value
     assert history.is_champion(best) and best.verified == "model.fit, identical"
     told = kerastudy_here(tmp_path, "reproduce", "blobs", "--store", "store", "--json")
-    again = json.loads(told.stdout)
+    again = as_json(told)
     assert (again["trial"], again["identical"]) == (1, True)
     assert again["weights_sha256"]["reproduced"] == best.result.weights_sha256

@@ -310,7 +310,7 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
 ) -> None:
     turn = -1 if direction == "max" else 1
     objective = Objective("val_score", direction)
-    values = [turn * each for each in (9, 8, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
+    values = [turn * each for each in (9, 0.3, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
     history = record_values(create_store(tmp_path / "store"), "edge", objective, values)
     browser.get(write_report(history).as_uri())
     wait(browser, "return Number(document.body.dataset.drawn)", "the charts")
@@ -324,7 +324,9 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
         (marked,) = {text for text in texts if text[:1] in ("≤", "≥")}
         assert marked[0] == sign, chart
         edge = turn * float(marked[1:].replace("−", "-"))
-        assert 0.14 <= edge < 1, "the mark is at the end where worse values are"
+        assert 0.14 <= edge < 0.3, "the mark is at the end where worse values are"
+    said = browser.find_element(By.TAG_NAME, "main").text
+    assert f"2 of {len(values)} trials are far off, and drawn at the edge." in said
     # The line of the best value so far begins at the third trial, the first one within the axis.
     line = "[data-chart=history] .mark-line path"
     box = browser.execute_script(f"""

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from user_commands import as_json, environment, write_study
+from user_commands import as_json, run, write_study
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 @pytest.mark.exhaustive
 def test_a_wheel_launches_and_reproduces_a_users_study(tmp_path: Path) -> None:
     build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), ".")
-    run(sys.executable, *build, cwd=ROOT)
+    run(ROOT, [sys.executable, *build])
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"kerastudy.py", "search_spaces/py.typed", "studies/catalog/digits.py"} <= set(names)
     assert not [n for n in names if n.startswith(("tests", "benchmarks"))]
     installed = tmp_path / "installed"
     install = ("-m", "pip", "install", "--no-deps", "--target", str(installed), str(wheel))
-    run(sys.executable, *install, cwd=tmp_path)
+    run(tmp_path, [sys.executable, *install])
 
     folder = tmp_path / "user's folder"
     (folder / "studies").mkdir(parents=True)
     (folder / "studies" / "__init__.py").write_text("NAME = 'theirs'\n")
     write_study(folder / "studies", "mine.py")
-    at: dict[str, Any] = {"cwd": folder, "PYTHONPATH": str(installed)}
-    where = run(sys.executable, "-P", "-c", "import kerastudy; print(kerastudy.__file__)", **at)
+    at = {"PYTHONPATH": str(installed)}
+    imported = "import kerastudy; print(kerastudy.__file__)"
+    where = run(folder, [sys.executable, "-P", "-c", imported], **at)
     assert Path(where.stdout.strip()).is_relative_to(installed)
     command = str(installed / "bin" / "kerastudy")
     options = ("--trials", "1", "--verify", "off", "--json")
-    done = run(command, "launch", "studies/mine.py", *options, **at)
+    done = run(folder, [command, "launch", "studies/mine.py", *options], **at)
     assert as_json(done)["trials"]["complete"] == 1
-    again = run(command, "reproduce", "작은 연구", "--json", **at)
+    again = run(folder, [command, "reproduce", "작은 연구", "--json"], **at)
     assert as_json(again)["identical"] is True

@@ -61,20 +61,6 @@ def test_scales_give_each_value_its_share() -> None:
     assert [drawn(stepped, 500).count(value) for value in stepped.grid_values() or ()] == [100] * 5
 
 
-@pytest.mark.parametrize(
-    ("parameter", "number", "nearest"),
-    [
-        (Float("x", 0, 0.5, step=0.1), 0.30000000000000004, 0.3),
-        (Float("x", 0, 0.5, step=0.1), 99.0, 0.5),
-        (Float("x", 0, 1), -0.1, 0.0),
-        (Int("x", 1, 9, step=4), 8, 9),
-        (Int("x", 16, 512, scale="log", step=2), 90, 64),
-    ],
-)
-def test_nearest(parameter: Any, number: float, nearest: float) -> None:
-    assert repr(parameter.nearest(number)) == repr(nearest)
-
-
 def test_parameters_compare_by_all_that_they_declare_and_types_count() -> None:
     assert len({Choice("x", [1]), Choice("x", [1.0]), Choice("x", [True])}) == 3
     assert Fixed("x", 0) != Fixed("x", False)

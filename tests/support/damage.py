@@ -13,22 +13,13 @@ def settle(database: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def tear_pages(database: Path) -> None:
-    """Overwrites half of each page but the first. A torn write does this to one page."""
+def tear_pages(database: Path, *, last: bool = False) -> None:
+    """Overwrites half of each page but the first, or of the `last` one, as a torn write does."""
     settle(database)
     content = bytearray(database.read_bytes())
     size = int.from_bytes(content[16:18], "big")
-    for start in range(size, len(content), size):
+    for start in range(size, len(content), size)[-1 if last else 0 :]:
         content[start : start + size // 2] = b"\xa5" * (size // 2)
-    database.write_bytes(content)
-
-
-def tear_last_page(database: Path) -> None:
-    """Overwrites the first half of the last page."""
-    settle(database)
-    content = bytearray(database.read_bytes())
-    size = int.from_bytes(content[16:18], "big")
-    content[len(content) - size : len(content) - size // 2] = b"\xa5" * (size // 2)
     database.write_bytes(content)
 
 

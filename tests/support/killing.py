@@ -87,12 +87,15 @@ study = ks.Study(
 # "pause" kills nothing: it stops all processes, and lets them continue some seconds later.
 Victim = Literal["driver", "worker", "all", "pause"]
 
-_STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, resuming after (\d+))?, pruner")
+_STARTED = re.compile(
+    r"study chaos: (\d+) trials by [^,]+(?:, resuming after (\d+)|, (all) trained before)?, pruner"
+)
 _ENDED = re.compile(r"trial +\d+  (\d+)/\d+  ")
 # A trial that ends its worker three times is infeasible, and nothing of that is wrong.
 _MOST_IN_ONE_TRIAL = 2
 SECONDS_TO_END = 10.0
 _SECONDS_OF_PAUSE = 3
+_SECONDS_BETWEEN_LOOKS = 0.001
 
 
 class Kill(NamedTuple):
@@ -144,25 +147,20 @@ class Launch:
                 text=True,
             )
         self.lines: list[str] = []
-        self.ended = 0
-        self.begun = self.over = False
+        self.ended, self.begun = 0, False
         self.quiet_since = time.monotonic()
-        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def wait_until(self, holds: Callable[[], bool]) -> bool:
         """Waits until a condition holds. Returns False if the launch ended before."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.over or holds())
-            return not self.over
+        while self._reader.is_alive() and not holds():
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return self._reader.is_alive()
 
     def lasts(self, until: float) -> bool:
         """Waits until a time of `time.monotonic`. Returns False if the launch ended before."""
-        with self._changed:
-            while not self.over and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
-            return not self.over
+        return self.wait_until(lambda: time.monotonic() >= until)
 
     def end(self) -> int:
         """Waits until the driver ends, and returns its exit code."""
@@ -175,16 +173,12 @@ class Launch:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._changed:
-                self.lines.append(line.rstrip())
-                if found := _STARTED.match(line):
-                    self.begun, self.ended = True, int(found[1] or 0)
-                elif found := _ENDED.match(line):
-                    self.ended = int(found[1])
-                self._changed.notify_all()
-        with self._changed:
-            self.over = True
-            self._changed.notify_all()
+            self.lines.append(line.rstrip())
+            if found := _STARTED.match(line):
+                trials, ended, all_ended = found.groups()
+                self.ended, self.begun = int(trials if all_ended else ended or 0), True
+            elif found := _ENDED.match(line):
+                self.ended = int(found[1])
 
 
 @dataclass

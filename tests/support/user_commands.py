@@ -117,8 +117,15 @@ def launched(
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:
-    """Returns the document that a command printed with --json. Fails if it printed more."""
-    return json.loads(done.stdout)
+    """Returns the document that a command printed with --json.
+
+    Fails if it printed more, or NaN or an infinity, which are no JSON.
+    """
+
+    def no_constant(text: str) -> None:
+        raise ValueError(f"{text} is no JSON")
+
+    return json.loads(done.stdout, parse_constant=no_constant)
 
 
 def write_study(folder: Path, name: str = "study.py", **replaced: str) -> Path:

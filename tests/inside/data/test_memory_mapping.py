@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -21,7 +20,6 @@ from studies.data import (
     CrossValidation,
     Splits,
     array_digest,
-    combined_digest,
     datasets,
     file_of,
     path_in,
@@ -34,37 +32,11 @@ from studies.data import (
 from studies.data import cross_validation as splits
 from studies.training import as_tensor
 
-# Digests
-
-KNOWN = np.array([[0.0, 0.5, -1.0], [2.0, 3.25, 1e10]], dtype=np.float32)
-
-
-def test_a_digest_is_of_a_header_and_the_little_endian_bytes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expected = hashlib.sha256(b"<f4 (2, 3)\n" + KNOWN.astype("<f4").tobytes()).hexdigest()
-    strided = np.repeat(KNOWN, 2, axis=1)[:, ::2]
-    same = [KNOWN, KNOWN.astype(">f4"), np.asfortranarray(KNOWN), strided, KNOWN[::-1].copy()[::-1]]
-    assert {array_digest(array) for array in same} == {expected}
-    others = [KNOWN.astype(float), KNOWN.reshape(3, 2), KNOWN.ravel(), KNOWN.view("i4"), -KNOWN]
-    others += [np.array(3), np.zeros((0, 3)), np.array([True, False])]
-    assert len({expected, *map(array_digest, others)}) == len(others) + 1
-    array = np.arange(1000, dtype=np.int64).reshape(100, 10)
-    whole = array_digest(array)
-    monkeypatch.setattr("studies.data.arrays.memory_mapping._BLOCK_BYTES", 333)
-    assert array_digest(np.asfortranarray(array)) == whole
-
 
 @pytest.mark.parametrize("dtype", [object, "datetime64[s]", np.longdouble], ids=str)
 def test_values_that_differ_between_machines_have_no_digest(dtype: Any) -> None:
     with pytest.raises(DataError, match=r"no digest that is the same on every machine.*Convert"):
         array_digest(np.zeros(3).astype(dtype))
-
-
-def test_a_combined_digest_depends_on_names_and_order() -> None:
-    one = combined_digest({"x": "aa", "y": "bb"})
-    assert one == hashlib.sha256(b"x aa\ny bb\n").hexdigest()
-    assert one != combined_digest({"y": "bb", "x": "aa"})
 
 
 # Large arrays

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import math
 import pickle
-import random
 import warnings
 from typing import Any
 
@@ -28,7 +26,6 @@ from search_spaces import (
     OptunaSpace,
     Parameter,
     SearchSpace,
-    SearchSpaceError,
 )
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -164,17 +161,6 @@ def test_a_coordinate_leads_into_the_domain_and_back(
 
 @PROPERTY
 @given(parameters())
-def test_every_value_of_a_grid_comes_back_bit_for_bit(parameter: Parameter) -> None:
-    values = parameter.grid_values()
-    assume(values is not None and len(values) <= 200)
-    assert values is not None
-    assert len({key(value) for value in values}) == len(values) == parameter.count
-    for value in values:
-        assert key(parameter.from_unit(parameter.to_unit(value))) == key(value)
-
-
-@PROPERTY
-@given(parameters())
 def test_default_ends_and_copies(parameter: Parameter) -> None:
     assert parameter.contains(parameter.default)
     ends: Any = parameter
@@ -221,20 +207,6 @@ def test_values_of_a_point_are_in_the_space(drawn: tuple[SearchSpace, dict[str, 
 
 
 @PROPERTY
-@given(spaces_and_values(), st.data())
-def test_one_wrong_value_is_noticed(
-    drawn: tuple[SearchSpace, dict[str, Any]], data: st.DataObject
-) -> None:
-    space, values = drawn
-    name = data.draw(st.sampled_from(sorted(values)))
-    assert repr(name) in (space.reason_outside({**values, name: object()}) or "")
-    assert not space.contains({other: values[other] for other in values if other != name})
-    inactive = [other for other in space.names if other not in values]
-    if inactive:
-        assert repr(inactive[0]) in (space.reason_outside({**values, inactive[0]: 0}) or "")
-
-
-@PROPERTY
 @given(spaces(), st.randoms(use_true_random=False))
 def test_json_and_digest(space: SearchSpace, random: Any) -> None:
     again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
@@ -252,25 +224,6 @@ def test_json_and_digest(space: SearchSpace, random: Any) -> None:
 @given(spaces(), spaces())
 def test_spaces_are_equal_if_nothing_differs(one: SearchSpace, other: SearchSpace) -> None:
     assert (one == other) is (one.digest == other.digest) is (one.differences(other) == [])
-
-
-@PROPERTY
-@given(spaces())
-def test_a_grid_is_every_configuration_once(space: SearchSpace) -> None:
-    try:
-        grid = space.grid()
-    except SearchSpaceError:
-        assert any(parameter.count is None for parameter in space)
-        return
-    found = list(itertools.islice(grid, 501))
-    assume(len(found) <= 500)
-    distinct = {tuple((name, *key(value)) for name, value in each.items()) for each in found}
-    assert len(distinct) == len(found)
-    source = random.Random(0)
-    for _ in range(50):
-        drawn = space.from_unit({name: source.random() for name in space.dimensions})
-        assert tuple((name, *key(value)) for name, value in drawn.items()) in distinct
-    assert all(space.contains(each) for each in found)
 
 
 @OPTUNA_PROPERTY

@@ -103,25 +103,6 @@ def test_the_order_of_trials_does_not_matter_and_nor_does_a_diverged_one() -> No
     assert more.note == "2 trials without usable scores left out."
 
 
-def test_with_all_epochs_the_estimate_is_that_of_choices_on_nine_tenths() -> None:
-    rng = np.random.default_rng(3)
-    right = rng.random((6, 3, 100)) < rng.uniform(0.6, 0.9, (6, 1, 1))
-    scores = {
-        trial: [hits(row, epoch) for epoch, row in enumerate(of_trial, 1)]
-        for trial, of_trial in enumerate(right)
-    }
-    # Epochs first: the earlier epoch wins a tie, then the earlier trial.
-    flat = right.transpose(1, 0, 2).reshape(18, 100)
-    outside = []
-    for _ in range(400):
-        order = rng.permutation(100)
-        for tenth in np.split(order, 10):
-            chosen = np.delete(flat, tenth, axis=1).mean(axis=1).argmax()
-            outside.append(flat[chosen, tenth].mean())
-    found = corrected(scores, "max", resamples=4000).estimate
-    assert found.value == pytest.approx(np.mean(outside), abs=0.002)
-
-
 def test_the_interval_reaches_from_a_bound_of_the_corrected_to_one_of_the_reported_value() -> None:
     right = np.random.default_rng(5).random((12, 200)) < 0.9
     found = corrected({k: [hits(row)] for k, row in enumerate(right)}, "max").estimate

@@ -28,7 +28,6 @@ from tracking.diagnosis import (
     answers,
     diagnose,
     next_launch,
-    part,
     wider,
 )
 from tracking.records import CodeDescription, Racer
@@ -429,15 +428,6 @@ def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: T
 )
 def test_a_range_is_widened_in_its_scale(parameter: Any, lower: str, upper: str) -> None:
     assert (wider(parameter, "lower"), wider(parameter, "upper")) == (lower, upper)
-
-
-def test_a_range_is_cut_outwards() -> None:
-    rate = ks.learning_rate(1e-3, 1.0)
-    text = part(rate, 0.331, 0.668)
-    (narrowed,) = Tailoring(ranges={"learning_rate": text}).apply(SearchSpace(rate))
-    assert rate.to_unit(narrowed.low) <= 0.331
-    assert rate.to_unit(narrowed.high) >= 0.668
-    assert part(rate, -0.2, 1.2) == ""
 
 
 @pytest.mark.parametrize(

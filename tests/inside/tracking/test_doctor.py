@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import cut_short, flip_byte, tear_last_page, tear_pages
+from damage import cut_short, flip_byte, tear_pages
 from doctored import CODE, Said, history_of, kinds, launch, outcome
 from handmade import contents
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
@@ -251,27 +251,18 @@ def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], 
     assert examine_store(store.root).faults == ()
 
 
-def newer(path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version=99")
-
-
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [(tear_pages, "damaged"), (tear_last_page, "damaged"), (newer, "newer kerastudy")],
-)
-def test_an_unusable_journal_stays(store: Store, damage: Callable[[Path], None], told: str) -> None:
+def test_an_unusable_journal_stays(store: Store) -> None:
     """And the other studies are checked all the same."""
     launch(store.root, name="other", trials=2)
-    damage(store.root / "scripted" / "journal.db")
+    tear_pages(store.root / "scripted" / "journal.db", last=True)
     files = store.root / "other" / "checkpoints"
     (files / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     before = contents(store.root / "scripted")
     checked = examine_store(store.root, fix=True)
     assert kinds(checked) == ["journal", "leftover"]
     (finding,) = checked.left
-    assert finding.kind == "journal" and told in finding.what
-    with pytest.raises(StoreError, match=told):
+    assert finding.kind == "journal" and "damaged" in finding.what
+    with pytest.raises(StoreError, match="damaged"):
         launch(store.root, trials=9)
     assert contents(store.root / "scripted").items() >= before.items()
 

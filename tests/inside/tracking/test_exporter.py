@@ -304,17 +304,12 @@ def choose_another(history: StudyHistory) -> None:
     journal.close()
 
 
-def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
+def test_a_champion_that_is_withdrawn_loses_the_alias(store: Store) -> None:
     export(store)
-    client = client_of(store)
-    choose_another(read_study(store, NAME))
-    check(store)
-    version = client.get_model_version_by_alias(NAME, "champion")
-    assert version.tags["kerastudy.promoted"] == "promoted"
     withdraw_champion(read_study(store, NAME))
     export(store)
-    (model,) = client.search_registered_models()
-    assert model.aliases == {} and len(client.search_model_versions()) == 2
+    (model,) = client_of(store).search_registered_models()
+    assert model.aliases == {} and len(client_of(store).search_model_versions()) == 1
 
 
 def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
@@ -323,6 +318,8 @@ def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
     client, history = client_of(store), read_study(store, NAME)
     choose_another(history)
     check(store)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert version.tags["kerastudy.promoted"] == "promoted"
     client.copy_model_version(f"models:/{NAME}@champion", "production")
     before = client.get_model_version("production", "1")
     record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]

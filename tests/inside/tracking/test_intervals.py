@@ -18,7 +18,6 @@ from tracking.statistics import (
     crossed,
     gain,
     heavy_tails,
-    level_of_reading,
     loss_interval,
     share_bounds,
 )
@@ -169,10 +168,6 @@ def test_heavy_tails_are_seen() -> None:
     assert heavy_tails(np.tile(rng.exponential(size=2000), (5, 1))) == ""
     assert heavy_tails(np.ones((2, 20))) == ""
     assert "new data may have a larger" in heavy_tails(np.tile(rng.pareto(1.1, 2000), (5, 1)))
-
-
-def test_levels_of_readings() -> None:
-    assert [level_of_reading(r) for r in (1, 2, 5)] == pytest.approx([0.95, 0.975, 0.99])
 
 
 def of_few_samples() -> Interval:

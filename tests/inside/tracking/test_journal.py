@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
@@ -39,8 +37,6 @@ from tracking.journal import (
 )
 from tracking.records import EpochResult, Proposal
 
-NUMBERS = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**-149, math.nan, math.inf]
-
 
 def begin(folder: Path) -> Journal:
     return Journal.begin(folder / "scripted", describe())
@@ -49,24 +45,6 @@ def begin(folder: Path) -> Journal:
 def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(sqlite3.connect(folder / "journal.db")) as database:
         return database.execute(query).fetchall()
-
-
-def bits(values: list[float]) -> list[bytes]:
-    return [struct.pack("<d", value) for value in values]
-
-
-def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
-    journal = begin(tmp_path)
-    spec = make_spec(values={**VALUES, "rate": 0.1 / 3})
-    uuid = record_trial(journal, spec, [{"val_loss": 1.0, "m": number} for number in NUMBERS])
-    journal.close()
-    stored = rows(journal.folder, "SELECT metrics FROM epochs ORDER BY id")
-    assert bits([json.loads(text)["m"] for (text,) in stored]) == bits(NUMBERS)
-    reader = JournalReader(journal.folder)
-    curve = reader.curves([uuid])[uuid]
-    assert bits([metrics["m"] for metrics in curve.values()]) == bits(NUMBERS)
-    (attempt,) = reader.attempts()
-    assert attempt.spec == spec
 
 
 def _newer(path: Path) -> None:

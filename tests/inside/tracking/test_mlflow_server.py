@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
 from stores import history_at, store_at
-from user_commands import environment, kerastudy_here
+from user_commands import as_json, environment, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace, ServerAwayError, ServerRefusedError, TrackingError
@@ -51,7 +50,10 @@ def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
 
 
 def export(history: StudyHistory, server: MlflowServer) -> int:
-    return StudyExporter(history.store, history.folder, server.address).update(whole=True)
+    """Sends a study to a server. Fails if the server then differs from the journal."""
+    sent = StudyExporter(history.store, history.folder, server.address).update(whole=True)
+    check_equal(server.client, history.folder)
+    return sent
 
 
 def test_studies_of_the_same_name_are_sent_to_one_server(
@@ -59,15 +61,11 @@ def test_studies_of_the_same_name_are_sent_to_one_server(
 ) -> None:
     """They are in two stores. The first study is launched again, and sent again."""
     history = launch(tmp_path / "first", "the same", repeats=2)
-    assert export(history, server) == 6
-    check_equal(server.client, history.folder)
-    assert export(history, server) == 0
+    assert (export(history, server), export(history, server)) == (6, 0)
     other = launch(tmp_path / "second", "the same", trials=3)
     export(other, server)
-    check_equal(server.client, other.folder)
     history = launch(tmp_path / "first", "the same", trials=6, repeats=2)
     export(history, server)
-    check_equal(server.client, history.folder)
     names = [experiment_of(server.client, each.folder).name for each in (history, other)]
     assert names == ["the same", "the same (2)"]
 
@@ -89,7 +87,6 @@ def test_a_killed_server_gets_the_rest_later(server: MlflowServer, tmp_path: Pat
         exporter.update(whole=True)
     server.start()
     export(history, server)
-    check_equal(server.client, history.folder)
 
 
 def test_push_sends_what_a_server_lacks(server: MlflowServer, tmp_path: Path) -> None:
@@ -149,7 +146,7 @@ def test_a_launch_sends_a_study_with_its_champion(
     for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
         check_equal(client, history.folder)
     version = server.client.get_model_version_by_alias("trained (2)", "champion")
-    assert version.tags["kerastudy.verdict"] == json.loads(told.stdout)["verdict"]["text"]
+    assert version.tags["kerastudy.verdict"] == as_json(told)["verdict"]["text"]
     files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
     assert files == ["study/code", "study/definition.json"]
     mlflow.set_tracking_uri(server.address)
@@ -266,8 +263,7 @@ def test_texts_are_cut_and_replaced_for_postgresql(team: MlflowServer, tmp_path:
     engine = "optuna:tpe,constant_liar=true,multivariate=true,n_ei_candidates=24,n_startup_trials=5"
     executor = Odd(describe(name="n" * 190, space=space, trials=3, engine=engine))
     history = run_study(executor, store=tmp_path / "store", report=False)
-    StudyExporter(history.store, history.folder, team.address).update(whole=True)
-    check_equal(team.client, history.folder)
+    export(history, team)
     runs = runs_of(team.client, history.folder).values()
     (failed,) = [run for run in runs if run.info.status == "FAILED"]
     assert "\N{SYMBOL FOR NULL} in it" in failed.data.tags["kerastudy.reason"]

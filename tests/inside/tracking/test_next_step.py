@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, losses, make_spec, record_confirmed, record_trial
+from handmade import ENVIRONMENT, make_spec, record_confirmed, record_study
 from planted import Planted
 from scripted import describe
+from stores import history_at
 
 from tracking.diagnosis import diagnose
 from tracking.history import StudyHistory, StudyVerdict, read_study
@@ -82,14 +83,11 @@ def test_a_hint_alone_does_not_delay_the_confirmation(tmp_path: Path) -> None:
     [("", "new.npy"), ("/a folder/x.csv.gz", "new.csv"), ("x.parquet", "new.parquet")],
 )
 def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, samples: str) -> None:
-    description = describe(name="sure", data=replace(DATA, source=source))
-    store = create_store(tmp_path / "store")
-    journal = Journal.begin(store.root / "sure", description)
-    record_trial(journal, make_spec(), losses(0.9))
+    data = replace(DATA, source=source)
+    journal = record_study(tmp_path / "store", "sure", [0.9], data=data)
     record_confirmed(journal, "sure", 0.9, 0.8, 0.95)
     journal.end("FINISHED", "trials", "all trials are done")
-    history = read_study(store, "sure")
-    (predict, _) = summary_of(history).commands
+    (predict, _) = summary_of(history_at(tmp_path / "store", "sure")).commands
     assert predict.text == f"kerastudy predict sure --input {samples}"
 
 

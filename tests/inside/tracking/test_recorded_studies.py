@@ -20,6 +20,8 @@ from tracking.records import CodeDescription, DataDescription
 from tracking.store import Store, check_study_name
 
 CURVE = losses(0.5, 0.25, 0.75)
+# A number that takes all of its digits.
+VALUES = {"rate": 0.1 / 3, "units": 8, "kind": "b", "momentum": 0.1 + 0.2}
 STATES = {0: "complete", 1: "pruned", 2: "infeasible", 3: "interrupted", 4: "running"}
 DATA = DataDescription(
     "꽃 irises",
@@ -44,7 +46,8 @@ def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Stor
     journal = begin(shared_store, "one of each", **settings)
     for number, state in STATES.items():
         engine_state = {"sampler": f"state {number}", "empty": ""}
-        record_trial(journal, make_spec(number), CURVE, state, engine_state)  # type: ignore[arg-type]
+        spec = make_spec(number, values=VALUES)
+        record_trial(journal, spec, CURVE, state, engine_state)  # type: ignore[arg-type]
     history = read_study(shared_store, "one of each")
     written = describe(name="one of each", **settings)
     assert history.description == replace(written, code=replace(CODE, source=""))
@@ -53,7 +56,7 @@ def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Stor
     assert read_code(history, "e" * 64).source == ""
     for number, state in STATES.items():
         trial = history.trial(number)
-        assert (trial.spec, trial.state) == (make_spec(number), state)
+        assert (trial.spec, trial.state) == (make_spec(number, values=VALUES), state)
         assert (trial.environment, trial.code_digest) == (ENVIRONMENT, CODE.digest)
         assert trial.engine_state == {"sampler": f"state {number}", "empty": ""}
         assert history.curve(trial) == dict(enumerate(CURVE, start=1))
@@ -96,15 +99,6 @@ def test_the_last_attempt_counts(shared_store: Store) -> None:
     assert history.counts()["complete"] == len(history.trials) == 2
     assert (history.trial(0).uuid, history.trial(0).spec.attempt) == (second, 2)
     assert history.best == history.trial(0)
-
-
-def test_a_study_without_a_finished_trial_is_begun_anew(shared_store: Store) -> None:
-    journal = begin(shared_store, "anew")
-    record_trial(journal, make_spec(), CURVE, "running")
-    journal.close()
-    begin(shared_store, "anew", seed=7).close()
-    history = read_study(shared_store, "anew")
-    assert (history.description.seed, history.trials) == (7, ())
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"number": 3, "st'])

@@ -22,16 +22,6 @@ def numbers(trials: list) -> list[int]:
     return [trial.number for trial in trials]
 
 
-def test_lower_is_better_or_higher_is_whatever_the_epoch_and_the_state() -> None:
-    trials = [
-        trial_record(0, 0.5),
-        trial_record(1, 0.25, epoch=9, state="pruned"),
-        trial_record(2, 0.75),
-    ]
-    assert numbers(ranked(trials, LOSS)) == [1, 0, 2]
-    assert numbers(ranked(trials, ACCURACY)) == [2, 0, 1]
-
-
 @pytest.mark.parametrize("objective", [LOSS, ACCURACY])
 def test_ties_go_to_the_lower_loss_the_earlier_epoch_the_first_trial(objective: Objective) -> None:
     trials = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import stat
@@ -12,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 from handmade import contents, record_study
@@ -24,12 +22,8 @@ from studies.exporting import file_for, written
 from tracking.history import delete_study, study_names, study_size
 from tracking.journal import Journal
 from tracking.store import (
-    STORE_FORMAT,
     Store,
-    check_writable,
     create_store,
-    default_store_path,
-    open_store,
     replacing,
     study_locks,
     write_atomically,
@@ -45,20 +39,6 @@ def test_a_new_store_is_whole_and_making_it_again_changes_nothing(new_store: Sto
     assert contents(new_store.root) == before
 
 
-def test_its_place(
-    empty_store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(empty_store_folder.parent)
-    assert store_at("store").root == empty_store_folder
-    monkeypatch.delenv("KERASTUDY_STORE", raising=False)
-    assert default_store_path() == Path("kerastudy-store")
-    monkeypatch.setenv("KERASTUDY_STORE", "/somewhere/else")
-    assert default_store_path() == Path("/somewhere/else")
-    # Looking makes none.
-    assert open_store(tmp_path / "nowhere") is None and open_store(tmp_path) is None
-    assert contents(tmp_path) == {}
-
-
 def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store) -> None:
     journal = record_study(new_store.root, "mine", [0.5])
     journal.close()
@@ -66,46 +46,6 @@ def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store)
     with pytest.raises(StoreError, match="can't be deleted") as told:
         delete_study(new_store, study_size(new_store, "mine"), lambda *_: nullcontext())
     assert f"Delete the folder {str(journal.folder)!r}" in str(told.value)
-
-
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        *((text, "damaged") for text in ("", "{", "null", '{"path": "/x"}', b"\xff\xfe{")),
-        ('{"format": 1e999, "path": "/x"}', "damaged"),
-        (json.dumps({"format": STORE_FORMAT + 1, "more": []}), r"newer kerastudy .*pip install"),
-        ('{"format": 1, "path": "/x"}', r"earlier kerastudy \(store format 1.*--store"),
-    ],
-)
-@pytest.mark.parametrize("function", [open_store, create_store])
-def test_a_store_that_cannot_be_used_is_told_and_left(
-    tmp_path: Path, facts: str | bytes, said: str, function: Any
-) -> None:
-    (tmp_path / "store.json").write_bytes(facts.encode() if isinstance(facts, str) else facts)
-    before = contents(tmp_path)
-    with pytest.raises(StoreError, match=said) as told:
-        function(tmp_path)
-    assert str(tmp_path) in str(told.value)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    ("function", "place", "said"),
-    [
-        (open_store, "file", "is a file"),
-        (create_store, "file", "is a file"),
-        (create_store, "file/store", "file"),
-        (check_writable, "file/store", "is a file"),
-        *((create_store, f"a{character}b", "must not contain") for character in "?#%{}"),
-    ],
-)
-def test_a_place_that_is_none_is_told(tmp_path: Path, function: Any, place: str, said: str) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(StoreError, match=said) as told:
-        function(tmp_path / place)
-    named = (str(tmp_path / "file"), repr(str(tmp_path / place)))
-    assert any(path in str(told.value) for path in named)
-    assert contents(tmp_path).keys() == {"file"}
 
 
 AS_NOBODY = """
