@@ -27,7 +27,6 @@ from studies.definition import check_engine, check_pruner, name_of_object, split
 from studies.engines import (
     BAYESIAN,
     HYPERBAND,
-    check_engine_serves,
     make_pruner,
     make_sampler,
     oracle_settings,
@@ -139,24 +138,6 @@ def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> Non
 def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str) -> None:
     with pytest.raises(EngineError, match=said):
         name_of_object(what, given, 9)
-
-
-@pytest.mark.parametrize(
-    ("engine", "told"),
-    [
-        ("optuna:tpe,seed=-1", "must be at least 0"),
-        ("optuna:tpe,n_ei_candidates=0", "must be at least 1"),
-        ("optuna:cma-es,popsize=0", "must be at least 2"),
-        ("optuna:tpe,n_startup_trials=few", "of type int"),
-        ("optuna:grid,a=1", "It has no settings"),
-        ("optuna:tpe,n_startup_trial=3", "Did you mean 'n_startup_trials'"),
-        ("keras-tuner:bayesian,bets=1", "Did you mean 'beta'"),
-        ("keras-tuner:hyperband,factor=1", "'factor' of keras-tuner:hyper"),
-    ],
-)
-def test_values_that_would_fail_in_the_midst_of_a_study_are_refused(engine: str, told: str) -> None:
-    with pytest.raises(EngineError, match=told):
-        check_engine_serves(engine, "none", SMALL, 9)
 
 
 def test_a_sampler_keeps_its_seed_and_its_settings() -> None:

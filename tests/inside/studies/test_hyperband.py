@@ -4,133 +4,97 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from conformance.engine import CONTINUOUS, OBJECTIVE, Played, ask, curve, proposed, tell
+from conformance.engine import OBJECTIVE, Played, ask, curve, proposed, tell
 from conformance.engine import make as make_engine
 
 import kerastudy as ks
-from search_spaces import EngineError, SearchSpace
+from search_spaces import SearchSpace
 from studies.definition import HYPERBAND, hyperband_trials
-from studies.engines import Engine, check_engine_serves
-from tracking.records import Objective, Proposal, TrialResult
+from studies.engines import Engine
+from tracking.records import Objective, Proposal
 
 
 def make(epochs: int = 9, objective: Objective = OBJECTIVE, **settings: Any) -> Engine:
     return make_engine(HYPERBAND, epochs=epochs, objective=objective, **settings)
 
 
-def tell_all(engine: Engine, values: Sequence[float]) -> None:
-    for value in values:
-        tell(engine, ask(engine).number, value)
+def epochs_of(played: Played) -> list[int]:
+    return [record.spec.epochs for record in played.records]
 
 
-class TestHyperband:
-    def epochs(self, played: Played) -> list[int]:
-        return [record.spec.epochs for record in played.records]
+def test_a_round_is_as_long_as_said() -> None:
+    for epochs in (2, 3, 4, 9, 10, 30):
+        played = Played(make(epochs=epochs))
+        trials = hyperband_trials(epochs)
+        played.play(trials + 1)
+        brackets = [json.loads(r.engine_state["tuner/bracket"]) for r in played.records]
+        # The last bracket only trains to the end; then the first begins anew.
+        assert brackets[-2] == 0
+        assert brackets[-1] == brackets[0] == max(brackets)
+        assert max(epochs_of(played)) == epochs
 
-    def test_a_round_is_as_long_as_said(self) -> None:
-        for epochs in (2, 3, 4, 9, 10, 30):
-            played = Played(make(epochs=epochs))
-            trials = hyperband_trials(epochs)
-            played.play(trials + 1)
-            brackets = [json.loads(r.engine_state["tuner/bracket"]) for r in played.records]
-            # The last bracket only trains to the end; then the first begins anew.
-            assert brackets[-2] == 0
-            assert brackets[-1] == brackets[0] == max(brackets)
-            assert max(self.epochs(played)) == epochs
 
-    @pytest.mark.parametrize(
-        "infeasible, rungs",
-        [
-            # Keras Tuner makes 9, 2, 0 of 9, 3, 1 for one that fails.
-            ([3], [1] * 9 + [3] * 3 + [9]),
-            ([0, 1, 2, 3, 4, 5, 6], [1] * 9 + [3] * 2 + [9]),
-            ([*range(8)], [1] * 9 + [3] + [9]),
-            ([*range(9)], [1] * 9),
-            # All that were promoted: none is left to go on.
-            ([9, 10, 11], [1] * 9 + [3] * 3),
-            ([9, 11], [1] * 9 + [3] * 3 + [9]),
-            ([*range(7), 9], [1] * 9 + [3] * 2 + [9]),
-        ],
-    )
-    def test_an_infeasible_trial_costs_its_bracket_nothing(
-        self, infeasible: Sequence[int], rungs: list[int]
-    ) -> None:
-        played = Played(make())
-        played.play(len(rungs) + 1, infeasible)
-        assert self.epochs(played)[:-1] == rungs
-        # Then the next bracket, which begins with three epochs.
-        assert played.records[-1].spec.epochs == 3
-        assert played.records[-1].spec.goes_on_from is None
+@pytest.mark.parametrize(
+    "infeasible, rungs",
+    [
+        # Keras Tuner makes 9, 2, 0 of 9, 3, 1 for one that fails.
+        ([3], [1] * 9 + [3] * 3 + [9]),
+        ([0, 1, 2, 3, 4, 5, 6], [1] * 9 + [3] * 2 + [9]),
+        ([*range(8)], [1] * 9 + [3] + [9]),
+        ([*range(9)], [1] * 9),
+        # All that were promoted: none is left to go on.
+        ([9, 10, 11], [1] * 9 + [3] * 3),
+        ([9, 11], [1] * 9 + [3] * 3 + [9]),
+        ([*range(7), 9], [1] * 9 + [3] * 2 + [9]),
+    ],
+)
+def test_an_infeasible_trial_costs_its_bracket_nothing(
+    infeasible: Sequence[int], rungs: list[int]
+) -> None:
+    played = Played(make())
+    played.play(len(rungs) + 1, infeasible)
+    assert epochs_of(played)[:-1] == rungs
+    # Then the next bracket, which begins with three epochs.
+    assert played.records[-1].spec.epochs == 3
+    assert played.records[-1].spec.goes_on_from is None
 
-    def test_the_best_go_on_in_the_objectives_own_direction(self) -> None:
-        """Keras Tuner infers that val_f1_score is to be minimized."""
-        engine = make(objective=Objective("val_f1_score", "max"))
-        scores = [0.3, 0.9, 0.1, 0.8, 0.2, 0.7, 0.4, 0.6, 0.5]
-        tell_all(engine, scores)
-        assert [ask(engine).goes_on_from for _ in range(3)] == [1, 3, 5]
 
-    def test_may_continue_says_who_can_still_be_promoted(self) -> None:
-        engine = make()
-        proposals = [ask(engine) for _ in range(9)]
-        tell(engine, proposals[0].number, 0.5)
-        assert engine.may_continue(0)
-        for proposal, value in zip(proposals[1:4], [0.4, 0.3, 0.2], strict=True):
-            tell(engine, proposal.number, value)
-        # Three are better, and there are three places.
-        assert [engine.may_continue(n) for n in range(4)] == [False, True, True, True]
-        engine.tell(4, TrialResult(4, "infeasible", reason="nan"))
-        assert not engine.may_continue(4)
-        for proposal in proposals[5:]:
-            tell(engine, proposal.number, 0.9)
-        promoted = ask(engine)
-        assert promoted.goes_on_from == 3
-        # It may have to begin again, until it has ended.
-        assert engine.may_continue(3)
-        tell(engine, promoted.number, 0.1)
-        assert not engine.may_continue(3)
-        assert engine.may_continue(promoted.number)
+def test_the_best_go_on_in_the_objectives_own_direction() -> None:
+    """Keras Tuner infers that val_f1_score is to be minimized."""
+    engine = make(objective=Objective("val_f1_score", "max"))
+    for score in (0.3, 0.9, 0.1, 0.8, 0.2, 0.7, 0.4, 0.6, 0.5):
+        tell(engine, ask(engine).number, score)
+    assert [ask(engine).goes_on_from for _ in range(3)] == [1, 3, 5]
 
-    def test_given_takes_the_next_place_of_a_first_rung(self) -> None:
-        through, with_given = (Played(make()) for _ in range(2))
-        wanted = through.play(9)
-        for number in range(9):
-            proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
-            assert proposal is not None and proposal.epochs == 1
-            if number != 4:
-                assert proposed(proposal) == wanted[number]
-            with_given.finish(proposal)
-        # Before what is about to be promoted, in the next bracket.
-        early = with_given.ask({"rate": 1e-4, "units": 63})
-        assert early is not None
-        assert (early.epochs, early.goes_on_from, early.values["units"]) == (3, None, 63)
-        with_given.finish(early)
-        promoted = with_given.ask()
-        assert promoted is not None and promoted.goes_on_from is not None
 
-    def test_an_exhausted_space_still_has_its_best_go_on(self) -> None:
-        space = SearchSpace(ks.Int("units", 1, 4), ks.Fixed("rate", 0.01))
-        played = Played(make(space=space))
-        while (proposal := played.ask()) is not None:
-            played.finish(proposal)
-        assert self.epochs(played) == [1] * 4 + [3] * 3 + [9]
+def test_given_takes_the_next_place_of_a_first_rung() -> None:
+    through, with_given = (Played(make()) for _ in range(2))
+    wanted = through.play(9)
+    for number in range(9):
+        proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
+        assert proposal is not None and proposal.epochs == 1
+        if number != 4:
+            assert proposed(proposal) == wanted[number]
+        with_given.finish(proposal)
+    # Before what is about to be promoted, in the next bracket.
+    early = with_given.ask({"rate": 1e-4, "units": 63})
+    assert early is not None
+    assert (early.epochs, early.goes_on_from, early.values["units"]) == (3, None, 63)
+    with_given.finish(early)
+    promoted = with_given.ask()
+    assert promoted is not None and promoted.goes_on_from is not None
 
-    @pytest.mark.parametrize(
-        "changed, said",
-        [
-            ({"space": SearchSpace(ks.dropout(), ks.epochs(2, 4))}, "'epochs' is in the search"),
-            ({"epochs": 1}, "at least 2 epochs. Received: 1"),
-            ({"pruner": "median"}, "'median'"),
-            ({"space": SearchSpace(ks.Fixed("rate", 1))}, "Fixed"),
-        ],
-    )
-    def test_refuses_what_it_cannot_serve(self, changed: Mapping[str, Any], said: str) -> None:
-        settings: dict[str, Any] = {"pruner": "none", "space": CONTINUOUS, "epochs": 9}
-        with pytest.raises(EngineError, match=said):
-            check_engine_serves(HYPERBAND, **{**settings, **changed})
+
+def test_an_exhausted_space_still_has_its_best_go_on() -> None:
+    space = SearchSpace(ks.Int("units", 1, 4), ks.Fixed("rate", 0.01))
+    played = Played(make(space=space))
+    while (proposal := played.ask()) is not None:
+        played.finish(proposal)
+    assert epochs_of(played) == [1] * 4 + [3] * 3 + [9]
 
 
 @pytest.mark.parametrize("seed", range(4))
