@@ -19,16 +19,6 @@ ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
 LATE = ks.Float("late", 0.0, 1.0, default=0.25)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return tmp_path_factory.mktemp("spaces") / "store"
-
-
-def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
-    return run_study(executor, store=folder)
-
-
 def outcome(history: StudyHistory) -> list[tuple]:
     return [
         (dict(t.spec.values), t.spec.seed, t.spec.goes_on_from, t.state, t.best)
@@ -44,8 +34,8 @@ def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> Study
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        launch(folder, replace(executor, before=interrupt))
-    return launch(folder, executor)
+        run_study(replace(executor, before=interrupt), store=folder)
+    return run_study(executor, store=folder)
 
 
 class TestJoining:
@@ -56,7 +46,7 @@ class TestJoining:
 
     @pytest.mark.parametrize("engine", exhaustive_but(ENGINES[::2], ENGINES))
     def test_what_shows_late_is_tuned_from_then_on(self, folder: Path, engine: str) -> None:
-        history = launch(folder, self.executor("uncut", engine))
+        history = run_study(self.executor("uncut", engine), store=folder)
         assert "late" in history.description.space
         late = [t.spec.values["late"] for t in history.trials]
         assert late[:4] == [0.25] * 4
@@ -72,13 +62,13 @@ class TestJoining:
     def test_resumed_it_goes_on_as_if_uninterrupted(
         self, folder: Path, engine: str, cut: int
     ) -> None:
-        wanted = launch(folder, self.executor("uncut", engine))
+        wanted = run_study(self.executor("uncut", engine), store=folder)
         found = cut_and_resumed(folder, self.executor(f"cut at {cut}", engine), cut)
         assert outcome(found) == outcome(wanted)
 
     def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
-        description = describe(name="declared", trials=5)
-        history = launch(folder, ScriptedExecutor(description, joined={1: [LATE]}))
+        executor = ScriptedExecutor(describe(name="declared", trials=5), joined={1: [LATE]})
+        history = run_study(executor, store=folder)
         assert history.description.space == SPACE
         run = InMlflow(history).run(history.trial(1).uuid)
         assert run.data.params["late"] == "0.25", "it is recorded all the same"
@@ -95,7 +85,7 @@ class TestGoingOn:
     @pytest.fixture(scope="class")
     @classmethod
     def history(cls, folder: Path) -> StudyHistory:
-        return launch(folder, ScriptedExecutor(describe(**cls.HYPERBAND)))
+        return run_study(ScriptedExecutor(describe(**cls.HYPERBAND)), store=folder)
 
     def test_a_promoted_trial_has_its_parents_seed_values_and_epochs(
         self, history: StudyHistory
@@ -126,7 +116,7 @@ class TestGoingOn:
         left = {int(p.name[6:11]) for p in folder.glob("*.state.safetensors")}
         assert not left & rung, "the first bracket's first rung is over"
 
-    @pytest.mark.parametrize("cut", exhaustive_but([13], [5, 12, 13, 16]))
+    @pytest.mark.parametrize("cut", exhaustive_but([12], [5, 12, 13, 16]))
     def test_resumed_it_goes_on_as_if_uninterrupted(
         self, folder: Path, history: StudyHistory, cut: int
     ) -> None:

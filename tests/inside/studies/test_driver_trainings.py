@@ -38,12 +38,6 @@ def described(name: str, kind: str, **settings: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for all: making its databases takes longer than any study here."""
-    return tmp_path_factory.mktemp("trainings") / "store"
-
-
-@pytest.fixture(scope="module")
 def histories(folder: Path) -> dict[str, StudyHistory]:
     return {kind: launch(folder, ScriptedExecutor(described(kind, kind))) for kind in KINDS}
 
