@@ -51,8 +51,7 @@ def test_patience_ends_a_study(launch: Any) -> None:
 
 def test_patience_ends_a_study_without_any_value(launch: Any) -> None:
     history = launch({"infeasible": lambda spec: True}, patience=4, trials=200)
-    assert history.ended_by == "patience"
-    assert "no value" in history.stopped
+    assert history.ended_by == "patience" and "no value" in history.stopped
 
 
 def test_running_trials_are_finished_when_the_time_is_up(
