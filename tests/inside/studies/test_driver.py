@@ -27,6 +27,7 @@ from studies.commands import study_text
 from studies.engines import OptunaEngine
 from studies.launching import driver
 from tracking.history import StudyHistory
+from tracking.mlflow import Pages, study_note
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import locked_study
 
@@ -250,6 +251,30 @@ def test_a_study_may_begin_anew_with_another_definition_until_a_trial_has_finish
     assert [t.spec.epochs for t in history.trials] == [5, 5]
     assert history.description.engine == "optuna:random"
     assert "running" not in attempts(tmp_path, "scripted")
+
+
+def test_another_class_of_hardware_is_refused_until_a_user_allows_it(tmp_path: Path) -> None:
+    ours = "vendor_id A cpu family 6 model 85 avx512"
+    other = "vendor_id B cpu family 25 model 1 avx2"
+    differ = "of any kind: bits may differ between trials"
+
+    def launch_on(hardware: str, trials: int, *, any_hardware: bool = False) -> list[str]:
+        executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
+        history = run_study(executor, store=tmp_path, any_hardware=any_hardware)
+        told = [study_text(history), study_note(history, Pages("1", "parent"))]
+        kinds = [trial.spec.hardware for trial in history.trials]
+        assert [differ in text for text in told] == ["any" in kinds] * 2
+        return kinds
+
+    assert launch_on(ours, 2) == [ours] * 2
+    assert launch_on(ours, 3) == [ours] * 3
+    with pytest.raises(StudyChangedError) as refused:
+        launch_on(other, 4)
+    for words in (ours, other, "--any-hardware"):
+        assert words in str(refused.value)
+    assert launch_on(other, 4, any_hardware=True) == [*[ours] * 3, "any"]
+    # From then on, on each.
+    assert launch_on(ours, 5) == [*[ours] * 3, "any", "any"]
 
 
 def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:

@@ -37,25 +37,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")
 
 
-def test_names_with_settings_have_one_spelling() -> None:
-    assert check_engine("TPE, multivariate=False,n_startup_trials=3") == (
-        "optuna:tpe,multivariate=false,n_startup_trials=3"
-    )
-    assert check_pruner("median,n_warmup_steps=2") == "median,n_warmup_steps=2"
-    assert split_options("a,b=1,c=1.0,d=null,e=ipop") == (
-        "a", {"b": 1, "c": 1.0, "d": None, "e": "ipop"}
-    )  # fmt: skip
-    for wrong, told in {
-        "tpe,n": "NAME=VALUE",
-        "tpe,=3": "NAME=VALUE",
-        "tpe,a=b/c": "must be a number, true, false, null or a word",
-        "tpe,a=NaN": "must be finite",
-        "keras-tuner:hyperbnd": "Did you mean 'keras-tuner:hyperband'",
-    }.items():
-        with pytest.raises(EngineError, match=told):
-            check_engine(wrong)
-
-
 @pytest.mark.parametrize(
     ("short", "name"),
     [
@@ -66,10 +47,31 @@ def test_names_with_settings_have_one_spelling() -> None:
         # Names of both libraries are Optuna's.
         ("random", "optuna:random"),
         ("grid", "optuna:grid"),
+        ("TPE, n_startup_trials=3,group=True", "optuna:tpe,group=true,n_startup_trials=3"),
     ],
 )
-def test_names_of_engines(short: str, name: str) -> None:
+def test_names_of_engines_have_one_spelling(short: str, name: str) -> None:
     assert check_engine(short) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("tpe,n", "NAME=VALUE"),
+        ("tpe,=3", "NAME=VALUE"),
+        ("tpe,a=b/c", "must be a number, true, false, null or a word"),
+        ("tpe,a=NaN", "must be finite"),
+        ("keras-tuner:hyperbnd", "Did you mean 'keras-tuner:hyperband'"),
+    ],
+)
+def test_other_names_are_refused(name: str, told: str) -> None:
+    with pytest.raises(EngineError, match=told):
+        check_engine(name)
+
+
+def test_settings_in_a_name_have_the_types_of_json() -> None:
+    expected = ("a", {"b": 1, "c": 1.0, "d": None, "e": "ipop"})
+    assert split_options("a,b=1,c=1.0,d=null,e=ipop") == expected
 
 
 def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:

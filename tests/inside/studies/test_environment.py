@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import psutil
 import pytest
-from scripted import ScriptedExecutor, describe, run_study
 
-from search_spaces import StudyChangedError
-from studies.commands import study_text
 from studies.training import PeakMemory, environment, environment_differences, hardware_class
-from tracking.history import StudyHistory
-from tracking.mlflow import Pages, study_note
 
 
 def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,35 +35,6 @@ def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.Mo
     assert {"processor", "instructions", "device", "python", "tensorflow"} <= now.keys()
     # The class of this machine is its device, or its processor with the widest instructions.
     assert hardware_class() == now["device"] or hardware_class().startswith(now["processor"])
-
-
-OURS, OTHER = "vendor_id A cpu family 6 model 85 avx512", "vendor_id B cpu family 25 model 1 avx2"
-DIFFER = "of any kind: bits may differ between trials"
-
-
-def launch(store: Path, hardware: str, trials: int, *, any_hardware: bool = False) -> StudyHistory:
-    executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
-    return run_study(executor, store=store, verify="off", any_hardware=any_hardware)
-
-
-def specs(history: StudyHistory) -> list[str]:
-    return [trial.spec.hardware for trial in history.trials]
-
-
-def test_another_class_is_refused_until_a_user_allows_it(tmp_path: Path) -> None:
-    history = launch(tmp_path, OURS, 2)
-    assert specs(launch(tmp_path, OURS, 3)) == [OURS] * 3
-    pages = Pages("1", "parent")
-    assert DIFFER not in study_text(history) + study_note(history, pages)
-    with pytest.raises(StudyChangedError) as refused:
-        launch(tmp_path, OTHER, 4)
-    for words in (OURS, OTHER, "--any-hardware"):
-        assert words in str(refused.value)
-    history = launch(tmp_path, OTHER, 4, any_hardware=True)
-    assert specs(history) == [*[OURS] * 3, "any"]
-    assert DIFFER in study_text(history) and DIFFER in study_note(history, pages)
-    # From then on, on each.
-    assert specs(launch(tmp_path, OURS, 5)) == [*[OURS] * 3, "any", "any"]
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="others tell the peak of the whole process")
