@@ -55,17 +55,6 @@ class TestOptuna(EngineConformance):
         return lambda space, seed=7: make(engine, pruner, space, seed)
 
 
-@pytest.mark.parametrize("pruner", PRUNING)
-def test_a_resumed_study_prunes_as_an_uninterrupted_one(pruner: str) -> None:
-    def with_pruner(space: SearchSpace, seed: int = 7) -> Engine:
-        return make("optuna:tpe", pruner, space, seed)
-
-    conformance = EngineConformance()
-    conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_pruner, 11)
-    conformance.test_resumed_with_a_trial_in_flight(with_pruner)
-    conformance.test_takes_what_is_not_finite(with_pruner)
-
-
 @pytest.mark.parametrize(
     "engine, pruner",
     [("random", "none"), ("hyperband", "none"), ("grid", "median"), ("random", "hyperband")],

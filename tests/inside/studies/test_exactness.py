@@ -20,7 +20,6 @@ from exact_training import (
     samples,
     spec_of,
 )
-from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from suite import exhaustive_but
 from training_corpus import CORPUS, ONE_HOT, stateful
 
@@ -141,21 +140,6 @@ def test_a_study_of_a_stateful_model_is_verified_by_fit(tmp_path: Path) -> None:
     assert not history.description.warnings
     assert history.best is not None
     assert history.best.verified == "model.fit, identical"
-
-
-@pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
-def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int) -> None:
-    """By each trainer, in training and in validation."""
-    splits = samples()
-    told = Batches(splits, batch_size)
-    signature = Arrays(splits).signature(batch_size)
-    for part, plain, of_program in (
-        (splits.train, told.training, signature.training_size),
-        (splits.validation, told.validation, signature.validation_size),
-    ):
-        by_fit = ArrayDataAdapter(part.x, part.y, batch_size=batch_size).get_tf_dataset()
-        wanted = [spec.shape[0] for spec in by_fit.element_spec]
-        assert wanted == [spec.shape[0] for spec in plain.element_spec] == [of_program, of_program]
 
 
 def _rescaled() -> keras.Model:
