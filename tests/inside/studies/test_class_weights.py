@@ -109,15 +109,18 @@ def test_class_weights_that_do_not_suit_the_data_are_refused_before_anything_run
 # A HyperModel that trains itself
 
 
-GIVEN: list[Any] = []
-
-
 class Own(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Notes the weights in a file, as objects that a training changes are restored."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
     def build(self, hp: Any) -> keras.Model:
         return dense(hp)
 
     def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        GIVEN.append(kwargs.get("sample_weight"))
+        np.save(self.file, kwargs["sample_weight"])
         return model.fit(*args, **kwargs)
 
 
@@ -130,15 +133,17 @@ class WithoutWeights(Own):
 
 @pytest.mark.exhaustive
 def test_a_hypermodels_own_fit_is_given_the_weights(tmp_path: Path) -> None:
-    GIVEN.clear()
-    made = study({0: 9.0}, build=Own(), trials=1, epochs=1)
+    noted = tmp_path / "weights.npy"
+    made = study({0: 9.0}, build=Own(noted), trials=1, epochs=1)
     made.launch(store=tmp_path / "store", progress=False, verify="off")
-    np.testing.assert_array_equal(GIVEN[-1], np.where(load().train.y == 0, 9, 1))
+    np.testing.assert_array_equal(np.load(noted), np.where(load().train.y == 0, 9, 1))
 
 
 def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuilderError, match=r"WithoutWeights takes none.*\*\*kwargs"):
-        study({0: 9.0}, build=WithoutWeights()).launch(store=tmp_path / "store", progress=False)
+        study({0: 9.0}, build=WithoutWeights(tmp_path / "weights.npy")).launch(
+            store=tmp_path / "store", progress=False
+        )
 
 
 # The record
