@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
-from scripted import SPACE, ScriptedExecutor, describe, run_study
+from in_mlflow import InMlflow
+from scripted import SPACE, ScriptedExecutor, describe, loss, run_study
 from simulated_workers import SimulatedWorkers
 from stores import history_at
 from study_record import attempts, differences, read_record
@@ -21,9 +24,10 @@ from suite import exhaustive_but
 import kerastudy as ks
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
-from studies.engines import Engine, EngineSettings, make_engine
+from studies.engines import OptunaEngine
 from studies.launching import driver
 from tracking.history import StudyHistory
+from tracking.mlflow import Pages, study_note
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import locked_study
 
@@ -35,7 +39,7 @@ def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: A
 
 def outcome(history: StudyHistory) -> list[tuple]:
     return [
-        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.best and t.best.value)
+        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.spec.goes_on_from, t.best)
         for t in history.trials
     ]
 
@@ -43,22 +47,6 @@ def outcome(history: StudyHistory) -> list[tuple]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     return launch(tmp_path_factory.mktemp("undisturbed") / "store", pruner="median", trials=14)
-
-
-def test_runs_its_trials_and_closes_all(undisturbed: StudyHistory) -> None:
-    assert len(undisturbed.trials) == 14
-    assert undisturbed.counts()["pruned"] > 0
-    assert set(attempts(undisturbed.store.root, "scripted")) == {"complete", "pruned"}
-    assert undisturbed.status == "FINISHED"
-
-
-def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
-    """A trial's value is that of its best epoch, a pruned trial's too."""
-    for trial in undisturbed.trials:
-        values = {e: m["val_loss"] for e, m in undisturbed.curve(trial).items()}
-        assert trial.best is not None
-        assert trial.best.value == min(values.values())
-        assert values[trial.best.epoch] == trial.best.value
 
 
 def test_keeps_the_checkpoints_of_the_best_and_writes_none_that_can_not_stay(
@@ -78,7 +66,7 @@ def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> Non
     more = ScriptedExecutor(describe(pruner="median", trials=14))
     history = launch(tmp_path, more)
     assert [number for number, _ in more.ran] == list(range(6, 14))
-    assert outcome(history) == outcome(undisturbed)
+    assert outcome(history) == outcome(undisturbed) and undisturbed.counts()["pruned"] > 0
     again = ScriptedExecutor(describe(pruner="median", trials=14))
     launch(tmp_path, again)
     assert again.ran == []
@@ -90,17 +78,12 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
 ) -> None:
     """In one clear error; what has ended is kept, and what was cut begins again."""
 
-    def raising(settings: EngineSettings) -> Engine:
-        engine = make_engine(settings)
-        method, calls = getattr(engine, call), iter(range(4))
+    method, calls = getattr(OptunaEngine, call), itertools.count()
 
-        def raise_later(*arguments: Any, **keywords: Any) -> Any:
-            if next(calls, None) is None:
-                raise ZeroDivisionError("float division by zero")
-            return method(*arguments, **keywords)
-
-        setattr(engine, call, raise_later)
-        return engine
+    def raise_later(*arguments: Any) -> Any:
+        if next(calls) >= 4:
+            raise ZeroDivisionError("float division by zero")
+        return method(*arguments)
 
     description = describe(pruner="median", trials=9)
 
@@ -108,7 +91,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         return run_study(SimulatedWorkers(description, workers=3), store=tmp_path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("studies.launching.launch.make_engine", raising)
+        patch.setattr(OptunaEngine, call, raise_later)
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()
@@ -229,34 +212,12 @@ def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -
         assert trial.result is not None and trial.result.epochs == trial.spec.epochs
 
 
-OTHER_DEFAULT = ks.SearchSpace(
-    *(p if p.name != "units" else ks.Int("units", 4, 64, default=8) for p in SPACE)
-)
-
-
-@pytest.mark.parametrize(
-    "change, told",
-    [
-        ({"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}, r"initial was \(\)"),
-        ({"space": OTHER_DEFAULT}, "'units': default was 34, and is now 8"),
-    ],
-)
-def test_a_changed_definition_is_refused_with_what_differs(
-    tmp_path: Path, change: dict[str, Any], told: str
-) -> None:
+def test_other_first_values_are_refused_with_what_differs(tmp_path: Path) -> None:
     """Of other changes, `commands/test_bad_input` tells."""
     before = launch(tmp_path, trials=2)
-    with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
-        launch(tmp_path, **change)
+    with pytest.raises(StudyChangedError, match=r"initial was \(\).*--name"):
+        launch(tmp_path, initial=({"rate": 0.01, "units": 8, "kind": "a"},))
     assert outcome(history_at(tmp_path, "scripted")) == outcome(before)
-
-
-def test_a_changed_definition_is_taken_while_nothing_has_finished(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        launch(tmp_path, ScriptedExecutor(describe(), interrupting(0)))
-    history = launch(tmp_path, epochs=5, trials=2)
-    assert [t.spec.epochs for t in history.trials] == [5, 5]
-    assert "running" not in attempts(tmp_path, "scripted")
 
 
 def test_a_study_keeps_its_engine(tmp_path: Path) -> None:
@@ -265,11 +226,41 @@ def test_a_study_keeps_its_engine(tmp_path: Path) -> None:
     with pytest.raises(StudyChangedError, match=refused):
         launch(tmp_path, engine="optuna:random", trials=4)
     assert len(launch(tmp_path, trials=4).trials) == 4
-    # Before a trial has finished, another engine may begin the study anew.
+
+
+def test_a_study_may_begin_anew_with_another_definition_until_a_trial_has_finished(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        launch(tmp_path, ScriptedExecutor(describe(name="new"), interrupting(0)))
-    history = launch(tmp_path, name="new", engine="optuna:random", trials=2)
-    assert history.description.engine == "optuna:random" and len(history.trials) == 2
+        launch(tmp_path, ScriptedExecutor(describe(), interrupting(0)))
+    history = launch(tmp_path, epochs=5, engine="optuna:random", trials=2)
+    assert [t.spec.epochs for t in history.trials] == [5, 5]
+    assert history.description.engine == "optuna:random"
+    assert "running" not in attempts(tmp_path, "scripted")
+
+
+def test_another_class_of_hardware_is_refused_until_a_user_allows_it(tmp_path: Path) -> None:
+    ours = "vendor_id A cpu family 6 model 85 avx512"
+    other = "vendor_id B cpu family 25 model 1 avx2"
+    differ = "of any kind: bits may differ between trials"
+
+    def launch_on(hardware: str, trials: int, *, any_hardware: bool = False) -> list[str]:
+        executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
+        history = run_study(executor, store=tmp_path, any_hardware=any_hardware)
+        told = [study_text(history), study_note(history, Pages("1", "parent"))]
+        kinds = [trial.spec.hardware for trial in history.trials]
+        assert [differ in text for text in told] == ["any" in kinds] * 2
+        return kinds
+
+    assert launch_on(ours, 2) == [ours] * 2
+    assert launch_on(ours, 3) == [ours] * 3
+    with pytest.raises(StudyChangedError) as refused:
+        launch_on(other, 4)
+    for words in (ours, other, "--any-hardware"):
+        assert words in str(refused.value)
+    assert launch_on(other, 4, any_hardware=True) == [*[ours] * 3, "any"]
+    # From then on, on each.
+    assert launch_on(ours, 5) == [*[ours] * 3, "any", "any"]
 
 
 def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
@@ -290,6 +281,193 @@ def test_a_study_that_runs_already_is_refused(tmp_path: Path) -> None:
     with locked_study(first.folder, "scripted"), refused:
         launch(tmp_path)
     assert len(launch(tmp_path, trials=2).trials) == 2
+
+
+# When a study ends, and when a trial is cut
+
+
+@pytest.fixture
+def simulate(folder: Path, request: pytest.FixtureRequest) -> Any:
+    def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:
+        description = describe(name=request.node.name, **{"trials": 12, **settings})
+        simulated = SimulatedWorkers(description, **(executor or {}))
+        return run_study(simulated, store=folder, workers=2)
+
+    return launch_named
+
+
+def test_a_target_ends_a_study_which_another_one_resumes(simulate: Any) -> None:
+    history = simulate(stop_at=0.9, trials=30)
+    assert history.ended_by == "stop_at"
+    assert history.best.best.value <= 0.9
+    assert f"in trial {history.best.number}" in history.stopped
+    assert history.counts()["interrupted"] == 0
+    # Trials that ran meanwhile end, no more begin.
+    assert history.trials[-1].number <= history.best.number + 2 < 29
+    again = simulate(stop_at=0.9, trials=30)
+    assert (len(again.trials), again.ended_by) == (len(history.trials), "stop_at")
+    other = simulate(stop_at=0.0, trials=30)
+    assert (len(other.trials), other.ended_by) == (30, "trials")
+
+
+def test_patience_ends_a_study(simulate: Any) -> None:
+    history = simulate(patience=5, trials=200)
+    assert history.ended_by == "patience"
+    later = [t for t in history.trials if t.number > history.best.number]
+    assert 5 <= len(later) <= 6
+    assert f"nothing better than trial {history.best.number}" in history.stopped
+
+
+def test_patience_ends_a_study_without_any_value(simulate: Any) -> None:
+    history = simulate({"infeasible": lambda spec: True}, patience=4, trials=200)
+    assert history.ended_by == "patience" and "no value" in history.stopped
+
+
+def test_running_trials_are_finished_when_the_time_is_up(
+    simulate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    # Each epoch takes time.
+    clock = SimpleNamespace(monotonic=lambda: 0.06 * len(begun))
+    monkeypatch.setattr("studies.launching.proposals_and_budget.time", clock)
+    before = {"before_epoch": lambda spec, epoch: begun.append(epoch)}
+    history = simulate(before, timeout=0.5, trials=500)
+    assert (history.ended_by, history.status) == ("timeout", "FINISHED")
+    assert 0 < history.counts()["complete"] == len(history.trials) < 500
+
+
+def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(simulate: Any) -> None:
+    history = simulate(trial_timeout=5.0, trials=3, epochs=1000)
+    trial = history.trial(1)
+    assert trial.state == "pruned"
+    assert trial.result.reason == "its time of 5 s was up"
+    assert trial.best.value == min(loss(trial.spec, e) for e in range(1, trial.result.epochs + 1))
+    assert history.checkpoint(trial) is not None or trial not in history.top(3)
+
+
+def test_a_space_that_was_tried_ends_a_study(simulate: Any) -> None:
+    space = ks.SearchSpace(ks.Choice("rate", [0.01, 0.02]), ks.Choice("units", [16, 32]))
+    history = simulate(space=space, engine="optuna:grid", trials=9)
+    assert (history.ended_by, history.status) == ("space", "FINISHED")
+    assert history.stopped == "all 4 configurations of the space were tried"
+    assert [dict(t.spec.values) for t in history.trials] == list(space.grid())
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (KeyboardInterrupt(), ("interrupt", "KILLED", "interrupted; launch again to resume")),
+        (StudyError("made up"), ("error", "FAILED", "an error")),
+    ],
+)
+def test_an_error_ends_a_launch(
+    simulate: Any, folder: Path, request: pytest.FixtureRequest, error: BaseException, ended: Any
+) -> None:
+    def before_epoch(spec: TrialSpec, epoch: int) -> None:
+        if (spec.number, epoch) == (3, 2):
+            raise error
+
+    with pytest.raises(type(error)):
+        simulate({"before_epoch": before_epoch})
+    history = history_at(folder, request.node.name)
+    assert (history.ended_by, history.status, history.stopped) == ended
+    assert history.counts()["running"] == 0
+    history = simulate()
+    assert (history.ended_by, history.stopped) == ("trials", "all 12 trials are done")
+
+
+# Spaces that grow while a study runs, and trials that go on from others
+
+LATE = ks.Float("late", 0.0, 1.0, default=0.25)
+GROWING = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
+
+
+def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> StudyHistory:
+    """Launches a study that Ctrl-C ends before a trial, and launches it again."""
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, replace(executor, before=interrupting(cut)))
+    return launch(folder, executor)
+
+
+class TestJoining:
+    def executor(self, name: str, engine: str) -> ScriptedExecutor:
+        name = f"{name} by {engine}"
+        description = describe(name=name, engine=engine, trials=9, discovered=True, epochs=3)
+        return ScriptedExecutor(description, joined={3: [LATE]})
+
+    @pytest.mark.parametrize("engine", exhaustive_but(GROWING[::2], GROWING))
+    def test_what_shows_late_is_tuned_from_then_on(self, folder: Path, engine: str) -> None:
+        history = launch(folder, self.executor("uncut", engine))
+        assert "late" in history.description.space
+        late = [t.spec.values["late"] for t in history.trials]
+        assert late[:4] == [0.25] * 4
+        assert len(set(late[4:])) > 1
+        for trial in history.trials:
+            assert history.description.space.contains(trial.spec.values)
+        shown = InMlflow(history)
+        params = [shown.run(t.uuid).data.params.get("late") for t in history.trials]
+        assert [float(param or "nan") for param in params[3:]] == pytest.approx(late[3:], rel=1e-3)
+
+    @pytest.mark.parametrize("engine", exhaustive_but(GROWING[::2], GROWING))
+    @pytest.mark.parametrize("cut", exhaustive_but([6], [4, 6]))
+    def test_resumed_it_goes_on_as_if_uninterrupted(
+        self, folder: Path, engine: str, cut: int
+    ) -> None:
+        wanted = launch(folder, self.executor("uncut", engine))
+        found = cut_and_resumed(folder, self.executor(f"cut at {cut}", engine), cut)
+        assert outcome(found) == outcome(wanted)
+
+    def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
+        executor = ScriptedExecutor(describe(name="declared", trials=5), joined={1: [LATE]})
+        history = launch(folder, executor)
+        assert history.description.space == SPACE
+        run = InMlflow(history).run(history.trial(1).uuid)
+        assert run.data.params["late"] == "0.25", "it is recorded all the same"
+
+
+class TestGoingOn:
+    HYPERBAND: ClassVar = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17, "keep": 1}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def history(cls, folder: Path) -> StudyHistory:
+        return launch(folder, ScriptedExecutor(describe(**cls.HYPERBAND)))
+
+    def test_a_promoted_trial_goes_on_with_its_parents_seed_values_and_epochs(
+        self, history: StudyHistory
+    ) -> None:
+        promoted = 0
+        for trial in history.trials:
+            curve = history.curve(trial)
+            assert list(curve) == list(range(1, trial.spec.epochs + 1))
+            assert trial.best is not None
+            assert trial.best.value == min(metrics["val_loss"] for metrics in curve.values())
+            if trial.spec.goes_on_from is not None:
+                promoted += 1
+                parent = history.trial(trial.spec.goes_on_from)
+                assert trial.spec.seed == parent.spec.seed
+                assert trial.spec.values == parent.spec.values
+                before = history.curve(parent)
+                assert trial.spec.initial_epoch == len(before) < trial.spec.epochs
+                assert {epoch: curve[epoch] for epoch in before} == before
+        assert promoted >= 4
+
+    def test_files_to_go_on_from_are_dropped_once_nobody_can(self, history: StudyHistory) -> None:
+        folder = history.files.folder
+        rung = {t.number for t in history.trials if t.spec.epochs == 1}
+        left = {int(p.name[6:11]) for p in folder.glob("*.state.safetensors")}
+        assert not left & rung, "the first bracket's first rung is over"
+
+    @pytest.mark.parametrize("cut", exhaustive_but([12], [5, 12, 13, 16]))
+    def test_resumed_it_goes_on_as_if_uninterrupted(
+        self, folder: Path, history: StudyHistory, cut: int
+    ) -> None:
+        description = describe(name=f"going on, cut at {cut}", **self.HYPERBAND)
+        found = cut_and_resumed(folder, ScriptedExecutor(description), cut)
+        assert outcome(found) == outcome(history)
+
+
+# The work for a trial, and its record
 
 
 def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> None:

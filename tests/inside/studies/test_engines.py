@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,22 +24,21 @@ from conformance.engine import (
     ask,
     curve,
     make,
+    proposed,
     tell,
 )
 from keras_tuner import oracles
-from suite import exhaustive
 
 import kerastudy as ks
 from search_spaces import EngineError, KerasTunerSpace, SearchSpace, canonical_json
-from studies.definition import ENGINES, PRUNERS, hyperband_trials, sampler_seed
+from studies.definition import ENGINES, HYPERBAND, PRUNERS, hyperband_trials, sampler_seed
 from studies.engines import Engine, check_engine_serves
-from tracking.records import BestEpoch, Objective, TrialRecord, TrialResult
+from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult
 
 # A threshold has no usual one.
 PRUNING = [
     "threshold,upper=8.05" if name == "threshold" else name for name in PRUNERS if name != "none"
 ]
-WITH_SETTINGS = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
 
 
 @pytest.mark.parametrize(
@@ -54,17 +55,6 @@ class TestOptuna(EngineConformance):
         return lambda space, seed=7: make(engine, pruner, space, seed)
 
 
-@pytest.mark.parametrize("pruner", PRUNING)
-def test_a_resumed_study_prunes_as_an_uninterrupted_one(pruner: str) -> None:
-    def with_pruner(space: SearchSpace, seed: int = 7) -> Engine:
-        return make("optuna:tpe", pruner, space, seed)
-
-    conformance = EngineConformance()
-    conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_pruner, 11)
-    conformance.test_resumed_with_a_trial_in_flight(with_pruner)
-    conformance.test_takes_what_is_not_finite(with_pruner)
-
-
 @pytest.mark.parametrize(
     "engine, pruner",
     [("random", "none"), ("hyperband", "none"), ("grid", "median"), ("random", "hyperband")],
@@ -78,23 +68,15 @@ class TestKerasTuner(EngineConformance):
 
 
 class TestBayesian(EngineConformance):
-    # Two dimensions: random trials at first, and then the Gaussian process.
+    # Four random trials, and then the Gaussian process.
     space = SMALL
     trials = 9
     never_repeats = True
 
-    @pytest.fixture(params=["keras-tuner:bayesian", WITH_SETTINGS])
-    def make(self, request: pytest.FixtureRequest) -> Callable[..., Engine]:
-        return lambda space, seed=7: make(request.param, "none", space, seed)
-
-    # What it proposes is shown below.
-    test_ends_when_all_has_been_tried_and_only_then = exhaustive(
-        EngineConformance.test_ends_when_all_has_been_tried_and_only_then
-    )
-    test_given_is_proposed_next = exhaustive(EngineConformance.test_given_is_proposed_next)
-    test_resumed_with_a_trial_in_flight = exhaustive(
-        EngineConformance.test_resumed_with_a_trial_in_flight
-    )
+    @pytest.fixture
+    def make(self) -> Callable[..., Engine]:
+        engine = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
+        return lambda space, seed=7: make(engine, "none", space, seed)
 
 
 def test_other_seed_other_proposals() -> None:
@@ -228,22 +210,147 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "space", "told"),
+    ("engine", "changed", "told"),
     [
-        ("optuna:grid", CONTINUOUS, "'rate' is continuous.*optuna:quasi-random"),
-        ("optuna:cma-es", SearchSpace(ks.Boolean("a")), "CMA-ES"),
-        ("keras-tuner:grid", CONTINUOUS, "'rate' is continuous.*keras-tuner:random"),
-        ("keras-tuner:grid", SearchSpace(ks.Int("units", 1, 2**40)), "'units' has.*optuna:grid"),
+        ("optuna:grid", {"space": CONTINUOUS}, "'rate' is continuous.*optuna:quasi-random"),
+        ("optuna:cma-es", {"space": SearchSpace(ks.Boolean("a"))}, "CMA-ES"),
+        ("keras-tuner:grid", {"space": CONTINUOUS}, "'rate' is continuous.*keras-tuner:random"),
+        (
+            "keras-tuner:grid",
+            {"space": SearchSpace(ks.Int("units", 1, 2**40))},
+            "'units' has.*optuna:grid",
+        ),
         *(
-            (name, SearchSpace(ks.Int("tuner/epochs", 1, 3)), "'tuner/epochs'.*optuna:tpe")
+            (name, {"space": SearchSpace(ks.Int("tuner/epochs", 1, 3))}, "'tuner/epochs'.*optuna:t")
             for name in ENGINES
             if name.startswith("keras-tuner:")
         ),
+        (HYPERBAND, {"space": SearchSpace(ks.dropout(), ks.epochs(2, 4))}, "'epochs' is in the se"),
+        (HYPERBAND, {"space": SearchSpace(ks.Fixed("rate", 1))}, "Fixed"),
+        (HYPERBAND, {"epochs": 1}, "at least 2 epochs. Received: 1"),
+        (HYPERBAND, {"pruner": "median"}, "'median'"),
+        # Settings that would fail in the midst of a study.
+        ("optuna:tpe,seed=-1", {}, "must be at least 0"),
+        ("optuna:tpe,n_ei_candidates=0", {}, "must be at least 1"),
+        ("optuna:cma-es,popsize=0", {}, "must be at least 2"),
+        ("optuna:tpe,n_startup_trials=few", {}, "of type int"),
+        ("optuna:grid,a=1", {}, "It has no settings"),
+        ("optuna:tpe,n_startup_trial=3", {}, "Did you mean 'n_startup_trials'"),
+        ("keras-tuner:bayesian,bets=1", {}, "Did you mean 'beta'"),
+        ("keras-tuner:hyperband,factor=1", {}, "'factor' of keras-tuner:hyper"),
     ],
 )
-def test_a_space_that_an_engine_can_not_serve(engine: str, space: SearchSpace, told: str) -> None:
+def test_what_an_engine_can_not_serve_is_refused(
+    engine: str, changed: dict[str, Any], told: str
+) -> None:
+    usual: dict[str, Any] = {"pruner": "none", "space": SMALL, "epochs": 9}
     with pytest.raises(EngineError, match=told):
-        check_engine_serves(engine, "none", space, 9)
+        check_engine_serves(engine, **{**usual, **changed})
+
+
+# Hyperband: brackets, promotions, infeasible trials
+
+
+def hyperband(**settings: Any) -> Engine:
+    return make(HYPERBAND, **{"epochs": 9, **settings})
+
+
+def epochs_of(played: Played) -> list[int]:
+    return [record.spec.epochs for record in played.records]
+
+
+def test_a_round_is_as_long_as_said() -> None:
+    for epochs in (2, 3, 4, 9, 10, 30):
+        played = Played(hyperband(epochs=epochs))
+        trials = hyperband_trials(epochs)
+        played.play(trials + 1)
+        brackets = [json.loads(r.engine_state["tuner/bracket"]) for r in played.records]
+        # The last bracket only trains to the end; then the first begins anew.
+        assert brackets[-2] == 0
+        assert brackets[-1] == brackets[0] == max(brackets)
+        assert max(epochs_of(played)) == epochs
+
+
+@pytest.mark.parametrize(
+    "infeasible, rungs",
+    [
+        # Keras Tuner makes 9, 2, 0 of 9, 3, 1 for one that fails.
+        ([3], [1] * 9 + [3] * 3 + [9]),
+        ([0, 1, 2, 3, 4, 5, 6], [1] * 9 + [3] * 2 + [9]),
+        ([*range(8)], [1] * 9 + [3] + [9]),
+        ([*range(9)], [1] * 9),
+        # All that were promoted: none is left to go on.
+        ([9, 10, 11], [1] * 9 + [3] * 3),
+        ([9, 11], [1] * 9 + [3] * 3 + [9]),
+        ([*range(7), 9], [1] * 9 + [3] * 2 + [9]),
+    ],
+)
+def test_an_infeasible_trial_costs_its_bracket_nothing(
+    infeasible: Sequence[int], rungs: list[int]
+) -> None:
+    played = Played(hyperband())
+    played.play(len(rungs) + 1, infeasible)
+    assert epochs_of(played)[:-1] == rungs
+    # Then the next bracket, which begins with three epochs.
+    assert played.records[-1].spec.epochs == 3
+    assert played.records[-1].spec.goes_on_from is None
+
+
+def test_the_best_go_on_in_the_objectives_own_direction() -> None:
+    """Keras Tuner infers that val_f1_score is to be minimized."""
+    engine = hyperband(objective=Objective("val_f1_score", "max"))
+    for score in (0.3, 0.9, 0.1, 0.8, 0.2, 0.7, 0.4, 0.6, 0.5):
+        tell(engine, ask(engine).number, score)
+    assert [ask(engine).goes_on_from for _ in range(3)] == [1, 3, 5]
+
+
+def test_given_takes_the_next_place_of_a_first_rung() -> None:
+    through, with_given = (Played(hyperband()) for _ in range(2))
+    wanted = through.play(9)
+    for number in range(9):
+        proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
+        assert proposal is not None and proposal.epochs == 1
+        if number != 4:
+            assert proposed(proposal) == wanted[number]
+        with_given.finish(proposal)
+    # Before what is about to be promoted, in the next bracket.
+    early = with_given.ask({"rate": 1e-4, "units": 63})
+    assert early is not None
+    assert (early.epochs, early.goes_on_from, early.values["units"]) == (3, None, 63)
+    with_given.finish(early)
+    promoted = with_given.ask()
+    assert promoted is not None and promoted.goes_on_from is not None
+
+
+def test_an_exhausted_space_still_has_its_best_go_on() -> None:
+    space = SearchSpace(ks.Int("units", 1, 4), ks.Fixed("rate", 0.01))
+    played = Played(hyperband(space=space))
+    while (proposal := played.ask()) is not None:
+        played.finish(proposal)
+    assert epochs_of(played) == [1] * 4 + [3] * 3 + [9]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hyperband_is_restored_at_any_point(seed: int) -> None:
+    """Whatever is infeasible, and in whatever order trials that run side by side end."""
+    drawn = random.Random(seed)
+    infeasible = {number for number in range(30) if drawn.random() < 0.4}
+    played = Played(hyperband())
+    running: list[Proposal] = []
+    for number in range(30):
+        if len(running) == 3:
+            ended = running.pop(drawn.randrange(3))
+            played.finish(ended, ended.number in infeasible)
+        known = {r.number: r for r in played.records}
+        known.update({p.number: played.unfinished(p) for p in running})
+        resumed = hyperband()
+        resumed.restore([known[n] for n in sorted(known)], curve)
+        for record in played.records:
+            assert resumed.may_continue(record.number) == played.engine.may_continue(record.number)
+        proposal = played.ask()
+        assert proposal is not None and proposal.number == number
+        assert resumed.ask() == proposal
+        running.append(proposal)
 
 
 # Pruners

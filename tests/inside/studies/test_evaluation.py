@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -32,8 +34,6 @@ def built(model: Any, **compiled: Any) -> Any:
 
 
 def network(**compiled: Any) -> Any:
-    import keras
-
     keras.utils.set_random_seed(2)
     regularized = keras.regularizers.L2(0.1)
     layers = [keras.layers.Dense(1, activation="sigmoid", kernel_regularizer=regularized)]
@@ -48,8 +48,6 @@ def resampled(values: Any, samples: int = 100, level: float = 0.95) -> tuple[flo
 
 
 def test_metrics_and_their_intervals() -> None:
-    import keras
-
     level = 0.975
     auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
@@ -75,13 +73,7 @@ def test_metrics_and_their_intervals() -> None:
 
 
 def test_a_model_without_an_error_is_no_certainty() -> None:
-    import keras
-
-    inputs = keras.Input((4,))
-    outputs = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")(inputs)
-    model = keras.Model(inputs, outputs)
-    recall = keras.metrics.Recall()
-    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", recall])
+    model = network(metrics=["accuracy", keras.metrics.Recall()])
     model.set_weights([np.array([[90.0], [0], [0], [0]]), np.zeros(1)])
     y = (X[:, 0] > 0).astype("int64")
     reading = evaluate_test_part(model, splits_of(y), 32)
@@ -95,8 +87,6 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
 
 def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     """Keras takes a loss from logits, where probabilities below 1e-7 differ."""
-    import keras
-
     layer = keras.layers.Dense(3, activation="softmax")
     model = built(keras.Sequential([layer]), loss="sparse_categorical_crossentropy")
     kernel = np.zeros((4, 3), "float32")
@@ -112,8 +102,6 @@ def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
 
 @pytest.mark.exhaustive
 def test_batches_of_weighted_samples() -> None:
-    import tensorflow as tf
-
     model = network(metrics=["accuracy"], weighted_metrics=["mae"])
 
     def data() -> Any:
@@ -131,8 +119,6 @@ def test_batches_of_weighted_samples() -> None:
 
 
 def test_what_has_no_intervals_says_why() -> None:
-    import keras
-
     class Weighing(keras.Sequential):
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             return {**super().compute_metrics(x, y, y_pred), "size": keras.ops.mean(x)}

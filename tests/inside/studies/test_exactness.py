@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,6 @@ from exact_training import (
     samples,
     spec_of,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
-from model_zoo import compiled, stack
 from suite import exhaustive_but
 from training_corpus import CORPUS, ONE_HOT, stateful
 
@@ -146,21 +142,6 @@ def test_a_study_of_a_stateful_model_is_verified_by_fit(tmp_path: Path) -> None:
     assert history.best.verified == "model.fit, identical"
 
 
-@pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
-def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int) -> None:
-    """By each trainer, in training and in validation."""
-    splits = samples()
-    told = Batches(splits, batch_size)
-    signature = Arrays(splits).signature(batch_size)
-    for part, plain, of_program in (
-        (splits.train, told.training, signature.training_size),
-        (splits.validation, told.validation, signature.validation_size),
-    ):
-        by_fit = ArrayDataAdapter(part.x, part.y, batch_size=batch_size).get_tf_dataset()
-        wanted = [spec.shape[0] for spec in by_fit.element_spec]
-        assert wanted == [spec.shape[0] for spec in plain.element_spec] == [of_program, of_program]
-
-
 def _rescaled() -> keras.Model:
     return CORPUS["rescaled"].build(CORPUS["rescaled"].values[0])
 
@@ -196,51 +177,3 @@ def test_data_in_a_mapped_file_trains_as_by_hand(
     assert large.file_of(splits.train.x) is not None
     for each in (trainer, PlainTrainer()):
         assert by_trainer(each, _rescaled, splits, spec_of(2)) == wanted
-
-
-RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))
-FACTORS = st.sampled_from([0.0, 1e-4, 3e-3, 0.1])
-
-
-@st.composite
-def layer(draw: st.DrawFn) -> object:
-    """A function that makes a layer: a new one for each trial."""
-    rate, l1, l2 = draw(RATES), draw(FACTORS), draw(FACTORS)
-    activation = draw(st.sampled_from(["relu", "tanh", "gelu", "swish", None]))
-    kinds: list[Callable[[], keras.Layer]] = [
-        lambda: layers.Dense(
-            5, activation=activation, kernel_regularizer=keras.regularizers.L1L2(l1, l2)
-        ),
-        lambda: layers.Dropout(rate),
-        lambda: layers.GaussianNoise(rate),
-        lambda: layers.AlphaDropout(rate),
-        layers.BatchNormalization,
-        lambda: layers.Rescaling(0.3, 0.1),
-        lambda: layers.ActivityRegularization(l1, l2),
-        lambda: keras.Sequential(
-            [layers.Reshape((-1, 1)), layers.Conv1D(2, 3, padding="same"), layers.Flatten()]
-        ),
-        lambda: keras.Sequential([layers.Reshape((-1, 1)), layers.GRU(4, activation=activation)]),
-    ]
-    return draw(st.sampled_from(kinds))
-
-
-@pytest.mark.exhaustive
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    inner=st.lists(layer(), min_size=1, max_size=4),
-    optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adamw"]),
-    batch_size=st.sampled_from([7, 8, 10, 12, 40, 100]),
-)
-def test_models_put_together_at_random_train_as_by_hand(
-    trainer: CompiledTrainer, inner: list, optimizer: str, batch_size: int
-) -> None:
-    def build() -> keras.Model:
-        return compiled(stack(*(make() for make in inner)), optimizer)
-
-    splits, spec = samples(), spec_of(batch_size=batch_size)
-    wanted = by_hand(build, splits, spec)
-    assert by_trainer(trainer, build, splits, spec) == wanted
-    assert by_trainer(trainer, build, splits, spec, wanted[0].state, 1) == wanted[1:]

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conformance.models import SPACE, dense, make_spec, make_study
-from exact_training import by_hand, by_trainer, samples, spec_of
-from model_zoo import compiled
 from suite import exhaustive_but
 
 from search_spaces import Hyperparameters
@@ -130,7 +128,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return Trial(folder).run(PlainTrainer(), state=folder / "whole.state")[1]
 
 
-# What fails while it is traced, and in a step, is below, too.
+# A model whose tracing fails is in the corpus, see `test_exactness`.
 @pytest.mark.parametrize("part", exhaustive_but(["structure", "a later epoch"], FAILURES))
 def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     part: str, wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -204,47 +202,3 @@ def test_what_becomes_of_it_is_what_becomes_of_it_by_fit(
     assert by_program.reason == by_fit.reason
     assert ("ValueError" in by_fit.reason) == (state == "infeasible")
     assert by_program.weights_sha256 == by_fit.weights_sha256
-
-
-class Lately(keras.layers.Layer):  # type: ignore[misc]
-    """Makes a sublayer when it is built, and builds another when it is first trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trained_only = keras.layers.Dense(8)
-
-    def build(self, shape: Any) -> None:
-        self.always = keras.layers.Dense(8, activation="relu")
-        self.dropout = keras.layers.Dropout(0.3)
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        hidden = self.always(x)
-        if training:
-            hidden = hidden + 0.1 * self.trained_only(x)
-        return self.dropout(hidden, training=training)
-
-
-class BuiltByCall(keras.Model):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = Lately(), keras.layers.Dense(3, activation="softmax")
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        return self.last(self.first(x, training=training))
-
-
-# What fails when it was traced is below, too.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str) -> None:
-    splits, spec, trainer = samples(), spec_of(3), CompiledTrainer()
-
-    def called() -> keras.Model:
-        """As each trial begins: the model is called with a sample."""
-        model = compiled(BuiltByCall(), optimizer)
-        model(splits.train.x[:1])
-        return model
-
-    found = by_trainer(trainer, called, splits, spec)
-    assert trainer.used[0] == "plain"
-    assert found == by_hand(called, splits, spec)

@@ -25,7 +25,6 @@ from search_spaces import (
 )
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
-from studies.launching import read_rows
 from tracking.history import StudyHistory, ranked, study_names
 
 
@@ -158,16 +157,15 @@ def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
 def test_values_outside_the_space_are_passed_over_and_counted(
     folder: Path, best: list[dict[str, Any]]
 ) -> None:
-    told = Said()
+    said = Said()
     narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
-    history = begin(folder, "narrower", told, space=narrower, initial_from="study:old")
+    history = begin(folder, "narrower", said, space=narrower, initial_from="study:old")
     expected = [each for each in best if each["rate"] >= 4e-3][:10]
     assert expected and values(history)[1 : 1 + len(expected)] == expected
-    (line,) = [each for each in told.lines if each.startswith("starts with")]
+    (line,) = [each for each in said.lines if each.startswith("starts with")]
     assert "not in this space, for example: Float 'rate'" in line
-    with pytest.raises(
-        StudyError, match=r"No trial of the study 'old' can be tried here: 24 not in"
-    ):
+    told = "No trial of the study 'old' can be tried here: 24 not in"
+    with pytest.raises(StudyError, match=told):
         begin(folder, "none", space=SearchSpace(ks.Float("x", 0, 1)), initial_from="study:old")
 
 
@@ -216,29 +214,29 @@ def test_an_empty_text_may_be_a_value(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("name", "text", "error", "told"),
     [
-        ("a.json", "[1]", "must hold values by name"),
-        ("a.json", "[]", "must hold values by name"),
-        ("a.json", "{", "cannot be read"),
-        ("a.csv", "rate\n", "must hold values by name"),
-        ("a.csv", "rate,kind\n0.5\n", "more or fewer cells"),
-        ("a.csv", "rate\n0.5,a\n", "more or fewer cells"),
+        ("a.json", "[1]", StudyError, "must hold values by name"),
+        ("a.json", "[]", StudyError, "must hold values by name"),
+        ("a.json", "{", StudyError, "cannot be read"),
+        ("a.csv", "rate\n", StudyError, "must hold values by name"),
+        ("a.csv", "rate,kind\n0.5\n", StudyError, "more or fewer cells"),
+        ("a.csv", "rate\n0.5,a\n", StudyError, "more or fewer cells"),
+        (
+            "a.csv",
+            "rate\n0.5\nhigh\n",
+            SearchSpaceError,
+            r"Values 2 of .*a\.csv.*a number. Received: 'high'",
+        ),
+        ("a.json", '{"raet": 0.5}', SearchSpaceError, "Values 1 of .*Did you mean 'rate'"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
+def test_other_files_are_refused(
+    folder: Path, tmp_path: Path, name: str, text: str, error: type[Exception], told: str
+) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(StudyError, match=words):
-        read_rows(tmp_path / name)
-
-
-def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("rate\n0.5\nhigh\n")
-    with pytest.raises(SearchSpaceError, match=r"Values 2 of .*a\.csv.*a number. Received: 'high'"):
-        begin(folder, "wrong", initial_from=str(tmp_path / "a.csv"))
-    (tmp_path / "b.json").write_text(json.dumps({"raet": 0.5}))
-    with pytest.raises(SearchSpaceError, match=r"Values 1 of .*Did you mean 'rate'"):
-        begin(folder, "wrong", initial_from=str(tmp_path / "b.json"))
+    with pytest.raises(error, match=told):
+        begin(folder, "wrong", initial_from=str(tmp_path / name))
 
 
 def test_its_own_trials_and_a_study_that_is_not_there_are_refused(

@@ -119,17 +119,6 @@ def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
     assert len({values["optimizer"] for values in proposed}) >= 3
 
 
-@pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
-def test_what_was_learned_is_restored(space: SearchSpace) -> None:
-    fails = HALVES["a product"]
-    wanted = Study(space, fails, towards).proposed(40)
-    before = Study(space, fails, towards)
-    before.proposed(25)
-    resumed = Study(space, fails, towards)
-    resumed.engine.restore(before.records, lambda trial: {})
-    assert resumed.proposed(15) == wanted[25:]
-
-
 def test_pruners_pass_infeasible_trials_over() -> None:
     """Five trials are enough for a median, but not if they came to nothing."""
     engine = make("optuna:random", "median", FLAT)
