@@ -87,7 +87,7 @@ def test_the_report_has_the_findings_without_the_data(
     # A closer look is recorded, and the page made again.
     (tmp_path / "study.py").write_text(STUDY, encoding="utf-8")
     findings = as_json(kerastudy_here(tmp_path, "data", "study.py", "--json"))
-    assert findings["recorded"] == ["flawed"]
+    assert findings["recorded"] == "flawed"
     assert findings["findings"][0]["figures"]["samples"] == 60
     wait_for_exporters()
     assert "samples look alike" in page.read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     (finding,) = as_json(told)["findings"]
     assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
     assert finding["study"] == "blobs"
-    command = shlex.split(finding["how"].partition("with: ")[2])
+    command = shlex.split(finding["how"].partition("to the bit: ")[2])
     assert command[:3] == ["kerastudy", "reproduce", "blobs"]
     told = kerastudy_here(tmp_path, *command[1:])
     assert f"is restored: {str(path)!r}" in " ".join(told.stderr.split())

@@ -198,7 +198,9 @@ class Campaign:
         self.happened += Counter(answered["happened"])
         found = [*answered["left"], *answered["broken"]]
         if self.plan.repeatable:
-            found += study_record.differences(self._expected["record"], answered["record"])
+            found += study_record.differences_of_trainings(
+                self._expected["record"], answered["record"], self.plan.workers
+            )
         # After lost power, the journal may lack the entry of a model that is in the store.
         return [f for f in found if not self.happened["power"] or "a model of no" not in f]
 

@@ -265,7 +265,7 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     # Without the trial of the defaults, the epoch to train them for is not known.
     plan = make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
     assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
-    assert "so the epoch to train them for is not known" in not_paired(plan, {})
+    assert "so the number of epochs to train them is not known" in not_paired(plan, {})
     with pytest.raises(KeyboardInterrupt, match=r"^5 of 22 trainings are recorded"):
         confirmed(tmp_path, Interrupting(5), "folds", OF_FOLDS)
     outcome = confirmed(tmp_path, NoProgress(), "folds", OF_FOLDS)
@@ -395,7 +395,7 @@ def test_a_part_that_was_read_before_widens_the_interval(
 ) -> None:
     shutil.copytree(folder, tmp_path / "read")
     history = history_in(tmp_path / "read")
-    other = Evaluation("another", "optuna:tpe", 3, 1, 100, outcome.test_digest, {}, time=1)
+    other = Evaluation("another", 3, 1, 100, outcome.test_digest, {}, time=1)
     record_evaluation(history, other)
     progress = Interrupting(99)
     options = ConfirmOptions(top=3, budget=5)
