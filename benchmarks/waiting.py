@@ -3,9 +3,9 @@
     python -m benchmarks.waiting [--workers 2] [--trials 60] [--data mnist.npz] [--json] [--quick]
 
 The dense network on MNIST (or made-up images of its shape), under TPE with the median pruner, so
-that each epoch is judged before the next begins. A worker notes what it waits for. Meanwhile the driver
-writes the journal, and asks the engine for the next trial. Shares are of the time from a worker's
-first trial to the end of its last.
+that each epoch is judged before the next begins. A worker notes what it waits for. Meanwhile the
+driver writes the journal, and asks the engine for the next trial. Shares are of the time from a
+worker's first trial to the end of its last.
 """
 
 from __future__ import annotations

@@ -161,11 +161,9 @@ class Progress:
         return f"left {re.sub('^0:0?', '', str(timedelta(seconds=round(seconds))))}"
 
     def _name(self, number: int) -> str:
-        """Returns the name of a trial or another training, padded to the length of the others."""
-        if number in self._names:
-            name, longest = self._names[number], max(map(width, self._names.values()))
-            return name + " " * (longest - width(name))
-        return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
+        """Returns the name of a trial or another training."""
+        numbered = f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
+        return self._names.get(number, numbered)
 
     def _columns(self) -> int:
         return COLUMNS
@@ -322,6 +320,11 @@ class LiveProgress(Progress):
             turn = _SPINNER[int(time.monotonic() * 4) % len(_SPINNER)]
             lines.append(Text(cut(f"{turn} {printable(self._waits)}", columns)))
         return Group(*lines)
+
+    def _name(self, number: int) -> str:
+        """Returns a name as long as the longest, so that the curves are below each other."""
+        name, names = super()._name(number), self._names.values()
+        return name + " " * (max(map(width, names), default=0) - width(name))
 
     def _line_of(self, running: _Running) -> str:
         spec, curve = running.spec, running.curve

@@ -158,7 +158,7 @@ def show_command(
     options = {"--trial": trial, "--top": top, "--all": every or None, "--model": model or None}
     chosen = [name for name, value in options.items() if value is not None]
     if len(chosen) > 1:
-        raise click.UsageError(f"Give {' or '.join(chosen)}, not both.")
+        raise click.UsageError(f"Give only one of {' and '.join(chosen)}.")
     history = history_of(study, store)
     if model:
         document = json_documents.model_document(history)

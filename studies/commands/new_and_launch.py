@@ -104,7 +104,7 @@ def new_command(
     if catalog is not None and (data, target, kind) != (None, None, None):
         raise click.UsageError("--from copies a study as it is: leave out --data and its options.")
     if data is None and (target is not None or kind is not None or of_table):
-        raise click.UsageError("--target and --kind describe the data: name its file by --data.")
+        raise click.UsageError("These options describe the file of --data: give --data, too.")
     name, notes = write_study(
         file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
     )

@@ -100,7 +100,11 @@ _MOST_ADDRESSES = 10
     show_default=True,
     help="Which prepared view of the study to open.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000, or the next free one]")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="The UI's port.  [default: 5000, or the next]",
+)
 @open_option
 @common_options
 def ui_command(

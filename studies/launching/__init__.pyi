@@ -7,4 +7,3 @@ from .launch import run_study as run_study
 from .running_trials import ValidationParts as ValidationParts
 from .store_and_journal import server_for as server_for
 from .trial_file_retention import Retention as Retention
-from .values_to_start_with import read_rows as read_rows

@@ -45,7 +45,7 @@ def starting_values(
     if before is not None and before.trials and before.description.initial_from == where:
         return tuple(map(dict, before.description.initial))
     if not where.startswith(OF_A_STUDY):
-        rows = read_rows(Path(where))
+        rows = _read_rows(Path(where))
         if any(name.startswith(_PARAMETER) for name in rows[0]):
             return _best(_of_a_table(rows, description), space, repr(where), progress)
         return tuple(_all(rows, space, where))
@@ -64,7 +64,7 @@ def starting_values(
     return _best(values, space, f"the study {name!r}", progress)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def _read_rows(path: Path) -> list[dict[str, Any]]:
     """Returns the rows of a JSON or CSV file as dicts. Values from a CSV file are texts."""
     file = f"The file to start with {str(path)!r}"
     try:
