@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
+from search_spaces.texts import counted
 from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory, read_folder
 from tracking.journal import DELETED, FILE_NAME, fault_of
@@ -140,7 +141,7 @@ def _check_running(history: StudyHistory) -> Check:
     """
     running = [trial for trial in history.trials if trial.state == "running"]
     if history.status == "RUNNING" or running:
-        trials = f", with {len(running)} trials" if running else ""
+        trials = f", with {counted(len(running), 'trial')}" if running else ""
         what = f"its state is RUNNING{trials}, but no process runs the study"
         how = "--fix records that it was interrupted; launching the study again resumes it"
         yield _fault_of(history, "running", what, how), partial(_end, history)

@@ -89,8 +89,8 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 _WORDS: Final = {"True": True, "False": False, "None": None}
-# An engine's name, with its settings, is part of the name of a folder. So the values of settings
-# may contain only letters, digits and a few signs.
+# The name of an engine with its settings is split at commas and "=". So the values of settings may
+# contain only letters, digits and a few signs.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
 # The smallest allowed value of each setting. It is checked here, because Optuna and Keras Tuner

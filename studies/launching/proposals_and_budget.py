@@ -188,8 +188,7 @@ def _naming(part: str, when: str) -> Iterator[None]:
     except KerastudyError:
         raise
     except Exception as error:
-        renamed = " under another name with --name" if part == "pruner" else ""
         raise EngineError(
             f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
-            f"again with another --{part}, or other settings of it{renamed}."
+            f"under another name (--name) with another --{part}, or other settings of it."
         ) from error

@@ -21,7 +21,7 @@ from studies.progress import Progress
 from studies.terminal_text import unescaped
 from tracking.history.study_history import find_study, read_study
 from tracking.history.trial_ranks import ranked
-from tracking.records import StudyDescription
+from tracking.records import StudyDescription, finished_trials
 from tracking.store.store_folder import Store
 
 _BEST: Final = 10
@@ -35,14 +35,18 @@ def starting_values(
 ) -> tuple[dict[str, Any], ...]:
     """Returns the hyperparameters of a study's first trials, as a complete dict for each trial.
 
-    If the study has trials already, it keeps its recorded values, and reads neither the file nor
-    the other study again.
+    If a trial of the study has finished, the study keeps its recorded values, and reads neither the
+    file nor the other study again.
     """
     where, space = description.initial_from, description.space
     if not where:
         return tuple(map(dict, description.initial))
     before = None if store is None else find_study(store, description.name)
-    if before is not None and before.trials and before.description.initial_from == where:
+    if (
+        before is not None
+        and before.description.initial_from == where
+        and finished_trials(before.trials)
+    ):
         return tuple(map(dict, before.description.initial))
     if not where.startswith(OF_A_STUDY):
         rows = _read_rows(Path(where))

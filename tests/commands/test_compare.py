@@ -242,6 +242,11 @@ def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     assert "launch random-0 and tpe-0 under another --seed and --name" in advice
     (one,) = document(tmp_path, "compare", "tpe-0", "tpe-1")["answer"]["sentences"]
     assert one.startswith("They are one search under 2 seeds")
+    # The same search under the same seed is no second seed.
+    again = {"engine": "optuna:tpe", "code": CODE, "seed": 0, "objective": ACCURACY}
+    record_study(tmp_path, "again", [0.3, 0.7], FALLING, space=SPACE, **again).close()
+    (one,) = document(tmp_path, "compare", "tpe-0", "again")["answer"]["sentences"]
+    assert one.startswith("They are one search under 1 seed:")
 
 
 def test_winners_that_were_confirmed_are_compared_on_the_test_part(tmp_path: Path) -> None:

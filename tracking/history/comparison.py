@@ -350,15 +350,19 @@ def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
 
 
 def _groups(descriptions: Sequence[StudyDescription]) -> dict[str, list[int]]:
-    """Groups studies by search. Returns the indexes of the studies, by the label of the search."""
-    groups: dict[tuple[object, ...], list[int]] = {}
+    """Groups studies by search. Returns the indexes of the studies, by the label of the search.
+
+    Of studies with the same search and the same seed, only the first counts.
+    """
+    by_seed: dict[tuple[object, ...], dict[int, int]] = {}
     for place, description in enumerate(descriptions):
-        groups.setdefault(_search(description), []).append(place)
-    labels = [listed(descriptions[place].name for place in ps) for ps in groups.values()]
-    if len({key[1:] for key in groups}) == 1 < len(groups) < len(descriptions):
+        by_seed.setdefault(_search(description), {}).setdefault(description.seed, place)
+    groups = [list(places.values()) for places in by_seed.values()]
+    labels = [listed(descriptions[place].name for place in places) for places in groups]
+    if len({key[1:] for key in by_seed}) == 1 < len(groups) < sum(map(len, groups)):
         # The searches differ in the engine alone, which is a shorter label than several names.
-        labels = [str(engine) for engine, *_ in groups]
-    return dict(zip(labels, groups.values(), strict=True))
+        labels = [str(engine) for engine, *_ in by_seed]
+    return dict(zip(labels, groups, strict=True))
 
 
 def _search(description: StudyDescription) -> tuple[object, ...]:

@@ -13,9 +13,9 @@ writes it. Other processes may read it at any time.
   and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
 The table `study` has one row. Its `revision` counts the transactions, and `changed` is the revision
-of the row's last change. Each trial, fit and confirmation has the `revision` of its last change, by
-which the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their
-ids, because SQLite never uses the id of an epoch again.
+of the row's last change. Each trial and each fit has the `revision` of its last change, by which
+the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their ids,
+because SQLite never uses the id of an epoch again.
 """
 
 from __future__ import annotations

@@ -109,9 +109,6 @@ class ConfirmationRecord:
     plan: str
     state: str
     outcome: Confirmation | None
-    started: int
-    ended: int
-    revision: int
 
 
 class JournalReader:
@@ -149,9 +146,12 @@ class JournalReader:
         return int(self._rows("SELECT revision FROM study")[0]["revision"])
 
     def uuids(self) -> set[str]:
-        """Returns the uuids of all runs in MLflow: of the study, trials, fits and confirmations."""
-        tables = ("trials", "fits", "confirmations")
-        queries = ["SELECT run AS uuid FROM study", *(f"SELECT uuid FROM {t}" for t in tables)]
+        """Returns the uuids of the runs that MLflow may have: of the study, trials and fits."""
+        queries = (
+            "SELECT run AS uuid FROM study",
+            "SELECT uuid FROM trials",
+            "SELECT uuid FROM fits",
+        )
         rows = self._rows(" UNION ".join(queries))
         return {row["uuid"] for row in rows}
 
@@ -257,10 +257,7 @@ class JournalReader:
 
     def confirmations(self) -> list[ConfirmationRecord]:
         """Returns the study's confirmations, the oldest first."""
-        rows = self._rows(
-            "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
-            "ORDER BY id"
-        )
+        rows = self._rows("SELECT uuid, plan, state, outcome FROM confirmations ORDER BY id")
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, digest: str | None = None) -> list[Evaluation]:

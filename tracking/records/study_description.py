@@ -192,7 +192,7 @@ class StudyDescription(RecordedSettings):
     # The changes that the launch made to the space, from `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # Sentences for the user before the launch. Not recorded.
-    # The findings about the data. The journal records them in a column of its table `searches`.
+    # The findings about the data. The journal records them in the column `looked` of `study`.
     looked: DataFindings | None = None
     cross_validation: str = ""  # The kind of split into folds. Empty without folds.
     folds: int = 0  # The number of folds, or 0.

@@ -1,4 +1,4 @@
-"""The report of a study, and the page that compares studies or engines.
+"""The report of a study, and the page that compares studies.
 
 Each is one HTML file that contains its data, charts and scripts.
 """
@@ -116,7 +116,6 @@ def write_comparison(histories: Sequence[StudyHistory], file: Path) -> None:
     """
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
-    names = {history.description.name for history in histories}
     rows = _progress(comparison, studies)
     figures: list[Figure] = []
     if any(value is not None for value in rows.get("value", ())):
@@ -129,7 +128,6 @@ def write_comparison(histories: Sequence[StudyHistory], file: Path) -> None:
         {"picked": None, "command": ["", ""], "headings": studies[0].headings},
         title=f"{', '.join(standing.label for standing in comparison.standings)}: comparison",
         labels=[standing.label for standing in comparison.standings],
-        kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
         answer=" ".join(comparison.answer.sentences),
         figures=figures,

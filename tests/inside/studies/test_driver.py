@@ -92,7 +92,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(OptunaEngine, call, raise_later)
-        told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
+        told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--name.*--"
         with pytest.raises(EngineError, match=told):
             launch()
     stopped = history_at(tmp_path, "scripted")

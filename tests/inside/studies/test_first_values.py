@@ -26,6 +26,7 @@ from search_spaces import (
 from studies.definition import ENGINES, sampler_seed
 from studies.exporting import export_table
 from tracking.history import StudyHistory, ranked, study_names
+from tracking.records import TrialSpec
 
 
 def launch(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
@@ -197,6 +198,23 @@ def test_files_by_hand_are_tried_whole_and_in_order_and_not_needed_again(
         assert [each["rate"] for each in found[1:]] == [0.5, 0.25]
         assert [each["kind"] for each in found[1:]] == ["=c", None]
         assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
+
+
+def test_a_study_that_is_begun_anew_reads_the_file_again(folder: Path, tmp_path: Path) -> None:
+    """Before a trial has finished, the definition may change, and the file with it."""
+    file = tmp_path / "first.json"
+    settings = {"name": "anew", "space": SMALL, "try_defaults": False, "trials": 2}
+    file.write_text(json.dumps(OF_SMALL))
+
+    def interrupt(spec: TrialSpec) -> None:
+        raise KeyboardInterrupt
+
+    description = describe(**settings, initial_from=str(file))
+    with pytest.raises(KeyboardInterrupt):
+        run_study(ScriptedExecutor(description, before=interrupt), store=folder)
+    file.write_text(json.dumps({**OF_SMALL, "units": 10}))
+    history = launch(folder, **settings, seed=1, initial_from=str(file))
+    assert values(history)[0] == {**OF_SMALL, "units": 10}
 
 
 def test_an_empty_text_may_be_a_value(folder: Path, tmp_path: Path) -> None:
