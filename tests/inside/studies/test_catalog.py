@@ -139,7 +139,7 @@ def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
 ) -> None:
     curves = []
     for history in map(launch, ("one-hot", "sparse")):
-        recorded = RecordedCurves(history.store, history.trials)
+        recorded = RecordedCurves(history.folder, history.trials)
         curves.append([(each.params, recorded(each)) for each in history.trials])
     assert curves[0] == curves[1] and [len(curve) for _, curve in curves[0]] == [1]
 
