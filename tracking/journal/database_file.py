@@ -208,10 +208,12 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
     if version == FORMAT:
         return
     database.close()
-    if version > FORMAT:
+    if version:
+        is_newer = version > FORMAT
+        advice = "Upgrade with: pip install -U kerastudy" if is_newer else "Use another --store."
         raise StoreError(
-            f"The journal {str(path)!r} was written by a newer kerastudy (format {version}; this "
-            f"version reads {FORMAT}). Upgrade with: pip install -U kerastudy"
+            f"The journal {str(path)!r} is of {'a newer' if is_newer else 'an older'} kerastudy "
+            f"(format {version}; this version reads {FORMAT}). {advice}"
         )
     raise StoreError(_damaged(path, "the file is not a journal of kerastudy"))
 

@@ -84,7 +84,6 @@ class Fit:
     uuid: str
     trial: str
     confirmation: str
-    name: str
     identity: str
     spec: TrialSpec
     state: str
@@ -211,7 +210,7 @@ class JournalReader:
         rows = self._rows(
             "SELECT uuid, coalesce(trial, '') AS trial, "
             "coalesce(confirmation, '') AS confirmation, "
-            "name, identity, spec, state, result, started, ended FROM fits "
+            "identity, spec, state, result, started, ended FROM fits "
             # The "+" has the same reason as in `attempts`.
             f"WHERE {' AND '.join(conditions)} ORDER BY +id",
             since,

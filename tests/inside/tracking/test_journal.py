@@ -47,6 +47,11 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
+def _older(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version={FORMAT - 1}")
+
+
 def _newer(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version={FORMAT + 1}")
@@ -61,6 +66,7 @@ def _another(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
+        (_older, r"older kerastudy \(format 1; .* another --store"),
         (_newer, r"newer kerastudy \(format 3; .* pip install -U kerastudy"),
         (tear_pages, "damaged: .* backup"),
         (cut_short, "damaged: .* backup"),
