@@ -86,7 +86,7 @@ def arrays(
     validation: float | int | Pair = DEFAULT_SHARE,
     test: float | int | Pair | None = DEFAULT_SHARE,
     stratify: bool | None = None,
-    preprocess: object = None,
+    preprocess: str | Mapping[str, str | None] | None = None,
     class_names: object = None,
     rule: Callable[[Any], Any] | None = None,
     seed: int = 0,
@@ -114,13 +114,11 @@ def arrays(
         test: As `validation`; None or 0: no test part.
         stratify: Whether all parts have the classes in the same proportions. None: yes, if y is one
             array of classes.
-        preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone of the
-            transformer is fitted on the x of the training part, and transforms the x of all parts
-            to float32. The transformer gets each sample as one row of numbers, e.g. the pixels of
-            an image. For several inputs by name, pass a dict, such as {"tabular": "standardize"};
-            other inputs stay as they are. "standardize", "minmax", StandardScaler and similar
-            scalers become layers of the registered model. The model then takes samples as you pass
-            them here.
+        preprocess: None; "standardize": each number gets mean 0 and standard deviation 1; or
+            "minmax": each number gets the range from 0 to 1. The scale is fitted on the x of the
+            training part. The x of all parts becomes float32. For several inputs by name, pass a
+            dict, such as {"tabular": "standardize"}; other inputs stay as they are. The scaling
+            becomes layers of the registered model, which takes samples as you pass them here.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
             They are saved with the registered model. Leave this out if targets are texts.
         rule: For synthetic data, the function that computes the targets without noise, from x
@@ -155,7 +153,7 @@ def npz(
     validation: float | int | Pair | None = None,
     test: float | int | Pair | None = None,
     stratify: bool | None = None,
-    preprocess: object = None,
+    preprocess: str | Mapping[str, str | None] | None = None,
     seed: int = 0,
     name: str | None = None,
 ) -> Dataset:
@@ -302,7 +300,7 @@ def breast_cancer(
     *,
     validation: float | int = DEFAULT_SHARE,
     test: float | int | None = DEFAULT_SHARE,
-    preprocess: object = None,
+    preprocess: str | Mapping[str, str | None] | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Describes scikit-learn's breast cancer data: 569 tumours, 30 measurements of each.
@@ -331,7 +329,7 @@ def diabetes(
     *,
     validation: float | int = DEFAULT_SHARE,
     test: float | int | None = DEFAULT_SHARE,
-    preprocess: object = None,
+    preprocess: str | Mapping[str, str | None] | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Describes scikit-learn's diabetes data: 442 patients, 10 measurements of each.

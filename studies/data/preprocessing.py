@@ -15,7 +15,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,10 +129,7 @@ class Preparation:
         """Returns metadata for the registered model, ready for JSON."""
         description: dict[str, object] = {
             "class_names": self.class_names,
-            "preprocessing": {
-                name: {"name": prepared.name, "in_the_model": bool(prepared.scalings)}
-                for name, prepared in self.prepared.items()
-            },
+            "preprocessing": {name: prepared.name for name, prepared in self.prepared.items()},
             "columns": self.columns,
         }
         if self.table:
@@ -145,16 +141,8 @@ class Preparation:
 
     @property
     def warnings(self) -> list[str]:
-        layers = [
-            f"preprocess={prepared.name} can't become layers of a Keras model, so the registered "
-            f"model will take {name} after this preprocessing. Put it into the model as layers, or "
-            "use 'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, "
-            "MaxAbsScaler or RobustScaler, which become layers."
-            for name, prepared in self.prepared.items()
-            if not prepared.scalings
-        ]
         decisions = self.table.decisions if self.table else {}
-        return [*layers, *(f"{subject}: {text}" for subject, text in decisions.items())]
+        return [f"{subject}: {text}" for subject, text in decisions.items()]
 
 
 def examples_of(x: Arrays) -> Arrays | None:
@@ -176,10 +164,10 @@ def preprocessed_parts(
     if table is not None:
         fitted = fit_table(table, parts["train"])
         return _OF_TABLES, {part: fitted.apply(x) for part, x in parts.items()}, {}, fitted
-    train, name = parts["train"], preprocessing_name(preprocess)
+    train, name = parts["train"], _name(preprocess)
     by_key = preprocess if isinstance(preprocess, Mapping) else {"": preprocess}
-    transformers = {key: t for key, t in by_key.items() if t is not None}
-    if unknown := [key for key in transformers if key not in entries(train)]:
+    names = {key: each for key, each in by_key.items() if each is not None}
+    if unknown := [key for key in names if key not in entries(train)]:
         input_names = ", ".join(map(repr, unknown)) if isinstance(preprocess, Mapping) else "x"
         raise DataError(
             f"preprocess={name} is for {input_names}, but x holds {described(train)}",
@@ -188,104 +176,41 @@ def preprocessed_parts(
         )
     inputs = {part: dict(entries(x)) for part, x in parts.items()}
     prepared: dict[str, Prepared] = {}
-    for key, transformer in transformers.items():
-        before = {part: x[key] for part, x in inputs.items()}
+    for key, each in names.items():
         input_name = entry_name("x", key) if key else "x"
-        after, prepared[input_name] = _fit_and_apply(transformer, before, seed, input_name)
-        for part, array in after.items():
-            inputs[part][key] = array
+        scaling = prepared[input_name] = _fit(str(each), inputs["train"][key], input_name)
+        for part, x in inputs.items():
+            x[key] = scaling.apply(x[key], f"{input_name} of the {part} part")
     return name, {part: rebuilt(train, x.values()) for part, x in inputs.items()}, prepared, None
 
 
-def preprocessing_name(preprocess: object) -> str | None:
-    """Returns the name in records, such as "standardize" or "PCA(n_components=2)"."""
+def _name(preprocess: object) -> str | None:
+    """Returns the name in records, such as "standardize" or "tabular: standardize"."""
     if isinstance(preprocess, Mapping):
-        names = {key: preprocessing_name(t) for key, t in sorted(preprocess.items())}
-        return ", ".join(f"{key}: {name}" for key, name in names.items() if name) or None
-    if preprocess is None or isinstance(preprocess, str):
-        return preprocess
-    if hasattr(preprocess, "get_params"):
-        return " ".join(repr(preprocess).split())
-    # The repr of any other object may hold its address in memory.
-    return type(preprocess).__qualname__
+        names = [f"{key}: {name}" for key, name in sorted(preprocess.items()) if name]
+        return ", ".join(names) or None
+    return None if preprocess is None else str(preprocess)
 
 
-def _fit_and_apply(
-    preprocess: object, parts: Mapping[str, np.ndarray], seed: int, input_name: str
-) -> tuple[dict[str, np.ndarray], Prepared]:
-    """Fits a transformer on the training samples. Returns the transformed parts, as float32.
+def _fit(name: str, train: np.ndarray, input_name: str) -> Prepared:
+    """Fits "standardize" or "minmax" on the training samples.
 
-    The transformer gets a row for each sample: (n, 1) for samples of shape (n,), and (n, pixels)
-    for images. If it doesn't change the number of features, the result has the samples' shape.
-    A transformer with random_state=None gets `seed` as its random state.
+    Each sample is a row: (n, 1) for samples of shape (n,), and (n, pixels) for images.
     """
-    transformer = _transformer(preprocess, seed)
-    name = str(preprocessing_name(preprocess))
-    train, scales = parts["train"], _only_scales(transformer)
-    rows = train.reshape(len(train), -1)
-    action = f"Fitting preprocess={name}"
-    _attempt(action, transformer.fit, _attempt(action, _as_read, rows) if scales else rows)
-    scalings = tuple(map(_scaling_of, _steps(transformer))) if scales else ()
-    transform = partial(_scaled, scalings) if scales else transformer.transform
-    transformed = {
-        part: _apply(transform, array, name, f"{input_name} of the {part} part")
-        for part, array in parts.items()
-    }
-    return transformed, Prepared(name, scalings, train.dtype.name, train.shape[1:])
-
-
-def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
-    rows = _as_read(rows)
-    for scaling in scalings:
-        rows = rows * scaling.scale + scaling.offset
-    return rows
-
-
-def _transformer(preprocess: object, seed: int) -> Any:
     # Imported late, because scikit-learn is slow to import.
-    from sklearn.base import clone
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-    if preprocess == "standardize":
-        return StandardScaler()
-    if preprocess == "minmax":
-        return MinMaxScaler()
-    # With safe=False, `clone` makes a deep copy of an object that is no estimator.
-    transformer: Any = clone(preprocess, safe=False)
-    if hasattr(transformer, "get_params"):
-        # Without a seed, each worker would get different data, with another digest.
-        unseeded = {
-            parameter: seed
-            for parameter, value in transformer.get_params(deep=True).items()
-            if parameter.split("__")[-1] == "random_state" and value is None
-        }
-        transformer.set_params(**unseeded)
-    return transformer
-
-
-def _apply(transform: Any, array: np.ndarray, name: str, samples: str) -> np.ndarray:
-    rows = array.reshape(len(array), -1)
-    result = _attempt(f"Applying preprocess={name} to {samples}", transform, rows)
-    # By default, scikit-learn's encoders return sparse matrices, which `np.asarray` can't convert.
-    result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
-    if result.shape[:1] != (len(array),):
-        raise DataError(
-            f"preprocess={name} turned the {len(array)} samples of {samples} into an array of "
-            f"shape {result.shape}. The transformer must return a row for each sample."
-        )
-    # Values too large for float32 become infinite, which `check_finite` reports.
-    with np.errstate(over="ignore"):
-        action = f"Converting the result of preprocess={name}"
-        numbers: np.ndarray = _attempt(action, result.astype, np.float32)
-    check_finite(numbers, f"The result of preprocess={name} for {samples}")
-    return numbers.reshape(array.shape) if numbers.shape == rows.shape else numbers
-
-
-def _attempt(action: str, function: Any, argument: object) -> Any:
-    try:
-        return function(argument)
-    except Exception as error:
-        raise DataError(f"{action} failed with {type(error).__name__}: {error}") from error
+    if train.dtype.kind not in "biuf":
+        raise DataError(f"preprocess={name} scales numbers, but {input_name} holds texts.")
+    rows = _as_read(train.reshape(len(train), -1))
+    if name == "minmax":
+        minmax = MinMaxScaler().fit(rows)
+        scale, offset = minmax.scale_, minmax.min_
+    else:
+        standard = StandardScaler().fit(rows)
+        scale = 1 / standard.scale_
+        offset = -standard.mean_ * scale
+    return Prepared(name, scale, offset, train.dtype.name, train.shape[1:])
 
 
 def _as_read(rows: np.ndarray) -> np.ndarray:
@@ -294,76 +219,35 @@ def _as_read(rows: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling:
-    """``x * scale + offset``, with arrays of float64 and shape (features,)."""
-
-    scale: np.ndarray
-    offset: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class Prepared:
-    """The preprocessing of an input.
+    """The preprocessing of an input: ``x * scale + offset``.
 
     Attributes:
-        name: The name in records, such as "standardize".
-        scalings: The steps of the preprocessing, one after another. Empty if a step does more than
-            scale.
+        name: "standardize" or "minmax".
+        scale, offset: Arrays of float64 and shape (features,).
         dtype: The dtype of the samples before preprocessing.
         shape: The shape of a sample before preprocessing.
     """
 
     name: str
-    scalings: tuple[Scaling, ...]
+    scale: np.ndarray
+    offset: np.ndarray
     dtype: str
     shape: tuple[int, ...]
 
+    def apply(self, array: np.ndarray, samples: str) -> np.ndarray:
+        """Returns samples after preprocessing, as float32. `samples` is their name in messages."""
+        rows = _as_read(array.reshape(len(array), -1)) * self.scale + self.offset
+        # Values too large for float32 become infinite, which `check_finite` reports.
+        with np.errstate(over="ignore"):
+            scaled: np.ndarray = rows.astype(np.float32).reshape(array.shape)
+        check_finite(scaled, f"The result of preprocess={self.name} for {samples}")
+        return scaled
+
     def undone(self, rows: np.ndarray) -> np.ndarray:
-        """Undoes the scaling of samples. Returns them unchanged if `scalings` is empty."""
-        if not self.scalings:
-            return rows
-        values = rows.reshape(len(rows), -1).astype(np.float64)
-        for scaling in reversed(self.scalings):
-            values = (values - scaling.offset) / scaling.scale
+        """Returns samples as they were before preprocessing."""
+        values: np.ndarray = rows.reshape(len(rows), -1).astype(np.float64)
+        values = (values - self.offset) / self.scale
         if np.dtype(self.dtype).kind in "biu":
             values = values.round()
         return values.reshape(len(rows), *self.shape)
-
-
-def _only_scales(transformer: Any) -> bool:
-    """Returns whether a transformer only multiplies and adds, so that Keras layers can do it."""
-    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
-
-    scalers, steps = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler), _steps(transformer)
-    # Types are compared exactly, because a subclass may do anything.
-    return bool(steps) and all(
-        type(step) in scalers and not getattr(step, "clip", False) for step in steps
-    )
-
-
-def _steps(transformer: Any) -> list[Any]:
-    """Returns the steps of a pipeline, and of the pipelines in it, without "passthrough" steps.
-
-    A transformer that is no pipeline is its own single step.
-    """
-    from sklearn.pipeline import Pipeline
-
-    if type(transformer) is not Pipeline:
-        return [transformer]
-    steps = [step for _, step in transformer.steps if step not in (None, "passthrough")]
-    return [inner for step in steps for inner in _steps(step)]
-
-
-def _scaling_of(scaler: Any) -> Scaling:
-    features = int(scaler.n_features_in_)
-    scale, offset = np.ones(features), np.zeros(features)
-    centre = scaler.mean_ if getattr(scaler, "with_mean", False) else None
-    centre = scaler.center_ if getattr(scaler, "with_centering", False) else centre
-    if hasattr(scaler, "min_"):
-        # MinMaxScaler already computes x * scale_ + min_. The other scalers divide by `scale_`.
-        scale, offset = scaler.scale_, scaler.min_
-    elif getattr(scaler, "scale_", None) is not None:
-        scale = 1 / np.asarray(scaler.scale_, np.float64)
-    if centre is not None:
-        offset = -np.asarray(centre, np.float64) * scale
-    return Scaling(np.asarray(scale, np.float64), np.asarray(offset, np.float64))

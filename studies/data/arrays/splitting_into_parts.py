@@ -88,14 +88,23 @@ def _check_size(name: str, value: object) -> Size:
 
 def _check_preprocess(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _check_preprocess(transformer) for name, transformer in value.items()}
+        return {key: _check_preprocessing_name(name) for key, name in value.items()}
+    return _check_preprocessing_name(value)
+
+
+def _check_preprocessing_name(value: object) -> str | None:
     if isinstance(value, str):
         return checks.choice("preprocess", value, PREPROCESSING_NAMES, DataError)
-    methods = (getattr(value, method, None) for method in ("fit", "transform"))
-    if value is None or (all(map(callable, methods)) and not isinstance(value, type)):
-        return value
-    expected = "'standardize', 'minmax', or an object with the methods fit and transform"
-    raise DataError.of_setting("preprocess", expected, value)
+    if value is None:
+        return None
+    raise DataError.of_setting(
+        "preprocess",
+        "'standardize' or 'minmax'",
+        value,
+        hint="For another transformation, put layers such as ks.preprocessing.adapted("
+        "keras.layers.Normalization(), data) into the model, or transform the samples yourself, "
+        "and pass ready-made parts: validation=(x, y), test=(x, y).",
+    )
 
 
 def _check_class_names(value: object) -> tuple[str, ...]:

@@ -44,10 +44,9 @@ def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> ker
         assert isinstance(x, np.ndarray), "rows of a table are one array"
         served = _on_columns(model, x, preparation, preparation.table)
     else:
-        prepared = {name: p for name, p in preparation.prepared.items() if p.scalings}
-        if not prepared:
+        if not preparation.prepared:
             return model
-        first = _FirstLayers(prepared, {layer.name for layer in layers_within(model)})
+        first = _FirstLayers(preparation.prepared, {layer.name for layer in layers_within(model)})
         if type(model) is keras.Sequential:
             raw, layers = first.add(model.inputs[0], "x")
             served = keras.Sequential([raw, *layers, *model.layers], name=model.name)
@@ -90,22 +89,16 @@ class _FirstLayers:
         # too.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         raw = keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
-        layers: list[keras.layers.Layer] = [
-            keras.layers.Rescaling(
-                _shaped(scaling.scale, shape),
-                _shaped(scaling.offset, shape),
-                dtype="float64",
-                name=_new_name(_layer_name(f"preprocessing_{raw.name}"), self._names),
-            )
-            for scaling in prepared.scalings
-        ]
+        rescaling = keras.layers.Rescaling(
+            _shaped(prepared.scale, shape),
+            _shaped(prepared.offset, shape),
+            dtype="float64",
+            name=_new_name(_layer_name(f"preprocessing_{raw.name}"), self._names),
+        )
         last = _new_name(_layer_name(f"{raw.name}_scaled"), self._names)
-        layers.append(keras.layers.Identity(dtype="float32", name=last))
-        scaled = raw
-        for layer in layers:
-            scaled = layer(scaled)
-        self.raw[name], self.scaled[name] = raw, scaled
-        return raw, layers
+        rounding = keras.layers.Identity(dtype="float32", name=last)
+        self.raw[name], self.scaled[name] = raw, rounding(rescaling(raw))
+        return raw, [rescaling, rounding]
 
 
 def _new_name(wish: str, names: set[str]) -> str:

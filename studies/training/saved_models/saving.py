@@ -209,7 +209,7 @@ def _example(model: keras.Model, preparation: Preparation, *, as_table: bool) ->
 def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> TensorSpec:
     from mlflow.types import TensorSpec
 
-    if prepared is not None and prepared.scalings:
+    if prepared is not None:
         return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
     # MLflow has no type for texts of a fixed length.
     dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
