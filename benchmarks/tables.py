@@ -7,8 +7,7 @@ draws a test part of a fifth. The others learn from all of the rest with their d
 trees (HistGradientBoosting) and a linear model (logistic or ridge regression on standardized
 columns). The study has the file that `kerastudy new` writes, unchanged: it validates on a fifth
 of the rest, launches so many trials, and its champion predicts the test part. The value is the
-accuracy, or R². The champion is measured twice: as it is, trained on four fifths of the rest, and
-after `promote --refit`, trained on all of it.
+accuracy, or R². The champion has learned from four fifths of the rest.
 """
 
 from __future__ import annotations
@@ -68,12 +67,12 @@ def measured(name: str, seed: int, trials: int) -> dict[str, float]:
     with temporary as folder, contextlib.chdir(folder):
         train.to_csv("train.csv", index=False)
         test.to_csv("test.csv", index=False)
-        values |= by_study(test["target"], score, trials)
+        values["study"] = by_study(test["target"], score, trials)
     return values
 
 
-def by_study(y: Any, score: Any, trials: int) -> dict[str, float]:
-    """Launches the study that `kerastudy new` writes, and returns its champion's values."""
+def by_study(y: Any, score: Any, trials: int) -> float:
+    """Launches the study that `kerastudy new` writes, and returns its champion's value."""
     import kerastudy as ks
     from studies.new_study_file import write_study
 
@@ -82,15 +81,9 @@ def by_study(y: Any, score: Any, trials: int) -> dict[str, float]:
     text = file.read_text().replace('target="target",', 'target="target", test="test.csv",')
     file.write_text(text)
     study = runpy.run_path("study.py")["study"]
-    options: dict[str, Any] = {"store": "store", "progress": False}
-    study.launch(trials=trials, verify="off", report=False, **options)
-    study.promote(refit=True, **options)
-    values = {}
-    aliases: tuple[tuple[str, Any], ...] = (("study", "champion"), ("study, refit", "refit"))
-    for way, alias in aliases:
-        predicted = ks.predict("study", "test.csv", alias=alias, store="store").iloc[:, 0]
-        values[way] = float(score(y, predicted.astype(y.dtype)))
-    return values
+    study.launch(trials=trials, verify="off", report=False, store="store", progress=False)
+    predicted = ks.predict("study", "test.csv", store="store").iloc[:, 0]
+    return float(score(y, predicted.astype(y.dtype)))
 
 
 def main() -> None:
@@ -110,10 +103,10 @@ def main() -> None:
     if options.json:
         print(json.dumps(document, indent=2))
         return
-    print("| table | study | study, refit | trees | linear |\n|---|---|---|---|---|")
+    print("| table | study | trees | linear |\n|---|---|---|---|")
     for name, runs in document.items():
         cells = []
-        for way in ("study", "study, refit", "trees", "linear"):
+        for way in ("study", "trees", "linear"):
             values = [run[way] for run in runs]
             cells.append(f"{np.mean(values):.3f} ± {statistics.pstdev(values):.3f}")
         print(f"| {name} | {' | '.join(cells)} |")

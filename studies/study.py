@@ -319,7 +319,7 @@ class Study(StudyDefinition):
 
         Args:
             trial: The trial's number. None: the best trial.
-            **options: Options of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
+            **options: Options of `kerastudy.promote`: ``reason``, ``store`` and others.
         """
         from studies.champion import promote
 

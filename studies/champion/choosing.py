@@ -1,26 +1,14 @@
-"""Registers champions: the best trial at the end of a launch, or the trial that a user promotes.
-
-`promote` can also register a refit: a model trained on training and validation data together.
-"""
+"""Registers champions: the best trial at the end of a launch, or the trial that a user promotes."""
 
 from __future__ import annotations
 
 import shlex
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
-from search_spaces.texts import counted
-from studies.champion.recorded_code import (
-    AnyExecutor,
-    RunnableStudy,
-    champion_or,
-    in_worker,
-    opened,
-)
+from studies.champion.recorded_code import RunnableStudy, champion_or, opened
 from studies.champion.rerun_jobs import AllFolds, weights_of
 from studies.champion.verification_by_model_fit import Verifier
 from studies.data import temporary_folder
@@ -30,7 +18,6 @@ from studies.progress import Progress
 from tracking.history.champions import (
     champion_fault,
     register_champion,
-    register_refit,
     set_promotion,
     withdraw_champion,
 )
@@ -38,13 +25,8 @@ from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trial_ranks import ranked
 from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
-from tracking.records import EndedTrial, TrialSpec
+from tracking.records import EndedTrial
 from tracking.shell_commands import reproduce_command
-
-if TYPE_CHECKING:
-    from studies.executors import Session
-    from studies.training import Refitted
-
 
 # If this many trials of a cross-validated study can't be trained on all folds together, no further
 # trial is tried as champion.
@@ -189,12 +171,8 @@ class Promotion:
         epoch: The best epoch of the trial, or of its best repeat.
         value: The value at that epoch.
         metric: The objective's metric, such as ``val_accuracy``.
-        champion: The champion's address, ``models:/NAME@champion``. It is empty if only a refit was
-            registered.
+        champion: The champion's address, ``models:/NAME@champion``.
         reason: The reason that the user gave, or empty.
-        refit: The refit's address, ``models:/NAME@refit``, or empty. A refit is trained on training
-            and validation data, so it has no validation value.
-        how: How the refit was trained; None if there is no refit.
         notes: Sentences for the user. For example, one says that the trial has not been compared
             with `model.fit`.
     """
@@ -204,16 +182,13 @@ class Promotion:
     epoch: int
     value: float
     metric: str
-    champion: str = ""
+    champion: str
     reason: str = ""
-    refit: str = ""
-    how: Refitted | None = None
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Returns the promotion in one line."""
-        addresses = " and ".join(address for address in (self.champion, self.refit) if address)
-        return f"<Promotion of {self.study} trial {self.trial}: {addresses}>"
+        return f"<Promotion of {self.study} trial {self.trial}: {self.champion}>"
 
 
 def promote(
@@ -221,7 +196,6 @@ def promote(
     trial: int | None = None,
     *,
     reason: str = "",
-    refit: bool = False,
     store: str | Path | None = None,
     trust: bool = False,
     progress: bool = True,
@@ -235,12 +209,8 @@ def promote(
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
-        trial: The trial's number; None for the best trial. With ``refit``, None stands for the
-            present champion, and the champion stays the same.
+        trial: The trial's number; None for the best trial.
         reason: Why the trial is promoted, in a sentence. It is recorded with the registered model.
-        refit: Whether to train a model with the trial's hyperparameters on training and validation
-            data together, up to the trial's best epoch. This model is registered as ``refit``,
-            next to the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
@@ -251,26 +221,16 @@ def promote(
             other results than the trial has.
     """
     with opened(study, store, trust=trust, progress=progress) as recorded:
-        return promote_trial(recorded, trial, reason=reason, refit=refit)
+        return promote_trial(recorded, trial, reason=reason)
 
 
 def promote_trial(
-    study: RunnableStudy,
-    number: int | None = None,
-    *,
-    reason: str = "",
-    refit: bool = False,
+    study: RunnableStudy, number: int | None = None, *, reason: str = ""
 ) -> Promotion:
     """Promotes a trial, as `promote` describes."""
     history = study.history
-    chooses = number is not None or not refit
-    if reason and not chooses:
-        raise StudyError(
-            "A refit of the champion chooses no trial, so it takes no reason. Leave --reason out, "
-            "or name the trial to promote."
-        )
     why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
-    if number is None and chooses:
+    if number is None:
         if history.best is None:
             raise StudyNotFoundError(
                 f"The study {history.description.name!r} has no trial with a value to promote."
@@ -283,22 +243,12 @@ def promote_trial(
             "wrong. Promote another trial."
         )
     description = history.description
-    if refit and trial.result.folds:
-        raise StudyError(
-            f"The champion of the cross-validated study {description.name!r} is already trained on "
-            "all data except the test part. Leave --refit out."
-        )
-    champion = address = ""
-    how: Refitted | None = None
     with history.store.lock_study(history.folder, description.name):
-        if chooses and stays_champion(history, trial, why):
+        if stays_champion(history, trial, why):
             champion = history.champion_address
-        if refit or not champion:
+        else:
             with study.executor(trial) as worker:
-                if chooses and not champion:
-                    champion, trial = make_champion(study, trial, worker, why)
-                if refit:
-                    address, how = _register_refit(study, trial, worker)
+                champion, trial = make_champion(study, trial, worker, why)
     export_later(history.folder)
     _, best = trial.best_training
     return Promotion(
@@ -309,9 +259,7 @@ def promote_trial(
         metric=description.objective.metric,
         champion=champion,
         reason=reason,
-        refit=address,
-        how=how,
-        notes=tuple(_notes(history, trial, champion, why, how)),
+        notes=tuple(_notes(history, trial, why)),
     )
 
 
@@ -343,9 +291,7 @@ def make_champion(
         return _register(history, trial, weights, executor, progress, reason), trial
 
 
-def _notes(
-    history: StudyHistory, trial: EndedTrial, champion: str, why: str, how: Refitted | None
-) -> list[str]:
+def _notes(history: StudyHistory, trial: EndedTrial, why: str) -> list[str]:
     notes = []
     _, best = trial.best_training
     if trial.best is not None and trial.result.repeats and not trial.result.folds:
@@ -353,50 +299,12 @@ def _notes(
             f"the checkpoint is that of the best repeat, with the value {best.value:.6g}; the "
             f"mean of the {len(trial.result.repeats)} repeats is {trial.best.value:.6g}"
         )
-    if champion:
-        sentences = worth(history, study_verdict(history), trial)
-        notes += [sentences.rstrip(".")] if sentences else []
-        again = f"kerastudy promote {shlex.quote(history.description.name)}"
-        note = f"launches keep this champion, until a confirm or this command: {again}"
-        notes.append(note if why else "launches choose the champion again")
-    if champion and not trial.verified:
+    sentences = worth(history, study_verdict(history), trial)
+    notes += [sentences.rstrip(".")] if sentences else []
+    again = f"kerastudy promote {shlex.quote(history.description.name)}"
+    note = f"launches keep this champion, until a confirm or this command: {again}"
+    notes.append(note if why else "launches choose the champion again")
+    if not trial.verified:
         command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
-    if how is not None:
-        notes.append("the refit has no validation value: it was trained on the validation data too")
-        if how.left_out:
-            watching = ", ".join(how.left_out)
-            notes.append(f"it was trained without {watching}, which watch validation data")
     return notes
-
-
-def _register_refit(
-    study: RunnableStudy, trial: EndedTrial, executor: AnyExecutor
-) -> tuple[str, Refitted]:
-    """Trains a trial's model on training and validation data, up to the trial's best epoch.
-
-    Returns the MLflow address of the registered refit, and facts about the training.
-    """
-    spec, best = trial.best_training
-    space = study.history.description.space
-    study.progress.wait(f"training on all but the test part, {counted(best.epoch, 'epoch')}")
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder, "refit")
-        how: Refitted = executor.ask(_refit_in_worker, spec, best.epoch, space, saved)
-        return register_refit(study.history, trial, saved, best.epoch, how.samples), how
-
-
-def _refit_in_worker(
-    session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
-) -> Refitted:
-    from studies.training import class_weight_of, refit, save_for_mlflow
-
-    what = f"Trial {spec.number} can't be trained again on training and validation data together"
-    with in_worker(what):
-        hp = Hyperparameters(space, spec.values, number=spec.built_as)
-        splits = session.splits_of()
-        if callable(session.study.class_weight):
-            spec = replace(spec, class_weight=class_weight_of(session.study, splits, hp))
-        model, joined, how = refit(session.study, splits, spec, hp, epochs)
-        save_for_mlflow(model, joined, folder)
-        return how

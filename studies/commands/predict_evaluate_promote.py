@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -45,13 +45,6 @@ _ROWS_SHOWN = 20
     help="A csv, parquet or npz file to write; - to print CSV.  [default: show a table]",
 )
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
-@click.option(
-    "--alias",
-    type=click.Choice(["champion", "refit"]),
-    default="champion",
-    show_default=True,
-    help="The registered model to use.",
-)
 @trust_option
 @common_options
 def predict_command(
@@ -59,7 +52,6 @@ def predict_command(
     samples: Path,
     output: Path | None,
     probabilities: bool,
-    alias: Any,
     trust: bool,
     store: Path,
     as_json: bool,
@@ -90,7 +82,7 @@ def predict_command(
     history = history_of(study, store)
     with waiting("loading TensorFlow and the model"):
         # `check_trusted` has checked that the user trusts the store.
-        predictions = predict_file(history, samples, probabilities, alias, trust=True)
+        predictions = predict_file(history, samples, probabilities, trust=True)
     count = len(predictions)
     if predictions.notes:
         click.echo(as_notes(predictions.notes), err=True)
@@ -190,17 +182,12 @@ def _evaluation_text(reading: Reading) -> str:
     return "\n".join(part for line in lines for part in wrapped(line, indent=2))
 
 
-@click.command("promote", short_help="Choose another champion, or train it on more data.")
+@click.command("promote", short_help="Choose another champion.")
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
 @click.option("--reason", default="", help="The reason, kept with the registered version.")
-@click.option(
-    "--refit",
-    is_flag=True,
-    help="Train on training and validation data together, and register that as 'refit'.",
-)
 @recorded_study_options
-def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, refit: bool) -> None:
+def promote_command(recorded: RecordedStudy, trial: int | None, reason: str) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
     With --trial or --reason, later launches keep this champion, and say so if another trial is
@@ -208,36 +195,22 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str, ref
     choose another one. If the trial's checkpoint is gone, the trial is trained again, with the same
     bits. MLflow keeps its versions of earlier champions.
 
-    --refit trains the trial's model on training and validation data together, up to the trial's
-    best epoch; an epoch has more steps, in proportion to the data. The new model is registered as
-    models:/NAME@refit, and has no validation value. Without --trial, --refit trains the champion's
-    model, and the champion stays the same.
-
     \b
     kerastudy promote digits --trial 7 --reason "half the size, nearly as good"
-    kerastudy promote digits --refit
     kerastudy promote digits
     """
     from studies.champion import promote_trial
 
     with recorded.opened() as study:
-        promotion = promote_trial(study, trial, reason=reason, refit=refit)
+        promotion = promote_trial(study, trial, reason=reason)
     document = dataclasses.asdict(promotion)
     answer(recorded.as_json, lambda: document, lambda: _promotion_text(promotion))
 
 
 def _promotion_text(promotion: Promotion) -> str:
-    from search_spaces.texts import counted
-
-    trial, how, lines = f"trial {promotion.trial}", promotion.how, []
-    if promotion.champion:
-        value = f"{promotion.metric} {promotion.value:.6g}"
-        lines.append(f"champion: {trial}, epoch {promotion.epoch}, {value}, {promotion.champion}")
-    if how is not None:
-        steps = f"{counted(how.steps, 'step')} (the trial had {how.steps_before})"
-        lines.append(
-            f"refit: {trial} on {how.samples} samples, {counted(how.epochs, 'epoch')} of {steps}, "
-            f"{promotion.refit}"
-        )
-    lines += [f"note: {note}" for note in promotion.notes]
+    lines = [
+        f"champion: trial {promotion.trial}, epoch {promotion.epoch}, "
+        f"{promotion.metric} {promotion.value:.6g}, {promotion.champion}",
+        *(f"note: {note}" for note in promotion.notes),
+    ]
     return "\n".join(part for line in lines for part in wrapped(line, indent=2))

@@ -8,7 +8,6 @@ from .arrays.digests_and_equal_samples import marks as marks
 from .arrays.loaded_data import LoadedData as LoadedData
 from .arrays.loaded_data import Part as Part
 from .arrays.loaded_data import Splits as Splits
-from .arrays.loaded_data import joined as joined
 from .arrays.loaded_data import seal as seal
 from .arrays.memory_mapping import MappingUnpickler as MappingUnpickler
 from .arrays.memory_mapping import file_of as file_of

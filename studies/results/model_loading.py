@@ -12,7 +12,6 @@ from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
 from tracking.history.study_history import (
-    ALIAS,
     StudyHistory,
     existing_store,
     read_code,
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-def load_model(
-    study: str, *, store: str | Path | None = None, trust: bool = False, alias: str = ALIAS
-) -> keras.Model:
+def load_model(study: str, *, store: str | Path | None = None, trust: bool = False) -> keras.Model:
     """Loads the registered model of a study, with its best weights.
 
     The model takes samples as they were passed to the study. The code of the user's own layers,
@@ -42,8 +39,6 @@ def load_model(
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
-        alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
-            on training and validation data together.
 
     Returns:
         The model. It is compiled if Keras could save it compiled.
@@ -54,23 +49,19 @@ def load_model(
             in another user's store and ``trust`` is False.
     """
     history = read_study(existing_store(store), study)
-    return load_champion(history, trust=trust, alias=alias)
+    return load_champion(history, trust=trust)
 
 
-def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
+def registered_folder(history: StudyHistory) -> Path:
     """Returns the folder of a study's registered model."""
-    return history.store.inside(_registered(history, alias).folder)
+    return history.store.inside(_registered(history).folder)
 
 
-def _registered(history: StudyHistory, alias: str) -> Champion:
-    registered = history.journal.champions(alias)
-    if registered:
-        return registered[-1]
+def _registered(history: StudyHistory) -> Champion:
+    registered = history.journal.champion()
+    if registered is not None:
+        return registered
     study, best = history.description.name, history.best
-    promote = f"kerastudy promote {shlex.quote(study)}"
-    if alias != ALIAS:
-        what = f"The study {study!r} has no registered model {alias!r}"
-        raise StudyError(what, hint=f"Make one: {promote} --refit")
     what = f"The study {study!r} has no registered model"
     if best is not None and best.result.of_no_epoch:
         raise StudyError(f"{what}: {best.result.unsaved}.")
@@ -81,28 +72,22 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
     raise StudyError(
         what,
         hint="Launch it to its end: then the best trial's model is registered. Or register one: "
-        + promote,
+        f"kerastudy promote {shlex.quote(study)}",
     )
 
 
-def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
+def load_champion(history: StudyHistory, *, trust: bool = False) -> keras.Model:
     """Loads the registered model of a study."""
     # This import loads Keras, so it is not at the top of the file.
     from studies.training import can_not_be_loaded, load_keras_model
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
-    registered = _registered(history, alias)
+    registered = _registered(history)
     folder = store.inside(registered.folder)
     try:
         if not can_not_be_loaded(folder):
             return load_keras_model(folder)
-        if alias != ALIAS:
-            raise StudyError(
-                f"The registered model {alias!r} of the study {study!r} has a part that Keras "
-                "can't save safely, such as a lambda, so it can't be loaded. Use a function of "
-                "the study's file instead."
-            )
         return _rebuilt(history, history.trial(registered.trial_number), None)
     except StudyError:
         raise
@@ -110,7 +95,7 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
         raise StudyError(
             f"The registered model of the study {study!r} can't be loaded: "
             f"{describe(error).rstrip('.')}. It is in {str(folder)!r}. To register it again: "
-            f"kerastudy promote {shlex.quote(study)}{' --refit' if alias != ALIAS else ''}"
+            f"kerastudy promote {shlex.quote(study)}"
         ) from error
 
 

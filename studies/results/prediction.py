@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-Alias = Literal["champion", "refit"]
 ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 _SUFFIXES: Final = (".csv", ".parquet", ".npz")
 
@@ -113,7 +112,6 @@ def predict(
     samples: str | Path,
     *,
     probabilities: bool = False,
-    alias: Alias = "champion",
     store: str | Path | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
@@ -128,8 +126,6 @@ def predict(
             preprocessing. A model with several inputs needs an npz file that has, for each input,
             an array with the input's name.
         probabilities: Whether to add the probability of each class.
-        alias: Which registered model: ``"champion"``, or ``"refit"`` for the model that was trained
-            on training and validation data together.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
 
@@ -148,14 +144,13 @@ def predict(
             f"kerastudy.read_study({study!r}).predict(x)"
         )
     history = read_study(existing_store(store), study)
-    return predict_file(history, Path(samples), probabilities, alias, trust=trust).to_dataframe()
+    return predict_file(history, Path(samples), probabilities, trust=trust).to_dataframe()
 
 
 def predict_file(
     history: StudyHistory,
     path: Path,
     probabilities: bool = False,
-    alias: Alias = "champion",
     *,
     trust: bool = False,
 ) -> Predictions:
@@ -165,7 +160,7 @@ def predict_file(
     path = path.expanduser()
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
-    folder = registered_folder(history, alias)
+    folder = registered_folder(history)
     import_quietly()
     from mlflow.models import Model
 
@@ -176,12 +171,12 @@ def predict_file(
     # A wrong file is refused before the model is loaded, which takes seconds.
     if "table" in metadata:
         table = read_table_columns(path, metadata)
-        model = load_champion(history, trust=trust, alias=alias)
+        model = load_champion(history, trust=trust)
         samples, notes = columns_for(model, table, repr(str(path)))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
-        model = load_champion(history, trust=trust, alias=alias)
+        model = load_champion(history, trust=trust)
         samples, notes = _as_the_model_takes(model, arrays, inputs.arrays), _notes_on(arrays)
         if files:
             columns["file"] = np.array(files)

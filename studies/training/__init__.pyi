@@ -54,10 +54,8 @@ from .objective_function_trial import run_objective as run_objective
 from .saved_models.mlflow_loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model
-from .saved_models.rebuilding import Refitted as Refitted
 from .saved_models.rebuilding import rebuilt as rebuilt
 from .saved_models.rebuilding import rebuilt_objective as rebuilt_objective
-from .saved_models.rebuilding import refit as refit
 from .saved_models.saving import save_champion as save_champion
 from .saved_models.saving import save_for_mlflow as save_for_mlflow
 from .scoring.computing_scores import sample_scores as sample_scores

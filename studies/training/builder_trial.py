@@ -230,7 +230,7 @@ def _build(
                 begin_trial(spec.seed)
                 model = build_model(study, hp, splits)
         callbacks = build_callbacks(study, hp)
-    return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
+    return model, without_watching(callbacks) if spec.fold == ALL_FOLDS else callbacks
 
 
 def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:

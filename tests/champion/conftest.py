@@ -1,4 +1,4 @@
-"""A study that is launched once; its champion is evaluated, promoted, refitted and served."""
+"""A study that is launched once; its champion is evaluated, promoted and served."""
 
 from __future__ import annotations
 

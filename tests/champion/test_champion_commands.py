@@ -1,4 +1,4 @@
-"""Evaluated, promoted, refitted, served: judged by Keras alone, on data read by hand."""
+"""Evaluated, promoted, served: judged by Keras alone, on data read by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exact_training import set_generators, taken
 from exported import rows
 from handmade import record_reading
 from in_mlflow import InMlflow, wait_for_exporters
@@ -18,14 +17,14 @@ from user_commands import as_json
 import kerastudy as ks
 
 
-def models(kinds: Kinds, alias: str) -> Any:
-    return ks.load_model("kinds", store=kinds.store, alias=alias)
+def champion_of(kinds: Kinds) -> Any:
+    return ks.load_model("kinds", store=kinds.store)
 
 
 def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     module = kinds.module()
     labels = (module["y_test"] == "small").astype(int)
-    model = models(kinds, "champion")
+    model = champion_of(kinds)
     x_test = module["x_test"].to_numpy()
     by_hand = model.evaluate(x_test, labels, batch_size=16, verbose=0, return_dict=True)
 
@@ -67,22 +66,18 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     assert "accuracy" in text and "bootstrap resamples" in text
 
 
-def test_promoted_and_refitted(kinds: Kinds) -> None:
-    import keras
-
+def test_promoted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
-    before = models(kinds, "champion").get_weights()
-    options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
+    before = champion_of(kinds).get_weights()
+    options = ("--trial", str(worst), "--reason", "it is small", "--json")
     promotion = as_json(kinds.run("promote", "kinds", *options))
-    addresses = ("models:/kinds@champion", "models:/kinds@refit")
-    assert (promotion["champion"], promotion["refit"]) == addresses
+    assert promotion["champion"] == "models:/kinds@champion"
     history = ks.read_study("kinds", store=kinds.store)
     trial = history.trial(worst)
     assert history.is_champion(trial)
     in_mlflow = InMlflow(history)
     client = in_mlflow.client
-    versions = {v.version: v for v in client.search_model_versions("name = 'kinds'")}
-    assert len(versions) == 2
+    assert len(client.search_model_versions("name = 'kinds'")) == 1
     champion = in_mlflow.champion
     assert champion.tags["kerastudy.promoted"] == "promoted: it is small"
     # The verdict is on the best trial, which is another one.
@@ -99,28 +94,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
     assert f"trial {worst} of kinds" in kinds.run("export", "kinds", "--as", "keras").stdout
 
-    splits = kinds.module()["study"].data.load()
-    model = models(kinds, "champion")
-    assert trial.best is not None
-
-    # The refit: Keras's fit on the joined arrays, epoch by epoch.
-    x = np.concatenate([splits.train.x, splits.validation.x])
-    y = np.concatenate([splits.train.y, splits.validation.y])
-    spec, epochs = trial.spec, trial.best.epoch
-    keras.utils.set_random_seed(spec.seed)
-    by_hand = kinds.module()["build"](dict(spec.values))
-    for epoch in range(1, epochs + 1):
-        order = ks.permutation(spec.seed, epoch, len(x))
-        set_generators(by_hand, spec.seed, epoch)
-        by_hand.fit(taken(x, order), taken(y, order), batch_size=16, shuffle=False, verbose=0)
-    refitted = models(kinds, "refit")
-    for made, expected in zip(refitted.get_weights(), by_hand.get_weights(), strict=True):
-        assert np.array_equal(made, expected)
-    how = promotion["how"]
-    assert (how["epochs"], how["samples"], how["steps"], how["steps_before"]) == (epochs, 120, 8, 5)
-    assert how["left_out"] == ["EarlyStopping"]
-    notes = " ".join(promotion["notes"])
-    assert "no validation value" in notes and "without EarlyStopping" in notes
+    model = champion_of(kinds)
 
     # A later launch keeps it, and says so; until it may choose again.
     later = kinds.launch(2)
@@ -129,14 +103,14 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     )
     shown = " ".join(kinds.run("show", "kinds").stdout.split())
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
-    kept = models(kinds, "champion").get_weights()
+    kept = champion_of(kinds).get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout
     kinds.launch(2)
     history = ks.read_study("kinds", store=kinds.store)
     assert history.is_champion(history.trial(best))
-    now = models(kinds, "champion").get_weights()
+    now = champion_of(kinds).get_weights()
     assert all(map(np.array_equal, now, before))
     in_mlflow = InMlflow(history)
     assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
-    assert len(client.search_model_versions("name = 'kinds'")) == 3
+    assert len(client.search_model_versions("name = 'kinds'")) == 2

@@ -67,8 +67,8 @@ def outcome(folder: Path) -> list[Any]:
                 database.execute(query).fetchall()
                 for query in (
                     "SELECT name FROM study",
-                    "SELECT alias, number FROM champions JOIN trials ON trials.uuid = trial "
-                    "WHERE NOT withdrawn ORDER BY alias",
+                    "SELECT number FROM champions JOIN trials ON trials.uuid = trial "
+                    "WHERE NOT withdrawn",
                     "SELECT state FROM confirmations",
                     "SELECT count(*) FROM evaluations",
                     "SELECT state, count(*) FROM fits WHERE confirmation IS NOT NULL "

@@ -202,6 +202,4 @@ def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
     elsewhere = houses.folder / "elsewhere"
     elsewhere.mkdir()
     run(elsewhere, [sys.executable, "../s/retrain.py"])
-    kerastudy_here(houses.folder, "promote", "houses", "--refit")
-    kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--alias", "refit")
     kerastudy_here(houses.folder, "evaluate", "houses")

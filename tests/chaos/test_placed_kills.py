@@ -131,7 +131,7 @@ def champion_of(folder: Path) -> int:
     return value(
         folder,
         "SELECT trials.number FROM champions JOIN trials ON trials.uuid = champions.trial "
-        "WHERE alias = 'champion' AND NOT withdrawn ORDER BY champions.id DESC",
+        "WHERE NOT withdrawn",
     )
 
 

@@ -293,7 +293,7 @@ def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: li
 def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
     confirmed = record_study(tmp_path, "led", [0.7], FALLING, space=SPACE, objective=ACCURACY)
     (trial,) = history_at(tmp_path, "led").ended
-    confirmed.set_champion(trial.uuid, "champion/one", "it won", alias="champion", facts={})
+    confirmed.set_champion(trial.uuid, "champion/one", "it won")
     record_confirmed(confirmed, "led", 0.7, 0.6, 0.8)
     confirmed.close()
     shown = run(tmp_path, "show", "led").stdout

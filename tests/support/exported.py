@@ -154,14 +154,14 @@ def _check_curves(client: MlflowClient, run: Run, epochs: list[Row]) -> None:
 def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -> None:
     (study,) = rows(folder, "SELECT uuid FROM study")
     models = client.search_registered_models(f"tags.`kerastudy.uuid` = '{study['uuid']}'")
-    query = "SELECT * FROM champions WHERE NOT withdrawn"
-    champions = {row["alias"]: row for row in rows(folder, query)}
-    aliases = {alias: model.name for model in models for alias in model.aliases}
-    assert set(aliases) == set(champions) and len(models) <= 1
+    champions = rows(folder, "SELECT * FROM champions WHERE NOT withdrawn")
+    aliases = [(model.name, alias) for model in models for alias in model.aliases]
+    assert len(aliases) == len(champions) <= 1 and len(models) <= 1
     logged = client.search_logged_models([experiment_of(client, folder).experiment_id])
-    for alias, name in aliases.items():
+    for (name, alias), champion in zip(aliases, champions, strict=True):
+        assert alias == "champion"
         version = client.get_model_version_by_alias(name, alias)
-        run = runs[champions[alias]["trial"]]
+        run = runs[champion["trial"]]
         assert version.tags["kerastudy.champion_run"] == run.info.run_id
         assert version.tags["kerastudy.trial"] == run.data.tags["kerastudy.trial"]
         assert version.description and version.status == "READY"
@@ -169,7 +169,7 @@ def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -
         assert model.status == "READY"
         outputs = client.get_run(version.run_id or "").outputs.model_outputs
         assert [each.model_id for each in outputs].count(model.model_id) == 1
-        _check_files(client, model.artifact_location, folder / champions[alias]["folder"])
+        _check_files(client, model.artifact_location, folder / champion["folder"])
     for model in models:
         versions = [v for v in client.search_model_versions() if v.name == model.name]
         assert len({version.source for version in versions}) == len(versions) == len(logged)

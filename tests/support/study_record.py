@@ -209,10 +209,8 @@ def _champion(database: sqlite3.Connection, folder: Path) -> list[dict[str, Any]
     )
     return [
         {
-            "alias": row["alias"],
             "trial": row["number"],
             "reason": row["reason"],
-            "facts": json.loads(row["facts"]),
             "predictions": re.sub(r"[0-9a-f]{32}", "UUID", row["predictions"]),
             "files": _model_files(folder / row["folder"]),
         }

@@ -1,4 +1,4 @@
-"""Records a study's champion and refit, and reads the champion's files."""
+"""Records a study's champion, and reads the champion's files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tracking.history.study_history import ALIAS, REFIT, StudyHistory
+from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.json_conversion import from_json, to_json
 from tracking.records.prediction_records import (
@@ -34,32 +33,9 @@ def register_champion(
     address in MLflow, ``models:/NAME@champion``. If MLflow has another registered model of this
     name, the champion's model is called ``NAME (2)`` there.
     """
-    _, best = trial.best_training
-    facts = {"epoch": best.epoch, "value": best.value}
-    return _recorded(history, trial, saved, ALIAS, facts, reason)
-
-
-def register_refit(
-    history: StudyHistory, trial: EndedTrial, saved: Path, epochs: int, samples: int
-) -> str:
-    """Records a refit: the champion's model, trained again on training and validation data.
-
-    Returns the model's address in MLflow, ``models:/NAME@refit``.
-    """
-    return _recorded(history, trial, saved, REFIT, {"epochs": epochs, "samples": samples}, "")
-
-
-def _recorded(
-    history: StudyHistory,
-    trial: EndedTrial,
-    saved: Path,
-    alias: str,
-    facts: Mapping[str, Any],
-    reason: str,
-) -> str:
     # The journal gets the folder's path when the folder is complete. If the process is killed
     # before that, the next registration removes the folder.
-    place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
+    place = Path(_FOLDER, f"{ALIAS}-{uuid.uuid4().hex[:8]}")
     folder = history.folder / place
     folder.parent.mkdir(exist_ok=True)
     shutil.move(saved, folder)
@@ -69,19 +45,11 @@ def _recorded(
         outputs = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
         predictions = to_json(outputs.of(trial.uuid, best.epoch))
     with history.writing() as journal:
-        journal.set_champion(
-            trial.uuid,
-            place.as_posix(),
-            reason,
-            alias=alias,
-            facts=facts,
-            predictions=predictions,
-        )
-    folders = {each.folder for each in history.journal.champions()}
+        journal.set_champion(trial.uuid, place.as_posix(), reason, predictions)
     for other in folder.parent.iterdir():
-        if other not in folders:
+        if other != folder:
             shutil.rmtree(other, ignore_errors=True)
-    return f"models:/{history.description.name}@{alias}"
+    return f"models:/{history.description.name}@{ALIAS}"
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:

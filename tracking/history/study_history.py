@@ -31,8 +31,6 @@ from tracking.store.store_folder import Store, default_store_path, open_store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
-REFIT = "refit"
-"""The alias of the champion trained again on training and validation data."""
 CONFIRMED = "it won under new seeds"
 """The recorded reason if the champion was chosen because it won `kerastudy confirm`."""
 PROMOTED = "promoted"
@@ -250,7 +248,7 @@ def find_study(store: Store, name: str) -> StudyHistory | None:
 def read_folder(store: Store, folder: Path) -> StudyHistory:
     """Reads the study in a folder of the store."""
     with JournalReader(folder).held_open() as journal:
-        study, champions = journal.study(), journal.champions(ALIAS)
+        study, champion = journal.study(), journal.champion()
         trials, superseded = latest_attempts(journal.attempts())
         server = journal.header().address
     description = with_joined(study.description, trials)
@@ -263,7 +261,7 @@ def read_folder(store: Store, folder: Path) -> StudyHistory:
         description=description,
         status=study.status,
         trials=tuple(trials),
-        registered=next(reversed(champions), None),
+        registered=champion,
         ended_by="" if running else study.ended_by,
         stopped="" if running else study.stopped,
         keeps=study.keeps,

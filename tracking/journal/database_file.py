@@ -37,7 +37,7 @@ DELETED: Final = "deleted.db"
 """The journal's name while the study is being deleted."""
 OFF: Final = "off"
 """The value of `study.server` if the study is sent to no MLflow server."""
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the tables. Raise it whenever they change."""
 
 _SECONDS_TO_WAIT: Final = 60.0
@@ -87,10 +87,8 @@ CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, digest TEXT NOT NULL, time INTEGER NOT NULL, content TEXT NOT NULL
 );
 CREATE TABLE champions (
-    id INTEGER PRIMARY KEY, alias TEXT NOT NULL, trial TEXT NOT NULL, folder TEXT NOT NULL,
-    reason TEXT NOT NULL, facts TEXT NOT NULL,
-    predictions TEXT NOT NULL DEFAULT '', withdrawn INTEGER NOT NULL DEFAULT 0,
-    time INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, trial TEXT NOT NULL, folder TEXT NOT NULL, reason TEXT NOT NULL,
+    predictions TEXT NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0, time INTEGER NOT NULL
 );
 """
 

@@ -48,15 +48,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Champion:
-    """A saved model: a study's champion, or the champion trained again on more data."""
+    """A study's champion, a saved model."""
 
     number: int
-    alias: str
     trial: str  # The uuid of the trial.
     trial_number: int
     folder: Path
     reason: str
-    facts: Mapping[str, Any]
     predictions: str
 
 
@@ -270,17 +268,15 @@ class JournalReader:
         )
         return [self._read(Evaluation, row["content"]) for row in rows]
 
-    def champions(self, alias: str | None = None) -> list[Champion]:
-        """Returns the champions and refits that are not withdrawn, the latest last."""
+    def champion(self) -> Champion | None:
+        """Returns the study's champion, or None."""
         rows = self._rows(
-            "SELECT c.id AS number, c.alias, c.trial, t.number AS trial_number, c.folder, "
-            "c.reason, c.facts, c.predictions FROM champions c JOIN trials t ON t.uuid = c.trial "
-            "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
-            alias,
+            "SELECT c.id AS number, c.trial, t.number AS trial_number, c.folder, c.reason, "
+            "c.predictions FROM champions c JOIN trials t ON t.uuid = c.trial "
+            "WHERE NOT c.withdrawn LIMIT 1"
         )
-        for row in rows:
-            row["folder"], row["facts"] = self.folder / row["folder"], json.loads(row["facts"])
-        return [Champion(**row) for row in rows]
+        found = (Champion(**{**row, "folder": self.folder / row["folder"]}) for row in rows)
+        return next(found, None)
 
     def findings(self) -> DataFindings | None:
         """Returns the findings about the study's data, if the data was checked."""

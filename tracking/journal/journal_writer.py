@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
@@ -227,29 +227,18 @@ class Journal:
         with self._transaction(synced=True):
             self._update("trials", trial, whole=to_json(whole))
 
-    def set_champion(
-        self,
-        trial: str,
-        folder: str,
-        reason: str,
-        *,
-        alias: str,
-        facts: Mapping[str, Any],
-        predictions: str = "",
-    ) -> None:
-        """Records a saved model as the study's champion or refit, instead of the former one.
+    def set_champion(self, trial: str, folder: str, reason: str, predictions: str = "") -> None:
+        """Records a saved model as the study's champion, instead of the former one.
 
         `folder` is the model's folder, relative to the study's folder.
         """
         with self._transaction(synced=True) as database:
-            database.execute("UPDATE champions SET withdrawn = 1 WHERE alias = ?", (alias,))
+            database.execute("UPDATE champions SET withdrawn = 1")
             self._insert(
                 "champions",
-                alias=alias,
                 trial=trial,
                 folder=folder,
                 reason=reason,
-                facts=json.dumps(dict(facts)),
                 predictions=predictions,
                 time=self._now(),
             )
@@ -260,7 +249,7 @@ class Journal:
             database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
 
     def withdraw(self, champion: int) -> None:
-        """Records that a saved model is no longer the champion or the refit."""
+        """Records that a saved model is no longer the champion."""
         with self._transaction(synced=True) as database:
             database.execute("UPDATE champions SET withdrawn = 1 WHERE id = ?", (champion,))
 

@@ -1,8 +1,4 @@
-"""Registers a study's champion in MLflow, as a version of the study's registered model.
-
-If the champion was trained again on training and validation data together (a refit), this model is
-another version.
-"""
+"""Registers a study's champion in MLflow, as a version of the study's registered model."""
 
 from __future__ import annotations
 
@@ -40,30 +36,29 @@ def registered_models(client: MlflowClient, study: str) -> list[RegisteredModel]
 
 
 class ModelRegistry:
-    """Registers a study's champion and refit."""
+    """Registers a study's champion."""
 
     def __init__(self, journal: JournalReader, runs: RunWriter) -> None:
         self._journal, self._runs, self._client = journal, runs, runs.client
         self._study = journal.header()
 
     def update(self, history: StudyHistory, run: str) -> str:
-        """Registers the journal's champion and refit, and returns the registered model's name.
+        """Registers the journal's champion, and returns the registered model's name.
 
         `run` is the uuid of the study's parent run. The name is empty if there is no model. If the
         study has no champion any more, the alias `champion` is removed. If the process is killed,
         the next call does the rest.
         """
-        saved = {champion.alias: champion for champion in self._journal.champions()}
-        for champion in saved.values():
+        champion = self._journal.champion()
+        if champion is not None:
             trial = next((t for t in history.ended if t.uuid == champion.trial), None)
             if trial is not None and trial.uuid in self._runs.ids:
                 self._register(history, trial, champion, run)
-        models = registered_models(self._client, self._study.uuid)
-        if ALIAS not in saved:
-            for model in models:
-                if ALIAS in model.aliases:
-                    self._client.delete_registered_model_alias(model.name, ALIAS)
-        return models[0].name if models else ""
+        for model in registered_models(self._client, self._study.uuid):
+            if champion is None and ALIAS in model.aliases:
+                self._client.delete_registered_model_alias(model.name, ALIAS)
+            return str(model.name)
+        return ""
 
     def _register(
         self, history: StudyHistory, trial: EndedTrial, champion: Champion, study_run: str
@@ -96,7 +91,13 @@ class ModelRegistry:
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
-                description=self._description(history, trial, champion, logged),
+                description=version_description(
+                    history.description,
+                    trial,
+                    runs.experiment,
+                    runs.ids[trial.uuid],
+                    logged.model_id,
+                ),
                 model_id=logged.model_id,
             )
             # By this tag, the page of the logged model shows the version. A server of MLflow writes
@@ -111,10 +112,9 @@ class ModelRegistry:
                 client.set_model_version_tag(name, version.version, tag, fact)
         if tags.PROMOTED in version.tags and tags.PROMOTED not in facts:
             client.delete_model_version_tag(name, version.version, tags.PROMOTED)
-        if champion.alias not in version.aliases:
-            client.set_registered_model_alias(name, champion.alias, version.version)
-        if champion.alias == ALIAS:
-            self._write_verdict(history, trial, version)
+        if ALIAS not in version.aliases:
+            client.set_registered_model_alias(name, ALIAS, version.version)
+        self._write_verdict(history, trial, version)
 
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
@@ -170,7 +170,7 @@ class ModelRegistry:
         client, experiment, mark = self._client, self._runs.experiment, _mark(champion)
         logged = next(iter(self._find_logged(mark)), None) or client.create_logged_model(
             experiment,
-            name=champion.alias,
+            name=ALIAS,
             source_run_id=parent,
             tags={**facts, tags.UUID: mark},
             params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
@@ -178,7 +178,7 @@ class ModelRegistry:
         )
         if logged.status != LoggedModelStatus.READY:
             with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary, champion.alias)
+                folder = Path(temporary, ALIAS)
                 shutil.copytree(champion.folder, folder)
                 saved = Model.load(str(folder))
                 saved.model_id, saved.run_id = logged.model_id, parent
@@ -201,31 +201,19 @@ class ModelRegistry:
         self, history: StudyHistory, trial: EndedTrial, champion: Champion
     ) -> dict[str, str]:
         """Returns the tags of a model version."""
-        run = self._runs.ids[trial.uuid]
-        facts = {tags.NUMBER: str(trial.number), tags.ENGINE: history.description.engine}
+        _, best = trial.best_training
+        facts = {
+            tags.NUMBER: str(trial.number),
+            tags.ENGINE: history.description.engine,
+            tags.CHAMPION_RUN: self._runs.ids[trial.uuid],
+            "epoch": str(best.epoch),
+            to_mlflow(history.description.objective.metric): repr(best.value),
+        }
         if trial.verified:
             facts[tags.VERIFIED] = trial.verified
-        if champion.alias != ALIAS:
-            return {**facts, tags.REFIT_OF: run, "epochs": str(champion.facts["epochs"])}
-        _, best = trial.best_training
-        facts |= {tags.CHAMPION_RUN: run, "epoch": str(best.epoch)}
-        facts[to_mlflow(history.description.objective.metric)] = repr(best.value)
         if champion.reason:
             facts[tags.PROMOTED] = champion.reason
         return facts
-
-    def _description(
-        self, history: StudyHistory, trial: EndedTrial, champion: Champion, logged: LoggedModel
-    ) -> str:
-        """Returns the description of a model version."""
-        if champion.alias == ALIAS:
-            experiment, run = self._runs.experiment, self._runs.ids[trial.uuid]
-            return version_description(history.description, trial, experiment, run, logged.model_id)
-        return (
-            f"Trial {trial.number} trained again on training and validation data together, "
-            f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. No "
-            "validation value, as no data is left for it."
-        )
 
 
 def write_address(client: MlflowClient, address: str) -> None:

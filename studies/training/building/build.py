@@ -55,10 +55,9 @@ def build_model(
 
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
-) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns two lists of callbacks. Those in the second list monitor a validation metric."""
-    watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
-    return [callback for callback in callbacks if callback not in watching], watching
+) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that monitor no validation metric."""
+    return [c for c in callbacks if not str(getattr(c, "monitor", "")).startswith("val_")]
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:

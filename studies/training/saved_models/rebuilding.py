@@ -1,25 +1,20 @@
-"""Builds a trial's model again: with its best weights, or trained on more data."""
+"""Builds a trial's model again, with its best weights."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import StudyError
-from studies.data import Part, Preparation, Splits, examples_of, joined, seal
-from studies.definition.class_weights import with_class_weight
-from studies.training.building.build import build_callbacks, build_model, without_watching
+from studies.data import Part, Preparation, Splits, examples_of, seal
+from studies.training.building.build import build_model
 from studies.training.building.builder_tracing import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
 from studies.training.model_variables import as_built, build_variables
-from studies.training.trainers import PlainTrainer, Training, has_own_fit
-from tracking.records import ALL_FOLDS, TrialSpec
+from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
     import keras
@@ -89,65 +84,3 @@ def _first(samples: Any) -> Any:
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
         return tuple(map(_first, samples))
     return np.asarray(samples[:_SAMPLES])
-
-
-@dataclass(frozen=True)
-class Refitted:
-    """Facts about a training on training and validation data together."""
-
-    epochs: int
-    steps: int  # Steps per epoch.
-    steps_before: int  # Steps per epoch in the trial, which had training data only.
-    samples: int
-    # The class names of callbacks that were left out, because they monitor validation metrics.
-    left_out: tuple[str, ...]
-
-
-def refit(
-    study: StudyDefinition, splits: LoadedData, spec: TrialSpec, hp: Hyperparameters, epochs: int
-) -> tuple[keras.Model, Splits, Refitted]:
-    """Trains a trial's model on training and validation data together, by `model.fit`.
-
-    The training has the trial's seed and the trial's preprocessing, which was fitted on the
-    training part alone. `epochs` is the number of the trial's best epoch. As there is more data, an
-    epoch has more steps, so that the model sees each sample as often as in the trial. The
-    validation samples follow the training samples, and `permutation` shuffles all of them for each
-    epoch.
-
-    The class weights come from `spec`, as the data in `splits` has none.
-    """
-    if splits.streams:
-        raise StudyError(
-            "A study on data in batches can't be trained again on training and validation data "
-            "together: batches can't be joined. Give arrays, or launch a study whose function of "
-            "training batches returns both."
-        )
-    if has_own_fit(study.build):
-        raise StudyError(
-            "A HyperModel that overrides fit() can't be trained again without validation data: "
-            "its fit() may need this data. Remove fit() from the HyperModel: then model.fit trains."
-        )
-    arrays = splits.arrays
-    merged = replace(arrays, train=joined(arrays.train, arrays.validation))
-    weighted = with_class_weight(merged, spec.class_weight)
-    begin_trial(spec.seed)
-    model = build_model(study, hp, splits)
-    callbacks, watching = without_watching(build_callbacks(study, hp))
-    last: dict[str, float] = {}
-
-    def on_epoch(_: int, logs: Mapping[str, float]) -> bool:
-        last.update(logs)
-        return True
-
-    # `ALL_FOLDS` says that this training has no validation data.
-    refit_spec = replace(spec, epochs=epochs, fold=ALL_FOLDS)
-    PlainTrainer().train(Training(model, weighted, refit_spec, callbacks, hp), on_epoch)
-    if not math.isfinite(last.get("loss", math.nan)):
-        raise StudyError(
-            f"Trained on training and validation data together, trial {spec.number} diverges: its "
-            f"loss is {last.get('loss')}."
-        )
-    samples, before = len(merged.train), len(arrays.train)
-    steps, steps_before = (-(-count // spec.batch_size) for count in (samples, before))
-    left_out = tuple(type(callback).__name__ for callback in watching)
-    return model, merged, Refitted(epochs, steps, steps_before, samples, left_out)

@@ -1,10 +1,9 @@
-"""What becomes of a trial around its trainer, what is refused before any trial, and refitting."""
+"""What becomes of a trial around its trainer, what is refused before any trial."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
-import two_sided
 from conformance.models import SPACE, dense, make_spec, make_study
 from conformance.trainer import train
-from exact_training import by_hand, spec_of
 
 import kerastudy as ks
 from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyError
-from studies.training import PlainTrainer, check_study, refit, remember_settings, resolve_space
+from studies.training import PlainTrainer, check_study, remember_settings, resolve_space
 from tracking.records import TrialResult
 
 SPARSE = "sparse_categorical_crossentropy"
@@ -247,58 +244,3 @@ def test_an_objective_of_optunas_is_traced_once() -> None:
     with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
         resolve_space(study, study.data.load())
     assert len(scored) == 1
-
-
-# Training on all data, as a champion is refitted; by a command in `test_champion_commands`.
-
-HP = {"rate": 0.3, "l2": 1e-3, "lr": 0.01}
-
-
-def refitted(data: Any, build: Any) -> tuple[Any, Any, Any]:
-    study = ks.Study("several", data=data, build=build, space=SPACE, objective="val_loss")
-    spec = replace(spec_of(), values={"rate": 0.3})
-    return refit(study, data.load(), spec, Hyperparameters(SPACE, spec.values), epochs=2)
-
-
-def test_several_inputs_and_outputs_with_weights_train_on_all_data() -> None:
-    weights = np.random.default_rng(6).uniform(0.5, 2, two_sided.COUNT)
-    data = two_sided.by_name(sample_weight=weights, validation=10, test=12)
-    model, joined, how = refitted(data, lambda hp: two_sided.named(HP))
-    assert (how.samples, how.steps, how.steps_before) == (50, 4, 3)
-
-    splits = data.load()
-    parts = splits.train, splits.validation
-    x, y = (
-        {name: np.concatenate([of(part)[name] for part in parts]) for name in of(parts[0])}
-        for of in (lambda part: part.x, lambda part: part.y)
-    )
-    weights = np.concatenate([part.sample_weight for part in parts])
-    whole = ks.datasets.arrays(x, y, sample_weight=weights, validation=(x, y, weights), test=None)
-    *_, last = by_hand(lambda: two_sided.named(HP), whole.load(), spec_of(2))
-    for made, expected in zip(model.get_weights(), last.weights, strict=True):
-        assert np.array_equal(made, expected)
-    assert splits.digests["test"] == joined.digests["test"], "it stays sealed"
-
-
-class Own(keras_tuner.HyperModel):  # type: ignore[misc]
-    def build(self, hp: Any) -> keras.Model:
-        return dense(hp)
-
-    def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        return model.fit(*args, **kwargs)
-
-
-def batch() -> Any:
-    return iter([(np.ones((4, 12)), np.ones(4))])
-
-
-@pytest.mark.parametrize(
-    ("data", "build", "told"),
-    [
-        (ks.datasets.batches(batch, batch), dense, "can't be joined"),
-        (two_sided.by_name(test=10), Own(), "its fit"),
-    ],
-)
-def test_what_can_not_be_trained_on_all_data(data: Any, build: Any, told: str) -> None:
-    with pytest.raises(ks.errors.StudyError, match=told):
-        refitted(data, build)

@@ -296,11 +296,10 @@ def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> Non
 def choose_another(history: StudyHistory) -> None:
     """Records that a person promoted trial 1."""
     journal = history.writing()
-    (first,) = history.journal.champions()
+    first = history.journal.champion()
+    assert first is not None
     shutil.copytree(first.folder, history.folder / "champion" / "another")
-    facts, other = {"epoch": 1, "value": 0.5}, history.trial(1).uuid
-    journal.set_champion(other, "champion/another", "promoted", alias="champion", facts=facts)
-    journal.withdraw(first.number)
+    journal.set_champion(history.trial(1).uuid, "champion/another", "promoted")
     journal.close()
 
 

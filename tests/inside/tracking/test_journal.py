@@ -66,8 +66,8 @@ def _another(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (_older, r"older kerastudy \(format 1; .* another --store"),
-        (_newer, r"newer kerastudy \(format 3; .* pip install -U kerastudy"),
+        (_older, rf"older kerastudy \(format {FORMAT - 1}; .* another --store"),
+        (_newer, rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy"),
         (tear_pages, "damaged: .* backup"),
         (cut_short, "damaged: .* backup"),
         (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
