@@ -22,16 +22,10 @@ import numpy as np
 
 import kerastudy as ks
 
-
-def rule(x):
-    """Returns y without noise: the true line."""
-    return 3 * x + 1
-
-
 # This generator has a fixed seed, so every process makes the same points.
 random = np.random.default_rng(0)
 x = random.uniform(-1, 1, size=(600, 1)).astype("float32")
-y = rule(x) + random.normal(scale=0.2, size=(600, 1))
+y = 3 * x + 1 + random.normal(scale=0.2, size=(600, 1))
 y[random.choice(600, size=60, replace=False)] -= 10
 
 
@@ -46,7 +40,7 @@ def build(hp):
 
 study = ks.Study(
     "linear-regression",
-    data=ks.datasets.arrays(x, y.astype("float32"), rule=rule, name="a line with outliers"),
+    data=ks.datasets.arrays(x, y.astype("float32"), name="a line with outliers"),
     build=build,
     space=ks.SearchSpace(
         ks.Choice(

@@ -23,7 +23,6 @@ from .arrays.nested_arrays import length_of as length_of
 from .arrays.nested_arrays import map_arrays as map_arrays
 from .arrays.nested_arrays import named_arrays as named_arrays
 from .arrays.nested_arrays import pixels_of as pixels_of
-from .arrays.user_samples import by_rule as by_rule
 from .cross_validation import CrossValidation as CrossValidation
 from .cross_validation import FoldedSplits as FoldedSplits
 from .cross_validation import check_cross_validation as check_cross_validation

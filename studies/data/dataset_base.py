@@ -18,7 +18,6 @@ from search_spaces.errors import DataError
 from studies.data.arrays.loaded_data import LoadedData, Splits
 from studies.data.arrays.memory_mapping import shared
 from studies.data.arrays.splitting_into_parts import Contents, Options, check_options, divide
-from studies.data.arrays.user_samples import by_rule
 from studies.data.cross_validation import CrossValidation, FoldedSplits, make_folds
 
 
@@ -110,12 +109,10 @@ class Dataset(DescribedData):
     Attributes:
         options: The options of splitting and preprocessing.
         read: The function that reads the samples.
-        rule: The `rule` of `datasets.arrays`.
     """
 
     options: Options
     read: Callable[[], Contents]
-    rule: Callable[[Any], Any] | None = None
 
     if TYPE_CHECKING:
 
@@ -136,10 +133,7 @@ class Dataset(DescribedData):
         return None if read is None else replace(self, source=str(place), read=read)
 
     def _read(self) -> Splits:
-        contents = self.read()
-        if self.rule is not None:
-            by_rule(self.rule, contents.pool.x)
-        divided = divide(contents, self.options)
+        divided = divide(self.read(), self.options)
         return divided.sealed(divided.parts)
 
 

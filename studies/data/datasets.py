@@ -17,7 +17,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -88,7 +88,6 @@ def arrays(
     stratify: bool | None = None,
     preprocess: str | Mapping[str, str | None] | None = None,
     class_names: object = None,
-    rule: Callable[[Any], Any] | None = None,
     seed: int = 0,
     name: str = "arrays",
 ) -> Dataset:
@@ -121,9 +120,6 @@ def arrays(
             becomes layers of the registered model, which takes samples as you pass them here.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them.
             They are saved with the registered model. Leave this out if targets are texts.
-        rule: For synthetic data, the function that computes the targets without noise, from x
-            before preprocessing. If each sample is a single number, the report draws the rule next
-            to the champion's predictions.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records.
 
@@ -137,10 +133,8 @@ def arrays(
         {'train': 6, 'validation': 2, 'test': 2}
     """
     options = options_of(locals())
-    if rule is not None:
-        checks.function("rule", rule, DataError, "of x")
     read = partial(_read_memory, x, y, sample_weight)
-    return Dataset(name, "arrays in memory", options, read, rule)
+    return Dataset(name, "arrays in memory", options, read)
 
 
 def _read_memory(x: object, y: object, sample_weight: object) -> Contents:

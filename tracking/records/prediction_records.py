@@ -72,13 +72,6 @@ class ValidationPredictions:
     # of `MOST_POINTS` evenly spaced samples.
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
-    # The input of each sample in `truth`, as it was before preprocessing. Empty unless each input
-    # is a single number.
-    feature: tuple[float, ...] = ()
-    feature_name: str = "x"
-    # The targets in `truth` without noise. Empty unless `feature` is known and the rule that made
-    # the targets is known, as for synthetic data.
-    rule: tuple[float, ...] = ()
     output: str = ""  # The output's name; empty if the model has one output.
     others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
 

@@ -7,8 +7,6 @@ from .html_page import write_comparison as write_comparison
 from .html_page import write_report as write_report
 from .notebook_charts import NotebookChart as NotebookChart
 from .notebook_charts import StudyPlots as StudyPlots
-from .prediction_charts import equations as equations
-from .prediction_charts import targets as targets
 from .result_charts import belief as belief
 from .sections_and_figures import sections as sections
 from .sections_and_figures import table_of_trials as table_of_trials

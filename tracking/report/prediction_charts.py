@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from statistics import correlation, linear_regression
 from typing import Any
 
 import altair as alt
@@ -18,9 +16,7 @@ _MOST_LABELED = 25
 # On cells of this opacity, the numbers have a contrast of at least 4.5, also in dark mode.
 _DARKEST = 0.55
 _MOST_WORST = 10
-# Predictions are float32, so the correlation of points on a line may differ from 1 by this number.
-_NOT_A_LINE = 1e-9
-_TARGET, _PREDICTION, _RULE = "target", "prediction", "true"
+_TARGET, _PREDICTION = "target", "prediction"
 
 
 def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
@@ -77,81 +73,41 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
 
 
 def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns a chart of a regression's predictions and targets.
-
-    The horizontal axis has the feature if the data has one feature, otherwise the targets. The
-    chart also shows the targets without noise if these are known, as for a synthetic data set.
-    """
-    of_feature = bool(output.feature)
-    places = output.feature or output.truth
-    order = sorted(range(len(places)), key=places.__getitem__)
-    kinds = {_TARGET: output.truth, _PREDICTION: output.predicted, _RULE: output.rule}
-    shown = [kind for kind, values in kinds.items() if values]
+    """Returns a chart of a regression's predictions by their targets."""
+    points = sorted(zip(output.truth, output.predicted, strict=True))
+    kinds = {_TARGET: [x for x, _ in points], _PREDICTION: [y for _, y in points]}
     rows = [
-        {"x": significant(places[i]), "y": significant(kinds[kind][i]), "kind": kind}
-        for kind in shown
-        for i in order
+        {"x": significant(x), "y": significant(y), "kind": kind}
+        for kind, values in kinds.items()
+        for (x, _), y in zip(points, values, strict=True)
     ]
-    colors = dict(zip(kinds, (theme.GREY, theme.BLUE, theme.ORANGE), strict=True))
     color = alt.Color(
         "kind:N",
         sort=None,
         title=None,
-        scale=alt.Scale(domain=shown, range=[colors[kind] for kind in shown]),
+        scale=alt.Scale(domain=list(kinds), range=[theme.GREY, theme.BLUE]),
         legend=alt.Legend(orient="top"),
     )
     scale = alt.Scale(zero=False, nice=True)
-    x = alt.X("x:Q", title=output.feature_name if of_feature else _TARGET, scale=scale)
-    y = alt.Y("y:Q", title=_TARGET if of_feature else _PREDICTION, scale=scale)
-    table = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=color)
-
-    target, prediction, rule = (
-        table.transform_filter(f"datum.kind == '{kind}'") for kind in (_TARGET, _PREDICTION, _RULE)
+    table = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("x:Q", title=_TARGET, scale=scale),
+        y=alt.Y("y:Q", title=_PREDICTION, scale=scale),
+        color=color,
     )
-    points: dict[str, Any] = {"filled": True, "size": 28, "opacity": 0.6}
-    # On the dashed line, a prediction equals its target.
-    layers = [
-        target.mark_line(strokeWidth=1.2, strokeDash=[4, 3]),
-        prediction.mark_point(**points),
-    ]
-    if of_feature:
-        layers = [target.mark_point(**points), prediction.mark_line(strokeWidth=2.5)]
-    if output.rule:
-        # The line without noise is dashed and in front, so the prediction is visible behind it.
-        layers.append(rule.mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
+    target, prediction = (
+        table.transform_filter(f"datum.kind == '{kind}'") for kind in (_TARGET, _PREDICTION)
+    )
     return theme.finished(
-        layers,
+        [
+            # On the dashed line, a prediction equals its target.
+            target.mark_line(strokeWidth=1.2, strokeDash=[4, 3]),
+            prediction.mark_point(filled=True, size=28, opacity=0.6),
+        ],
         f"targets{suffix}",
-        "Predictions, and the truth without noise"
-        if output.rule
-        else f"Prediction by {output.feature_name if of_feature else _TARGET}",
+        "Prediction by target",
         340,
-        equations(output) or f"Targets and predictions of {len(order)} samples.",
+        f"Targets and predictions of {len(points)} samples.",
     )
-
-
-def equations(output: ValidationPredictions) -> str:
-    """Returns the equations of two lines: of the predictions, and of the targets without noise.
-
-    For example: "Found: y = 2.01 x + 0.98. True: y = 2 x + 1." The text is empty if the predictions
-    do not lie on a line.
-    """
-    lines = {"Found": output.predicted, "True": output.rule}
-    texts = [
-        f"{name}: {equation}."
-        for name, y in lines.items()
-        if (equation := _equation(output.feature, y, output.feature_name))
-    ]
-    return " ".join(texts) if texts and texts[0].startswith("Found") else ""
-
-
-def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
-    """Returns the equation of the line through all points, or an empty text if there is none."""
-    if len(y) < 3 or min(len(set(x)), len(set(y))) < 3 or 1 - abs(correlation(x, y)) > _NOT_A_LINE:
-        return ""
-    slope, intercept = linear_regression(x, y)
-    sign = "-" if intercept < 0 else "+"
-    return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:

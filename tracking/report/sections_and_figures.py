@@ -281,16 +281,9 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
             "their share of the class, the stronger the colour.",
             half=True,
         )
-    if not output.truth:
-        return
-    text = "Dashed: where the prediction is right."
-    if output.feature:
-        text = "Points: targets. Blue: what the champion predicts."
-        text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    yield Figure(
-        prediction_charts.targets(output, suffix),
-        f"{prediction_charts.equations(output)} {text}".lstrip(),
-    )
+    if output.truth:
+        text = "Dashed: where the prediction is right."
+        yield Figure(prediction_charts.targets(output, suffix), text)
 
 
 def _training(data: StudyData) -> Iterator[Figure]:

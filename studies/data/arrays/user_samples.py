@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -256,15 +256,3 @@ def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
                 "{'text': df['text'], 'numbers': df[['age', 'size']]}.",
             ) from None
     return texts
-
-
-def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
-    """Returns the targets of shape (n,) that a user's `rule` computes from samples."""
-    try:
-        targets = np.asarray(rule(x), dtype=np.float64)
-    except Exception as error:
-        raise DataError(f"rule failed on the samples: {type(error).__name__}: {error}") from error
-    if not isinstance(x, np.ndarray) or targets.size != len(x):
-        expected = "a function that takes all samples, as one array, and returns a number for each"
-        raise DataError.of_setting("rule", expected, f"an array of shape {targets.shape}")
-    return targets.reshape(-1)

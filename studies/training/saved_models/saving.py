@@ -93,9 +93,8 @@ def save_champion(
 def _save_predictions(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec, path: Path
 ) -> None:
-    rule = getattr(study.data, "rule", None)
     try:
-        predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
+        predictions = validation_predictions(model, splits, spec.number, spec.batch_size)
     except Exception:
         # A model that `model.predict` can't call is saved without predictions.
         return

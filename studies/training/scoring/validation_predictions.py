@@ -7,7 +7,7 @@ not fit in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,6 @@ import numpy as np
 from studies.data import (
     Arrays,
     Preparation,
-    by_rule,
     class_labels,
     image_of,
     map_arrays,
@@ -52,19 +51,13 @@ _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
 def validation_predictions(
-    model: keras.Model,
-    splits: LoadedData,
-    number: int,
-    batch_size: int,
-    rule: Callable[[Any], Any] | None = None,
+    model: keras.Model, splits: LoadedData, number: int, batch_size: int
 ) -> ValidationPredictions | None:
     """Returns a model's predictions of the validation data.
 
     The result is for the model's first output, and its `others` are for the other outputs. An
     output is left out if it gives neither a class nor a number for each sample. Returns None if all
     outputs are left out. The result's fields `uuid` and `epoch` are left empty.
-
-    For synthetic data, `rule` is the function that computes the targets without noise.
     """
     counters: dict[str, _Classes | _Numbers] = {}
     start = 0
@@ -74,7 +67,7 @@ def validation_predictions(
                 if predicted.ndim == 2 and predicted.shape[1] > 1:
                     counters[name] = _Classes(splits, name, predicted.shape[1])
                 elif predicted.ndim in (1, 2):
-                    counters[name] = _Numbers(splits, name, rule)
+                    counters[name] = _Numbers(splits, name)
         for name, counter in list(counters.items()):
             y, predicted = outputs[name]
             if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
@@ -195,11 +188,8 @@ class _Classes:
 class _Numbers:
     """Keeps the predictions of an output with one number: a regression, or a probability."""
 
-    def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
-        self._preparation, self._output, self._rule = splits.preparation, output, rule
-        # The inputs of the samples, if each input is a single number. Otherwise the list stays
-        # empty.
-        self._x: list[np.ndarray] = []
+    def __init__(self, splits: LoadedData, output: str) -> None:
+        self._output = output
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
         # The counts of the two classes, if the output is a probability. It becomes None as soon as
@@ -212,8 +202,6 @@ class _Numbers:
         true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
         self._truth.append(true)
         self._predicted.append(predicted)
-        if isinstance(x, np.ndarray) and x.size == len(x) and x.dtype.kind in "biuf":
-            self._x.append(x)
         if self._classes is not None:
             within = bool(((predicted >= 0) & (predicted <= 1)).all())
             both = np.stack([1 - predicted, predicted], axis=1)
@@ -227,13 +215,6 @@ class _Numbers:
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
         count = min(samples, MOST_POINTS)
         places = np.linspace(0, samples - 1, count).round().astype(np.int64)
-        feature, by_true_rule = list[float](), list[float]()
-        if len(self._x) == len(self._truth):
-            x = np.concatenate(self._x)[places]
-            raw = np.stack([_before_preprocessing(s, "x", self._preparation) for s in x])
-            feature = raw.reshape(-1).tolist()
-            if self._rule is not None:
-                by_true_rule = by_rule(self._rule, raw).tolist()
         return ValidationPredictions(
             uuid="",
             trial=number,
@@ -243,9 +224,6 @@ class _Numbers:
             samples=samples,
             truth=tuple(truth[places].tolist()),
             predicted=tuple(predicted[places].tolist()),
-            feature=tuple(feature),
-            feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
-            rule=tuple(by_true_rule),
         )
 
 
@@ -276,7 +254,8 @@ def _with_inputs(worst: WorstSample, sample: Arrays, preparation: Preparation) -
         rows = preparation.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
         return replace(worst, row={name: _cell(column[0]) for name, column in rows.items()})
     for name, array in arrays.items():
-        values = _before_preprocessing(array, name, preparation)
+        prepared = preparation.prepared.get(name)
+        values = array if prepared is None else prepared.undone(array[None])[0]
         columns = preparation.columns.get(name)
         image = None if columns else image_of(values)
         if image is not None:
@@ -289,11 +268,6 @@ def _with_inputs(worst: WorstSample, sample: Arrays, preparation: Preparation) -
             cells = map(_cell, values.reshape(-1).tolist())
             row.update({f"{prefix}{name}": cell for name, cell in zip(names, cells, strict=True)})
     return replace(worst, png=png, row=row)
-
-
-def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:
-    prepared = preparation.prepared.get(name)
-    return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
 
 
 def _png(image: np.ndarray) -> bytes:

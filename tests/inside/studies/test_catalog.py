@@ -120,7 +120,7 @@ def test_its_best_trial_is_reproduced_by_a_new_process(
     assert best is not None and again["epochs"] == best.spec.epochs
 
 
-def test_the_report_of_a_line_says_what_was_found_and_what_is_true(
+def test_the_report_has_the_notes_and_names_the_study(
     folder: Path, launch: Callable[[str], StudyHistory]
 ) -> None:
     notes, path = launch("linear-regression").description.notes, folder / "line.html"
@@ -128,7 +128,6 @@ def test_the_report_of_a_line_says_what_was_found_and_what_is_true(
     kerastudy_here(folder, "report", "linear-regression", *store)
     page = html.unescape(path.read_text(encoding="utf-8"))
     assert notes in page
-    assert re.search(r"Found: y = [-.0-9]+ x [+-] [.0-9]+\. True: y = 3 x \+ 1\.", page)
     # A study of the catalog is named in commands, not the path of its file.
     assert "kerastudy data linear-regression" in re.sub("<[^>]+>", "", page)
 

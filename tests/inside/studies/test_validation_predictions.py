@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,11 +11,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from search_spaces import DataError
 from studies.data import datasets
 from studies.training import validation_predictions
 from tracking.records import ValidationPredictions, from_json, to_json
-from tracking.report import equations, targets
 
 random = np.random.default_rng(3)
 N = 90
@@ -32,10 +29,10 @@ def model(*layers: Any, loss: Any) -> Any:
     return made
 
 
-def predicted(made: Any, splits: Any, rule: Any = None) -> tuple[ValidationPredictions, np.ndarray]:
+def predicted(made: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    record = validation_predictions(made, splits, 7, 16, rule)
+    record = validation_predictions(made, splits, 7, 16)
     assert record is not None
     assert from_json(ValidationPredictions, to_json(record)) == record
     return record, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
@@ -105,44 +102,6 @@ def test_a_regression_keeps_points_at_even_distances() -> None:
     chosen = np.linspace(0, 4999, 2000).round().astype(int)
     assert np.array_equal(np.float32(record.truth), splits.validation.y[chosen])
     assert np.allclose(record.predicted, made[chosen, 0], rtol=1e-6)
-
-
-def rule(x: Any) -> Any:
-    return 3 * x + 1
-
-
-def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
-    table = pd.DataFrame({"metres": random.uniform(50, 90, N)})
-    y = 3 * table["metres"].to_numpy() + 1 + random.normal(size=N)
-    splits = datasets.arrays(table, y, preprocess="standardize", rule=rule, test=None).load()
-    record, _ = predicted(model(keras.layers.Dense(1), loss="mse"), splits, rule)
-    # Before preprocessing: each is a value of the table, and the rule is that of the table.
-    nearest = [float(np.abs(table["metres"] - each).min()) for each in record.feature]
-    assert max(nearest) < 1e-4 and record.feature_name == "metres"
-    assert np.allclose(record.rule, rule(np.array(record.feature)))
-    # The line of the predictions, in the unit of the table.
-    slope, intercept = np.polyfit(record.feature, record.predicted, 1)
-    sign = "-" if intercept < 0 else "+"
-    text = f"Found: y = {slope:.3g} metres {sign} {abs(intercept):.3g}. True: y = 3 metres + 1."
-    assert equations(record) == text
-    drawn = targets(record).to_dict()
-    assert len(drawn["layer"]) == 3
-    # A curve has no equation.
-    bent = replace(record, predicted=tuple(np.square(record.feature)))
-    assert equations(bent) == ""
-
-
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        (lambda x: x.nothing, "rule failed.*AttributeError"),
-        (lambda x: x[:3], r"a number for each.*\(3, 1\)"),
-        (3, "must be a function"),
-    ],
-)
-def test_a_rule_that_fits_no_samples_says_so(rule: Any, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=rule).load()
 
 
 def test_batches_are_counted_like_arrays() -> None:
