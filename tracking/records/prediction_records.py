@@ -73,12 +73,10 @@ class ValidationPredictions:
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
     output: str = ""  # The output's name; empty if the model has one output.
-    others: tuple[ValidationPredictions, ...] = ()  # The predictions of the model's other outputs.
 
     def of(self, uuid: str, epoch: int) -> ValidationPredictions:
         """Returns a copy with a trial's uuid and epoch."""
-        others = tuple(each.of(uuid, epoch) for each in self.others)
-        return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
+        return dataclasses.replace(self, uuid=uuid, epoch=epoch)
 
     @property
     def correct(self) -> int:

@@ -19,12 +19,8 @@ _MOST_WORST = 10
 _TARGET, _PREDICTION = "target", "prediction"
 
 
-def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns a chart of the numbers of samples by true and predicted class.
-
-    `suffix` is appended to the chart's name. If a model has several outputs, the chart of each
-    output needs another suffix.
-    """
+def confusion_matrix(output: ValidationPredictions) -> alt.LayerChart:
+    """Returns a chart of the numbers of samples by true and predicted class."""
     names = list(output.class_names)
     if len(set(names)) < len(names):
         names = [f"{place}: {name}" for place, name in enumerate(names)]
@@ -65,14 +61,14 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
         layers.append(numbers.encode(text="samples:Q"))
     return theme.finished(
         layers,
-        f"confusion{suffix}",
+        "confusion",
         "Confusion matrix",
         max(180, min(520, 28 * len(names))),
         f"{output.correct} of {output.samples} validation samples are classified rightly.",
     )
 
 
-def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+def targets(output: ValidationPredictions) -> alt.LayerChart:
     """Returns a chart of a regression's predictions by their targets."""
     points = sorted(zip(output.truth, output.predicted, strict=True))
     kinds = {_TARGET: [x for x, _ in points], _PREDICTION: [y for _, y in points]}
@@ -103,7 +99,7 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
             target.mark_line(strokeWidth=1.2, strokeDash=[4, 3]),
             prediction.mark_point(filled=True, size=28, opacity=0.6),
         ],
-        f"targets{suffix}",
+        "targets",
         "Prediction by target",
         340,
         f"Targets and predictions of {len(points)} samples.",

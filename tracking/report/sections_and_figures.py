@@ -108,13 +108,12 @@ def sections(data: StudyData) -> list[Section]:
 
 
 def _of_champion(data: StudyData) -> Iterator[Section]:
-    """Yields a section for each output of the champion's model."""
-    first = data.predictions
-    for place, output in enumerate(() if first is None else (first, *first.others)):
+    output = data.predictions
+    if output is not None:
         heading = "The champion on validation data"
         yield Section(
             f"{heading}: {output.output}" if output.output else heading,
-            tuple(_champion(output, place)),
+            tuple(_champion(output)),
             f"The predictions of trial {output.trial}, at epoch {output.epoch}, for "
             f"{output.samples:,} validation samples.",
             prediction_charts.worst_samples(output),
@@ -270,20 +269,17 @@ def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
     return f" {off} of {counted(len(numbers), noun)} are far off, and drawn at the edge."
 
 
-def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
-    # Charts of several outputs need different names, so their names get a suffix, except for the
-    # first output.
-    suffix = f"_{place + 1}" if place else ""
+def _champion(output: ValidationPredictions) -> Iterator[Figure]:
     if output.confusion:
         yield Figure(
-            prediction_charts.confusion_matrix(output, suffix),
+            prediction_charts.confusion_matrix(output),
             "Rows are true classes, columns are predicted classes. Mistakes are orange: the larger "
             "their share of the class, the stronger the colour.",
             half=True,
         )
     if output.truth:
         text = "Dashed: where the prediction is right."
-        yield Figure(prediction_charts.targets(output, suffix), text)
+        yield Figure(prediction_charts.targets(output), text)
 
 
 def _training(data: StudyData) -> Iterator[Figure]:

@@ -78,7 +78,7 @@ def save_champion(
             if spec.fold != ALL_FOLDS:
                 if model.compiled:
                     metrics = scalars(evaluated(model, splits, spec.batch_size))
-                _save_predictions(study, model, splits, spec, predictions_beside(folder))
+                _save_predictions(model, splits, spec, predictions_beside(folder))
         save_for_mlflow(model, splits, folder)
     except StudyError:
         raise
@@ -90,11 +90,11 @@ def save_champion(
     return {f"val_{name}": value for name, value in metrics.items()}
 
 
-def _save_predictions(
-    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec, path: Path
-) -> None:
+def _save_predictions(model: keras.Model, splits: LoadedData, spec: TrialSpec, path: Path) -> None:
     try:
-        predictions = validation_predictions(model, splits, spec.number, spec.batch_size)
+        predictions = validation_predictions(
+            model, splits, spec.number, spec.batch_size, spec.objective.metric
+        )
     except Exception:
         # A model that `model.predict` can't call is saved without predictions.
         return

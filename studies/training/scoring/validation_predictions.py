@@ -44,39 +44,37 @@ _SLICE = 2**14
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
-# The output's name if a model has only one output.
-_ONLY = ""
-# Some samples, and their targets and predictions by the name of the output.
-_Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
+# Some samples, their targets and their predictions.
+_Slice = tuple[Arrays, Any, Any]
 
 
 def validation_predictions(
-    model: keras.Model, splits: LoadedData, number: int, batch_size: int
+    model: keras.Model, splits: LoadedData, number: int, batch_size: int, objective: str
 ) -> ValidationPredictions | None:
     """Returns a model's predictions of the validation data.
 
-    The result is for the model's first output, and its `others` are for the other outputs. An
-    output is left out if it gives neither a class nor a number for each sample. Returns None if all
-    outputs are left out. The result's fields `uuid` and `epoch` are left empty.
+    If a model has several outputs, the result is for the output of the objective, such as "kind"
+    for "val_kind_accuracy", or for the first output. Returns None if the output gives neither a
+    class nor a number for each sample. The result's fields `uuid` and `epoch` are left empty.
     """
-    counters: dict[str, _Classes | _Numbers] = {}
+    counter: _Classes | _Numbers | None = None
     start = 0
-    for x, outputs in _slices(model, splits, batch_size):
-        if not start:
-            for name, (_, predicted) in outputs.items():
-                if predicted.ndim == 2 and predicted.shape[1] > 1:
-                    counters[name] = _Classes(splits, name, predicted.shape[1])
-                elif predicted.ndim in (1, 2):
-                    counters[name] = _Numbers(splits, name)
-        for name, counter in list(counters.items()):
-            y, predicted = outputs[name]
-            if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
-                del counters[name]
-        if not counters:
+    for x, targets, predictions in _slices(model, splits, batch_size):
+        of_output = _output_of(objective, model, targets, predictions)
+        if of_output is None:
             return None
-        start += len(next(iter(outputs.values()))[1])
-    results = [counter.result(number, start) for counter in counters.values()]
-    return replace(results[0], others=tuple(results[1:])) if results else None
+        name, y, predicted = of_output
+        if counter is None:
+            if predicted.ndim == 2 and predicted.shape[1] > 1:
+                counter = _Classes(splits, name, predicted.shape[1])
+            elif predicted.ndim in (1, 2):
+                counter = _Numbers(splits, name)
+            else:
+                return None
+        if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
+            return None
+        start += len(predicted)
+    return counter.result(number, start) if counter else None
 
 
 def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
@@ -88,7 +86,7 @@ def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator
     for start in range(0, len(part), size):
         some = samples_between(part, start, start + size)
         predicted = model.predict(as_keras_reads(some.x), batch_size=batch_size, verbose=0)
-        yield some.x, _paired_outputs(model, some.y, predicted)
+        yield some.x, some.y, predicted
 
 
 def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
@@ -99,7 +97,7 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
             return
         x, y, predicted = batch[0], batch[1], model.predict_on_batch(batch[0])
         x, y = (keras.tree.map_structure(np.asarray, tensors) for tensors in (x, y))
-        yield x, _paired_outputs(model, y, predicted)
+        yield x, y, predicted
 
 
 def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
@@ -227,20 +225,23 @@ class _Numbers:
         )
 
 
-def _paired_outputs(
-    model: keras.Model, y: Any, predicted: Any
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns the targets and predictions of each output, by the output's name.
+def _output_of(
+    objective: str, model: keras.Model, y: Any, predicted: Any
+) -> tuple[str, np.ndarray, np.ndarray] | None:
+    """Returns the name of the objective's output, and the output's targets and predictions.
 
-    Returns an empty dict if targets and predictions have different names.
+    The name is empty if a model has one output. Returns None if targets and predictions have
+    different names.
     """
     if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
-        return {_ONLY: (y, predicted)}
+        return "", y, predicted
     names = list(named_outputs(model))
     targets, predicted = by_name(names, y), by_name(names, predicted)
     if not targets or targets.keys() != predicted.keys():
-        return {}
-    return {name: (targets[name], predicted[name]) for name in targets}
+        return None
+    of_objective = [name for name in targets if objective.startswith(f"val_{name}_")]
+    name = max(of_objective, key=len) if of_objective else next(iter(targets))
+    return name, targets[name], predicted[name]
 
 
 def _with_inputs(worst: WorstSample, sample: Arrays, preparation: Preparation) -> WorstSample:

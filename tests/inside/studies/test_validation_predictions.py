@@ -32,7 +32,7 @@ def model(*layers: Any, loss: Any) -> Any:
 def predicted(made: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    record = validation_predictions(made, splits, 7, 16)
+    record = validation_predictions(made, splits, 7, 16, "val_loss")
     assert record is not None
     assert from_json(ValidationPredictions, to_json(record)) == record
     return record, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
@@ -115,18 +115,18 @@ def test_batches_are_counted_like_arrays() -> None:
         keras.layers.Dense(10, activation="softmax"), loss="sparse_categorical_crossentropy"
     )
     network.build((None, 64))
-    record = validation_predictions(network, splits, 0, 16)
+    record = validation_predictions(network, splits, 0, 16, "val_loss")
     assert record is not None
     check_classes(record, y, network.predict(x, verbose=0))
     # Of 64 numbers below 0 and above 1: no pixels.
     assert np.allclose(list(record.worst[0].row.values()), x[record.worst[0].index], rtol=1e-5)
     some = datasets.batches(data, data, validation_steps=2).load()
-    less = validation_predictions(network, some, 0, 16)
+    less = validation_predictions(network, some, 0, 16, "val_loss")
     assert less is not None and less.samples == 32
 
 
 @pytest.mark.parametrize("in_order", [False, True])
-def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
+def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
     keras.utils.set_random_seed(2)
     # Names in another order than that of the letters.
     kinds, size = np.array(["a", "b", "c"])[LABELS], TABLE["age"].to_numpy("float32")
@@ -146,11 +146,12 @@ def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
     }
     network = keras.Model(inputs, list(made.values()) if in_order else made)
     network.compile("sgd", list(losses.values()) if in_order else losses)
-    record = validation_predictions(network, splits, 0, 16)
-    assert record is not None
-    record = from_json(ValidationPredictions, to_json(record)).of("a trial", 3)
-    each = {one.output: one for one in (record, *record.others)}
-    assert {(one.uuid, one.epoch) for one in each.values()} == {("a trial", 3)}
+    first = validation_predictions(network, splits, 0, 16, "val_loss")
+    assert first is not None and first.output == next(iter(made if in_order else sorted(made)))
+    each: dict[str, Any] = {
+        name: validation_predictions(network, splits, 0, 16, f"val_{name}_loss") for name in made
+    }
+    assert [one.output for one in each.values()] == list(made)
     part = splits.validation.at_hand
     by_hand = network.predict(part.x, verbose=0)
     if in_order:
@@ -170,4 +171,5 @@ def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
 def test_sequences_are_not_counted() -> None:
     series = random.normal(size=(N, 4, 2)).astype("float32")
     splits = datasets.arrays(series, series, test=None).load()
-    assert validation_predictions(model(keras.layers.Dense(2), loss="mse"), splits, 0, 16) is None
+    network = model(keras.layers.Dense(2), loss="mse")
+    assert validation_predictions(network, splits, 0, 16, "val_loss") is None
