@@ -27,7 +27,6 @@ from studies.data import (
     name_of,
     no_target,
     numbers_of,
-    read_arrays,
     read_columns,
     table_alone,
 )
@@ -53,7 +52,6 @@ def write_study(
     *,
     data: Path | None = None,
     target: str | None = None,
-    kind: Kind | None = None,
     catalog: str | None = None,
     options: Mapping[str, Any] = {},
     name: str = "",
@@ -72,7 +70,7 @@ def write_study(
         begin = re.compile(r'(ks\.Study\(\s*)"[^"\n]+"')
         text = begin.sub(lambda match: match[1] + quoted(name), text, count=1)
     else:
-        samples: Samples = DIGITS if data is None else read_samples(data, target, kind, options)
+        samples: Samples = DIGITS if data is None else read_samples(data, target, options)
         text, notes = _study_text(name, file.as_posix(), samples), samples.notes
     try:
         # The mode "x" does not replace a file that was made in the meantime.
@@ -92,7 +90,7 @@ def study_file_of_data(
     StudyFileError if the file does not use this data and target, or if there are `options`, which
     the file would not use.
     """
-    name = name_of(data).removesuffix(".npz")
+    name = name_of(data)
     file = Path(f"{name}_study.py")
     if not file.exists():
         file = folder / file
@@ -144,8 +142,7 @@ _FEW_ROWS, _MANY_ROWS = 10_000, 100_000
 # A class is rare if its share of the samples is smaller than this. The study's objective is then
 # the AUC, because accuracy says little.
 _RARE = 0.2
-_DATA = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
-_IMAGE = 3
+_DATA = "a csv or parquet file, or a folder with images or texts of each class in a subfolder"
 _SIDE = 64
 # A folder with one of these is a project, and not a folder of samples.
 _OF_PROJECTS = (".git", ".venv", "pyproject.toml")
@@ -159,26 +156,26 @@ _PIXELS = (
 )
 
 
-def read_samples(
-    file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any] = {}
-) -> Samples:
+def read_samples(file: Path, target: str | None, options: Mapping[str, Any] = {}) -> Samples:
     """Reads the user's data for a study file. `options` are arguments of `datasets.table`."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_DATA}.")
     if is_table(file):
-        return _of_table(file, target, kind, options)
+        return _of_table(file, target, options)
     if target is not None or options:
         raise DataError(f"--target and its like are for tables, and {str(file)!r} is not a table.")
     if file.is_dir():
-        return _of_folder(file, kind)
-    if file.suffix.lower() != ".npz":
-        raise DataError(f"--data takes {_DATA}. Received: {str(file)!r}.")
-    return _of_arrays(file, kind)
+        return _of_folder(file)
+    if file.suffix.lower() == ".npz":
+        raise DataError(
+            f"{str(file)!r} holds arrays, and no study file is made for arrays",
+            hint=f"Write one by hand, with data = ks.datasets.npz({quoted_path(file)}): "
+            "kerastudy new my_study.py, without --data, writes a file to start from.",
+        )
+    raise DataError(f"--data takes {_DATA}. Received: {str(file)!r}.")
 
 
-def _of_table(
-    file: Path, target: str | None, kind: Kind | None, options: Mapping[str, Any]
-) -> Samples:
+def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Samples:
     if target is None:
         raise no_target(file)
     described = table_alone(file, target, options).read
@@ -186,8 +183,8 @@ def _of_table(
     table, frame, inputs = described.decided()
     texts = [name for name, why in table.decisions.items() if FREE_TEXT in why]
     if not inputs and len(texts) == 1:
-        return _of_texts(file, texts[0], target, kind)
-    meaning = likely_kind(frame[target]) if kind is None else kind
+        return _of_texts(file, texts[0], target)
+    meaning = likely_kind(frame[target])
     table = replace(table, classes=meaning != "regression")
     # Makes the arrays as a launch does, to raise the same errors now.
     y = np.asarray(table.contents_of(frame, inputs).pool.y)
@@ -210,7 +207,7 @@ def _of_table(
     if rare:
         why = f"one class has {100 * counts.min() / len(y):.2g} % of the samples"
         notes += (f"{target}: {why}, so the objective is val_auc, and class weights are tuned",)
-    output = checked_output(meaning, len(counts), str(file))
+    output = _output(meaning, len(counts), str(file))
     call = "\n    ".join(["ks.datasets.table(", f"{quoted_path(file)},", *lines]) + "\n)"
     return Samples(
         call, (), output, notes, "new_samples.csv", len(y), bool(rare), _scaling(y, output)
@@ -224,13 +221,14 @@ def _as_python(value: Any) -> str:
     return quoted(value) if isinstance(value, str) else repr(value)
 
 
-def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
+def _of_texts(file: Path, text: str, target: str) -> Samples:
     _, y = read_columns(absolute_path(file), text, target)
     call = f"ks.datasets.text({quoted_path(file)}, text={quoted(text)}, target={quoted(target)})"
-    return Samples(call, WORDS, output_for(y, kind, str(file)), (), "new_samples.csv")
+    output = _output_for(y, str(file))
+    return Samples(call, WORDS, output, (), "new_samples.csv", scaling=_scaling(y, output))
 
 
-def _of_folder(folder: Path, kind: Kind | None) -> Samples:
+def _of_folder(folder: Path) -> Samples:
     place = absolute_path(folder)
     if project := [name for name in _OF_PROJECTS if (place / name).exists()]:
         raise DataError(
@@ -238,34 +236,13 @@ def _of_folder(folder: Path, kind: Kind | None) -> Samples:
             hint="Name the study file, or the folder that has a subfolder for each class.",
         )
     texts = folder_kind(place) == "texts"
-    classes = classes_in(folders_of_parts(place)["train"])
-    output = output_for(np.arange(len(classes)), kind, str(folder))
+    classes = len(classes_in(folders_of_parts(place)["train"]))
+    output = _output("binary" if classes == 2 else "classification", classes, str(folder))
     if texts:
         return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
     call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
     note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
     return Samples(call, _PIXELS, output, (note,), "new_images")
-
-
-def _of_arrays(file: Path, kind: Kind | None) -> Samples:
-    arrays = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
-    x, y = arrays["x_train"], arrays["y_train"]
-    output = output_for(y, kind, str(file))
-    if x.dtype.kind in "US":
-        return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)
-    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == 2 else ''})"
-    first = [f"keras.layers.Input({shape})"]
-    options = ""
-    if x.dtype == "uint8":
-        first.append("keras.layers.Rescaling(1 / 255)")
-    elif x.ndim == 2 and x.dtype.kind in "fiu":
-        options = ', preprocess="standardize"'
-    if x.ndim < 2:
-        first.append("keras.layers.Reshape((1,))")
-    if x.ndim >= _IMAGE:
-        first.append("keras.layers.Flatten()")
-    call = f"ks.datasets.npz({quoted_path(file)}{options})"
-    return Samples(call, tuple(first), output, scaling=_scaling(y, output))
 
 
 def _scaling(y: np.ndarray, output: str) -> str:
@@ -275,13 +252,9 @@ def _scaling(y: np.ndarray, output: str) -> str:
     """
     if not output.startswith("regression"):
         return ""
-    deviations, means = y.std(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
-    rounded: list[list[float]] = []
-    for deviation, mean in zip(np.atleast_1d(deviations), np.atleast_1d(means), strict=True):
-        digits = 1 - math.floor(math.log10(deviation)) if deviation > 0 else 0
-        rounded.append([round(float(deviation), digits) or 1.0, round(float(mean), digits)])
-    scales, offsets = (list(column) for column in zip(*rounded, strict=True))
-    return f"{scales[0]}, {offsets[0]}" if y.ndim == 1 else f"{scales}, {offsets}"
+    deviation, mean = float(y.std(dtype=np.float64)), float(y.mean(dtype=np.float64))
+    digits = 1 - math.floor(math.log10(deviation)) if deviation > 0 else 0
+    return f"{round(deviation, digits) or 1.0}, {round(mean, digits)}"
 
 
 Kind = Literal["classification", "binary", "regression"]
@@ -347,68 +320,33 @@ def likely_kind(targets: Any) -> Kind:
     return "classification" if whole and series.nunique() <= _MOST_CLASSES else "regression"
 
 
-def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
+def _output_for(y: np.ndarray, of: str) -> str:
     """Returns the call of `ks.outputs` that fits the targets `y`, such as ``classes(10)``.
 
-    If `kind` is None, it is guessed from the targets. `of` is the data's name in error messages.
+    `of` is the data's name in error messages.
     """
-    if y.ndim > 2:
-        raise DataError(
-            f"The targets of {of} have the shape {y.shape}. kerastudy new takes one target for "
-            "each sample, or a row of targets: write the study file by hand."
-        )
-    if y.ndim == 2 and y.shape[1] > 1:
-        return _output_for_rows(y, kind, of)
-    y = y.reshape(-1)
-    kind = likely_kind(y) if kind is None else kind
-    values = np.unique(y)
+    kind, values = likely_kind(y), np.unique(y)
     if kind == "regression" or y.dtype.kind not in "biuf":
         # Targets that are texts get the numbers 0, 1, 2 and so on. So the number of different texts
         # is the number of classes.
-        return checked_output(kind, len(values), of)
+        return _output(kind, len(values), of)
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(
             f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
-            "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
+            "from 0 up. Number the classes 0, 1, 2 and so on."
         )
     if kind == "binary" and values[-1] != 1:
-        raise _not_binary(of, f"{values[0]:g} to {values[-1]:g}")
-    checked_output(kind, len(values), of)
-    return f"classes({int(values[-1]) + 1})" if kind == "classification" else "binary()"
+        kind = "classification"
+    return _output(kind, int(values[-1]) + 1 if len(values) > 1 else 1, of)
 
 
-def checked_output(kind: Kind, count: int, of: str) -> str:
+def _output(kind: Kind, count: int, of: str) -> str:
     """Returns the call of `ks.outputs` for targets with `count` different values."""
     if kind == "regression":
         return "regression()"
     if count < 2:
         raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
-    if kind == "binary" and count != 2:
-        raise _not_binary(of, f"of {count} values")
     return "binary()" if kind == "binary" else f"classes({count})"
-
-
-def _not_binary(of: str, targets: str) -> DataError:
-    return DataError(
-        f"--kind binary needs targets of two values, 0 and 1; the targets of {of} are {targets}. "
-        "Take --kind classification or regression."
-    )
-
-
-def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
-    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
-    if kind == "regression" or (kind is None and not zeros_and_ones):
-        return f"regression({y.shape[1]})"
-    if not (zeros_and_ones and (y.sum(axis=1) == 1).all()):
-        raise DataError(
-            f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
-            "labels for each sample. Pass --kind regression, and change the output of the study "
-            f'file: Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
-        )
-    if kind == "binary":
-        raise _not_binary(of, f"one-hot rows of {y.shape[1]}")
-    checked_output("classification", len(np.unique(y.argmax(axis=1))), of)
-    return f"one_hot({y.shape[1]})"
 
 
 def quoted(text: str) -> str:

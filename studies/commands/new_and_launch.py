@@ -66,15 +66,10 @@ for _name, _setting in _SETTINGS.items():
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Your data: a csv, parquet or npz file, or a folder of images or texts with a subfolder "
+    help="Your data: a csv or parquet file, or a folder of images or texts with a subfolder "
     "for each class.  [default: handwritten digits]",
 )
 @click.option("--target", help="The column to predict, in a csv or parquet file.")
-@click.option(
-    "--kind",
-    type=click.Choice(["classification", "binary", "regression"]),
-    help="The kind of the targets.  [default: guessed from their values]",
-)
 @click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
 @json_option
 @table_options
@@ -82,7 +77,6 @@ def new_command(
     file: Path,
     data: Path | None,
     target: str | None,
-    kind: Any,
     catalog: str | None,
     as_json: bool,
     of_table: dict[str, Any],
@@ -93,21 +87,18 @@ def new_command(
 
     \b
     kerastudy new my_study.py
-    kerastudy new houses.py --data houses.csv --target price --kind regression
-    kerastudy new images.py --data images.npz
+    kerastudy new houses.py --data houses.csv --target price
     kerastudy new flowers.py --data photos/
     kerastudy new my_study.py --from digits
     """
     from studies.new_study_file import write_study
     from studies.terminal_text import as_notes
 
-    if catalog is not None and (data, target, kind) != (None, None, None):
+    if catalog is not None and (data, target) != (None, None):
         raise click.UsageError("--from copies a study as it is: leave out --data and its options.")
-    if data is None and (target is not None or kind is not None or of_table):
+    if data is None and (target is not None or of_table):
         raise click.UsageError("These options describe the file of --data: give --data, too.")
-    name, notes = write_study(
-        file, data=data, target=target, kind=kind, catalog=catalog, options=of_table
-    )
+    name, notes = write_study(file, data=data, target=target, catalog=catalog, options=of_table)
     if notes:
         click.echo(as_notes(notes), err=True)
     document = {"file": str(file.expanduser().absolute()), "study": name}
