@@ -20,5 +20,6 @@ from .reproduction import reproduce as reproduce
 from .reproduction import trainer_in_words as trainer_in_words
 from .rerun_jobs import VerificationStopped as VerificationStopped
 from .rerun_jobs import best_training_of as best_training_of
+from .rerun_jobs import save_model as save_model
 from .rerun_jobs import weights_of as weights_of
 from .verification_by_model_fit import Verifier as Verifier

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 import shutil
+import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,6 @@ from search_spaces.texts import counted
 from studies.champion.recorded_code import RunnableStudy
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
-from studies.results import no_model_error
 from tracking.history.champions import record_verified
 from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
@@ -329,7 +329,7 @@ def weights_of(
             advice = f" To see its hyperparameters: kerastudy show {name} --trial {trial.number}"
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
-        raise no_model_error(history, trial)
+        raise _no_model_error(history, trial)
     if repeat not in history.checkpoint_faults(trial):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
@@ -348,3 +348,21 @@ def weights_of(
     if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)
     return weights, trial
+
+
+def _no_model_error(history: StudyHistory, trial: EndedTrial) -> StudyError:
+    """Returns the error for a cross-validated trial that was not trained on all folds together."""
+    name, number = history.description.name, trial.number
+    return StudyError(
+        f"Trial {number} of {name!r} was trained on folds alone, so it has no model. To train it "
+        "on all folds together, as the champion: "
+        f"kerastudy promote {shlex.quote(name)} --trial {number}"
+    )
+
+
+def save_model(study: RunnableStudy, trial: EndedTrial, folder: Path) -> None:
+    """Saves a trial's model, with its best weights, into a new folder for MLflow."""
+    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as temporary:
+        weights, trial = weights_of(study, trial, worker, Path(temporary))
+        spec, _ = trial.best_training
+        worker.save_champion(spec, weights, study.history.description.space, folder)

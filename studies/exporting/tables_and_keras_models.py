@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion import RunnableStudy, trial_with_value, weights_of
+from studies.champion import RunnableStudy, save_model, trial_with_value
 from studies.progress import NoProgress, Progress
 from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
@@ -105,12 +105,8 @@ def export_keras(
     with tempfile.TemporaryDirectory() as folder:
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
-            champion = Path(folder, "model")
-            with study.executor(trial) as worker:
-                checkpoint, trial = weights_of(study, trial, worker, Path(folder))
-                spec, _ = trial.best_training
-                worker.save_champion(spec, checkpoint, history.description.space, champion)
-            model = champion / _MODEL
+            save_model(study, trial, Path(folder, "model"))
+            model = Path(folder, "model") / _MODEL
         with written(file) as partial:
             shutil.copyfile(model, partial)
     return KerasExport(name, trial.number, file)

@@ -1,5 +1,4 @@
 from .model_loading import load_model as load_model
-from .model_loading import no_model_error as no_model_error
 from .prediction import check_output as check_output
 from .prediction import predict as predict
 from .prediction import predict_file as predict_file

@@ -155,16 +155,13 @@ def predict_file(
     trust: bool = False,
 ) -> Predictions:
     """Predicts the samples of a file."""
-    from studies.training import can_not_be_loaded
-
     path = path.expanduser()
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
-    folder = registered_folder(history)
     import_quietly()
     from mlflow.models import Model
 
-    saved = Model.load(str(folder))
+    saved = Model.load(str(registered_folder(history)))
     metadata: Mapping[str, Any] = saved.metadata or {}
     columns: dict[str, np.ndarray] = {}
     samples: Any
@@ -180,8 +177,6 @@ def predict_file(
         samples, notes = _as_the_model_takes(model, arrays, inputs.arrays), _notes_on(arrays)
         if files:
             columns["file"] = np.array(files)
-    if can_not_be_loaded(folder):
-        notes.append("the model was built again by the study's code")
     try:
         predicted = model.predict(samples, verbose=0)
     except Exception as error:

@@ -275,15 +275,19 @@ class Trial(TrialRecord):
     def load_model(self, *, trust: bool = False) -> keras.Model:
         """Loads the trial's model with the weights of its best epoch.
 
-        The model takes samples as they were passed to the study.
+        The model takes samples as they were passed to the study. A worker process builds the model
+        again, unless it is the champion. If the trial's checkpoint is not kept, the worker trains
+        the trial again, to the same bits.
 
         Args:
             trust: Whether to run the code in a store that this user did not make.
 
         Raises:
-            StudyError: If the trial's checkpoint is not kept, or the model can't be built again.
+            StudyNotFoundError: If the trial has no value.
+            StudyError: If the model can't be built again, or can't be loaded.
         """
-        return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
+        results = self.results
+        return load_trial_model(results, self.number, definition=results.definition, trust=trust)
 
     def _repr_html_(self) -> str:
         heading = f"<p>{escape(repr(self).strip('<>'))}</p>"

@@ -24,9 +24,7 @@ from .checkpoints import weights_digest as weights_digest
 from .checkpoints import write_state as write_state
 from .determinism.random_states import SeedStates as SeedStates
 from .determinism.random_states import begin_trial as begin_trial
-from .determinism.random_states import global_random_states as global_random_states
 from .determinism.random_states import seed_generator_states as seed_generator_states
-from .determinism.random_states import set_global_random_states as set_global_random_states
 from .determinism.recorded_environment import PeakMemory as PeakMemory
 from .determinism.recorded_environment import deciding_variables as deciding_variables
 from .determinism.recorded_environment import environment as environment
@@ -38,7 +36,6 @@ from .determinism.restoring_user_objects import set_back as set_back
 from .determinism.restoring_user_objects import setting_back as setting_back
 from .determinism.tensorflow_settings import change_threads as change_threads
 from .determinism.tensorflow_settings import configure_tensorflow as configure_tensorflow
-from .determinism.tensorflow_settings import keeping_settings as keeping_settings
 from .determinism.tensorflow_settings import prepare_environment as prepare_environment
 from .determinism.tensorflow_settings import remember_settings as remember_settings
 from .determinism.tensorflow_settings import restore_settings as restore_settings
@@ -51,11 +48,9 @@ from .model_variables import copy_of as copy_of
 from .model_variables import make_variables as make_variables
 from .objective_function_trial import fit_digests as fit_digests
 from .objective_function_trial import run_objective as run_objective
-from .saved_models.mlflow_loader import can_not_be_loaded as can_not_be_loaded
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model
 from .saved_models.rebuilding import rebuilt as rebuilt
-from .saved_models.rebuilding import rebuilt_objective as rebuilt_objective
 from .saved_models.saving import save_champion as save_champion
 from .saved_models.saving import save_for_mlflow as save_for_mlflow
 from .scoring.computing_scores import sample_scores as sample_scores

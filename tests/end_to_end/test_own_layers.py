@@ -100,7 +100,6 @@ print(json.dumps({"scores": scores, "ours": ours}))
 """
 
 
-# A model that can't be saved is built anew: see `test_users_state`.
 @pytest.mark.exhaustive
 def test_they_load_where_nothing_of_the_study_is(tmp_path: Path) -> None:
     folder, random = tmp_path / "study", np.random.default_rng(0)

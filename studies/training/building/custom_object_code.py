@@ -83,9 +83,8 @@ def loading_warnings(model: keras.Model) -> list[str]:
                 f"{first_paragraph(error)}. {_ADVICE}"
             ]
     notes = {
-        "Keras and MLflow won't load the registered model by themselves, and kerastudy.load_model "
-        "needs the study's file and data": code.missing,
-        "The registered model will not be compiled when loaded": (code.missing_compiled),
+        "The registered model can't be loaded": code.missing,
+        "The registered model will not be compiled when loaded": code.missing_compiled,
     }
     return [
         f"{text}: {'; '.join(missing)}. {_ADVICE}" for text, missing in notes.items() if missing

@@ -103,22 +103,6 @@ def restore_settings() -> None:
             put(_remembered[name])
 
 
-@contextlib.contextmanager
-def keeping_settings() -> Iterator[None]:
-    """Restores all settings and environment variables at the end of the context."""
-    before, environment = dict(_remembered), dict(os.environ)
-    remember_settings()
-    settings = dict(_remembered)
-    try:
-        yield
-    finally:
-        _remembered.update(settings)
-        _changed.update(_changes_since(environment))
-        restore_settings()
-        _remembered.clear()
-        _remembered.update(before)
-
-
 def present_settings() -> tuple[tuple[str, object], ...]:
     """Returns the names and values of the present settings, in a form that can be compared."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())

@@ -77,12 +77,18 @@ def load_keras_model(folder: str | Path) -> Any:
     """Loads a Keras model from the folder of an MLflow model.
 
     The folder has the code of the user's layers, losses and metrics. If the code of the loss or of
-    a metric could not be saved, the loaded model is not compiled.
+    a metric could not be saved, the loaded model is not compiled. If the code of a layer could not
+    be saved, the model can't be loaded.
     """
     import keras
 
     folder = Path(folder)
     contents, pickled = _contents(folder), folder / _OWN_CODE / "objects.pkl"
+    if contents.get("missing"):
+        raise ValueError(
+            f"{'; '.join(contents['missing'])}. Use functions and classes of the top level of the "
+            "study's file"
+        )
     python = contents.get("python", _PYTHON)
     if pickled.is_file() and python != _PYTHON:
         raise ValueError(
@@ -93,11 +99,6 @@ def load_keras_model(folder: str | Path) -> Any:
         custom_objects=pickle.loads(pickled.read_bytes()) if pickled.is_file() else {},
         compile=contents.get("compiles", True),
     )
-
-
-def can_not_be_loaded(folder: Path) -> bool:
-    """Returns whether a model's folder lacks the code of a layer, e.g. of a lambda."""
-    return bool(_contents(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:

@@ -73,6 +73,10 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
     np.testing.assert_array_equal(
         history.predict(x[:5]), history.best.load_model().predict(x[:5], verbose=0)
     )
+    other = history.top(2)[1]
+    history.files.checkpoint(other.number).unlink()
+    again = other.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
+    assert again["loss"] == pytest.approx(other.value, rel=1e-6), "it is trained again"
     np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
     for wrong, told in (
         (x[0], "it is one sample, not an array of samples; make it x[None]"),

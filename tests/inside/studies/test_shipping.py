@@ -21,7 +21,7 @@ from user_commands import Answer, run
 
 import kerastudy as ks
 from studies import Study
-from studies.training import load_keras_model, loading_warnings, own_code
+from studies.training import load_keras_model, loading_warnings, own_code, save_for_mlflow
 from studies.user_code import (
     commit_of,
     describe_code,
@@ -225,6 +225,13 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own_code" / "contents.json").write_text('{"python": "3.1"}')
     with pytest.raises(ValueError, match=r"can't load the code.*which Python 3\.1 saved"):
         load_keras_model(tmp_path)
+
+
+def test_a_model_with_a_lambda_is_not_loaded(tmp_path: Path) -> None:
+    splits = ks.datasets.arrays(np.zeros((9, 2)), np.linspace(0, 1, 9)).load()
+    save_for_mlflow(with_lambda(), splits, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"the layer 'twice' holds a lambda.* Use functions"):
+        load_keras_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(

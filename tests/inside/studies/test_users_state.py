@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,11 +20,8 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.commands import study_text
-from studies.definition import LaunchOptions
 from studies.executors import Session
-from studies.launching import launch_target
 from studies.training import CompiledTrainer, PlainTrainer, UsersState
-from studies.user_code import resolve_target
 from tracking.records import CodeDescription, EpochResult, TrialTask
 
 # State of the user's modules and of the process, which fits change.
@@ -210,70 +206,6 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
     )
     assert keras.config.dtype_policy().name == keras.config.floatx() == "float32"
     assert "USER_SCALE" not in os.environ
-
-
-ANEW = """
-import os
-
-import keras
-import numpy as np
-
-import kerastudy as ks
-
-x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
-
-
-def build(hp):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    keras.config.set_epsilon(0.01)
-    os.environ["SET_BY_A_BUILDER"] = "1"
-    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Lambda(lambda x: x + 1.0)])
-    model.compile(keras.optimizers.SGD(hp["rate"]), "mse")
-    return model
-
-
-study = ks.Study(
-    "anew",
-    data=ks.datasets.arrays(x, x[:, :2]),
-    build=build,
-    space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1)),
-    epochs=1,
-    trials=1,
-)
-"""
-
-
-def test_a_model_that_is_built_anew_leaves_settings_and_random_states_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it can't be saved, loading it calls its builder, whose text is in the record."""
-    (tmp_path / "anew.py").write_text(ANEW, encoding="utf-8")
-    options = LaunchOptions(
-        store=tmp_path / "store", executor="in-process", progress=False, verify="off"
-    )
-    best = launch_target(resolve_target(str(tmp_path / "anew.py")), options).best
-    (tmp_path / "anew.py").unlink()
-    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
-    part = ks.datasets.arrays(x, x[:, :2]).load().validation
-    before = keras.config.epsilon()
-    keras.config.set_epsilon(1e-3)
-    monkeypatch.setenv("SET_BY_A_BUILDER", "")
-    random.seed(3)
-    np.random.seed(3)
-    try:
-        model = ks.load_model("anew", store=tmp_path / "store")
-        assert model.dtype_policy.name == "mixed_bfloat16"
-        assert keras.config.dtype_policy().name == "float32"
-        assert keras.config.epsilon() == 1e-3
-        assert os.environ["SET_BY_A_BUILDER"] == ""
-        assert (random.random(), np.random.rand()) == (
-            random.Random(3).random(),
-            np.random.RandomState(3).rand(),
-        )
-        assert best is not None
-        assert model.evaluate(part.x, part.y, verbose=0) == pytest.approx(best.value, rel=1e-6)
-    finally:
-        keras.config.set_epsilon(before)
 
 
 # Callbacks that look at, change or stop a training: as in one call of plain `fit`, to the bit.
