@@ -50,7 +50,7 @@ class Subject:
 
 
 CONFIRM = ("confirm", "--top", "3", "--budget", "5", "--workers", "1")
-OBJECTIVE = ("--trials", "5", "--pruner", "none", "--direction", "minimize", "--workers", "1")
+OBJECTIVE = ("--trials", "5", "--pruner", "none", "--workers", "1")
 # With several workers, proposals depend on timing, unless no result counts.
 REPEATABLE = ("--engine", "optuna:random", "--pruner", "none")
 SUBJECTS = (
@@ -69,7 +69,7 @@ SUBJECTS = (
     Subject("in-process", "engines.py:in_process", ("--executor", "in-process")),
     Subject("table", "table.py:study"),
     Subject("batches", "batches.py:study"),
-    Subject("objective", "objective.py:objective", OBJECTIVE),
+    Subject("objective", "objective.py:study", OBJECTIVE),
     Subject("hypermodel", "hypermodel.py:study"),
 )
 # Of a launch, where it has them: how long a comparison lasts is not left to the clock.

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+import kerastudy as ks
+
 random = np.random.default_rng(9)
 x = random.normal(size=(200, 4)).astype("float32")
 y = (x[:, 0] - x[:, 1] > 0).astype("int64")
@@ -20,3 +22,6 @@ def objective(trial):
     loss, accuracy = model.evaluate(x[150:], y[150:], verbose=0)
     trial.set_user_attr("accuracy", accuracy)
     return loss
+
+
+study = ks.Study("objective", objective_function=objective, direction="minimize")

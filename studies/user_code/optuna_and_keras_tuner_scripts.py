@@ -15,7 +15,7 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
@@ -48,9 +48,6 @@ _KNOWN_ARGUMENTS: Final = frozenset(
 )
 # Callbacks that are left out, because a study itself keeps checkpoints and learning curves.
 _RECORDERS: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Samplers of Optuna whose state and settings can't be taken over. Each is replaced by an engine
-# with the same method.
-_BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
 class ScriptStudy(NamedTuple):
@@ -104,7 +101,8 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
     """Returns the study of a script's search, named after the script."""
     study_of = _of_optuna if search.library == OPTUNA else _of_keras_tuner
-    return study_of(_study_name(path, variable), search)
+    name = path.stem if variable in ("", "objective") else f"{path.stem}-{variable}"
+    return study_of(name, search)
 
 
 def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
@@ -113,43 +111,6 @@ def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
         return name_of_object(setting, value, epochs)
     except EngineError as error:
         raise StudyFileError(f"The script's {noun} can't be taken over. {error}") from None
-
-
-def is_objective(value: object) -> bool:
-    """Returns whether a value may be an objective function for Optuna."""
-    return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
-
-
-def study_of_objective(
-    path: Path, variable: str, function: Any, searches: Sequence[Search]
-) -> StudyDefinition:
-    """Returns the study of an objective function that no search of the file uses.
-
-    If all searches of the file have the same direction, the study has this direction too.
-    """
-    studies = [search.owner for search in searches if search.library == OPTUNA]
-    directions = {study.direction.name.lower() for study in studies if len(study.directions) == 1}
-    direction = directions.pop() if len(directions) == 1 else None
-    name = _study_name(path, variable)
-    return StudyDefinition(name, objective_function=function, direction=direction)
-
-
-def objectives_of(module: ModuleType) -> list[str]:
-    """Returns the names of a module's functions that are probably objective functions for Optuna.
-
-    Their names begin with "objective", and they are not imported from other modules.
-    """
-    return [
-        name
-        for name, value in vars(module).items()
-        if name.startswith("objective")
-        and is_objective(value)
-        and getattr(value, "__module__", module.__name__) == module.__name__
-    ]
-
-
-def _study_name(path: Path, variable: str) -> str:
-    return path.stem if variable in ("", "objective") else f"{path.stem}-{variable}"
 
 
 # Optuna
@@ -162,8 +123,8 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
             f"The script's study has {len(optuna_study.directions)} objectives. kerastudy "
             "takes one: return one number, and give create_study one direction."
         )
-    engine, options, omissions = _sampler(optuna_study.sampler)
-    seed = options.pop("seed", 0)
+    engine, options = split_options(_setting("engine", optuna_study.sampler, "sampler"))
+    seed, omissions = options.pop("seed", 0), list[str]()
     study = StudyDefinition(
         name,
         objective_function=search.function,
@@ -184,25 +145,14 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
     ]
     if arguments.get("callbacks"):
         names = ", ".join(map(_name_of, arguments["callbacks"]))
-        omissions.append(
-            f"callbacks of optimize ({names}), which need Optuna's study; --stop-at, --patience "
-            "and --timeout end a study early"
-        )
+        omissions.append(f"callbacks of optimize ({names})")
     if arguments.get("n_jobs", 1) != 1:
-        omissions.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
+        omissions.append(f"n_jobs={arguments['n_jobs']}")
     if search.made_with.get("storage") is not None:
-        omissions.append("its storage, because trials are recorded in the store")
+        omissions.append("its storage")
     elif optuna_study.trials:
         omissions.append(f"the {counted(len(optuna_study.trials), 'trial')} that its study has")
     return ScriptStudy(study, _notes(settings, seed, omissions))
-
-
-def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for an Optuna sampler, its settings, and notes on ignored settings."""
-    kind = type(sampler).__name__
-    if kind in _BY_NAME:
-        return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
-    return *split_options(_setting("engine", sampler, "sampler")), []
 
 
 # Keras Tuner
@@ -244,13 +194,11 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         tailoring=tailoring,
     )
     if recorders:
-        omissions.append(
-            f"{' and '.join(recorders)}, because kerastudy keeps checkpoints and curves itself"
-        )
+        omissions.append(" and ".join(recorders))
     if tuner.max_model_size:
-        omissions.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
+        omissions.append(f"max_model_size={tuner.max_model_size}")
     if tuner.distribution_strategy is not None:
-        omissions.append("distribution_strategy; --workers N runs N trials at once")
+        omissions.append("distribution_strategy")
     for option in sorted(arguments.keys() - _KNOWN_ARGUMENTS):
         omissions.append(f"{option}={arguments[option]!r:.40} of the search")
     assert isinstance(study.objective, Objective)
@@ -295,8 +243,7 @@ def _of_fit(name: str, search: Search, default: int) -> int:
 def _trials(oracle: Any, epochs: int) -> int:
     if hasattr(oracle, "hyperband_iterations"):
         rounds: float = oracle.hyperband_iterations
-        once = hyperband_trials(epochs, oracle.factor)
-        return once if rounds == float("inf") else round(once * rounds)
+        return round(min(rounds * hyperband_trials(epochs, oracle.factor), _WITHOUT_END))
     return _WITHOUT_END if oracle.max_trials is None else oracle.max_trials
 
 

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -28,10 +28,7 @@ from studies.error_texts import describe
 from studies.library_internals.intercepted_searches import Search, searches_replaced
 from studies.user_code.optuna_and_keras_tuner_scripts import (
     as_program,
-    is_objective,
     libraries_searched,
-    objectives_of,
-    study_of_objective,
     study_of_search,
 )
 from studies.user_code.package_name_clashes import add_packages_of
@@ -146,10 +143,9 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, because the intercepted search has no results. If the
-        # wanted search or objective function has been found by then, the error is ignored.
-        named = bool(file.other_searches) and target.variable in vars(module)
-        if file.search is None and not named:
+        # A script may fail after a search, because it has no results. If the target names a
+        # function, `_find` says more.
+        if file.search is None and not callable(vars(module).get(target.variable)):
             raise StudyFileError(_where_raised(path, error)) from None
     finally:
         _files.pop()
@@ -200,11 +196,13 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     if target.variable:
         if target.variable in studies:
             return studies[target.variable], target.variable
-        function = vars(file.module).get(target.variable)
-        if is_objective(function):
-            study = study_of_objective(Path(path), target.variable, function, file.other_searches)
-            return study, target.variable
         hint = suggestion(target.variable, studies) if studies else "It has no study at all."
+        if callable(vars(file.module).get(target.variable)):
+            hint = (
+                "It is called in no search of the file. If it is an objective function, make a "
+                "study of it at the top level of the file: study = kerastudy.Study("
+                f"{Path(path).stem!r}, objective_function={target.variable}, direction=…)."
+            )
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
         names = [name for name, study in studies.items() if study is file.launched]
@@ -223,15 +221,11 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             f"{path!r} has no study named {target.study_name!r} at its top level. A study can be "
             "loaded only from the top level, not from within a function or a main guard."
         )
-    if objectives := objectives_of(file.module):
-        name = objectives[0]
-        hint = f"If {name} is an objective function for Optuna, name it: {path}:{name}."
-    else:
-        hint = (
-            "Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
-            "script that calls Keras Tuner's tuner.search(...) or Optuna's study.optimize(...)."
-        )
-    raise StudyFileError(f"{path!r} has no study. {hint}")
+    raise StudyFileError(
+        f"{path!r} has no study. Make one at the top level of the file: study = "
+        "kerastudy.Study(...). Or launch a script that calls Keras Tuner's tuner.search(...) or "
+        "Optuna's study.optimize(...)."
+    )
 
 
 class StudyLaunched(BaseException):
@@ -251,7 +245,6 @@ class Loading:
     Attributes:
         launched: The study whose launch ended the loading.
         search: The script's search that ended the loading.
-        other_searches: The searches before the wanted search or function.
     """
 
     module: ModuleType
@@ -259,7 +252,6 @@ class Loading:
     study_name: str
     launched: StudyDefinition | None = None
     search: Search | None = None
-    other_searches: list[Search] = field(default_factory=list)
 
     def ends_at(self, study: StudyDefinition) -> bool:
         """Returns whether loading ends at this launch of a study."""
@@ -275,7 +267,6 @@ class Loading:
         """Raises StudyLaunched if this is the wanted search. Otherwise skips the search."""
         wanted = vars(self.module).get(self.variable)
         if self.variable and wanted is not search.owner and wanted is not search.function:
-            self.other_searches.append(search)
             return
         # A script that catches BaseException may search again. Only the first search counts.
         self.search = self.search or search

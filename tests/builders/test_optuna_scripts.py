@@ -104,7 +104,7 @@ def test_a_trial_is_reproduced_in_a_fresh_process(folder: Path, name: str) -> No
     "command",
     [
         "evaluate texture",
-        "data texture.py:objective",
+        "data texture.py",
         "evaluate diabetes_folds",
         "export texture --as script",
     ],

@@ -229,7 +229,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
         "study = optuna.create_study()\n"
         "study.optimize(objective, n_trials=1_000_000_000)\n"
     )
-    launch = ["launch", "hill.py:objective", "--executor", "in-process", "--no-report"]
+    launch = ["launch", "hill.py", "--executor", "in-process", "--no-report"]
     first = kerastudy_here(tmp_path, *launch, "--trials", "3")
     assert "taken from the script: objective, to minimize, by optuna:tpe" in first.stderr
     found = as_json(kerastudy_here(tmp_path, *launch, "--trials", "5", "--json"))

@@ -168,7 +168,7 @@ def test_an_optuna_script(tmp_path: Path) -> None:
         "taken from the script: objective, to minimize, by optuna:tpe,n_startup_trials=5; pruner "
         "median,n_warmup_steps=3; 20 trials; at most 600 seconds; 1 queued; seed 42"
     )
-    assert "n_jobs=2" in left_out[0] and "storage" in left_out[1]
+    assert left_out == ["not taken: n_jobs=2", "not taken: its storage"]
 
 
 def test_what_optunas_search_may_have_besides(tmp_path: Path) -> None:
@@ -176,20 +176,21 @@ def test_what_optunas_search_may_have_besides(tmp_path: Path) -> None:
         tmp_path,
         "import optuna\n"
         "study = optuna.create_study(direction='maximize', pruner=optuna.pruners.NopPruner(),\n"
-        "                            sampler=optuna.samplers.QMCSampler())\n"
+        "                            sampler=optuna.samplers.RandomSampler())\n"
         "study.add_trial(optuna.trial.create_trial(value=1.0))\n"
         "def stop(study, trial):\n    study.stop()\n"
         "try:\n    study.optimize(lambda t: t.suggest_float('x', 0, 1), callbacks=[stop])\n"
         "except BaseException:\n    raise RuntimeError('after the search')\n",
     )
     assert (study.engine, study.pruner, study.direction) == (
-        "optuna:quasi-random",
+        "optuna:random",
         "none",
         "maximize",
     )
     assert "; no end; seed 0" in code.said[0]
-    for told, part in zip(code.said[1:], ("QMCSampler", "(stop)", "1 trial "), strict=True):
-        assert told.startswith("not taken: ") and part in told
+    stop, trials = code.said[1:]
+    assert stop == "not taken: callbacks of optimize (stop)"
+    assert trials == "not taken: the 1 trial that its study has"
 
 
 TWO = """
@@ -211,14 +212,17 @@ print(b.best_params)
         ("", "tune", 3),
         ("second", "tune-second", 4),
         ("b", "tune-b", 4),
-        # It is in no search, but theirs have one direction.
-        ("objective", "tune", 20),
     ],
 )
 def test_one_search_of_several(tmp_path: Path, variable: str, name: str, trials: int) -> None:
     study, code = load(tmp_path, TWO, variable)
     assert (study.name, study.trials, code.variable) == (name, trials, variable)
     assert study.objective == ks.Objective("value", "max")
+
+
+def test_a_function_of_no_search_needs_a_study(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match=r"no study 'objective'.*in no search.*=objective, "):
+        load(tmp_path, TWO, "objective")
 
 
 def test_an_optuna_script_is_launched_and_reproduced(tmp_path: Path) -> None:
@@ -284,7 +288,7 @@ REFUSED = {
     ("tuner = kt.GridSearch(", "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):"
      "\n        pass\ntuner = Own("): "overrides run_trial",
     (None, EMPTY.format("directions=['minimize', 'maximize']")): "has 2 objectives",
-    (None, EMPTY.format("sampler=optuna.samplers.NSGAIISampler()")): "sampler can't be taken over",
+    (None, EMPTY.format("sampler=optuna.samplers.QMCSampler()")): "sampler can't be taken over",
     (None, EMPTY.format("pruner=optuna.pruners.WilcoxonPruner()")): "pruner can't be taken over",
     (None, f"{OPTUNA}optuna.load_study(study_name='a', storage='b')"): "loads an earlier study",
     (None, f"{OPTUNA}optuna.copy_study(from_study_name='a', from_storage='b', to_storage='c')"):
