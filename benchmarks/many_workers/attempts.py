@@ -17,7 +17,7 @@ class _Attempt:
     """A training that counts: its attempt, its last epoch, and the decision on it."""
 
     attempt: int
-    epoch: int
+    epoch: int = 0
     decision: Decision = "continue"
 
 
@@ -29,7 +29,7 @@ class Attempts:
 
     def begin(self, spec: TrialSpec) -> None:
         """Takes an attempt that begins; earlier ones at the same training count no more."""
-        self._running[spec.number, spec.repeat] = _Attempt(spec.attempt, spec.initial_epoch)
+        self._running[spec.number, spec.repeat] = _Attempt(spec.attempt)
 
     def counts(self, spec: TrialSpec) -> bool:
         """Returns whether an attempt runs, and counts."""

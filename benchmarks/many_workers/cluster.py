@@ -208,11 +208,11 @@ class SimulatedCluster:
         training = Training(
             task,
             worker,
-            whole / max(1, spec.epochs - spec.initial_epoch),
+            whole / spec.epochs,
             now + at * whole * (1 + _END) if fails else float("inf"),
             kind >= self._faults.dies,
             drawn,
-            spec.epochs if self.is_infeasible(spec) else spec.initial_epoch,
+            spec.epochs if self.is_infeasible(spec) else 0,
             left=fits[1:],
         )
         self._attempts.begin(spec)

@@ -85,14 +85,14 @@ def replay(
     )
     engine, sign = make_engine(settings), table.objective.sort_key(1.0)
     random = np.random.default_rng(seed)
-    ended: dict[int, _Trial] = {}
     events: list[tuple[float, int, _Trial]] = []
-    times, losses, ends = [0.0], [float("inf")], []
+    times, losses = [0.0], [float("inf")]
+    ends: list[float] = []
 
     def begin(now: float) -> None:
-        if now >= budget / workers or len(ended) + len(events) == trials:
+        if now >= budget / workers or len(ends) + len(events) == trials:
             return
-        trial = _proposed(engine, table, ended, steps, random)
+        trial = _proposed(engine, table, steps, random)
         if trial is not None:
             heapq.heappush(events, (now + fixed + 1, trial.number, trial))
 
@@ -121,32 +121,20 @@ def replay(
         valued = complete or not table.folds
         result = TrialResult(trial.number, state, trial.step, best if valued else None)
         engine.tell(trial.number, result)
-        ended[trial.number] = trial
         ends.append(now)
         begin(now)
     return Progress(np.array(times), np.array(losses), np.array(ends))
 
 
 def _proposed(
-    engine: Engine,
-    table: Table,
-    ended: Mapping[int, _Trial],
-    steps: int,
-    random: np.random.Generator,
+    engine: Engine, table: Table, steps: int, random: np.random.Generator
 ) -> _Trial | None:
     proposal = engine.ask()
     if proposal is None:
         return None
-    trial = _Trial(
+    return _Trial(
         proposal.number,
         proposal.values,
         table.place(proposal.values, random),
         proposal.epochs or steps,
     )
-    if proposal.goes_on_from is not None:
-        before = ended[proposal.goes_on_from]
-        trial.place, trial.step, trial.losses = before.place, before.step, [*before.losses]
-        # The trial reports the epochs that it goes on from.
-        for epoch, loss in enumerate(trial.losses, start=1):
-            engine.report(trial.number, epoch, table.objective.sort_key(1.0) * loss)
-    return trial

@@ -157,12 +157,12 @@ class Plan:
         """The spec of a training with the space's default values."""
         description = self.history.description
         values = description.space.defaults()
-        spec = spec_of(Proposal(0, values), description, {})
+        spec = spec_of(Proposal(0, values), description)
         # The builder may read the trial's number. If a recorded trial has the default values, the
         # builder gets the number of that trial.
-        numbers = (t.spec.built_as for t in self.history.trials if t.spec.values == values)
+        numbers = (t.number for t in self.history.trials if t.spec.values == values)
         threads = self.reported.spec.threads
-        return replace(spec, threads=threads, begun_as=next(numbers, None))
+        return replace(spec, threads=threads, confirms=next(numbers, None))
 
     @property
     def folds(self) -> int:
@@ -251,15 +251,7 @@ class Plan:
         return json.dumps(fields, ensure_ascii=False)
 
     def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:
-        spec = replace(
-            spec,
-            number=0,
-            attempt=1,
-            goes_on_from=None,
-            initial_epoch=0,
-            repeat=0,
-            begun_as=spec.built_as,
-        )
+        spec = replace(spec, number=0, attempt=1, repeat=0, confirms=spec.built_as)
         limit = self.history.description.trial_timeout
         facts = [to_json(spec), self.reported.code_digest, repr(limit)]
         identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()

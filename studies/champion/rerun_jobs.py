@@ -44,11 +44,7 @@ class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """A recorded training, to run again from its first epoch.
-
-    If the trial continued another trial's training, a training from the first epoch on gives the
-    same result.
-    """
+    """A recorded training, to run again from its first epoch."""
 
     spec: TrialSpec
     uuid: str
@@ -60,14 +56,15 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
 
     If a training on all folds together is recorded, it is the last of the list.
     """
-    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings = [
-        RecordedTraining(replace(spec, seed=fit.seed, repeat=place, fold=fit.fold), fit.uuid, fit)
+        RecordedTraining(
+            replace(trial.spec, seed=fit.seed, repeat=place, fold=fit.fold), fit.uuid, fit
+        )
         for place, fit in enumerate(trial.result.repeats)
     ]
     if trial.whole is not None:
         trainings.append(RecordedTraining(trial.whole_spec, trial.whole.uuid, trial.whole))
-    return trainings or [RecordedTraining(spec, trial.uuid, trial.result)]
+    return trainings or [RecordedTraining(trial.spec, trial.uuid, trial.result)]
 
 
 def best_training_of(trial: EndedTrial) -> RecordedTraining:

@@ -71,10 +71,6 @@ class Engine(Protocol):
         """Takes a trial's result."""
         ...
 
-    def may_continue(self, number: int) -> bool:
-        """Returns whether a later trial may continue the training of this finished trial."""
-        ...
-
 
 _KERAS_TUNER = "keras-tuner:"
 

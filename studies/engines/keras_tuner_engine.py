@@ -76,21 +76,12 @@ class KerasTunerEngine(OptunaTrials):
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
         self.add(values, state)
-        past = proposed.get(KerasTunerSpace.RESERVED + "trial_id")
-        return Proposal(
-            number,
-            values,
-            state,
-            epochs=proposed.get(KerasTunerSpace.RESERVED + "epochs"),
-            goes_on_from=None if past is None else int(past),
-        )
+        epochs = proposed.get(KerasTunerSpace.RESERVED + "epochs")
+        return Proposal(number, values, state, epochs)
 
     def tell(self, number: int, result: TrialResult) -> None:
         super().tell(number, result)
         self._end_in_oracle(result)
-
-    def may_continue(self, number: int) -> bool:
-        return self._oracle.may_continue(str(number))
 
     def _end_in_oracle(self, result: TrialResult) -> None:
         score = None if result.best is None else result.best.value

@@ -81,9 +81,6 @@ class AskedOracle:
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
 
-    def may_continue(self, trial_id: str) -> bool:
-        return False
-
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
         """Overrides Keras Tuner's check, which does not know the trials in `tried`."""
         return canonical_json(self.translation.decode(values)) in self.tried
@@ -296,28 +293,6 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().end(trial_id, worst if score is None else score)
         if score is None:
             self._unusable.add(trial_id)
-
-    def may_continue(self, trial_id: str) -> bool:
-        """Returns whether a trial may still be promoted, or is continued by a running trial."""
-        number, rung = self._place_of(trial_id)
-        bracket = self._all_brackets[number]
-        rounds = bracket["rounds"]
-        if rung + 1 == len(rounds) or trial_id in self._unusable:
-            return False
-        above = {info["past_id"]: info["id"] for info in rounds[rung + 1]}
-        if trial_id in above:
-            return above[trial_id] in self.ongoing_trials
-        trial = self.trials[trial_id]
-        if trial.score is None:
-            return True
-        # The next place goes to the best trial that is not promoted yet. So a trial gets no place
-        # if there are at least as many better trials as places.
-        others = [self.trials[info["id"]] for info in rounds[rung] if info["id"] not in above]
-        ended = [other for other in others if other.score is not None]
-        # As in Keras Tuner, the earlier of two equal trials comes first.
-        ended.sort(key=lambda trial: trial.score, reverse=self.objective.direction == "max")
-        places = self._get_size(bracket["bracket_num"], rung + 1) - len(rounds[rung + 1])
-        return trial in ended[:places]
 
     def _start_new_bracket(self) -> None:
         start_bracket(oracles.HyperbandOracle, self)

@@ -128,9 +128,6 @@ class OptunaTrials:
     def tell(self, number: int, result: TrialResult) -> None:
         self._end(number, result.state, result.best)
 
-    def may_continue(self, number: int) -> bool:
-        return False
-
     def _note(self, values: Mapping[str, Any]) -> None:
         self.tried.add(canonical_json(values))
         self.count += 1

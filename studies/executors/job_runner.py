@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,7 +24,6 @@ from studies.definition import trial_seed
 from studies.progress import Progress
 from tracking.records import (
     Decision,
-    EndedTrial,
     EpochResult,
     Proposal,
     StudyDescription,
@@ -303,15 +302,13 @@ class _Run:
         return self._again.popleft() if self._again else self._jobs.next_job()
 
 
-def spec_of(
-    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
-) -> TrialSpec:
+def spec_of(proposal: Proposal, description: StudyDescription) -> TrialSpec:
     """Returns the spec of a trial's first attempt."""
     values, number = proposal.values, proposal.number
     # Hyperparameters named "epochs" and "batch_size" decide how a builder's model is trained. In an
     # objective function, these names may mean anything.
     trainer_values = {} if description.objective_function else values
-    spec = TrialSpec(
+    return TrialSpec(
         number=number,
         attempt=1,
         values=values,
@@ -324,15 +321,3 @@ def spec_of(
         class_weight=description.class_weight,
         hardware=description.hardware,
     )
-    if proposal.goes_on_from is None:
-        return spec
-    parent = finished[proposal.goes_on_from]
-    # The trial trains its parent's model further, under the same seed.
-    spec = replace(
-        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
-    )
-    if description.trainings > 1 or not description.goes_on:
-        # A trial with several fits, or with a HyperModel's own `fit`, does not load its parent's
-        # state: it trains from the first epoch.
-        return spec
-    return replace(spec, initial_epoch=parent.result.epochs)

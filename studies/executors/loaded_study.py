@@ -139,7 +139,6 @@ class Session:
             cross_validation="" if how is None else repr(how),
             folds=loaded.folds,
             class_weight=class_weight,
-            goes_on=not has_own_fit(study.build),
         )
         trainer: Trainer
         if has_own_fit(study.build):
@@ -181,9 +180,6 @@ class Session:
             warnings=tuple(warnings),
             epochs=traced.epochs,
             objective_function=str(getattr(function, "__name__", type(function).__name__)),
-            # An objective function always trains from the beginning, so it can't continue another
-            # trial's training.
-            goes_on=False,
         )
         return cls(resolved.study, None, description, environment(), None, 0, state)
 

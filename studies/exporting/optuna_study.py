@@ -83,7 +83,6 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
             "trial": trial.number,
             "seed": trial.spec.seed,
             "best_epoch": trial.epoch,
-            "goes_on_from": trial.spec.goes_on_from,
             "reason": (trial.result and trial.result.reason) or None,
         }
         trials.append(

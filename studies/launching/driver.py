@@ -23,7 +23,6 @@ from studies.launching.proposals_and_budget import INTERRUPTED, Ending, EngineOf
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
 from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
-from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
@@ -85,7 +84,7 @@ class Driver(Jobs):
         """Runs trials; returns why the launch ended."""
         # An earlier launch may have left too many checkpoints, if it was killed or had a higher
         # --keep.
-        self._retention.tidy(self._proposals.engine)
+        self._retention.tidy()
         finished = len(self._trials.finished)
         self._progress.begin(
             self._description, finished, self._description.trials, self._best_value()
@@ -207,7 +206,7 @@ class Driver(Jobs):
         finally:
             self._take_results()
         self._proposals.tell_all()
-        self._retention.tidy(self._proposals.engine)
+        self._retention.tidy()
 
     @property
     def waits(self) -> bool:
@@ -252,7 +251,7 @@ class Driver(Jobs):
             proposal = Proposal(number, spec.values, before.engine_state)
         else:
             assert proposal is not None, "it is new"
-            spec = spec_of(proposal, self._description, self._trials.finished)
+            spec = spec_of(proposal, self._description)
         environment = self._executor.environment
         trial = TrialRecord(
             uuid=self._journal.begin_trial(spec, proposal, environment, losses),
@@ -279,15 +278,11 @@ class Driver(Jobs):
         last_kept = self._retention.last_kept() if description.trainings == 1 else None
         for spec in running.fits[len(running.results) :]:
             number, repeat = spec.number, spec.repeat
-            origin = None
-            if spec.goes_on_from is not None and spec.initial_epoch:
-                origin = files.state(spec.goes_on_from)
             yield TrialTask(
                 spec,
                 description.space,
                 files.checkpoint(number, repeat),
                 files.state(number, repeat),
-                origin,
                 self._trainer,
                 last_kept,
                 files.scores(number, repeat),
@@ -335,16 +330,7 @@ class Driver(Jobs):
         values = running.trial.spec.values
         spec = replace(running.fits[len(running.results)], values=values)
         only = len(running.fits) == 1
-        fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
-        running.uuids.append(fit)
-        if spec.goes_on_from is not None and spec.initial_epoch:
-            # The trial continues another trial. The other trial's epochs also count as epochs of
-            # this trial, so they are recorded for this trial, too.
-            parent = self._trials.finished[spec.goes_on_from]
-            for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
-                inherited = EpochResult(spec.number, epoch, metrics, 0.0)
-                self._journal.log_epoch(fit, inherited)
-                self._proposals.report(inherited)
+        running.uuids.append(self._journal.begin_fit(running.trial.uuid, spec, only=only))
 
     def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
         """Records an epoch; returns whether the pruner ends the trial after it."""

@@ -1,7 +1,7 @@
-"""Removes the files of trials that neither the study nor its engine needs any more.
+"""Removes the files of trials that the study needs no more.
 
 ``--keep`` says how many of the best trials keep their checkpoints. Also removed are the states of
-trials that no trial continues, and the scores of samples that take more room than a study may use.
+finished trials, and the scores of samples that take more room than a study may use.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 
-from studies.engines import Engine
 from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
 from tracking.scores.score_files import KeptScores
@@ -27,8 +26,8 @@ class Retention:
         # The ranks of all trials with a value, best first.
         self._ranks: list[Rank] = []
         # The numbers of trials that may have a state file, of trials whose checkpoint must be
-        # removed, and of trials without a value. At first there may be many checkpoints to remove,
-        # if an earlier launch was killed or had a higher --keep.
+        # removed, and of trials without a value. At first there may be many files to remove, if an
+        # earlier launch was killed or had a higher --keep.
         self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
         self._scores = KeptScores()
         for trial in finished:
@@ -62,17 +61,17 @@ class Retention:
         keep = self._description.keep
         return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
 
-    def tidy(self, engine: Engine) -> None:
-        """Removes the files that neither the study nor the engine needs any more."""
+    def tidy(self) -> None:
+        """Removes the files that the study needs no more."""
         # The champion of a cross-validated study is trained once more, on all folds together. The
         # files of this training are removed like those of a repeat.
         repeats = range(self._description.trainings + bool(self._description.folds))
-        for number in [n for n in self._with_state if not engine.may_continue(n)]:
+        for number in self._with_state:
             for repeat in repeats:
                 path = self._files.state(number, repeat)
                 path.unlink(missing_ok=True)
                 one_before(path).unlink(missing_ok=True)
-            self._with_state.remove(number)
+        self._with_state.clear()
         for number in self._dropped:
             for repeat in repeats:
                 self._files.checkpoint(number, repeat).unlink(missing_ok=True)

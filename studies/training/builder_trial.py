@@ -135,7 +135,7 @@ class _Run:
             model, callbacks = _build(self.study, hp, spec, splits)
             if not self.trainer.concludes:
                 state = last_state(task, model, splits, callbacks)
-                if state is None and (task.origin is not None or spec.attempt > 1):
+                if state is None and spec.attempt > 1:
                     # A failed attempt to restore a state may have changed the model, so build it
                     # again.
                     model, callbacks = _build(self.study, hp, spec, splits)
@@ -351,17 +351,18 @@ class Watch:
                 self._take(now)
         self.scores.take(epoch, metrics)
         continues = self._continues(epoch, metrics)
-        # Write a state, from which the training resumes if it is interrupted. After the last epoch,
-        # a state is always written, as another trial may continue a training that has ended.
-        ends = not continues or epoch == self.spec.epochs
-        self.checkpoints.after_epoch(self.epochs, self.best, last=ends)
+        # Write a state, from which the training resumes if it is interrupted.
+        if self._stopped or (continues and epoch < self.spec.epochs):
+            self.checkpoints.after_epoch(self.epochs, self.best, stopped=self._stopped)
         return continues
+
+    @property
+    def _stopped(self) -> bool:
+        return self.state == "interrupted"
 
     def _continues(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision. Returns False to end the training."""
-        # The trial that this one continues has already reported the epochs up to `initial_epoch`.
-        reported = epoch <= self.spec.initial_epoch
-        decision = "continue" if reported else self.report(self._result_of(epoch, metrics))
+        decision = self.report(self._result_of(epoch, metrics))
         diverged = self._not_finite(metrics)
         if diverged:
             self.diverged = True

@@ -90,16 +90,16 @@ class Checkpoints:
         self._resumable = False  # Whether `_why_never` was called, and gave no reason.
 
     def after_epoch(
-        self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
+        self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, stopped: bool
     ) -> None:
-        """Writes the state after an epoch. `last` says whether it is the training's last epoch.
+        """Writes the state after an epoch, always if the training is `stopped` after it.
 
         Raises StudyError if the file can't be written.
         """
         if self._path is None or best is None:
             return
         began = time.monotonic()
-        if not last and self._spent > (began - self._began) * _SHARE:
+        if not stopped and self._spent > (began - self._began) * _SHARE:
             return
         try:
             self._check_resumable()
@@ -190,15 +190,17 @@ def last_state(
 ) -> TrainingState | None:
     """Restores a newly built model from the newest usable state, and returns the state.
 
-    Four states may exist: the trial's last two and, if the trial continues another trial, the last
-    two of that trial. Returns None if none of them is usable. The failed attempts may have changed
-    the model, so build it again, and train it from the first epoch, which gives the same bits.
+    Two states may exist. Returns None if none of them is usable. The failed attempts may have
+    changed the model, so build it again, and train it from the first epoch, which gives the same
+    bits.
     """
+    if task.state is None:
+        return None
     state: TrainingState | None = None
     unusable = ""
-    newest = [path for path in (task.state, task.origin) if path is not None]
-    paths = [path for last in newest for path in (last, one_before(last)) if path.exists()]
-    for path in paths:
+    for path in (task.state, one_before(task.state)):
+        if not path.exists():
+            continue
         try:
             state = _restored(path, task, model, splits, callbacks)
             break
@@ -206,10 +208,9 @@ def last_state(
             # An unusable state is no error, as the model can be trained from the first epoch.
             why = str(error) if isinstance(error, StateError) else describe(error)
             unusable = unusable or why
-            if task.state is not None and path in (task.state, one_before(task.state)):
-                # When the next state is written, the file at `path` becomes `one_before(path)`. An
-                # unusable file would then take the place of a good state, so delete it.
-                path.unlink(missing_ok=True)
+            # When the next state is written, the file at `path` becomes `one_before(path)`. An
+            # unusable file would then take the place of a good state, so delete it.
+            path.unlink(missing_ok=True)
     if unusable:
         how = "is trained from its first epoch"
         if state is not None:
@@ -308,9 +309,7 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
 
 
 # These fields of a spec don't change the results of an epoch.
-_WITHOUT_EFFECT = frozenset(
-    {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
-)
+_WITHOUT_EFFECT = frozenset({"number", "attempt", "epochs", "confirms", "hardware"})
 
 
 class StateError(InternalError):

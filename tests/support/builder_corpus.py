@@ -82,9 +82,8 @@ def check_same_again(
         epochs[epoch.epoch] = epoch.metrics
         return "continue"
 
-    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     space = history.description.space
-    task = TrialTask(spec, space, folder / "again.weights.h5")
+    task = TrialTask(trial.spec, space, folder / "again.weights.h5")
     ready = session(style)
     if ready.description.space != space:
         ready = _open(style, space)

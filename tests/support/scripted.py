@@ -217,12 +217,11 @@ class ScriptedExecutor:
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
         spec, checkpoint = task.spec, task.checkpoint
-        # A trial that goes on from another begins with the best epoch of the other trial.
-        best = None if task.origin is None else BestEpoch(**json.loads(task.origin.read_text()))
-        state, epoch, digest = "complete", spec.initial_epoch, ""
+        best: BestEpoch | None = None
+        state, epoch, digest = "complete", 0, ""
         trainer = task.trainer or self.trainer
         wrong = self.wrong.get(spec.number) if trainer == "compiled" else None
-        for epoch in range(spec.initial_epoch + 1, spec.epochs + 1):
+        for epoch in range(1, spec.epochs + 1):
             metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
             if epoch == wrong:
                 metrics = {name: value - 10 for name, value in metrics.items()}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import statistics
-from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
@@ -212,25 +210,15 @@ class DiagnosedStudy:
         return training_metric(self.objective, self.ranked)
 
     def curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
-        """Returns the curves of the trials that have at least four epochs with a finite value.
-
-        If a trial continues another trial, its curve includes the other trial's epochs.
-        """
-        before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
-        lineages = {trial.number: list(_lineage(trial.number, before)) for trial in trials}
-        numbers = set(itertools.chain.from_iterable(lineages.values()))
-        trials_to_read = [trial for trial in self.history.ended if trial.number in numbers]
+        """Returns the curves of the trials that have at least four epochs with a finite value."""
         objective, training = (
-            metric_by_epoch(self.history.folder, trials_to_read, metric) if metric else {}
+            metric_by_epoch(self.history.folder, trials, metric) if metric else {}
             for metric in (self.objective.metric, self.training_metric)
         )
         sign = -1.0 if self.objective.direction == "max" else 1.0
         curves = []
         for trial in trials:
-            values, fit = (
-                ChainMap(*(by_trial.get(number, {}) for number in lineages[trial.number]))
-                for by_trial in (objective, training)
-            )
+            values, fit = objective.get(trial.number, {}), training.get(trial.number, {})
             epochs = sorted(values)
             # If an objective function trained several models, its value is not that of an epoch, so
             # the trial has no curve to check.
@@ -361,11 +349,3 @@ def of_best(amount: int, best: int) -> str:
 def difference(value: float) -> str:
     """Returns a difference or a spread as a text with two significant digits."""
     return f"{value:.2g}"
-
-
-def _lineage(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
-    """Yields a trial, the trial that it continues, and so on."""
-    trial: int | None = number
-    while trial is not None:
-        yield trial
-        trial = before.get(trial)

@@ -121,7 +121,7 @@ def compare(histories: Sequence[StudyHistory], reach: Sequence[float] = ()) -> C
         Standing(
             history=history,
             best=history.best,
-            epochs=sum(map(epochs_of, history.ended)),
+            epochs=sum(trial.result.epochs_in_all for trial in history.ended),
             seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
@@ -179,7 +179,7 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
         if isinstance(trial, EndedTrial):
-            epochs += epochs_of(trial)
+            epochs += trial.result.epochs_in_all
             seconds += trial.result.seconds
         if trial.number not in numbers or trial.best is None:
             continue
@@ -290,7 +290,11 @@ def answer(histories: Sequence[StudyHistory]) -> Answer:
     trial_lists = [history.ended for history in histories if history.holding]
     # The trials of an objective function that only returns a value have no epochs, so trials are
     # counted instead.
-    unit = "epochs" if all(any(map(epochs_of, trials)) for trials in trial_lists) else "trials"
+    unit = (
+        "epochs"
+        if all(any(t.result.epochs_in_all for t in trials) for trials in trial_lists)
+        else "trials"
+    )
     costs = [sum(_cost(trial, unit) for trial in trials) for trials in trial_lists]
     budget = min(costs, default=0)
     values = tuple(_best_within(history, budget, unit) for history in histories)
@@ -331,14 +335,8 @@ def answer(histories: Sequence[StudyHistory]) -> Answer:
     return Answer(budget, unit, values, over, differences, tuple(sentences))
 
 
-def epochs_of(trial: EndedTrial) -> int:
-    """Returns how many epochs a trial trained, without the epochs of a trial that it continues."""
-    trainings = len(trial.result.repeats) or 1
-    return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
-
-
 def _cost(trial: EndedTrial, unit: str) -> int:
-    return epochs_of(trial) if unit == "epochs" else 1
+    return trial.result.epochs_in_all if unit == "epochs" else 1
 
 
 def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:

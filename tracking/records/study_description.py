@@ -182,9 +182,6 @@ class StudyDescription(RecordedSettings):
     # declares all hyperparameters.
     declared: Sequence[str] = ()
     unread: Sequence[str] = ()  # The names of hyperparameters that the builder never reads.
-    # Whether an interrupted training can be resumed after its last epoch. False for a HyperModel's
-    # own `fit` and for an objective function.
-    goes_on: bool = True
     # The values with which the study begins. Each entry has all active hyperparameters of a trial.
     initial: Sequence[Mapping[str, Any]] = ()
     initial_from: str = ""  # The file, or study:NAME, with the values in `initial`. May be empty.

@@ -34,15 +34,9 @@ class TrialSpec:
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
     data_digest: str  # SHA-256 of the data.
     objective: Objective  # The objective decides which epoch is the best.
-    # The number of the trial whose model this trial trains further, under the same seed. The result
-    # has the same bits as one training over the epochs of both trials.
-    goes_on_from: int | None = None
-    # The number of epochs that are not trained again, because the continued trial has trained them.
-    initial_epoch: int = 0
     repeat: int = 0  # The number of this training of the trial, from 0.
-    # The number of the first trial in a chain of continued trials. None for a trial that continues
-    # no other trial.
-    begun_as: int | None = None
+    # The number of the trial that `confirm` trains again. None for a trial of the search.
+    confirms: int | None = None
     # The study's class weights. If they depend on hyperparameters, these are the class weights for
     # the default values.
     class_weight: ClassWeight | None = None
@@ -53,11 +47,8 @@ class TrialSpec:
 
     @property
     def built_as(self) -> int:
-        """The trial number that the builder reads.
-
-        If the trial continues another one, this is the number of the first trial in the chain.
-        """
-        return self.number if self.begun_as is None else self.begun_as
+        """The trial number that the builder reads."""
+        return self.number if self.confirms is None else self.confirms
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,6 @@ class Proposal:
     # Texts of the engine, which `Engine.restore` gets back from the journal.
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None  # The number of epochs, if the engine chooses it.
-    goes_on_from: int | None = None  # The number of the trial to continue.
 
 
 @dataclass(frozen=True)
@@ -112,9 +102,6 @@ class TrialTask:
     space: SearchSpace
     checkpoint: Path  # The file for the weights of the best epoch.
     state: Path | None = None  # The file for the training's state, from which the trial resumes.
-    # The state file of the trial that this trial continues. If neither `state` nor `origin` can be
-    # used, the training begins at the first epoch, and has the same result.
-    origin: Path | None = None
     # The trainer. None means the trainer in the study's settings. A HyperModel's own `fit` ignores
     # the setting.
     trainer: TrainerName | None = None
@@ -364,8 +351,6 @@ class EndedTrial(TrialRecord):
             epochs=self.result.best.epoch,
             repeat=len(self.result.repeats),
             fold=ALL_FOLDS,
-            goes_on_from=None,
-            initial_epoch=0,
         )
 
     @property

@@ -80,7 +80,6 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         **_short_trial_document(trial),
         "seed": trial.spec.seed,
         "data_digest": trial.data_digest,
-        "goes_on_from": trial.spec.goes_on_from,
         "verified": trial.verified or None,
         "uuid": trial.uuid,
     }

@@ -217,11 +217,8 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         limits = ""
     threads = counted(spec.threads, "thread")
     lines.append(f"engine     {description.engine}; seed {spec.seed}, {limits}{threads}")
-    if spec.goes_on_from is not None:
-        lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
     if spec.attempt > 1:
-        again = "" if description.goes_on else ", from its first epoch: it can't be resumed"
-        lines.append(f"attempt    {spec.attempt}{again}")
+        lines.append(f"attempt    {spec.attempt}")
     if isinstance(trial, EndedTrial):
         lines += _trial_outcome(history, trial)
     declared = [name for name in description.space.names if name in spec.values]

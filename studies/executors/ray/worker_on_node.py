@@ -271,7 +271,7 @@ def _shared_lock(folder: Path) -> IO[bytes]:
 
 # A champion's model is in this folder on a node, next to the request's files.
 CHAMPION = "champion"
-_FILES = ("state", "origin", "checkpoint", "scores")
+_FILES = ("state", "checkpoint", "scores")
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def packed(message: object) -> Parcel:
     """Returns a message together with the files that it names, if they exist."""
     paths: list[Path | None] = []
     if isinstance(message, RunFits):
-        paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
+        paths = [fit.state for fit in message.fits]
     elif isinstance(message, SaveChampion):
         paths = [message.checkpoint]
     return Parcel(message, {p.name: p.read_bytes() for p in paths if p is not None and p.exists()})

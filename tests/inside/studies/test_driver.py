@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from in_mlflow import InMlflow
@@ -38,10 +39,7 @@ def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: A
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
-    return [
-        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.spec.goes_on_from, t.best)
-        for t in history.trials
-    ]
+    return [(t.number, t.state, dict(t.spec.values), t.spec.seed, t.best) for t in history.trials]
 
 
 @pytest.fixture(scope="module")
@@ -376,7 +374,7 @@ def test_an_error_ends_a_launch(
     assert (history.ended_by, history.stopped) == ("trials", "all 12 trials are done")
 
 
-# Spaces that grow while a study runs, and trials that go on from others
+# Spaces that grow while a study runs, and trials that Hyperband promotes
 
 LATE = ks.Float("late", 0.0, 1.0, default=0.25)
 GROWING = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
@@ -425,46 +423,24 @@ class TestJoining:
         assert run.data.params["late"] == "0.25", "it is recorded all the same"
 
 
-class TestGoingOn:
-    HYPERBAND: ClassVar = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17, "keep": 1}
+HYPERBAND: Any = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17}
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def history(cls, folder: Path) -> StudyHistory:
-        return launch(folder, ScriptedExecutor(describe(**cls.HYPERBAND)))
 
-    def test_a_promoted_trial_goes_on_with_its_parents_seed_values_and_epochs(
-        self, history: StudyHistory
-    ) -> None:
-        promoted = 0
-        for trial in history.trials:
-            curve = history.curve(trial)
-            assert list(curve) == list(range(1, trial.spec.epochs + 1))
-            assert trial.best is not None
-            assert trial.best.value == min(metrics["val_loss"] for metrics in curve.values())
-            if trial.spec.goes_on_from is not None:
-                promoted += 1
-                parent = history.trial(trial.spec.goes_on_from)
-                assert trial.spec.seed == parent.spec.seed
-                assert trial.spec.values == parent.spec.values
-                before = history.curve(parent)
-                assert trial.spec.initial_epoch == len(before) < trial.spec.epochs
-                assert {epoch: curve[epoch] for epoch in before} == before
-        assert promoted >= 4
-
-    def test_files_to_go_on_from_are_dropped_once_nobody_can(self, history: StudyHistory) -> None:
-        folder = history.files.folder
-        rung = {t.number for t in history.trials if t.spec.epochs == 1}
-        left = {int(p.name[6:11]) for p in folder.glob("*.state.safetensors")}
-        assert not left & rung, "the first bracket's first rung is over"
-
-    @pytest.mark.parametrize("cut", exhaustive_but([12], [5, 12, 13, 16]))
-    def test_resumed_it_goes_on_as_if_uninterrupted(
-        self, folder: Path, history: StudyHistory, cut: int
-    ) -> None:
-        description = describe(name=f"going on, cut at {cut}", **self.HYPERBAND)
-        found = cut_and_resumed(folder, ScriptedExecutor(description), cut)
-        assert outcome(found) == outcome(history)
+def test_a_promoted_trial_trains_from_its_start(folder: Path) -> None:
+    history = launch(folder, ScriptedExecutor(describe(**HYPERBAND)))
+    promoted = 0
+    for trial in history.trials:
+        assert list(history.curve(trial)) == list(range(1, trial.spec.epochs + 1))
+        if past := trial.engine_state.get("tuner/trial_id"):
+            promoted += 1
+            before = history.trial(int(json.loads(past)))
+            assert trial.spec.values == before.spec.values
+            assert trial.spec.epochs > before.spec.epochs
+    assert promoted >= 4
+    assert len({trial.spec.seed for trial in history.trials}) == 17
+    assert not list(history.files.folder.glob("*.state.safetensors"))
+    cut = ScriptedExecutor(describe(name="cut", **HYPERBAND))
+    assert outcome(cut_and_resumed(folder, cut, 12)) == outcome(history)
 
 
 # The work for a trial, and its record

@@ -147,14 +147,11 @@ def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
     assert files == [f"trial-{best.number:05}.repeat-{TRAININGS}.weights.h5"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "repeat", "goes_on"),
-    [("repeat", 1, True), ("fold", 2, False), ("fold", TRAININGS, True)],
-)
+@pytest.mark.parametrize(("kind", "repeat"), [("repeat", 1), ("fold", 2), ("fold", TRAININGS)])
 def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
-    folder: Path, histories: dict[str, StudyHistory], kind: str, repeat: int, goes_on: bool
+    folder: Path, histories: dict[str, StudyHistory], kind: str, repeat: int
 ) -> None:
-    """Trainings that had ended are not run again, also where one can't be resumed in between."""
+    """Trainings that had ended are not run again."""
     history = histories[kind]
     assert history.best is not None
     number = history.best.number if repeat == TRAININGS else 2
@@ -165,7 +162,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
         if place == (number, repeat) and not trained:
             raise KeyboardInterrupt
 
-    description = described(f"interrupted {kind} {repeat}", kind, goes_on=goes_on)
+    description = described(f"interrupted {kind} {repeat}", kind)
     with pytest.raises(KeyboardInterrupt):
         launch(folder, ScriptedExecutor(description, before=interrupt))
     note = ScriptedExecutor(description, lambda spec: trained.append((spec.number, spec.repeat)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,11 +77,7 @@ class Trial:
             reported.append(epoch.metrics)
             return "continue"
 
-        spec = make_spec(2)
-        task = TrialTask(spec, SPACE, self.folder / "best.weights.h5", **fields)
-        if task.origin is not None:
-            spec = dataclasses.replace(spec, goes_on_from=0, initial_epoch=1, attempt=2)
-            task = dataclasses.replace(task, spec=spec)
+        task = TrialTask(make_spec(2), SPACE, self.folder / "best.weights.h5", **fields)
         result = run_trial(self.study, self.splits, task, on_epoch, trainer)
         return result, [reported, self.callbacks[-1].called, result.best, result.weights_sha256]
 
@@ -147,28 +142,6 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     assert (seen, again.trainer) == (wanted, "plain")
     # Its callback may change the structure: what failed for one is known when it has begun.
     assert trial.built == 4
-
-
-@pytest.mark.exhaustive
-def test_a_training_that_goes_on_reports_no_epoch_twice(
-    wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trial = Trial(tmp_path)
-    epochs, *_ = wanted
-    monkeypatch.setattr(*FAILURES["training"])
-    origin = tmp_path / "first.state"
-    spec = make_spec(1)
-    run_trial(
-        trial.study,
-        trial.splits,
-        TrialTask(spec, SPACE, tmp_path / "first.weights.h5", origin),
-        lambda _: "continue",
-        PlainTrainer(),
-    )
-    result, (reported, _, best, weights) = trial.run(CompiledTrainer(), origin=origin)
-    assert result.trainer == "plain"
-    assert reported == epochs[1:]
-    assert (best, weights) == tuple(wanted[2:])
 
 
 class Paired(keras.losses.Loss):  # type: ignore[misc]

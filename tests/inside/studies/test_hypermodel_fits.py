@@ -140,15 +140,6 @@ def run(
     return train(HyperModelTrainer(build), make_study(build), spec, folder, *decide, **files)
 
 
-def test_what_continues_another_trial_is_what_one_fit_would_be(tmp_path: Path) -> None:
-    """It is fitted from its first epoch: its own loop can't be entered elsewhere."""
-    straight, _ = run(best_epoch, make_spec(2), tmp_path)
-    spec = replace(make_spec(2), goes_on_from=0, initial_epoch=1)
-    further, _ = run(best_epoch, spec, tmp_path, origin=tmp_path / "other.state")
-    assert straight.weights_sha256 == further.weights_sha256 != ""
-    assert straight.best == further.best
-
-
 def test_what_was_stopped_begins_again(tmp_path: Path) -> None:
     """To the same bits; its reason says that the stopped epochs are lost."""
     spec, state = make_spec(3), tmp_path / "trial.state"

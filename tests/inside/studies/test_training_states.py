@@ -114,10 +114,10 @@ def test_any_damage_is_noticed(tmp_path: Path) -> None:
 
 def test_identity_is_what_an_epoch_computes() -> None:
     spec = make_spec()
-    same_computing = make_spec(attempt=3, epochs=9, goes_on_from=1, initial_epoch=2)
+    same_computing = make_spec(attempt=3, epochs=9)
     assert identity_of(same_computing) == identity_of(spec)
-    promoted = make_spec(number=5, seed=spec.seed, begun_as=spec.number)
-    assert identity_of(promoted) == identity_of(spec), "its builder sees the number it began as"
+    confirming = make_spec(number=5, seed=spec.seed, confirms=spec.number)
+    assert identity_of(confirming) == identity_of(spec), "its builder sees the trial's number"
     assert identity_of(dataclasses.replace(spec, number=5)) != identity_of(spec)
     for change in ({"seed": 1}, {"batch_size": 1}, {"threads": 2}, {"values": {"rate": 0.2}}):
         assert identity_of(make_spec(**change)) != identity_of(spec)

@@ -49,9 +49,9 @@ def confirm(history: StudyHistory) -> None:
     """Records a confirmation that has ended, and one that was killed."""
     journal = history.writing()
     race = (Racer(1, (0.25, None)), Racer(0, (0.5,)))
-    record_confirmation(journal, NAME, race, [make_spec(seed + 2, begun_as=1) for seed in (0, 1)])
+    record_confirmation(journal, NAME, race, [make_spec(seed + 2, confirms=1) for seed in (0, 1)])
     uuid = journal.begin_confirmation('{"options": {"top": 3}}')
-    training = journal.begin_training(uuid, make_spec(2, begun_as=1), "#1 · seed 0", "killed")
+    training = journal.begin_training(uuid, make_spec(2, confirms=1), "#1 · seed 0", "killed")
     journal.log_epoch(training, EpochResult(2, 1, {"val_loss": 0.5}, 0.1))
     journal.close()
 
