@@ -342,7 +342,7 @@ class Hyperparameters(InlineDeclarations):
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
     (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, even if that
     value lies outside the declared range. If the trial has no value of that name, the declaration
-    returns the declared default, and the parameter is added to `joined`.
+    returns the declared default, and the parameter is added to `defaulted`.
 
     If a space has "learning_rate when optimizer is adam" and "learning_rate when optimizer is sgd",
     `hp["learning_rate"]` is the value of the active one.
@@ -379,7 +379,7 @@ class Hyperparameters(InlineDeclarations):
         )
         self._number = number
         self._read: set[str] = set()
-        self._joined: dict[str, Parameter] = {}
+        self._defaulted: dict[str, Parameter] = {}
 
     @property
     def number(self) -> int:
@@ -388,12 +388,12 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def params(self) -> dict[str, Any]:
-        """The values of all active parameters and of the parameters in `joined`, by name."""
+        """The values of all active parameters and of the parameters in `defaulted`, by name."""
         self._read.update(self._active)
         return {n: copied(value) for n, value in self._readable.items() if self._is_active(n)}
 
     def _is_active(self, name: str) -> bool:
-        return self._name_in_space(name) in self._active or name in self._joined
+        return self._name_in_space(name) in self._active or name in self._defaulted
 
     @property
     def read(self) -> frozenset[str]:
@@ -401,9 +401,9 @@ class Hyperparameters(InlineDeclarations):
         return frozenset(self._read)
 
     @property
-    def joined(self) -> tuple[Parameter, ...]:
+    def defaulted(self) -> tuple[Parameter, ...]:
         """The parameters that the builder declared and for which the trial has no value."""
-        return tuple(self._joined.values())
+        return tuple(self._defaulted.values())
 
     def _value_of(self, parameter: Parameter) -> Any:
         name = parameter.name
@@ -415,8 +415,8 @@ class Hyperparameters(InlineDeclarations):
             same = [n for n in active if same_domain(self._space[n], parameter)]
             self._in_space[name] = chosen = [*same, *active][0]
             self._readable[name] = self._space[chosen].opened(self._values[chosen])
-        elif name not in self._joined:
-            self._joined[name] = parameter
+        elif name not in self._defaulted:
+            self._defaulted[name] = parameter
             self._in_space.pop(name, None)
             self._readable[name] = parameter.opened(parameter.default)
         self._note_read([name])
@@ -428,8 +428,8 @@ class Hyperparameters(InlineDeclarations):
 
     def _parent(self, name: str) -> tuple[Parameter | None, Any]:
         own = self._name_in_space(name)
-        if name in self._joined:
-            return self._joined[name], self._readable[name]
+        if name in self._defaulted:
+            return self._defaulted[name], self._readable[name]
         if own in self._active:
             return self._space[own], self._values[own]
         variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
@@ -449,7 +449,7 @@ class Hyperparameters(InlineDeclarations):
                 f"Read it only then, declare its value for other trials by otherwise=…, or "
                 f"use hp.get({name!r}), which returns None."
             )
-        names = [*self._space.names, *self._joined]
+        names = [*self._space.names, *self._defaulted]
         return HyperparameterError(unknown_name(name, names))
 
     def _note_read(self, names: Iterable[str]) -> None:

@@ -240,7 +240,7 @@ class TracedHyperparameters(InlineDeclarations):
         return self.values
 
     def copy(self) -> Self:
-        """Returns a copy. Declarations on the copy do not join the space."""
+        """Returns a copy. Declarations on the copy do not count."""
         new = super().copy()
         new._recorded = False
         return new

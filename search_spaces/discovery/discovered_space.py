@@ -71,8 +71,7 @@ def discover(
     the domains. Otherwise it becomes one parameter with all the values.
 
     Discovery can miss a branch that needs three values other than the defaults, or a number in the
-    middle of a long range. If a trial later declares a parameter in such a branch, the parameter
-    joins the space.
+    middle of a long range. A trial that declares a parameter in such a branch gets its default.
 
     Args:
         build: The builder, called with an `hp` (or `trial`). Its result is ignored.
@@ -129,7 +128,7 @@ def discover(
     if not complete:
         notes.append(
             f"The limit of {min(builds, limit)} builds was reached before all values were tried: "
-            f"a hyperparameter that a trial declares later joins the space with its default. Raise "
+            f"a hyperparameter that was missed keeps its default in every trial. Raise "
             f"the limit, or declare the space."
         )
     return Discovery(_named(tracer, conditions), builds, complete, tuple(notes))

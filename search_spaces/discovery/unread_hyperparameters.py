@@ -74,7 +74,7 @@ def reading_of(
                 read.update(parameter.when)
         declares = declares or hp.declares
         names = {read_as(name) for name in space.names}
-        undeclared.update((p.name, None) for p in hp.joined if p.name not in names)
+        undeclared.update((p.name, None) for p in hp.defaulted if p.name not in names)
     unread = [name for name in space.dimensions if name in active and name not in read]
     return Reading(tuple(unread), tuple(undeclared), builds)
 

@@ -310,7 +310,6 @@ def _described(
         initial_from=initial if isinstance(initial, str) else "",
         hardware=hardware_class(),
         tailored={} if tailoring.empty else tailoring.to_dict(),
-        discovered=resolved.joins,
         declared=resolved.declared,
         unread=resolved.unread,
         **{**settings, **more},

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from search_spaces import Fixed, parameter_from_dict
-from search_spaces.errors import EngineError, StudyChangedError
+from search_spaces.errors import StudyChangedError
 from studies.data import path_in
 from studies.definition import (
     FACTOR,
@@ -19,7 +16,6 @@ from studies.definition import (
 )
 from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription, settings_of
 from tracking.records.study_description import ANY_HARDWARE
 
@@ -55,32 +51,11 @@ def warnings_of(description: StudyDescription) -> list[str]:
     return warnings
 
 
-def joinable(
-    description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
-) -> tuple[Mapping[str, Any], ...]:
-    """Returns the hyperparameters that join the space after a builder has declared them in a trial.
-
-    `parameters` are the declared hyperparameters, each as `Parameter.to_dict` returns it. The
-    result lacks hyperparameters that the study's own space has already. If the engine can't tune
-    the others (e.g. a grid engine and a continuous parameter), they become `Fixed` at their
-    defaults.
-    """
-    parameters = [p for p in parameters if p["name"] not in description.declared]
-    if not description.discovered or not parameters:
-        return tuple(parameters)
-    try:
-        check_definition(replace(description, space=joined(description.space, parameters)))
-    except EngineError:
-        declared = map(parameter_from_dict, parameters)
-        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in declared)
-    return tuple(parameters)
-
-
 def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     """Raises StudyChangedError if a study with finished trials has another definition now."""
     if before is None:
         return
-    changes = differences(before.description, with_joined(now, before.trials))
+    changes = differences(before.description, now)
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
         options = _recorded_options(before.description, now)

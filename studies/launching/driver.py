@@ -9,17 +9,16 @@ written. So if the process is killed at any point, the next launch can resume th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from search_spaces.texts import duration
+from search_spaces.texts import duration, quoted
 from studies.definition import trial_seed
-from studies.engines import Curve
+from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
-from studies.launching.definition_checks import joinable
-from studies.launching.proposals_and_budget import INTERRUPTED, Ending, EngineOf, Proposals
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending, Proposals
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
 from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
@@ -50,7 +49,7 @@ class Driver(Jobs):
     def __init__(
         self,
         executor: Executor,
-        engine_of: EngineOf,
+        make_engine: Callable[[], Engine],
         journal: Journal,
         recorded: Sequence[TrialRecord],
         curve: Curve,
@@ -76,8 +75,9 @@ class Driver(Jobs):
         self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
-        self._proposals = Proposals(engine_of, curve, journal, self._trials, progress.say)
+        self._proposals = Proposals(make_engine, curve, journal, self._trials)
         self._best = best_trial(self._trials.finished.values(), description.objective)
+        self._told_defaulted = any(t.result.defaulted for t in self._trials.finished.values())
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
@@ -184,6 +184,9 @@ class Driver(Jobs):
         self._first_trials.take(trial)
         if warning := self._validated_on.take(trial):
             self._progress.say(warning)
+        if trial.result.defaulted and not self._told_defaulted:
+            self._told_defaulted = True
+            self._progress.say(_of_defaulted(trial))
         self._retention.add(trial)
         if line := self._retention.told():
             self._progress.say(line)
@@ -325,10 +328,7 @@ class Driver(Jobs):
             self._end_fit(running, ended.result)
 
     def _begin_fit(self, running: Running) -> None:
-        # Hyperparameters may have joined the space since the trial began, so the trial's present
-        # values replace those of the fit.
-        values = running.trial.spec.values
-        spec = replace(running.fits[len(running.results)], values=values)
+        spec = running.fits[len(running.results)]
         only = len(running.fits) == 1
         running.uuids.append(self._journal.begin_fit(running.trial.uuid, spec, only=only))
 
@@ -345,10 +345,17 @@ class Driver(Jobs):
 
     def _end(self, running: Running, result: TrialResult) -> EndedTrial:
         """Records the result of a trial, whose last fit has the result `result`."""
-        description = self._description
         if len(running.fits) > 1:
             self._end_fit(running, result)
-            result = running.combined(description)
-        result = replace(result, joined=joinable(description, result.joined))
+            result = running.combined(self._description)
         self._journal.end_trial(running.trial.uuid, result)
         return running.trial.with_result(result)
+
+
+def _of_defaulted(trial: EndedTrial) -> str:
+    names = trial.result.defaulted
+    it, its = ("it", "its") if len(names) == 1 else ("them", "their")
+    return (
+        f"warning: trial {trial.number} declared {quoted(names)}, which tracing the builder had "
+        f"not found, and used {its} default. To tune {it}, declare {it} in the study's space."
+    )

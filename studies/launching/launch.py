@@ -270,7 +270,7 @@ def _run_opened(
             remove_pieces(checkpoints)
             driver = Driver(
                 executor,
-                lambda space: _engine(replace(description, space=space)),
+                lambda: _engine(description),
                 journal,
                 recorded,
                 _curves(journal, recorded),

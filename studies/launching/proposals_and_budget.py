@@ -11,17 +11,15 @@ from __future__ import annotations
 import bisect
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from search_spaces.texts import duration
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.launching.running_trials import Running, StudyTrials
-from tracking.history.trial_ranks import best_trial, joined
+from tracking.history.trial_ranks import best_trial
 from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal
 from tracking.store.store_folder import as_store_errors
@@ -38,43 +36,36 @@ class Ending(NamedTuple):
 
 INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
 
-EngineOf = Callable[[SearchSpace], Engine]
-
 
 class Proposals:
     """The engine of a running study, and the decision when the study ends.
 
     Attributes:
-        engine: The present engine, which is replaced when a hyperparameter joins the space.
-        description: The study, with its present space.
-        exhausted: Whether the engine has proposed all that it can in this space.
+        engine: The engine, made from the recorded trials.
+        description: The study.
+        exhausted: Whether the engine has proposed all that it can.
         ending: Why the study ends early, or None.
     """
 
-    engine: Engine
-
     def __init__(
         self,
-        engine_of: EngineOf,
+        make_engine: Callable[[], Engine],
         curve: Curve,
         journal: Journal,
         trials: StudyTrials,
-        say: Callable[[str], None],
     ) -> None:
-        self._engine_of, self._curve = engine_of, curve
-        self._journal, self._trials, self._say = journal, trials, say
-        self.description = journal.description
+        self._trials, self.description = trials, journal.description
         self.exhausted = False
         self.ending: Ending | None = None
         self._objective = self.description.objective
         # Finished trials whose results the engine does not have yet.
         self._new: list[EndedTrial] = []
-        # Trials whose builders declared hyperparameters that have not joined the space yet.
-        self._declaring: list[EndedTrial] = []
         # The numbers of the trials whose results the engine has.
         self._known = sorted(trials.finished)
         self._best = best_trial(trials.finished.values(), self._objective)
-        self._restore(())
+        with _naming("engine", "when it was made from the record"):
+            self.engine = make_engine()
+            self.engine.restore([trials.all[number] for number in sorted(trials.all)], curve)
         # The time counts only from here, so the time limit does not include the import of the
         # engine's library.
         self._began = time.monotonic()
@@ -100,12 +91,9 @@ class Proposals:
         for trial in trials:
             with _naming("engine", f"over the result of trial {trial.number}"):
                 self.engine.tell(trial.number, trial.result)
-            if trial.result.joined and self.description.discovered:
-                self._declaring.append(trial)
             bisect.insort(self._known, trial.number)
             self._best = best_trial([self._best, trial], self._objective)
             self.spent()
-        self._join()
 
     def ask(self) -> Proposal | None:
         """Returns the next proposal, or None.
@@ -144,39 +132,6 @@ class Proposals:
                 "timeout", f"the time of {duration(timeout)} is up; launch again to resume"
             )
         return None
-
-    def _join(self) -> None:
-        """Adds hyperparameters that builders declared in trials to the space.
-
-        An engine can't change its space, so a new engine is made from the record, as the next
-        launch would make it.
-        """
-        trials, self._declaring = self._declaring, []
-        if not trials:
-            return
-        space = self.description.space
-        for trial in trials:
-            parameters = trial.result.joined
-            space = joined(space, parameters)
-            names = ", ".join(str(parameter["name"]) for parameter in parameters)
-            how = "tuned from now on"
-            if all(parameter["kind"] == "fixed" for parameter in parameters):
-                how = "left at its default, as the engine can't tune it"
-            self._say(f"trial {trial.number} declared {names}: {how}")
-        self.description = replace(self.description, space=space)
-        self._journal.write_definition(self.description)
-        self._trials.complete(space)
-        running = self._trials.running.values()
-        self._restore(epoch for trial in running for epoch in trial.for_pruners(self.description))
-
-    def _restore(self, running: Iterable[EpochResult]) -> None:
-        """Makes the engine from the recorded trials and the epochs of running trials."""
-        trials = [self._trials.all[number] for number in sorted(self._trials.all)]
-        with _naming("engine", "when it was made from the record"):
-            self.engine = self._engine_of(self.description.space)
-            self.engine.restore(trials, self._curve)
-        for epoch_result in running:
-            self.report(epoch_result)
 
 
 @contextlib.contextmanager

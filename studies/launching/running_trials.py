@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
 from studies.launching.definition_checks import most_epochs
 from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
-from tracking.history.trial_ranks import completed
 from tracking.records import (
     FINISHED_STATES,
     BestEpoch,
@@ -45,12 +43,6 @@ class Running:
         value = epoch.metrics.get(self.trial.spec.objective.metric)
         if value is not None:
             self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
-
-    def for_pruners(self, description: StudyDescription) -> Iterator[EpochResult]:
-        """Yields the epochs that have ended, as pruners see them."""
-        for epoch in self.epochs:
-            if seen := self.for_pruner(epoch, description):
-                yield seen
 
     def for_pruner(self, epoch: EpochResult, description: StudyDescription) -> EpochResult | None:
         """Returns an epoch as pruners see it, or None if pruners ignore it.
@@ -90,7 +82,7 @@ class Running:
                 f"in {training_name(r.repeat, folds)}: {r.reason}" for r in results if r.reason
             ),
             seconds=sum(r.seconds for r in results),
-            joined=tuple({str(p["name"]): p for r in results for p in r.joined}.values()),
+            defaulted={name: v for r in results for name, v in r.defaulted.items()},
             repeats=repeats,
             peak_memory_bytes=max(r.peak_memory_bytes for r in results),
             scores_bytes=sum(r.scores_bytes for r in results),
@@ -199,14 +191,6 @@ class StudyTrials:
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
-
-    def complete(self, space: SearchSpace) -> None:
-        """Gives all trials the default of each hyperparameter that has joined the space."""
-        self.all = {number: completed(trial, space) for number, trial in self.all.items()}
-        self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
-        for running in self.running.values():
-            # If the trial's process dies, the trial begins again with these values.
-            running.trial = completed(running.trial, space)
 
 
 class FirstTrials:

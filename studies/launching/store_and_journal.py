@@ -23,7 +23,6 @@ from studies.launching.definition_checks import (
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
 from tracking.history.study_history import StudyHistory, read_folder, refreshed
-from tracking.history.trial_ranks import with_joined
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
@@ -116,12 +115,10 @@ def open_journal(
     store, before = study.store, study.before
     description = replace(description, initial=study.initial)
     check_unchanged(before, description)
-    if before is not None:
-        description = with_joined(description, before.trials)
-        if differences(before.description, description):
-            # No trial has finished under the old definition, or `check_unchanged` would have raised
-            # an error. So a new record can begin.
-            before = None
+    if before is not None and differences(before.description, description):
+        # No trial has finished under the old definition, or `check_unchanged` would have raised
+        # an error. So a new record can begin.
+        before = None
     if before is None:
         journal = Journal.begin(study.folder, description)
         return journal, read_folder(store, study.folder)

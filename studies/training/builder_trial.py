@@ -157,7 +157,7 @@ class _Run:
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         reason = "; ".join(filter(None, (reason, checkpoints.given_up)))
-        return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
+        return replace(result, defaulted=defaults_of(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
         """Trains a model from its first epoch, or resumes from a state.
@@ -197,7 +197,7 @@ class _Run:
             reason=reason,
             seconds=time.monotonic() - self.started,
             repeat=self.task.spec.repeat,
-            joined=() if hp is None else _joined(hp),
+            defaulted={} if hp is None else defaults_of(hp),
             raised=raised,
         )
 
@@ -233,8 +233,9 @@ def _build(
     return model, without_watching(callbacks) if spec.fold == ALL_FOLDS else callbacks
 
 
-def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
-    return tuple(parameter.to_dict() for parameter in hp.joined)
+def defaults_of(hp: Hyperparameters) -> dict[str, Any]:
+    """Returns the defaults of the hyperparameters that a trial declared and has no value of."""
+    return {parameter.name: parameter.default for parameter in hp.defaulted}
 
 
 def tell_once(number: int, cause: str) -> None:

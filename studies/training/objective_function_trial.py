@@ -26,6 +26,7 @@ from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
 from studies.training.builder_trial import (
     OnEpochResult,
+    defaults_of,
     why_infeasible,
     with_saved_weights,
 )
@@ -84,7 +85,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
         trainer="objective",
         trainer_reason="the objective function trains by itself"
         + (f", {count} models" if count > 1 else ""),
-        joined=tuple(parameter.to_dict() for parameter in trial.joined),
+        defaulted=defaults_of(trial),
         user_attrs=trial.attributes,
         data_digest=following.data.data,
         validation_digest=following.data.validation,

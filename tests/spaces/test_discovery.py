@@ -226,7 +226,7 @@ def test_wrong_builders_are_refused(build: Callable[[Any], None], message: str) 
         discover(build)
 
 
-def test_at_the_limit_what_is_not_known_is_not_ruled_out_and_joins() -> None:
+def test_at_the_limit_what_is_not_known_is_not_ruled_out() -> None:
     def build(hp: Any) -> None:
         for i in range(hp.Int("layers", 1, 12)):
             hp.Boolean(f"norm_{i}")
@@ -240,7 +240,7 @@ def test_at_the_limit_what_is_not_known_is_not_ruled_out_and_joins() -> None:
             assert set(allowed) >= set(range(int(name.removeprefix("norm_")) + 1, 13))
     hp = Hyperparameters(discover(build, limit=1).space, {"layers": 2, "norm_0": True})
     build(hp)
-    assert hp.joined == (Boolean("norm_1"),)
+    assert hp.defaulted == (Boolean("norm_1"),)
     with pytest.raises(errors.SearchSpaceError, match="limit must be"):
         discover(build, limit=0)
 
@@ -277,7 +277,7 @@ def test_under_conditions_they_are_parameters_of_their_own(build: Callable[[Any]
     for values in everywhere(found.space):
         hp = Hyperparameters(found.space, values)
         build(hp)
-        assert (hp.joined, hp.read) == ((), set(values))
+        assert (hp.defaulted, hp.read) == ((), set(values))
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_conditions_on_one_parent_at_a_time_are_found_exactly(program: tuple[Any
     for values in everywhere(found.space):
         hp = Hyperparameters(found.space, values)
         run(hp, program, {})
-        assert (hp.joined, hp.read) == ((), set(values))
+        assert (hp.defaulted, hp.read) == ((), set(values))
 
 
 @PROPERTY
@@ -433,7 +433,7 @@ def test_what_needs_two_parents_is_found_too_and_always_the_same(program: tuple[
     for values in everywhere(found.space):
         hp = Hyperparameters(found.space, values)
         run(hp, program, {})
-        assert hp.joined == ()
+        assert hp.defaulted == ()
     again = discover(lambda hp: run(hp, program, {}))
     assert found == again and found.space.names == again.space.names
 
@@ -470,4 +470,4 @@ def test_one_name_with_domains_by_branch_is_read_within_its_domain(
         hp = Hyperparameters(found.space, values)
         for name, (value, high) in build(hp).items():
             assert name in merged or value <= high
-        assert hp.joined == ()
+        assert hp.defaulted == ()

@@ -62,18 +62,18 @@ def test_a_declaration_returns_the_value_of_the_trial_whatever_it_declares() -> 
     hp = Hyperparameters(space, {"rate": 1, "units": 5, "act": "b"}, number=7)
     assert repr(hp.Float("rate", 0.0, 0.5)) == "1.0"
     assert (hp.suggest_int("units", 16, 64, step=16), hp.Choice("act", ["a"])) == (5, "b")
-    assert (hp.joined, hp.number) == ((), 7)
+    assert (hp.defaulted, hp.number) == ((), 7)
     assert hp.read == {"rate", "units", "act"}
     assert hp.params == {"rate": 1.0, "units": 5, "act": "b"}
 
 
-def test_what_the_trial_has_no_value_of_joins_with_its_default(hp: Hyperparameters) -> None:
+def test_what_the_trial_has_no_value_of_gets_its_default(hp: Hyperparameters) -> None:
     assert hp.Float("momentum", 0.2, 0.9, default=0.5) == 0.5
     assert hp.Boolean("hidden", default=True) is True
     # A name that is declared twice has one value in a build.
     assert (hp.suggest_int("depth", 1, 3), hp.Int("depth", 4, 8)) == (2, 2)
     assert hp.suggest_categorical("head", ["max", "mean"]) == "max"
-    assert hp.joined == (
+    assert hp.defaulted == (
         Float("momentum", 0.2, 0.9, default=0.5),
         Boolean("hidden", default=True),
         Int("depth", 1, 3),
@@ -84,7 +84,7 @@ def test_what_the_trial_has_no_value_of_joins_with_its_default(hp: Hyperparamete
     assert "l2" not in hp.params and hp.params["depth"] == 2 and "depth=2" in repr(hp)
     copied = hp.copy()
     assert copied.values == hp.values and copied.Int("width", 1, 3) == 1
-    assert "width" not in hp and len(copied.joined) == len(hp.joined) + 1
+    assert "width" not in hp and len(copied.defaulted) == len(hp.defaulted) + 1
 
 
 def test_under_a_scope_that_is_not_active_nothing_has_a_value(hp: Hyperparameters) -> None:
@@ -92,7 +92,7 @@ def test_under_a_scope_that_is_not_active_nothing_has_a_value(hp: Hyperparameter
         assert hp.Float("momentum", 0.0, 1.0) is hp.Boolean("nesterov") is None
     # What is out of scope may be a parent: of what is out of scope too.
     assert hp.Boolean("b", parent_name="nesterov", parent_values=[True]) is None
-    assert "nesterov" not in hp and hp.joined == ()
+    assert "nesterov" not in hp and hp.defaulted == ()
 
 
 def test_parameters_of_one_name_are_read_by_it() -> None:
@@ -105,15 +105,15 @@ def test_parameters_of_one_name_are_read_by_it() -> None:
     hp = Hyperparameters(space, {"optimizer": "sgd", name: 2.1})
     assert (hp["rate"], hp.get("rate"), hp.Float("rate", 7, 8), hp.copy()["rate"]) == (2.1,) * 4
     assert hp.values == hp.params == {"optimizer": "sgd", "rate": 2.1}
-    assert (hp.read, hp.joined) == ({"optimizer", name}, ())
+    assert (hp.read, hp.defaulted) == ({"optimizer", name}, ())
     hp = Hyperparameters(space, {"optimizer": "none"})
     with pytest.raises(
         ks.errors.HyperparameterError, match=r"'optimizer' is 'adam'; .*'optimizer' is 'sgd'"
     ):
         hp["rate"]
-    # A third domain, which was not known, joins.
+    # A third domain, which was not known.
     assert hp.Float("rate", 5, 7, default=6) == 6
-    wider = space.with_parameters(hp.joined)
+    wider = space.with_parameters(hp.defaulted)
     hp = Hyperparameters(wider, {"optimizer": "sgd", name: 2.5, "rate": 6.5})
     assert (hp.Float("rate", 2, 3), hp.Float("rate", 5, 7)) == (2.5, 6.5)
 
@@ -133,9 +133,9 @@ def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -
     assert hp["hidden"] == hp.Choice("hidden", [1]) == hp.params["hidden"] == [50, 20]
     assert space.fix(hidden=(50, 20)).names == ("hidden", "deep")
     assert "(1, 2)" in (space.reason_outside({"hidden": (1, 2)}) or "")
-    joined = Hyperparameters(space, {"hidden": None})
-    assert joined.suggest_categorical("kernel", [(3, 3), (5, 5)]) == (3, 3)
-    assert [each.default for each in joined.joined] == ["(3, 3)"]
+    outside = Hyperparameters(space, {"hidden": None})
+    assert outside.suggest_categorical("kernel", [(3, 3), (5, 5)]) == (3, 3)
+    assert [each.default for each in outside.defaulted] == ["(3, 3)"]
 
 
 def test_what_optuna_builders_call_besides_is_harmless(hp: Hyperparameters) -> None:
@@ -193,14 +193,14 @@ def test_a_hypermodel_builds_with_it(tunable: bool) -> None:
 
     hp = Hyperparameters(SearchSpace(Int("units", 1, 9)), {"units": 5})
     assert Model(tunable=tunable).build(hp) == (5, False)
-    assert [each.name for each in hp.joined] == (["bias"] if tunable else [])
+    assert [each.name for each in hp.defaulted] == (["bias"] if tunable else [])
 
 
 def joined(code: str) -> Any:
     """Returns the parameter that a declaration adds to a trial."""
     hp = Hyperparameters(EMPTY, {"unused": 0})
     eval(code, {"hp": hp, "np": np})
-    return hp.joined[0]
+    return hp.defaulted[0]
 
 
 @pytest.mark.parametrize(

@@ -72,22 +72,15 @@ def _run_eagerly(eagerly: bool) -> None:
 def check_same_again(
     style: str, history: ks.StudyResults, trial: TrialRecord, folder: Path
 ) -> None:
-    """Runs a trial again from its first epoch. Fails if a metric or the best weights differ.
-
-    The session is new if the space has grown since the style was loaded.
-    """
+    """Runs a trial again from its first epoch. Fails if a metric or the best weights differ."""
     epochs: dict[int, Mapping[str, float]] = {}
 
     def on_epoch(epoch: EpochResult) -> Decision:
         epochs[epoch.epoch] = epoch.metrics
         return "continue"
 
-    space = history.description.space
-    task = TrialTask(trial.spec, space, folder / "again.weights.h5")
-    ready = session(style)
-    if ready.description.space != space:
-        ready = _open(style, space)
-    result = ready.run(task, on_epoch)
+    task = TrialTask(trial.spec, history.description.space, folder / "again.weights.h5")
+    result = session(style).run(task, on_epoch)
     assert trial.result is not None
     assert epochs
     assert max_difference(history.curve(trial), epochs) == 0.0

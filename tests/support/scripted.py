@@ -138,7 +138,8 @@ class ScriptedExecutor:
         out_of_memory: The numbers of trials whose process dies for lack of memory.
         infeasible: The numbers of trials that are infeasible, without a mistake in the code.
         raises: The numbers of trials whose builder raises the same error.
-        joined: The hyperparameters that the builder declares besides the space, by trial number.
+        defaulted: The defaults of hyperparameters that the builder declares besides the space, by
+            trial number.
         workers: How many trials run and end together.
         wrong: For a trial's number, the epoch whose metrics are wrong (too good) if the trial is
             trained by the compiled trainer.
@@ -153,7 +154,7 @@ class ScriptedExecutor:
     out_of_memory: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
     raises: set[int] = field(default_factory=set)
-    joined: Mapping[int, Sequence[ks.Float]] = field(default_factory=dict)
+    defaulted: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     ran: list[tuple[int, int]] = field(default_factory=list)
     together: list[set[int]] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
@@ -239,8 +240,6 @@ class ScriptedExecutor:
             if task.state is not None:
                 task.state.parent.mkdir(parents=True, exist_ok=True)
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
-        # Parameters that are in the space by now have joined before.
-        joined = [p for p in self.joined.get(spec.number, ()) if p.name not in task.space]
         return TrialResult(
             spec.number,
             state,  # type: ignore[arg-type]
@@ -249,7 +248,7 @@ class ScriptedExecutor:
             weights_sha256=hashlib.sha256(f"{best}".encode()).hexdigest(),
             seconds=0.5,
             repeat=spec.repeat,
-            joined=tuple(p.to_dict() for p in joined),
+            defaulted=self.defaulted.get(spec.number, {}),
             checkpoint_sha256=digest,
             trainer=trainer,
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 from search_spaces.errors import StoreError, StudyNotFoundError, near_match
 from search_spaces.texts import quoted
 from tracking.history.learning_curves import epoch_metrics
-from tracking.history.trial_ranks import completed, latest_attempts, ranked, with_joined
+from tracking.history.trial_ranks import latest_attempts, ranked
 from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.records.study_description import sha256
@@ -251,14 +251,11 @@ def read_folder(store: Store, folder: Path) -> StudyHistory:
         study, champion = journal.study(), journal.champion()
         trials, superseded = latest_attempts(journal.attempts())
         server = journal.header().address
-    description = with_joined(study.description, trials)
-    if description.discovered:
-        trials = [completed(trial, description.space) for trial in trials]
     running = study.status == "RUNNING"
     return StudyHistory(
         store=store,
         folder=folder,
-        description=description,
+        description=study.description,
         status=study.status,
         trials=tuple(trials),
         registered=champion,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from search_spaces import SearchSpace, complete, parameter_from_dict
 from tracking.records import (
     EndedTrial,
     Objective,
     Rank,
-    StudyDescription,
     TrialRecord,
     finished_trials,
 )
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 
-_Trial = TypeVar("_Trial", bound=TrialRecord)
 Kind = Literal["infeasible", "cut short"]
 
 _EPOCH = re.compile(r" (?:in|after) epoch \d+")
@@ -64,35 +61,6 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> En
     """
     candidates = [trial for trial in trials if trial is not None]
     return next((trial for trial in ranked(candidates, objective) if trial.holds), None)
-
-
-def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
-    """Returns a study's definition with the hyperparameters that its trials added to the space.
-
-    The space was discovered by tracing the builder. The trace may miss a branch of the builder that
-    declares further hyperparameters. If a trial reaches such a branch, its hyperparameters join the
-    space. This trial and all earlier trials had the default values of these hyperparameters.
-    """
-    if not description.discovered:
-        return description
-    space = description.space
-    for trial in trials:
-        if isinstance(trial, EndedTrial):
-            space = joined(space, trial.result.joined)
-    return replace(description, space=space)
-
-
-def joined(space: SearchSpace, parameters: Iterable[Mapping[str, Any]]) -> SearchSpace:
-    """Returns a space with further parameters, which are in the form of `Parameter.to_dict`."""
-    further = [parameter_from_dict(parameter) for parameter in parameters]
-    return space.with_parameters(*further) if further else space
-
-
-def completed(trial: _Trial, space: SearchSpace) -> _Trial:
-    """Returns a trial with the default values of hyperparameters that joined the space later."""
-    if space.contains(trial.spec.values):
-        return trial
-    return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
 
 
 class Reason(NamedTuple):

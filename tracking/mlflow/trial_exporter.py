@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces import complete
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
 from tracking.journal import Fit, JournalReader, Point, StudyRecord
@@ -182,9 +181,7 @@ class TrialExporter:
             tagged |= _result_tags(result)
             tagged[tags.NOTE] = trial_note(spec, values, result, command)
             metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            further = {
-                str(p["name"]): p["default"] for p in result.joined if p["name"] not in values
-            }
+            further = {n: v for n, v in result.defaulted.items() if n not in values}
         elif fit.state == "interrupted":
             tagged[tags.REASON] = "its process ended before the training did"
         params: list[Param] = []
@@ -262,10 +259,6 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
 def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
     """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
     space, values = description.space, spec.values
-    if description.discovered and not space.contains(values):
-        # Hyperparameters have joined the space since the trial began. The trial used their default
-        # values.
-        values = complete(space, values)
     if description.objective_function:
         # An objective function chooses its own epochs and batch size, so the run has no such
         # params.

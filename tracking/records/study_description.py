@@ -176,8 +176,6 @@ class StudyDescription(RecordedSettings):
     threads: int
     data: DataDescription
     code: CodeDescription
-    # Whether hyperparameters can join the space when the builder of a trial declares them.
-    discovered: bool = False
     # The names of the hyperparameters in the argument `space` of `Study`. Empty if the builder
     # declares all hyperparameters.
     declared: Sequence[str] = ()

@@ -178,9 +178,9 @@ class TrialResult:
     # function).
     trainer: str = ""
     trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
-    # The hyperparameters that the builder declared and that were not in the space, from
-    # `Parameter.to_dict`. The trial used the default values of these hyperparameters.
-    joined: Sequence[Mapping[str, Any]] = ()
+    # The defaults of the hyperparameters that the builder declared in this trial, and that are not
+    # in the space. The trial used these values.
+    defaulted: Mapping[str, Any] = field(default_factory=dict)
     # The trainings of a repeated or cross-validated trial. The mean of these trainings' values is
     # the trial's value. The trial's weights are those of the training `best_repeat`.
     repeats: Sequence[Repeat] = ()

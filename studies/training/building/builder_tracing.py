@@ -49,8 +49,6 @@ class Resolved(NamedTuple):
     """A study with its final space, and facts about its hyperparameters."""
 
     study: StudyDefinition
-    # Whether hyperparameters that the builder first declares in a later trial join the space.
-    joins: bool
     # The names of the hyperparameters in the space that the study declares. Empty if the study
     # declares no space, so that all hyperparameters were found by tracing.
     declared: tuple[str, ...] = ()
@@ -71,18 +69,16 @@ def resolve_space(
     """
     assert data is not None or traced is not None, "a study has data or an objective function"
     build = _builder(study, data) if data is not None else traced
-    # With the option `--only`, no other hyperparameter varies. So none joins the space later.
-    joins = study.tailoring.only is None
     # Optuna's examples call Keras's `clear_session` in each build, which runs Python's garbage
     # collector for 0.25 s. The collector skips frozen objects, so it then takes less time.
     gc.freeze()
     try:
         if study.space is not None:
-            resolved = _with_declared(study, study.space, build, joins)
+            resolved = _with_declared(study, study.space, build)
         else:
             discovery = _discovered(study, build)
             space = study.tailoring.apply(discovery.space)
-            resolved = Resolved(study.with_space(space), joins, notes=discovery.notes)
+            resolved = Resolved(study.with_space(space), notes=discovery.notes)
     except Exception as error:
         if not is_fatal(error):
             raise
@@ -117,9 +113,7 @@ def _about_function(text: str) -> str:
     return text.replace("The builder", "The function").replace("the builder", "the function")
 
 
-def _with_declared(
-    study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
-) -> Resolved:
+def _with_declared(study: StudyDefinition, declared: SearchSpace, build: Any) -> Resolved:
     """Adds the builder's hyperparameters to a declared space, and notes which are never read."""
     reading = reading_of(
         build,
@@ -147,7 +141,7 @@ def _with_declared(
             f"{quoted(unread)} {be} in the space, and the builder never reads {it}: other "
             "values change nothing."
         )
-    return Resolved(tailored, joins, declared.names, unread, notes)
+    return Resolved(tailored, declared.names, unread, notes)
 
 
 def _ends_tracing(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -27,6 +28,7 @@ from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import OptunaEngine
 from studies.launching import driver
+from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.mlflow import Pages, study_note
 from tracking.records import CodeDescription, TrialSpec
@@ -374,10 +376,7 @@ def test_an_error_ends_a_launch(
     assert (history.ended_by, history.stopped) == ("trials", "all 12 trials are done")
 
 
-# Spaces that grow while a study runs, and trials that Hyperband promotes
-
-LATE = ks.Float("late", 0.0, 1.0, default=0.25)
-GROWING = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
+# Hyperparameters that tracing misses, and trials that Hyperband promotes
 
 
 def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> StudyHistory:
@@ -387,40 +386,28 @@ def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> Study
     return launch(folder, executor)
 
 
-class TestJoining:
-    def executor(self, name: str, engine: str) -> ScriptedExecutor:
-        name = f"{name} by {engine}"
-        description = describe(name=name, engine=engine, trials=9, discovered=True, epochs=3)
-        return ScriptedExecutor(description, joined={3: [LATE]})
+class Saying(NoProgress):
+    said = ""
 
-    @pytest.mark.parametrize("engine", exhaustive_but(GROWING[::2], GROWING))
-    def test_what_shows_late_is_tuned_from_then_on(self, folder: Path, engine: str) -> None:
-        history = launch(folder, self.executor("uncut", engine))
-        assert "late" in history.description.space
-        late = [t.spec.values["late"] for t in history.trials]
-        assert late[:4] == [0.25] * 4
-        assert len(set(late[4:])) > 1
-        for trial in history.trials:
-            assert history.description.space.contains(trial.spec.values)
-        shown = InMlflow(history)
-        params = [shown.run(t.uuid).data.params.get("late") for t in history.trials]
-        assert [float(param or "nan") for param in params[3:]] == pytest.approx(late[3:], rel=1e-3)
+    def say(self, text: str) -> None:
+        self.said += f"{text}\n"
 
-    @pytest.mark.parametrize("engine", exhaustive_but(GROWING[::2], GROWING))
-    @pytest.mark.parametrize("cut", exhaustive_but([6], [4, 6]))
-    def test_resumed_it_goes_on_as_if_uninterrupted(
-        self, folder: Path, engine: str, cut: int
-    ) -> None:
-        wanted = launch(folder, self.executor("uncut", engine))
-        found = cut_and_resumed(folder, self.executor(f"cut at {cut}", engine), cut)
-        assert outcome(found) == outcome(wanted)
 
-    def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
-        executor = ScriptedExecutor(describe(name="declared", trials=5), joined={1: [LATE]})
-        history = launch(folder, executor)
-        assert history.description.space == SPACE
-        run = InMlflow(history).run(history.trial(1).uuid)
-        assert run.data.params["late"] == "0.25", "it is recorded all the same"
+def test_what_tracing_misses_stays_at_its_default(folder: Path) -> None:
+    late = {number: {"late": 0.25} for number in (1, 2, 4)}
+    executor = ScriptedExecutor(describe(name="late", trials=5), defaulted=late)
+    progress = Saying()
+    for cut in (3, 9):
+        with contextlib.suppress(KeyboardInterrupt):
+            run_study(replace(executor, before=interrupting(cut)), store=folder, progress=progress)
+    history = history_at(folder, "late")
+    assert history.description.space == SPACE
+    assert all("late" not in trial.spec.values for trial in history.trials)
+    run = InMlflow(history).run(history.trial(1).uuid)
+    assert run.data.params["late"] == "0.25", "it is recorded all the same"
+    (line,) = [text for text in progress.said.splitlines() if "declared" in text]
+    assert "trial 1 declared 'late', which tracing the builder had not found" in line
+    assert "declare it in the study's space" in line
 
 
 HYPERBAND: Any = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17}

@@ -14,7 +14,6 @@ import keras_tuner
 import numpy as np
 import pytest
 import streamed
-from conformance.engine import make
 from conformance.models import make_spec, make_study, samples
 from conformance.trainer import at, train
 from handmade import trial_record
@@ -472,7 +471,6 @@ BEST = [7, 1, 5, 3, 6, 0, 4]
 @pytest.mark.parametrize("keep", [1, 3, 6, 7, None])
 @pytest.mark.parametrize("recorded", [0, 4, 8])
 def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_path: Path) -> None:
-    engine = make("optuna:random")
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))
         files = StudyFiles(tmp_path / f"{attempt}")
@@ -480,13 +478,13 @@ def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_pa
         retention = Retention(files, describe(keep=keep), trials[:recorded])
         for trial in trials[:recorded]:
             files.checkpoint(trial.number).touch()
-        retention.tidy(engine)
+        retention.tidy()
         for trial in trials[recorded:]:
             last_kept = retention.last_kept()
             if last_kept is None or rank(trial) < last_kept:
                 files.checkpoint(trial.number).touch()
             retention.add(trial)
-            retention.tidy(engine)
+            retention.tidy()
         kept = {path.name for path in files.folder.iterdir()} - {files.checkpoint(2).name}
         assert kept == {files.checkpoint(number).name for number in BEST[:keep]}
 
@@ -495,7 +493,6 @@ def test_the_best_trials_keep_their_scores_within_the_limit(tmp_path: Path) -> N
     """The files of both repeats of all others are removed; a line says so once."""
     # In megabytes, from the best trial: 17, 14, 0, 21, 7, 21 and 28.
     sizes = {0: 21, 1: 14, 3: 21, 4: 28, 6: 7, 7: 17}
-    engine = make("optuna:random")
     for attempt in range(20):
         files = StudyFiles(tmp_path / f"{attempt}")
         files.folder.mkdir()
@@ -507,7 +504,7 @@ def test_the_best_trials_keep_their_scores_within_the_limit(tmp_path: Path) -> N
                 files.scores(trial.number, repeat).write_bytes(b"0")
             retention.add(replace(trial, result=replace(trial.result, scores_bytes=scores_bytes)))
             lines += filter(None, [retention.told()])
-            retention.tidy(engine)
+            retention.tidy()
         kept = {files.scores(number, repeat) for number in (7, 1, 3, 6) for repeat in (0, 1)}
         assert {*files.folder.iterdir()} == kept
         (line,) = lines

@@ -315,23 +315,6 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         assert values == sorted(set(values), reverse=True) and len(values) > 1
 
 
-@pytest.mark.parametrize("repeats", [1, 2])
-def test_what_shows_late_joins_trials_that_run_and_begin_again(folder: Path, repeats: int) -> None:
-    """Trial 1 shows it while trial 2 runs, which then loses its process, or has a next repeat."""
-    description = describe(
-        name=f"late in {repeats}", trials=5, epochs=2, discovered=True, repeats=repeats
-    )
-    executor = OneByOne(
-        description,
-        workers=2,
-        joined={1: [ks.Float("late", 0.0, 1.0, default=0.25)]},
-        lost=[2] if repeats == 1 else [],
-    )
-    history = run_study(executor, store=folder)
-    assert [trial.state for trial in history.trials] == ["complete"] * 5
-    assert [trial.spec.values["late"] for trial in history.trials[:3]] == [0.25] * 3
-
-
 def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> None:
     """The target is reached by one, and another runs then; what has not begun is not."""
     description = describe(name="lost at the end", trials=5, epochs=2, stop_at=1000.0)
