@@ -56,12 +56,12 @@ def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()
     return _joined([*words, *options, *data, _store_option(history.store.root)])
 
 
-def data_command(description: StudyDescription, store: Path | None = None) -> str:
+def data_command(description: StudyDescription) -> str:
     """Returns the command that checks a study's data. In a notebook, it is a Python call."""
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
-    return _joined([*words, *_data_options(description), _store_option(store)])
+    return _joined([*words, *_data_options(description)])
 
 
 def _joined(words: Iterable[str]) -> str:

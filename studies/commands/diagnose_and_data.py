@@ -15,6 +15,7 @@ from search_spaces.texts import counted
 from studies.commands.command_line import (
     answer,
     common_options,
+    json_option,
     other_data_options,
     print_json,
     table_options,
@@ -74,13 +75,12 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
 @click.command("data", short_help="Look at a study's data before a model is trained on it.")
 @click.argument("target")
 @other_data_options
-@common_options
+@json_option
 @table_options
 def data_command(
     target: str,
     data: Path | None,
     column: str | None,
-    store: Path,
     as_json: bool,
     of_table: dict[str, Any],
 ) -> None:
@@ -92,7 +92,7 @@ def data_command(
 
     This takes some seconds. The targets of the test part stay sealed. TARGET is the same as for
     `launch`; or a csv, parquet or npz file, or a folder of images or texts, which is split as a
-    study would split it by default. If the study is in the store, its report shows the findings.
+    study would split it by default.
 
     \b
     kerastudy data digits
@@ -106,17 +106,11 @@ def data_command(
 
     # Standard output is for results, so what the user's code prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
-        recorded = ""
         if is_data_target(target, data, of_table):
             findings = check_file(data_to_use(Path(target), column), of_table)
         else:
-            study = resolve_target(target)
-            findings, recorded = check_target(study, data_to_use(data, column), store)
-    answer(
-        as_json,
-        lambda: {**findings.document(), "recorded": recorded or None},
-        lambda: "\n".join(_data_text(findings, recorded)),
-    )
+            findings = check_target(resolve_target(target), data_to_use(data, column))
+    answer(as_json, findings.document, lambda: "\n".join(_data_text(findings)))
 
 
 def _diagnosis_text(diagnosis: Diagnosis) -> str:
@@ -162,11 +156,11 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
     return wrapped(f"next     {text}", _INDENT)
 
 
-def _data_text(findings: DataFindings, recorded: str) -> list[str]:
-    """Returns the findings as lines. `recorded` is the study whose record has them, or empty."""
+def _data_text(findings: DataFindings) -> list[str]:
+    """Returns the findings as lines."""
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
-    lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
+    lines += wrapped(f"samples  {sizes}", _INDENT)
     for place, (name, kind) in enumerate(findings.inputs.items()):
         lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
     if (guess := findings.guess) is not None:
@@ -180,9 +174,6 @@ def _data_text(findings: DataFindings, recorded: str) -> list[str]:
         lines += ["", *_class_lines(name, counts_by_part)]
     if findings.notes:
         lines += ["", *wrapped(f"{'looked':<{_INDENT}}{findings.notes}", _INDENT)]
-    if recorded:
-        text = f"The report of {printable(recorded)} shows this too."
-        lines += wrapped(f"{'record':<{_INDENT}}{text}", _INDENT)
     return lines
 
 

@@ -19,7 +19,6 @@ from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, p
 from studies.data.cross_validation import FoldedSplits
 from studies.data.preprocessing import Preparation
 from studies.data.tables.column_values import MISSING
-from studies.data.tf_data_and_generators import first_samples
 from tracking.records.data_findings import (
     DATA_SEVERITIES,
     Classes,
@@ -58,7 +57,7 @@ _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
-    """Runs all checks of a study's data. They take seconds, and longer for gigabytes."""
+    """Runs all checks of a study's arrays. They take seconds, and longer for gigabytes."""
     return _findings_on(splits, name, thorough=True)
 
 
@@ -77,7 +76,12 @@ def guess_on(splits: LoadedData) -> ConstantGuess | None:
 def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool) -> DataFindings:
     data = _data_of(splits)
     classes = _class_counts(data)
-    findings, notes = list(_class_findings(classes)), list(data.notes)
+    findings, notes = list(_class_findings(classes)), list[str]()
+    if data.folds:
+        notes.append(
+            f"The data is split into {data.folds} folds. All their samples are checked together, "
+            "as the training part."
+        )
     if thorough or data.bytes <= _QUICK_BYTES:
         findings += _repeats(data)
     if thorough:
@@ -88,12 +92,11 @@ def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
     return DataFindings(
         data=name,
         digest=splits.digest,
-        sizes=dict(data.sizes),
+        sizes=data.counts,
         inputs=_inputs_of(data),
         classes=classes,
         findings=tuple(sorted(findings, key=lambda f: DATA_SEVERITIES.index(f.severity))),
         notes=" ".join(notes),
-        thorough=thorough,
         picture=picture,
         picture_rows=rows,
     )
@@ -162,22 +165,16 @@ class _CheckedData:
     """The samples that are checked.
 
     Attributes:
-        sizes: The number of samples of each part, if known.
-        counts: The number of samples of each part that are checked.
+        counts: The number of samples of each part.
         preparation: The preprocessing of the samples.
-        partial: Whether only the first samples are checked.
         folds: The number of folds that the training part is split into; 0: none.
-        notes: Sentences on samples that are not checked.
     """
 
     inputs: Sequence[_CheckedArray]
     targets: Sequence[_CheckedArray]
-    sizes: Mapping[str, int]
     counts: Mapping[str, int]
     preparation: Preparation
-    partial: bool
     folds: int
-    notes: Sequence[str]
 
     @property
     def bytes(self) -> int:
@@ -186,26 +183,13 @@ class _CheckedData:
 
 def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
     """Returns the samples to check, without the targets of the test part."""
-    sizes, notes, preparation = dict(splits.sizes), [], Preparation()
-    parts: dict[str, Part] = {}
-    for name, stream in splits.streams.items():
-        parts[name], whole = first_samples(stream)
-        if not whole:
-            count = len(parts[name])
-            notes.append(f"The data comes in batches: the first {count:,} {name} samples.")
-    partial = bool(notes)
-    if not splits.streams:
-        arrays = splits.whole.arrays
-        preparation, test = arrays.preparation, arrays.unseal_test_inputs()
-        parts = {"train": arrays.train, "validation": arrays.validation}
-        parts |= {} if test is None else {"test": Part(test, ())}
-    if splits.folds:
-        parts.pop("validation")
-        sizes.pop("validation")
-        notes.append(
-            f"The data is split into {splits.folds} folds. All their samples are checked together, "
-            "as the training part."
-        )
+    arrays = splits.whole.arrays
+    preparation, test = arrays.preparation, arrays.unseal_test_inputs()
+    parts = {"train": arrays.train}
+    if not splits.folds:
+        parts["validation"] = arrays.validation
+    if test is not None:
+        parts["test"] = Part(test, ())
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if name != "test"}
     inputs, targets = (
@@ -216,7 +200,7 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
         for by_part in (x, y)
     )
     counts = {name: len(part) for name, part in parts.items()}
-    return _CheckedData(inputs, targets, sizes, counts, preparation, partial, splits.folds, notes)
+    return _CheckedData(inputs, targets, counts, preparation, splits.folds)
 
 
 def _class_counts(data: _CheckedData) -> Classes:
@@ -298,7 +282,6 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     counts, train = data.counts, data.counts["train"]
-    restriction = " that were checked" if data.partial else ""
     hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
     if (table := data.preparation.table) is not None:
         # Rare and new categories have no inputs. Rows that differ in these categories alone would
@@ -322,12 +305,12 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
             "leaks",
             "problem" if samples > _OFTEN * of and not by_chance else "hint",
             f"Samples of the {name} part are in the {first} part too",
-            f"{amount} {name} samples{restriction} are {first} samples too{effect}",
+            f"{amount} {name} samples are {first} samples too{effect}",
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
     if not leaks and len(hashes) > 1:
-        verdict = f"The parts share no samples{restriction}."
+        verdict = "The parts share no samples."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
     if repeats:
         unless = "or keep them in one fold" if data.folds else "unless they should count twice"

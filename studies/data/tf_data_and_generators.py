@@ -21,7 +21,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
-from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part, joined
+from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays
 from studies.data.arrays.user_samples import check_finite
 from studies.data.dataset_base import DescribedData
@@ -49,8 +49,6 @@ _ENDS = {
 _MORE_CLASSES = 2**12
 # Batches may be slow to make, so a profile is made of at most this many batches or bytes.
 _MOST_BATCHES, _MOST_BYTES = 128, 32 * 2**20
-# `first_samples` stops at the first of these limits.
-_MOST_SAMPLES, _MOST_SAMPLE_BYTES = 5_000, 64 * 2**20
 # This many batches are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
@@ -522,24 +520,3 @@ def _part_of(batch: Batch, alone: bool) -> Part:
 
 def _digest(batch: Batch) -> str:
     return combined_digest({name: array_digest(array) for name, array in _named(batch).items()})
-
-
-def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Returns the first samples of a part, without weights, and whether these are all samples.
-
-    Reads batches until there are 5,000 samples or 64 MiB.
-    """
-    source, parts = stream.source, []
-    samples, size, ended = 0, 0, True
-    with contextlib.closing(_checked_batches(Reading(source, PROFILE_SEED), source)) as batches:
-        for batch, alone in batches:
-            parts.append(_part_of(batch[:2], alone))
-            samples += len(parts[-1])
-            size += sum(array.nbytes for array in named_arrays(parts[-1].x, "x").values())
-            if samples >= _MOST_SAMPLES or size >= _MOST_SAMPLE_BYTES:
-                ended = samples == stream.samples
-                break
-    try:
-        return joined(*parts), ended
-    except ValueError as error:
-        raise DataError(f"Batches of {source.title.lower()} differ in shape: {error}.") from None

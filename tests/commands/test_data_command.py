@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from in_mlflow import InMlflow, wait_for_exporters
+from in_mlflow import InMlflow
 from stores import history_at
 from user_commands import Answer, as_json, kerastudy_here
 
@@ -60,23 +60,17 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     return folder, kerastudy_here(folder, "launch", "study.py", *options)
 
 
-def test_it_prints_its_findings_in_80_columns(
-    launched: tuple[Path, Answer], tmp_path: Path
-) -> None:
-    store = ("--store", tmp_path / "s")
-    lines = kerastudy_here(
-        launched[0], "data", "study.py", *store, COLUMNS="80"
-    ).stdout.splitlines()
+def test_it_prints_its_findings_in_80_columns(launched: tuple[Path, Answer]) -> None:
+    lines = kerastudy_here(launched[0], "data", "study.py", COLUMNS="80").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "samples  train 60, validation 50, test 60"
     assert lines[3].startswith("baseline always answering 0 is right in 98.0 % of the validation")
     assert lines[4].startswith("found    1 problem, ")
     assert "problem  Samples of the test part are in the training part too" in lines
-    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.exhaustive
-def test_the_report_has_the_findings_without_the_data(
+def test_the_report_has_the_findings_of_the_launch_without_the_data(
     launched: tuple[Path, Answer], tmp_path: Path
 ) -> None:
     shutil.copytree(launched[0] / "kerastudy-store", tmp_path / "kerastudy-store")
@@ -84,13 +78,6 @@ def test_the_report_has_the_findings_without_the_data(
     text = page.read_text(encoding="utf-8")
     assert "<h2>The data</h2>" in text and FLAW in text
     assert "kerastudy data " in text and "samples look alike" not in text
-    # A closer look is recorded, and the page made again.
-    (tmp_path / "study.py").write_text(STUDY, encoding="utf-8")
-    findings = as_json(kerastudy_here(tmp_path, "data", "study.py", "--json"))
-    assert findings["recorded"] == "flawed"
-    assert findings["findings"][0]["figures"]["samples"] == 60
-    wait_for_exporters()
-    assert "samples look alike" in page.read_text(encoding="utf-8")
 
 
 def check(text: str, share: str) -> None:
@@ -127,7 +114,6 @@ def test_a_file_needs_no_study(tmp_path: Path) -> None:
     rows = "".join(f"{area},{area % 2},{3 * area}\n" for area in range(200))
     (tmp_path / "many.csv").write_text(f"area,garden,price\n{rows}", encoding="utf-8")
     findings = as_json(kerastudy_here(tmp_path, "data", "many.csv", "--target", "price", "--json"))
-    assert findings["recorded"] is None
     (tmp_path / "my_study.py").write_text(
         "import kerastudy as ks\n"
         "study = ks.Study('rows', data=ks.datasets.table('many.csv', target='price'),"

@@ -13,7 +13,6 @@ from typing import Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
-from tracking.records.data_findings import DataFindings
 from tracking.records.evaluation_records import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
 from tracking.records.study_description import sha256
@@ -82,20 +81,8 @@ class Journal:
                 [(sha256(text), text) for text in texts],
             )
             self._change(definition=to_json(description))
-        if description.looked is not None:
-            self.write_findings(description.looked)
-
-    def write_findings(self, findings: DataFindings) -> None:
-        """Records findings about the study's data.
-
-        If `findings` are from the quick checks only, and there are earlier findings about the same
-        data, keeps the earlier findings, which may be from all checks.
-        """
-        with self._transaction():
-            before = self._value("looked")
-            if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
-                return
-            self._change(looked=to_json(findings))
+            if description.looked is not None:
+                self._change(looked=to_json(description.looked))
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Records that a launch begins, and the git commit of the study's code."""

@@ -54,12 +54,11 @@ class DataFindings:
 
     data: str
     digest: str  # SHA-256 of the data.
-    sizes: Mapping[str, int]  # The number of samples by part, if known.
+    sizes: Mapping[str, int]  # The number of samples by part.
     inputs: Mapping[str, str]  # A description of each input, by the input's name.
     classes: Classes = field(default_factory=dict)
     findings: tuple[DataFinding, ...] = ()  # The most severe finding first.
-    notes: str = ""  # Sentences on parts that were not checked, or not completely.
-    thorough: bool = False  # Whether all checks were made. A launch makes only quick checks.
+    notes: str = ""  # Sentences on samples that were not checked, or checked together.
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
     # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
     # do not stand for classes.
@@ -83,12 +82,10 @@ class DataFindings:
         """The most frequent class of the validation samples.
 
         In cross-validation, each sample in a fold is a validation sample. The result is None unless
-        the classes of all validation samples are known.
+        the data has exactly one target with classes.
         """
         part = "validation" if self.sizes.get("validation") else "train"
-        samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
-        # The checks of data in batches read only the first samples.
-        return most_frequent(self.classes, part) if samples == self.sizes.get(part) else None
+        return most_frequent(self.classes, part)
 
     def document(self) -> dict[str, Any]:
         """Returns the findings as a JSON document, without the picture."""

@@ -95,8 +95,7 @@ def sections(data: StudyData) -> list[Section]:
     ]
     data_findings = looked_at(data.history)
     if data_findings is not None:
-        command = data_command(data.history.description, data.history.store.root)
-        parts.append(_of_data(data_findings, command))
+        parts.append(_of_data(data_findings, data_command(data.history.description)))
     # If all is well, the section of the diagnosis has neither figures nor findings, but its text
     # says that all is well.
     always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
@@ -121,12 +120,10 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
 
 
 def _of_data(data: DataFindings, command: str) -> Section:
-    text = "What the checks of the data found, without any model."
-    if not data.thorough:
-        text = (
-            "These checks took a glance at the data when the study was launched. For all checks, "
-            f"and a new page: {command}"
-        )
+    text = (
+        "These checks took a glance at the data when the study was launched. For all checks: "
+        f"{command}"
+    )
     rows = f" A row for each class: {data.picture_rows}." if data.picture_rows else ""
     return Section(
         "The data",
