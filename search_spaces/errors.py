@@ -233,7 +233,7 @@ def near_match(received: object, names: Iterable[str]) -> str:
     for name in names if isinstance(received, str) else ():
         folded.setdefault(name.casefold(), []).append(name)
     similar = difflib.get_close_matches(text, folded)
-    # difflib does not find "parallel" similar to "parallel_coordinates". So names that contain the
+    # difflib does not find "curves" similar to "learning_curves". So names that contain the
     # received text count as similar, too.
     similar = similar or [name for name in folded if len(text) > 3 and text in name]
     near = [name for each in similar[:_MOST_SIMILAR] for name in folded[each]]

@@ -50,7 +50,7 @@ class StudyResults(StudyHistory):
         history.best.curve["val_accuracy"].plot()
         history.verdict.text  # how much of the best value to believe
         history.to_dataframe().sort_values("value")
-        history.plot.parallel_coordinates()
+        history.plot.learning_curves()
         classes = history.predict(x).argmax(axis=1)
         ```
 

@@ -110,7 +110,7 @@ def test_the_page_is_short_and_its_parts_have_an_order(page: tuple[webdriver.Chr
     ]
     kinds = list(dict.fromkeys(re.split(r"_p?\d", name)[0] for name in charts))
     assert kinds == [
-        "belief", "history", "curves", "slice", "importance", "parallel", "contour", "confusion",
+        "belief", "history", "curves", "slice", "importance", "confusion",
     ]  # fmt: skip
     if width == 1500:
         assert browser.execute_script("return document.documentElement.scrollHeight") <= 6000

@@ -107,7 +107,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     assert set(page.execute_script(SHOWN)) == inside
     assert f"{len(inside)} of 40 trials" in page.find_element(By.ID, "bar").text
     units = next(axis for axis in StudyData(history).axes if axis.name == "units")
-    for chart in ("history", f"slice_{units.field}", "contour"):
+    for chart in ("history", f"slice_{units.field}"):
         clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
         # The trial in focus keeps its ring.
         assert clear ^ inside <= {focus}, chart
@@ -153,7 +153,7 @@ def test_a_list_and_the_keyboard_do_what_the_mouse_does(
     wait(page, "return document.body.classList.contains('choosing')", "trials to be chosen")
     shown = page.execute_script(SHOWN)
     assert set(shown) == pruned
-    for chart in ("history", "contour"):
+    for chart in ("history", "slice_p0"):
         clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
         assert pruned <= clear and len(clear - pruned) <= 1, chart
     # Tab reaches one row, the arrows reach the others.
@@ -319,7 +319,7 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
             (each) => each.textContent,
         );
     """
-    for chart in ("history", "curves", "parallel", "slice_p0"):
+    for chart in ("history", "curves", "slice_p0"):
         texts = browser.execute_script(script, chart)
         (marked,) = {text for text in texts if text[:1] in ("≤", "≥")}
         assert marked[0] == sign, chart

@@ -245,57 +245,48 @@ class HyperparameterAxis:
             return None
         return round(self.parameter.to_unit(values[self.name]), 4)
 
-    def x(self) -> alt.X:
-        """Returns the horizontal axis."""
-        return alt.X(**self._channel(horizontal=True))
-
-    def y(self) -> alt.Y:
-        """Returns the vertical axis."""
-        return alt.Y(**self._channel(horizontal=False))
-
     def tooltip(self) -> alt.Tooltip:
         """Returns the hyperparameter's line in a tooltip."""
         kind: Any = "quantitative" if self.numeric else "nominal"
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
-    def _channel(self, *, horizontal: bool) -> dict[str, Any]:
+    def x(self) -> alt.X:
+        """Returns the horizontal axis."""
         # A longer title would leave no room for the chart. The heading of the chart has the whole
         # name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
-        shared = {"field": self.drawn, "title": short}
+        shared: dict[str, Any] = {"field": self.drawn, "title": short}
         if self.labels:
             # All labels get the same room, so the longest label decides.
             letters = len(self.labels) * max(map(len, self.labels))
-            angle = 0 if letters < 40 or not horizontal else -35
-            return {
+            angle = 0 if letters < 40 else -35
+            return alt.X(
                 **shared,
-                "type": "nominal",
-                "sort": None,
-                "scale": alt.Scale(domain=list(self.labels)),
-                "axis": alt.Axis(labelAngle=angle, labelLimit=110, grid=False),
-            }
-        ticks = self.ticks()
+                type="nominal",
+                sort=None,
+                scale=alt.Scale(domain=list(self.labels)),
+                axis=alt.Axis(labelAngle=angle, labelLimit=110, grid=False),
+            )
+        ticks = self._ticks()
         texts = json.dumps([text for _, text in ticks])
         places = json.dumps([place for place, _ in ticks])
-        return {
+        return alt.X(
             **shared,
-            "type": "quantitative",
-            "scale": alt.Scale(domain=[0, 1], nice=False),
-            "axis": alt.Axis(
+            type="quantitative",
+            scale=alt.Scale(domain=[0, 1], nice=False),
+            axis=alt.Axis(
                 values=[place for place, _ in ticks],
                 labelExpr=f"{texts}[indexof({places}, datum.value)]",
                 labelOverlap="greedy",
                 labelSeparation=8,
                 labelFlush=False,
             ),
-        }
+        )
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """Returns the ticks of the axis: places from 0 to 1, and texts of the values there."""
-        if self.labels:
-            return [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
+    def _ticks(self) -> list[tuple[float, str]]:
+        """Returns the ticks of a range: places from 0 to 1, and texts of the values there."""
         parameter = self.parameter
         assert isinstance(parameter, Float | Int), "all others are listed"
         if parameter.scale == "log" and parameter.high / parameter.low >= 100:

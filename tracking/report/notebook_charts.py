@@ -15,8 +15,8 @@ from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyD
 from tracking.report.sections_and_figures import tables
 
 _SHOWN_BY_ALTAIR = "default"
-# The widths of a column and of a page of a paper, in inches.
-_COLUMN, _PAGE = 3.3, 6.9
+# The width of a column of a paper, in inches.
+_COLUMN = 3.3
 # CSS has 96 pixels per inch. On paper, a text of 11 pixels then has 8 points.
 _PIXELS_PER_INCH = 96
 _POINTS_PER_PIXEL = 72 / _PIXELS_PER_INCH
@@ -59,8 +59,7 @@ class NotebookChart(alt.LayerChart):
             format: ``"pdf"``, ``"svg"`` or ``"png"``; by default the suffix of the path. Altair's
                 own `save` writes other formats, such as ``"html"``.
             *args: Further arguments of Altair's `save`, only for other formats.
-            width: The width in inches; by default 3.3, the width of a column, or 6.9, the width of
-                a page, for parallel coordinates.
+            width: The width in inches; by default 3.3, the width of a column.
             height: The height in inches; by default a height that suits the chart.
             **options: Further arguments of Altair's `save`, only for other formats.
         """
@@ -72,7 +71,7 @@ class NotebookChart(alt.LayerChart):
             return
         vega = self._drawn(_PRINTED_FONT)
         vega.pop("title", None)
-        width = width or (_PAGE if vega["name"] == "parallel" else _COLUMN)
+        width = width or _COLUMN
         least = min(0.6 * width, _COLUMN)
         height = height or max(vega["height"] * _POINTS_PER_PIXEL / _PIXELS_PER_INCH, least)
         vega["width"], vega["height"] = width * _PIXELS_PER_INCH, height * _PIXELS_PER_INCH
@@ -120,7 +119,7 @@ class StudyPlots:
     Example:
         ```python
         history = ks.read_study("digits")
-        history.plot.parallel_coordinates()
+        history.plot.learning_curves()
         history.plot.slice("learning_rate").save("learning_rate.pdf")
         ```
     """
@@ -148,10 +147,6 @@ class StudyPlots:
         """Returns a chart of all learning curves, with those of the best trials in front."""
         return self._shown(result_charts.learning_curves(self._data))
 
-    def parallel_coordinates(self) -> alt.LayerChart:
-        """Returns a chart with a line for each trial through its hyperparameters and its value."""
-        return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
-
     def importance(self) -> alt.LayerChart:
         """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
 
@@ -172,16 +167,6 @@ class StudyPlots:
             StudyError: If no hyperparameter that varies has this name.
         """
         return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
-
-    def contour(self, first: str, second: str) -> alt.LayerChart:
-        """Returns a chart of the objective over two hyperparameters.
-
-        Raises:
-            StudyError: If one of the names is not that of a hyperparameter that varies.
-        """
-        return self._shown(
-            hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
-        )
 
     def predictions(self) -> alt.LayerChart:
         """Returns a chart of the champion's predictions for the validation data.

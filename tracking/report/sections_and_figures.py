@@ -137,11 +137,7 @@ def _of_data(data: DataFindings, command: str) -> Section:
 
 def tables(data: StudyData) -> dict[str, Columns]:
     """Returns the tables with the data of charts. A chart refers to its table by name."""
-    return {
-        "trials": data.trials,
-        "curves": data.curves,
-        "parallel": hyperparameter_charts.parallel_rows(data),
-    }
+    return {"trials": data.trials, "curves": data.curves}
 
 
 def _belief(data: StudyData) -> Iterator[Figure]:
@@ -226,17 +222,6 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
             f"Each hyperparameter's own share in the differences between these {total} trials "
             "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
             "difference). Other ranges give other shares.",
-        )
-    yield Figure(
-        hyperparameter_charts.parallel_coordinates(data),
-        "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
-    )
-    numbers = [axis for axis in data.by_importance() if axis.numeric and not axis.parameter.when]
-    if data.importances and len(numbers) > 1:
-        yield Figure(
-            hyperparameter_charts.contour(data, *numbers[:2]),
-            "The two most important hyperparameters that are numbers. The background is the mean "
-            "of the trials nearby, and empty where nothing was tried.",
         )
 
 

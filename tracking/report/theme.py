@@ -35,9 +35,9 @@ PICKED = "datum.trial === picked"
 # `visible_ends` explains this number.
 FAR = 4
 # An axis has ticks at both ends if this number is both its `tickCount` and the scale's `nice`.
-TICKS = 4
-# The signs before a label that stands for all values that are far off.
-FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
+_TICKS = 4
+# The signs before the label of the edge at which all values that are far off are drawn.
+_FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 
@@ -164,23 +164,22 @@ def objective_scale(
         return alt.Scale(type="log", domain=[low, high], nice=False)
     best, end = (keys[0], keys[-1]) if whole else visible_ends(keys)
     ends = sorted(map(objective.sort_key, (best, end)))
-    edge: dict[str, Any] = {} if end == keys[-1] else {"clamp": True, "nice": TICKS}
+    edge: dict[str, Any] = {} if end == keys[-1] else {"clamp": True, "nice": _TICKS}
     return alt.Scale(**{"domain": ends, "zero": False, "nice": True, **edge})
 
 
 def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y:
-    """Returns the vertical axis of objective values, for a scale of `objective_scale`."""
-    mark = far_mark("y", objective) if "clamp" in scale.to_dict() else {}
+    """Returns the vertical axis of objective values, for a scale of `objective_scale`.
+
+    If values are far off, the label at the end where they are drawn has a sign.
+    """
+    mark: dict[str, Any] = {}
+    if "clamp" in scale.to_dict():
+        sign, end = _FAR_SIGNS[objective.direction], int(objective.direction == "min")
+        # The last tick and the end of the axis may differ by a rounding error.
+        far = f"abs(datum.value - domain('y')[{end}]) < 1e-9 * span(domain('y'))"
+        mark = {"tickCount": _TICKS, "labelExpr": f"({far} ? '{sign}' : '') + datum.label"}
     return alt.Y(f"{column}:Q", title=objective.metric, scale=scale, axis=alt.Axis(**mark))
-
-
-def far_mark(channel: str, objective: Objective) -> dict[str, Any]:
-    """Returns settings of an axis or a legend, which mark the end at which far values are drawn."""
-    domain, sign = f"domain('{channel}')", FAR_SIGNS[objective.direction]
-    off = f"abs(datum.value - {domain}[{int(objective.direction == 'min')}])"
-    # The last tick and the end of the axis may differ by a rounding error.
-    label = f"({off} < 1e-9 * span({domain}) ? '{sign}' : '') + datum.label"
-    return {"tickCount": TICKS, "labelExpr": label}
 
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from handmade import LOSS, make_spec, trial_record
 from PIL import Image
-from reported import EVIL, MAX, NINE, record, record_values, usual
+from reported import EVIL, MAX, record, record_values, usual
 
 import kerastudy as ks
 from search_spaces import StudyError
@@ -133,7 +133,7 @@ def test_importance_with_few_trials(store: Store) -> None:
     assert "In order: " in text and "Not checked: " in text
     assert "matter most is shown from 15 trials on" in text
     names = {str(each.chart.name) for each in figures(few)}
-    assert not names & {"importance", "contour"}
+    assert "importance" not in names
     with pytest.raises(StudyError, match=r"needs 15 trials with a value.* has 14"):
         StudyPlots(few).importance()
 
@@ -192,8 +192,7 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     values = plots.history().to_dict()
     rows = next(iter(values["datasets"].values()))
     assert [row["trial"] for row in rows] == [trial.number for trial in history.trials]
-    others = plots.parallel_coordinates(), plots.slice("momentum"), plots.contour("rate", "kind")
-    assert all(chart.to_dict()["title"] for chart in others)
+    assert plots.slice("momentum").to_dict()["title"]
     assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
     # A notebook shows the chart without a script, so without the network.
     shown = plots.history()._repr_mimebundle_()
@@ -201,8 +200,10 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
     with alt.renderers.enable("html"):
         assert "text/html" in plots.history()._repr_mimebundle_()
-    with pytest.raises(AttributeError, match=r"no chart 'parallel'\. Did you mean 'parallel_coor"):
-        _ = plots.parallel
+    with pytest.raises(AttributeError, match=r"no chart 'curves'\. Did you mean 'learning_curves"):
+        _ = plots.curves
+    with pytest.raises(AttributeError, match=r"no chart 'contour'\. Choose from 'belief', "):
+        _ = plots.contour
     with pytest.raises(ks.errors.StudyError, match="no predictions"):
         plots.predictions()
     with pytest.raises(ks.errors.StudyError, match="'momentum'"):
@@ -220,46 +221,6 @@ def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> N
         assert not any(scale.get("clamp") for scale in scales)
 
 
-def drawn_texts(svg: str, role: str = "") -> list[str]:
-    """Returns the texts of an SVG, or those that have a role in Vega, such as a legend's label."""
-    parts = re.findall(rf'class="mark-text {role}[^>]*>(.*?)</g>', svg, re.DOTALL)
-    return [html.unescape(text) for part in parts for text in re.findall(r">([^<>]+)</text>", part)]
-
-
-def test_categories_are_named_where_they_fit_and_the_best_trials_always(
-    store: Store, tmp_path: Path
-) -> None:
-    values = [0.5 + number / 100 for number in range(15)]
-    plots = StudyPlots(record_values(store, "nine", MAX, values))
-    plots.parallel_coordinates().save(tmp_path / "all.svg")
-    plots.parallel_coordinates().save(tmp_path / "low.svg", height=1.5)
-    of_all, of_low = (
-        set(drawn_texts((tmp_path / name).read_text(encoding="utf-8"))) & set(NINE)
-        for name in ("all.svg", "low.svg")
-    )
-    assert of_all == set(NINE)
-    assert of_low == {NINE[14 % 9]}
-
-
-@pytest.mark.parametrize("second", ["kernel_initializer", "learning_rate"])
-def test_the_colours_of_a_contour_are_labelled_from_end_to_end(
-    store: Store, tmp_path: Path, second: str
-) -> None:
-    values = [0.2187 + number / 20 for number in range(15)]
-    name = f"colours by {second}"
-    plots = StudyPlots(record_values(store, name, Objective("val_sparse_accuracy", "max"), values))
-    first = ({"kernel_initializer", "learning_rate"} - {second}).pop()
-    plots.contour(first, second).save(tmp_path / "contour.png")
-    with Image.open(tmp_path / "contour.png") as picture:
-        pixels = np.asarray(picture.convert("L"))
-        assert pixels[:, [0, -1]].min() > 250, "nothing is cut"
-    plots.contour(first, second).save(tmp_path / "contour.svg")
-    svg = (tmp_path / "contour.svg").read_text(encoding="utf-8")
-    labels = drawn_texts(svg, "role-legend-label")
-    assert float(labels[0]) <= min(values) and max(values) <= float(labels[-1])
-    assert all(len(label) <= 3 for label in labels), "the numbers are round"
-
-
 def scales_of(chart: Any) -> list[dict[str, Any]]:
     """Returns the scales of values on the vertical axis of a chart and of its layers."""
     inner = [scale for layer in chart.get("layer", ()) for scale in scales_of(layer)]
@@ -269,31 +230,24 @@ def scales_of(chart: Any) -> list[dict[str, Any]]:
 
 def test_figures_for_a_paper_are_as_wide_as_a_column(store: Store, tmp_path: Path) -> None:
     plots = StudyPlots(record(store, "for a paper", 30))
-    for name, chart, inches in (
-        ("history", plots.history(), 3.3),
-        ("curves", plots.learning_curves(), 3.3),
-        ("contour", plots.contour("rate", "momentum"), 3.3),
-        ("parallel", plots.parallel_coordinates(), 6.9),
-    ):
+    for name, chart in (("history", plots.history()), ("curves", plots.learning_curves())):
         chart.save(tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as picture:
-            assert picture.width == pytest.approx(300 * inches, abs=2)
+            assert picture.width == pytest.approx(300 * 3.3, abs=2)
             assert picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
             # Nothing touches the edge, so nothing is cut.
             pixels = np.asarray(picture.convert("L"))
             assert pixels[:, [0, -1]].min() > 250 and pixels[[0, -1]].min() > 250, name
-        if name in ("curves", "contour"):
-            continue
         for kind in ("pdf", "svg"):
             chart.save(tmp_path / f"{name}.{kind}")
         pdf = (tmp_path / f"{name}.pdf").read_bytes()
         box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-        assert box is not None and float(box[1]) == pytest.approx(72 * inches, abs=0.5)
+        assert box is not None and float(box[1]) == pytest.approx(72 * 3.3, abs=0.5)
         assert b"/FontFile" in pdf, "the fonts are embedded"
         svg = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert f"{name.title()}" not in svg and "Arial" in svg
         width = re.search(r'<svg [^>]*width="([\d.]+)"', svg)
-        assert width is not None and float(width[1]) == pytest.approx(96 * inches, abs=0.5)
+        assert width is not None and float(width[1]) == pytest.approx(96 * 3.3, abs=0.5)
     plots.history().save(tmp_path / "wide.png", width=6, height=2)
     with Image.open(tmp_path / "wide.png") as picture:
         assert picture.size == pytest.approx((1800, 600), abs=2)

@@ -162,7 +162,7 @@
   }
 
   // These columns have positions on an axis, which people don't read.
-  const unread = /^(unit|tier)$|_unit$/;
+  const unread = /_unit$/;
 
   function lookUp(drawn, ofPicked) {
     const all = drawn.filter((row) =>
