@@ -25,17 +25,17 @@ open_option = click.option(
 )
 
 
-@click.command("report", short_help="Make a report of a study, or of several side by side.")
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.command("report", short_help="Make a report of a study.")
+@click.argument("study")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.  [default: in the study's folder; of several: comparison.html]",
+    help="The file to write.  [default: in the study's folder]",
 )
 @open_option
 @common_options
 def report_command(
-    studies: tuple[str, ...],
+    study: str,
     output: Path | None,
     open_browser: bool | None,
     store: Path,
@@ -43,40 +43,33 @@ def report_command(
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
 
-    MLflow shows it among the artifacts of the study's run. For several studies, the report compares
-    them.
+    MLflow shows it among the artifacts of the study's run.
 
     \b
     kerastudy report digits
     kerastudy report digits --output digits.html --no-open
-    kerastudy report digits digits-wide
     """
     from studies.commands.arguments import history_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.html_page import write_comparison, write_report
+    from tracking.report.html_page import write_report
     from tracking.store.atomic_writing import write_atomically
 
     if output is not None:
         # A report can be made again, so a new one replaces it without asking the user.
         output = file_for(output, "", force=True)
-    histories = [history_of(study, store) for study in studies]
-    page = output or Path("comparison.html").absolute()
+    history = history_of(study, store)
     with waiting("writing the report"):
-        if len(histories) > 1:
-            with explained(page):
-                write_comparison(histories, page)
-        else:
-            page = write_report(histories[0])
-            if output is not None:
-                with explained(output):
-                    write_atomically(output, page.read_text(encoding="utf-8"))
-                page = output
+        page = write_report(history)
+        if output is not None:
+            with explained(output):
+                write_atomically(output, page.read_text(encoding="utf-8"))
+            page = output
     document = {
+        "study": history.description.name,
         "report": str(page),
         "url": page.as_uri(),
         "bytes": page.stat().st_size,
-        "studies": [history.description.name for history in histories],
     }
     answer(as_json, lambda: document, lambda: str(page))
     _open_page(page.as_uri(), open_browser)

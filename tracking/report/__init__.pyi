@@ -3,7 +3,6 @@ from .chart_data import axes_of as axes_of
 from .chart_data import drawable as drawable
 from .chart_data import importances as importances
 from .html_page import templates as templates
-from .html_page import write_comparison as write_comparison
 from .html_page import write_report as write_report
 from .notebook_charts import NotebookChart as NotebookChart
 from .notebook_charts import StudyPlots as StudyPlots

@@ -17,8 +17,7 @@ from tracking.report.chart_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
 BLUE, ORANGE, GREEN, GREY = "#1f78b4", "#d55e00", "#009e73", "#98a3b0"
-PURPLE, YELLOW, SKY = "#cc79a7", "#e69f00", "#56b4e9"
-SERIES = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
+PURPLE, YELLOW = "#cc79a7", "#e69f00"
 
 STATES = (
     ("complete", BLUE, "circle", "circles"),
@@ -33,7 +32,7 @@ STATES = (
 CHOSEN = "!chosen || chosen[datum.trial]"
 PICKED = "datum.trial === picked"
 # `visible_ends` explains this number.
-FAR = 4
+_FAR = 4
 # An axis has ticks at both ends if this number is both its `tickCount` and the scale's `nice`.
 _TICKS = 4
 # The signs before the label of the edge at which all values that are far off are drawn.
@@ -133,11 +132,11 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of the objective's axis, as sort keys.
 
     `keys` are the trials' sort keys in ascending order, so the best is first. The axis has room for
-    the better half of the trials, and for trials that are at most FAR times as far from the best
+    the better half of the trials, and for trials that are at most _FAR times as far from the best
     trial as the median trial is. Charts draw all other trials at the edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
-    edge = best + FAR * (usual - best)
+    edge = best + _FAR * (usual - best)
     if not best < edge < worst:
         return best, worst
     end = max(key for key in keys if key <= edge)

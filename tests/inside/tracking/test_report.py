@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from handmade import LOSS, make_spec, trial_record
 from PIL import Image
-from reported import EVIL, MAX, record, record_values, usual
+from reported import EVIL, record, record_values, usual
 
 import kerastudy as ks
 from search_spaces import StudyError
@@ -33,7 +33,6 @@ from tracking.report import (
     tables,
     templates,
     theme,
-    write_comparison,
     write_report,
 )
 from tracking.store import Store, create_store
@@ -259,37 +258,6 @@ def test_a_backslash_ends_no_text_in_a_tooltips_expression() -> None:
     drawn = {"encoding": {"x": {"title": "a\\"}, "tooltip": [{"field": "p0", "title": "a\\"}]}}
     encoding = drawable(drawn)["encoding"]
     assert (encoding["x"]["title"], encoding["tooltip"][0]["title"]) == ("a\\", "a\\\\")
-
-
-def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None:
-    first, second = record(store, "first", 20), record(store, "second", 10)
-    write_comparison([first, second], tmp_path / "both.html")
-    rows = data_in((tmp_path / "both.html").read_text(encoding="utf-8"))["tables"]["progress"]
-    assert rows["study"] == ["first"] * 20 + ["second"] * 10
-    table = trials_table(second)
-    best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
-    assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
-    assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
-
-
-@pytest.mark.parametrize("bad", [[0.898, 0.91, 0.925], [0.1, 0.1, 0.12]])
-def test_a_comparison_has_room_for_the_best_values_so_far(
-    store: Store, tmp_path: Path, bad: list[float]
-) -> None:
-    """The first three trials of each study have no room if they would make the others flat."""
-    rising = [*bad, 0.93, *[0.9] * 18, 0.9459, 0.946]
-    good = [0.9459] * 20 + [0.9465, 0.947]
-    histories = [
-        record_values(store, f"{name} {bad[0]}", MAX, values)
-        for name, values in (("rising", rising), ("good", good))
-    ]
-    write_comparison(histories, tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for chart in data_in(page)["charts"].values():
-        (scale,) = scales_of(chart)
-        assert not scale.get("clamp"), "no line runs along the edge"
-        assert scale["domain"] == [0.898 if bad[0] > 0.5 else 0.93, 0.947]
-        assert chart["layer"][0]["mark"]["clip"], "no line runs outside of the chart"
 
 
 def test_worst_samples_are_shown_as_texts() -> None:

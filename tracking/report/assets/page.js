@@ -4,8 +4,8 @@
 (async () => {
   const report = JSON.parse(document.getElementById("report").textContent);
   const table = document.querySelector("#trials table");
-  const names = [...(table?.tHead.rows[0].cells ?? [])].map((cell) => cell.textContent);
-  const body = [...(table?.tBodies[0].rows ?? [])];
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const body = [...table.tBodies[0].rows];
   const lines = new Map(body.map((row) => [Number(row.id.slice(1)), row]));
   const focus = document.getElementById("focus");
   const list = document.getElementById("choose");
@@ -211,11 +211,11 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && chosen !== null) clear();
   });
-  table?.addEventListener("click", (event) => {
+  table.addEventListener("click", (event) => {
     const line = event.target.closest("tbody tr");
     if (line) pick(Number(line.id.slice(1)));
   });
-  table?.addEventListener("keydown", move);
+  table.addEventListener("keydown", move);
   for (const [trial, line] of lines) {
     button(line).setAttribute("aria-label", `Trial ${trial}`);
     button(line).tabIndex = -1;
@@ -224,7 +224,7 @@
   addEventListener("beforeprint", () => document.querySelectorAll(".details details").forEach((each) => (each.open = true)));
   // On a small screen, the open panel would hide the charts.
   if (focus) focus.open = matchMedia("(min-width: 64rem)").matches;
-  if (list) fillList();
+  fillList();
   if (lines.has(picked)) pick(picked);
   for (const place of document.querySelectorAll("[data-chart]")) {
     const spec = report.charts[place.dataset.chart];
