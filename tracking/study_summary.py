@@ -36,7 +36,6 @@ from tracking.store.study_locks import holder_of
 if TYPE_CHECKING:
     # These imports would load numpy, which summaries do not need.
     from tracking.diagnosis.check_runner import Diagnosis
-    from tracking.history.comparison import Reached, Standing
 
 _DIGITS = 6
 _MOST_REASONS = 5
@@ -389,31 +388,6 @@ def trial_rows(
         state = "champion" if history.is_champion(trial) else trial.state
         rows.append([str(trial.number), value, epoch, state, *values])
     return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
-
-
-def standing_facts(standing: Standing) -> list[Fact]:
-    """Returns the facts of a study in a comparison."""
-    history, best = standing.history, standing.best
-    value = None if best is None else best.value
-    epoch = None if best is None else best.epoch
-    return [
-        Fact("study", standing.label),
-        Fact("engine", history.description.engine),
-        Fact("best", "no value yet" if value is None else readable(value, _DIGITS)),
-        Fact("epoch", "-" if epoch is None else str(epoch)),
-        Fact("trial", "-" if best is None else str(best.number)),
-        Fact("trials", amounts(history.counts()) or "none yet"),
-        Fact("epochs", f"{standing.epochs:,}"),
-        Fact("time", duration(standing.seconds)),
-    ]
-
-
-def cost_text(reached: Reached) -> str:
-    """Returns the cost of reaching a value as a text."""
-    if reached.trials is None or reached.epochs is None or reached.seconds is None:
-        return "not reached"
-    trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
-    return f"{trials}, {epochs}, {duration(reached.seconds)}"
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:

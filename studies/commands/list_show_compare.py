@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from search_spaces.texts import amounts, readable
+from search_spaces.texts import amounts, duration, readable
 from studies.commands.command_line import answer, common_options
 from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
@@ -180,22 +180,13 @@ def show_command(
 
 @click.command("compare", short_help="Compare studies.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
-@click.option(
-    "--reach",
-    type=float,
-    multiple=True,
-    metavar="VALUE",
-    help="Say after how many trials the studies reach this value; may be repeated.  [default: some "
-    "values that all studies reach]",
-)
 @common_options
 def compare_command(
     studies: tuple[str, ...],
-    reach: tuple[float, ...],
     store: Path,
     as_json: bool,
 ) -> None:
-    """Compare studies: their best values, and how soon they were found.
+    """Compare studies: their best values, and what they cost.
 
     The first lines say which study is better with equal budgets, with an interval, or that the
     record can't say so. To compare two ways to search, launch several studies of each, under
@@ -204,14 +195,13 @@ def compare_command(
 
     \b
     kerastudy compare digits digits-wide
-    kerastudy compare digits digits-random --reach 0.95
     kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
     from studies.commands.arguments import history_of
     from tracking.history.comparison import compare
 
-    comparison = compare([history_of(study, store) for study in studies], reach)
+    comparison = compare([history_of(study, store) for study in studies])
     answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
 
 
@@ -223,8 +213,6 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
         "objective": {"metric": objective.metric, "direction": objective.direction},
         "studies": [_standing_document(standing) for standing in comparison.standings],
         "answer": answer,
-        "targets": list(comparison.targets),
-        "notes": list(comparison.notes),
     }
 
 
@@ -245,26 +233,33 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
         "epochs": standing.epochs,
         "seconds": standing.seconds,
         "data_digest": description.data.digest,
-        "reached": [dataclasses.asdict(reached) for reached in standing.reached],
     }
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    from tracking.study_summary import cost_text, standing_facts
-
-    objective, standings = comparison.objective, comparison.standings
-    columns = [standing_facts(standing) for standing in standings]
+    objective = comparison.objective
+    names = ["study", "engine", "best", "epoch", "trial", "trials", "epochs", "time"]
     lines = [
         *wrapped(" ".join(comparison.answer.sentences), 0),
         "",
         f"objective  {objective.direction} {printable(objective.metric)}",
         "",
-        *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),
+        *in_blocks([names, *map(_standing_texts, comparison.standings)]),
     ]
-    if comparison.targets:
-        first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
-        costs = [[standing.label, *map(cost_text, standing.reached)] for standing in standings]
-        lines += ["", *in_blocks([first, *costs])]
-    for note in comparison.notes:
-        lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)
+
+
+def _standing_texts(standing: Standing) -> list[str]:
+    history, best = standing.history, standing.best
+    value = None if best is None else best.value
+    epoch = None if best is None else best.epoch
+    return [
+        history.description.name,
+        history.description.engine,
+        "no value yet" if value is None else readable(value, 6),
+        "-" if epoch is None else str(epoch),
+        "-" if best is None else str(best.number),
+        amounts(history.counts()) or "none yet",
+        f"{standing.epochs:,}",
+        duration(standing.seconds),
+    ]

@@ -5,7 +5,6 @@ from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
 from .interval_texts import interval_text as interval_text
 from .intervals import crossed as crossed
-from .intervals import difference_of_intervals as difference_of_intervals
 from .intervals import difference_of_means as difference_of_means
 from .intervals import gain as gain
 from .intervals import heavy_tails as heavy_tails

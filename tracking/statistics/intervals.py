@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, variance
+from statistics import fmean, variance
 
 import numpy as np
 
@@ -319,25 +319,6 @@ def difference_of_means(
     half = float(stdtrit(freedom, 1 - (1 - level) / 2 / pairs)) * math.sqrt(sum(parts))
     value = fmean(one) - fmean(other)
     return Interval(value, value - half, value + half, level)
-
-
-def difference_of_intervals(one: Interval, other: Interval, pairs: int = 1) -> Interval:
-    """Returns the difference of two values that have intervals, `one` minus `other`.
-
-    The method is MOVER: G. Y. Zou and A. Donner, Construction of confidence limits about effect
-    measures: a general approach, Statistics in Medicine 27, 2008. It assumes that the values are
-    independent. Two values on the same test part are not: they tend to be high or low together. So
-    the interval of their difference is too wide rather than too narrow.
-
-    `pairs` is the number of pairs of values that are compared. With more pairs, the interval is
-    wider, by Bonferroni's inequality. The factor is that of a normal distribution.
-    """
-    level, normal = min(one.level, other.level), NormalDist()
-    widening = normal.inv_cdf(1 - (1 - level) / 2 / pairs) / normal.inv_cdf((1 + level) / 2)
-    value = one.value - other.value
-    below = math.hypot(one.value - one.low, other.high - other.value) * widening
-    above = math.hypot(one.high - one.value, other.value - other.low) * widening
-    return Interval(value, value - below, value + above, level)
 
 
 def level_of_reading(readings: int, level: float = 0.95) -> float:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binomtest, ttest_ind
+from scipy.stats import ttest_ind
 
-from tracking.records import Interval
-from tracking.statistics import difference_of_intervals, difference_of_means
+from tracking.statistics import difference_of_means
 
 SEARCHES, TRIALS = 600, 20
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -82,29 +80,3 @@ def test_without_any_spread_over_seeds_there_is_no_interval() -> None:
     assert difference_of_means([0.9, 0.9], [0.8, 0.8, 0.8]) is None
     interval = difference_of_means([0.9, 0.9], [0.8, 0.81, 0.8])
     assert interval is not None and interval.low < interval.value < interval.high
-
-
-def exact(hits: int, samples: int) -> Interval:
-    """The accuracy on a test part, with its exact interval."""
-    bounds = binomtest(hits, samples).proportion_ci(0.95, "exact")
-    return Interval(hits / samples, float(bounds.low), float(bounds.high))
-
-
-@pytest.mark.parametrize("together", [0.0, 0.8])
-@pytest.mark.parametrize("accuracy", [(0.9, 0.9), (0.99, 0.95), (0.7, 0.6)])
-def test_a_confirmed_difference_holds(accuracy: tuple[float, float], together: float) -> None:
-    """On the same samples the models may fail together: the interval is then too wide."""
-    generator, samples = np.random.default_rng(2), 300
-    draws = generator.random((SEARCHES, 2, samples))
-    shared = generator.random((SEARCHES, samples)) < together
-    draws[:, 1][shared] = draws[:, 0][shared]
-    hits = (draws < np.array(accuracy)[:, None]).sum(axis=2).tolist()
-    known = {count: exact(count, samples) for count in {*itertools.chain(*hits)}}
-    intervals = [difference_of_intervals(known[a], known[b]) for a, b in hits]
-    truth = accuracy[0] - accuracy[1]
-    assert np.mean([each.low <= truth <= each.high for each in intervals]) > 0.94
-    wider = difference_of_intervals(known[hits[0][0]], known[hits[0][1]], pairs=3)
-    assert wider.low < intervals[0].low and intervals[0].high < wider.high
-    # Clopper's and Pearson's interval, from the beta distribution.
-    one = known[hits[0][0]]
-    assert one.low == pytest.approx(beta.ppf(0.025, hits[0][0], samples - hits[0][0] + 1))
