@@ -11,7 +11,6 @@ from tracking.diagnosis.boundary_check import boundary
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.diagnosed_study import (
     SEVERITIES,
-    Chart,
     DiagnosedStudy,
     Finding,
     TooThinError,
@@ -25,14 +24,13 @@ from tracking.shell_commands import study_command
 
 
 class Check(NamedTuple):
-    """A check of a study's record, and the chart that shows its finding.
+    """A check of a study's record.
 
     `run` is called once for the study. If there is a function `parameters`, `run` is called once
     for each hyperparameter that this function returns.
     """
 
     name: str
-    chart: Chart
     run: Callable[..., Finding | None]
     parameters: Callable[[DiagnosedStudy], Sequence[Parameter]] | None = None
 
@@ -41,12 +39,12 @@ CHECKS: Final = (
     # The range of epochs is left out. A trial counts with its best epoch, so trials of many epochs
     # are among the best even if they overfit. The checks of learning curves say whether more epochs
     # help.
-    Check("boundary", "slice", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
-    Check("infeasible", "slice", infeasible_share),
-    Check("trial variance", "intervals", trial_variance),
-    *(Check(check.name, "curves", check) for check in CURVE_CHECKS),
-    Check("sufficiency", "history", sufficiency),
-    Check("isolation", "intervals", isolation, lambda study: study.scientific),
+    Check("boundary", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
+    Check("infeasible", infeasible_share),
+    Check("trial variance", trial_variance),
+    *(Check(check.name, check) for check in CURVE_CHECKS),
+    Check("sufficiency", sufficiency),
+    Check("isolation", isolation, lambda study: study.scientific),
 )
 _NONE_SCIENTIFIC: Final = (
     "no hyperparameter is scientific; declare one, such as ks.batchnorm(role='scientific')."
@@ -107,7 +105,7 @@ def diagnose(history: StudyHistory) -> Diagnosis:
         for arguments in calls:
             try:
                 if (finding := check.run(study, *arguments)) is not None:
-                    findings.append(replace(finding, chart=check.chart))
+                    findings.append(finding)
             except TooThinError as error:
                 names = [parameter.name for parameter in arguments]
                 unchecked.append(Unchecked(check.name, str(error), *names))

@@ -112,7 +112,6 @@ class CurveCheck:
                 "best epochs": [int(curve.epochs[curve.best]) for curve in curves],
             },
             changes=changes,
-            trials=tuple(curve.trial.number for curve in curves),
         )
 
 

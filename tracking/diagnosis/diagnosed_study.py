@@ -27,10 +27,6 @@ Array = NDArray[np.float64]
 Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
-Chart = Literal["history", "curves", "slice", "intervals"]
-"""The chart of a finding: all trials in order, the learning curves, the trials by the values of one
-hyperparameter, or values with intervals."""
-
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
 _RESAMPLES = 200
@@ -68,9 +64,6 @@ class Finding:
         evidence: The figures, by name.
         parameter: The hyperparameter of the finding, or empty.
         changes: The changes that the finding suggests for the next launch.
-        chart: The chart that shows the finding.
-        trials: The numbers of the trials whose curves this chart draws over all others.
-        rows: The rows of a chart of intervals, in the form of `result_charts.intervals`.
     """
 
     check: str
@@ -82,9 +75,6 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     parameter: str = ""
     changes: Changes = Changes()
-    chart: Chart = "history"
-    trials: tuple[int, ...] = field(default=(), repr=False)
-    rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
 
 class TooThinError(InternalError):

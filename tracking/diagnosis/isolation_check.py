@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -115,7 +115,6 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
         },
         parameter=parameter.name,
         changes=changes,
-        rows=[_row(study, value) for value in (best, *others)],
     )
 
 
@@ -247,13 +246,3 @@ def _fits(
         return ""
     name = "" if clauses[0].startswith("'") else f"{parameter.name} "
     return f" {name}{'; '.join(clauses)}."
-
-
-def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:
-    half = _half_width(_LEVEL, isolated)
-    ends = (isolated.expected - half, isolated.expected + half)
-    low, high = sorted(map(study.value, ends))
-    trials = counted(len(isolated.losses), "trial")
-    interval = f"{readable(low)} to {readable(high)} (95 %), {trials}"
-    value = study.value(isolated.expected)
-    return {"place": isolated.label, "value": value, "low": low, "high": high, "interval": interval}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from search_spaces.texts import counted, readable
+from search_spaces.texts import counted
 from tracking.diagnosis.diagnosed_study import (
     Changes,
     DiagnosedStudy,
     Finding,
-    Noise,
     TooThinError,
     difference,
     expected_best,
@@ -23,7 +21,6 @@ from tracking.history.verdicts import valid_confirmation
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
 _LEVEL: Final = 0.95
-_SHOWN: Final = 12
 
 
 def sufficiency(study: DiagnosedStudy) -> Finding:
@@ -76,11 +73,11 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
     significant differences between two different trained models that use the same hyperparameter
     settings".
 
-    If trials have repeats or folds, a one-way analysis of variance (Fisher 1925; F at 95 %) decides
-    whether trials differ by more than noise. Otherwise they do if the standard deviation of all
-    values is at least `DiagnosedStudy.noise`. (If the noise comes from the validation samples, one
-    standard error is enough. All trials have the same validation samples, so their differences vary
-    less than single values.)
+    Trials differ by more than noise if the standard deviation of their values is at least
+    `DiagnosedStudy.noise`. If trials have repeats or folds, it must be larger, by the factor of a
+    one-way analysis of variance (Fisher 1925; F at 95 %). (If the noise comes from the validation
+    samples, one standard error is enough. All trials have the same validation samples, so their
+    differences vary less than single values.)
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description
@@ -88,7 +85,13 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
         raise TooThinError(
             "no trial was trained under another seed; launch with --repeats 3, or confirm the best."
         )
-    repeated = any(len(trial.result.repeats) > 1 for trial in study.ranked)
+    least = noise.value
+    repeated = [count for trial in study.ranked if (count := len(trial.result.repeats)) > 1]
+    if len(repeated) > 1:
+        from scipy import special
+
+        freedom = len(repeated) - 1, sum(repeated) - len(repeated)
+        least *= math.sqrt(special.fdtri(*freedom, _LEVEL))
     confirmed = description.folds or valid_confirmation(study.history)
     spread = float(np.std(study.losses, ddof=1))
     near = int((study.losses <= study.losses[0] + noise.value).sum())
@@ -96,15 +99,12 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
         f"Values of trials differ by {difference(spread)} (standard deviation); {noise.source} is "
         f"{difference(noise.value)}"
     )
-    shared: dict[str, Any] = {
-        "evidence": {
-            "standard deviation of trials": spread,
-            noise.source: noise.value,
-            "trials within it of the best": near,
-        },
-        "rows": _noise_rows(study, noise),
+    evidence = {
+        "standard deviation of trials": spread,
+        noise.source: noise.value,
+        "trials within it of the best": near,
     }
-    if _differ(study) if repeated else spread >= noise.value:
+    if spread >= least:
         return Finding(
             "trial variance",
             "ok",
@@ -114,7 +114,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             if near > 1 and not confirmed
             else "",
             command="confirm" if near > 1 and not confirmed else "",
-            **shared,
+            evidence=evidence,
         )
     advice = "Take more data, or draw folds several times: cross_validation=ks.splits.repeated()."
     changes = Changes()
@@ -127,8 +127,8 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
         "Noise is larger than the differences between trials",
         f"{verdict}: the best trial may be the luckiest.",
         advice,
+        evidence=evidence,
         changes=changes,
-        **shared,
     )
 
 
@@ -137,36 +137,3 @@ def _others(near: int) -> str:
     if near == 1:
         return "no other trial is"
     return f"{counted(near - 1, 'other trial')} {'is' if near == 2 else 'are'}"
-
-
-def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
-    """Returns the chart's rows: the values of the best trials, plus and minus the noise."""
-    rows = []
-    for trial in study.ranked[:_SHOWN]:
-        value = study.value(study.loss(trial))
-        low, high = value - noise.value, value + noise.value
-        interval = f"{readable(low)} to {readable(high)}: {noise.source} on both sides"
-        row = {"place": f"trial {trial.number}", "value": value, "low": low, "high": high}
-        rows.append({**row, "interval": interval})
-    return rows
-
-
-def _differ(study: DiagnosedStudy) -> bool:
-    """Returns whether repeated trials differ by more than noise, by an analysis of variance."""
-    from scipy import special
-
-    groups = [
-        [repeat.counted for repeat in trial.result.repeats]
-        for trial in study.ranked
-        if len(trial.result.repeats) > 1
-    ]
-    if len(groups) < 2:
-        raise TooThinError("2 trials with several repeats each are needed.")
-    within = math.fsum((len(g) - 1) * statistics.variance(g) for g in groups)
-    inside = sum(len(g) - 1 for g in groups)
-    mean = statistics.fmean(value for group in groups for value in group)
-    between = math.fsum(len(g) * (statistics.fmean(g) - mean) ** 2 for g in groups)
-    if within == 0:
-        return between > 0
-    ratio = (between / (len(groups) - 1)) / (within / inside)
-    return bool(ratio > special.fdtri(len(groups) - 1, inside, _LEVEL))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -57,17 +57,12 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     )
 
 
-def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerChart:
-    """Returns a chart of all learning curves, with those of the best trials in front.
-
-    If `trials` has numbers of trials, these trials are in front instead. Then dashed lines show
-    their curves on training data.
-    """
+def learning_curves(data: StudyData) -> alt.LayerChart:
+    """Returns a chart of all learning curves, with those of the best trials in front."""
     objective = data.history.description.objective
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
-    is_top = f"{json.dumps({str(number): 1 for number in trials or top})}[datum.trial]"
-    heights = [*data.curves["value"], *(data.curves["training"] if trials else ())]
-    scale = theme.objective_scale(heights, objective, whole=data.whole)
+    is_top = f"{json.dumps({str(number): 1 for number in top})}[datum.trial]"
+    scale = theme.objective_scale(data.curves["value"], objective, whole=data.whole)
     x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
     y = theme.objective_axis("value", objective, scale)
     tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]
@@ -78,13 +73,11 @@ def learning_curves(data: StudyData, trials: Collection[int] = ()) -> alt.LayerC
     behind = lines.transform_filter(f"!{is_top}").mark_line(
         color=theme.GREY, strokeWidth=1, cursor="pointer"
     )
-    dashed = ahead.mark_line(color=theme.ORANGE, strokeWidth=1, strokeDash=[4, 3], opacity=0.6)
     best = ahead.transform_filter("datum.best").mark_point(
         filled=True, color=theme.BLUE, size=45, cursor="pointer"
     )
     layers = [
         behind.encode(opacity=theme.faint(0.35, 0.03)),
-        *([dashed.encode(y=alt.Y("training:Q", scale=scale))] if trials else []),
         ahead.mark_line(color=theme.BLUE, strokeWidth=1.8, cursor="pointer").encode(
             opacity=theme.faint(0.75)
         ),
@@ -149,33 +142,22 @@ def belief(data: StudyData) -> alt.LayerChart:
     rows = _rows(verdict)
     if default is not None and default.state == "complete" and default.value is not None:
         rows.append({"place": _DEFAULT_TRIAL, "value": default.value})
-    title = f"{verdict.metric}: seen, and to expect"
-    return intervals(rows, verdict.metric, "belief", title, verdict.text)
-
-
-def intervals(
-    rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
-) -> alt.LayerChart:
-    """Returns a chart of values and their intervals.
-
-    A row has a ``value`` and a ``place``, the label of the line on which the value is drawn. A row
-    may have an interval, as numbers (``low``, ``high``) and as a text (``interval``). The value of
-    a row with a ``seed`` is drawn as a ring.
-    """
-    finite = [dict(row) for row in rows if math.isfinite(row["value"])]
-    places = list(dict.fromkeys(row["place"] for row in finite))
+    rows = [row for row in rows if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in rows))
     ends = [
-        row[end] for row in finite for end in ("value", "low", "high") if row.get(end) is not None
+        row[end] for row in rows for end in ("value", "low", "high") if row.get(end) is not None
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
     # By default, Vega moves the labels at both ends inwards.
     axis = alt.Axis(labelFlush=False, tickCount=6)
-    x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
+    x = alt.X("value:Q", title=verdict.metric, scale=scale, axis=axis)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
     colors = [_COLORS.get(place, theme.BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
-    tooltip: list[Any] = ["place:N", theme.value_tooltip("value", metric), "interval:N", "seed:N"]
-    base = alt.Chart(alt.InlineData(values=finite)).encode(y=y, color=color, tooltip=tooltip)
+    value = theme.value_tooltip("value", verdict.metric)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=y, color=color, tooltip=["place:N", value, "interval:N", "seed:N"]
+    )
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(
         size=60, strokeWidth=1.6, fill=theme.PAPER
@@ -184,15 +166,21 @@ def intervals(
         filled=True, size=120, opacity=1
     )
     layers = [
-        lines.encode(x=alt.X("low:Q", title=metric, scale=scale, axis=axis), x2="high:Q"),
+        lines.encode(x=alt.X("low:Q", title=verdict.metric, scale=scale, axis=axis), x2="high:Q"),
         seeds.encode(x=x),
         points.encode(x=x),
     ]
-    return theme.finished(layers, name, title, 26 * len(places) + 14, description)
+    title = f"{verdict.metric}: seen, and to expect"
+    return theme.finished(layers, "belief", title, 26 * len(places) + 14, verdict.text)
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
-    """Returns the rows of the chart `belief`, from top to bottom."""
+    """Returns the rows of the chart `belief`, from top to bottom.
+
+    A row has a ``value`` and a ``place``, the label of the line on which the value is drawn. A row
+    may have an interval, as numbers (``low``, ``high``) and as a text (``interval``). The value of
+    a row with a ``seed`` is drawn as a ring.
+    """
     rows: list[dict[str, Any]] = []
     if verdict.reported is not None:
         rows.append({"place": _REPORTED, "value": verdict.reported})

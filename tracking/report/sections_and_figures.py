@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -22,12 +22,6 @@ from tracking.report import hyperparameter_charts, prediction_charts, result_cha
 from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
 from tracking.shell_commands import data_command
 
-# Sentences on how to read a finding's chart, by the kind of chart.
-_LEGENDS = {
-    "curves": "Blue: validation; dashed: training.",
-    "intervals": "Lines are intervals around the values.",
-}
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -37,20 +31,27 @@ class Figure:
         text: The explanation below the chart.
         small: Whether the page shows several such charts side by side.
         half: Whether the chart takes half of the page's width.
-        mark: A word before the heading, such as "problem", or empty.
-        command: A shell command to copy, or empty.
     """
 
     chart: alt.LayerChart
     text: str = ""
     small: bool = False
     half: bool = False
-    mark: str = ""
-    command: str = ""
 
 
 TRIALS = "Trials"
 """The heading of the section with the table of trials."""
+_SEARCH, _TRAINING = "The best so far", "How the best trials trained"
+_HYPERPARAMETERS = "What the hyperparameters do"
+# The section whose charts show the finding of a check. The learning curves show the findings of all
+# other checks.
+_SHOWN_IN = {
+    "boundary": _HYPERPARAMETERS,
+    "infeasible": _HYPERPARAMETERS,
+    "isolation": _HYPERPARAMETERS,
+    "sufficiency": _SEARCH,
+    "trial variance": _SEARCH,
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Section:
     Attributes:
         text: The text before the figures.
         examples: The worst misclassified samples, from `worst_samples`, shown after the figures.
-        findings: Findings without a chart, shown before the figures.
+        findings: Findings, shown before the figures.
+        shown_in: The headings of the sections whose charts show findings, by the findings' checks.
         picture: A PNG with samples in base64, or empty.
         caption: The caption of the picture.
     """
@@ -70,6 +72,7 @@ class Section:
     text: str = ""
     examples: Sequence[Mapping[str, Any]] = ()
     findings: tuple[DataFinding | Finding, ...] = ()
+    shown_in: Mapping[str, str] = field(default_factory=dict)
     picture: str = ""
     caption: str = ""
 
@@ -77,10 +80,9 @@ class Section:
 def sections(data: StudyData) -> list[Section]:
     """Returns the sections of a study's page, without empty ones."""
     count = counted(len(data.history.trials), "trial")
-    diagnosed = _diagnosed(data)
-    parts = [
+    charts = [
         Section("How much of it to believe", tuple(_belief(data))),
-        Section("The best so far", tuple(_search(data))),
+        Section(_SEARCH, tuple(_search(data))),
         Section(
             TRIALS,
             (),
@@ -88,16 +90,16 @@ def sections(data: StudyData) -> list[Section]:
             "chart chooses trials in all charts and in this table, and so does the list. Escape "
             "shows all trials again.",
         ),
-        Section("How the best trials trained", tuple(_training(data))),
-        Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
-        diagnosed,
-        *_of_champion(data),
+        Section(_TRAINING, tuple(_training(data))),
+        Section(_HYPERPARAMETERS, tuple(_hyperparameters(data)), _marks(data)),
     ]
+    diagnosed = _diagnosed(data, {section.heading for section in charts if section.figures})
+    parts = [*charts, diagnosed, *_of_champion(data)]
     data_findings = looked_at(data.history)
     if data_findings is not None:
         parts.append(_of_data(data_findings, data_command(data.history.description)))
-    # If all is well, the section of the diagnosis has neither figures nor findings, but its text
-    # says that all is well.
+    # If all is well, the section of the diagnosis has no findings, but its text says that all is
+    # well.
     always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
         section
@@ -154,45 +156,29 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
 
 
-def _diagnosed(data: StudyData) -> Section:
+def _diagnosed(data: StudyData, charts: Container[str]) -> Section:
+    """Returns the section of the diagnosis. `charts` has the headings of sections with charts."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
-    figures, undrawn, good = [], [], []
-    for place, finding in enumerate(data.summary.diagnosis.findings):
+    diagnosis, findings, good = data.summary.diagnosis, list[Finding](), list[str]()
+    for finding in diagnosis.findings:
         if finding.severity == "ok" and finding.check != "isolation":
             good.append(finding.title)
-            continue
-        chart = _chart(data, finding)
-        if chart is None:
-            undrawn.append(finding)
-            continue
-        chart = chart.properties(
-            name=f"finding_{place}", title=finding.title, description=finding.verdict
-        )
-        sentences = (finding.verdict, finding.advice, _LEGENDS.get(finding.chart, ""))
-        explanation = " ".join(filter(None, sentences))
-        figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
+        else:
+            findings.append(finding)
+    shown_in = {f.check: _SHOWN_IN.get(f.check, _TRAINING) for f in findings}
     unchecked = dict.fromkeys(
-        f"{check} ({why.rstrip('.')})" for check, why, _ in data.summary.diagnosis.unchecked
+        f"{check} ({why.rstrip('.')})" for check, why, _ in diagnosis.unchecked
     )
-    passed = data.summary.diagnosis.passed
     text += f" In order: {'. '.join(good)}." if good else ""
-    text += f" Without fault: {', '.join(passed)}." if passed else ""
+    text += f" Without fault: {', '.join(diagnosis.passed)}." if diagnosis.passed else ""
     text += f" Not checked: {', '.join(unchecked)}." if unchecked else ""
-    return Section("What the record asks for", tuple(figures), text, findings=tuple(undrawn))
-
-
-def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
-    metric = data.history.description.objective.metric
-    axis = next((axis for axis in data.axes if axis.name == finding.parameter), None)
-    if finding.chart == "intervals" and finding.rows:
-        return result_charts.intervals(finding.rows, metric, "", "", "")
-    if finding.chart == "curves" and data.has_curves:
-        return result_charts.learning_curves(data, finding.trials)
-    if finding.chart == "slice" and axis is not None:
-        return hyperparameter_charts.hyperparameter_slice(data, axis)
-    if finding.chart == "history" and data.ranked:
-        return result_charts.optimization_history(data)
-    return None
+    return Section(
+        "What the record asks for",
+        (),
+        text,
+        findings=tuple(findings),
+        shown_in={check: heading for check, heading in shown_in.items() if heading in charts},
+    )
 
 
 def _search(data: StudyData) -> Iterator[Figure]:

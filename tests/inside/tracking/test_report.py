@@ -137,17 +137,21 @@ def test_importance_with_few_trials(store: Store) -> None:
         StudyPlots(few).importance()
 
 
-def test_a_finding_is_shown_by_its_chart(store: Store) -> None:
+def test_a_finding_names_the_section_with_its_charts(store: Store) -> None:
     history = record(store, "found", 40, metrics=lambda a: {**usual(a), "accuracy": a - 0.2})
     data = StudyData(history)
-    (section,) = [each for each in sections(data) if each.heading == "What the record asks for"]
-    shown = {str(each.chart.title): each for each in section.figures}
+    parts = {section.heading: section for section in sections(data)}
+    section = parts["What the record asks for"]
     for finding in data.summary.diagnosis.findings:
-        assert (finding.title in shown) != (finding.title in section.text)
-        if finding.severity != "ok":
-            assert shown[finding.title].mark == finding.severity
-            assert shown[finding.title].text.startswith(finding.verdict)
-    assert {"hint", "problem"} & {each.mark for each in section.figures}
+        assert (finding in section.findings) != (finding.title in section.text)
+        if finding in section.findings:
+            assert parts[section.shown_in[finding.check]].figures
+    assert {"hint", "problem"} & {each.severity for each in section.findings}
+    page = write_report(history).read_text(encoding="utf-8")
+    for place in re.findall(r'href="#([^"]+)"', page):
+        assert f'<section id="{place}">' in page
+    few = record(store, "few findings", 3)
+    assert all(not section.shown_in for section in sections(StudyData(few)))
 
 
 def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:

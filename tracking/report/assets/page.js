@@ -134,7 +134,7 @@
 
   // Adds a table of the chart's data, and buttons that save the chart.
   function offer(place, spec, view) {
-    const title = place.closest("figure")?.querySelector("h3 > b").textContent ?? "trial in focus";
+    const title = place.closest("figure")?.querySelector("h3").textContent ?? "trial in focus";
     // MLflow's frame for artifacts allows no downloads.
     const kinds = window.parent === window ? ["SVG", "PNG"] : [];
     const what = ["Table", ...kinds].join(", ");
