@@ -240,7 +240,7 @@ class KerasTunerEncoding(_Encoding):
 
     library = "Keras Tuner"
 
-    def __init__(self, parameter: Parameter, *, all_listed: bool) -> None:
+    def __init__(self, parameter: Parameter) -> None:
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Choice):
@@ -250,9 +250,7 @@ class KerasTunerEncoding(_Encoding):
         elif isinstance(parameter, Boolean):
             listed = parameter.values
         elif (isinstance(parameter, Float) and parameter.step is not None) or (
-            isinstance(parameter, Int)
-            and parameter.scale != "linear"
-            and (all_listed or parameter.step > 1)
+            isinstance(parameter, Int) and parameter.scale != "linear" and parameter.step > 1
         ):
             listed, how = range(parameter.count or 0), " (index)"
         super().__init__(parameter, listed, how)
@@ -285,12 +283,8 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     RESERVED: ClassVar[str] = "tuner/"
     """The prefix of the names that Keras Tuner's Hyperband adds to the values of a trial."""
 
-    def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
-        """Chooses an encoding for each parameter.
-
-        On a logarithmic scale, Keras Tuner's grid lists only ten values of an int. With `listed`,
-        such an int is encoded as an index, so that the grid lists all values.
-        """
+    def __init__(self, space: SearchSpace) -> None:
+        """Chooses an encoding for each parameter."""
         for name in space.names:
             if name.startswith(self.RESERVED) and not isinstance(space[name], Fixed):
                 raise SearchSpaceError(
@@ -298,7 +292,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
                     f"{self.RESERVED!r} for itself: give it another name, or use one of Optuna's "
                     "engines, such as optuna:tpe."
                 )
-        super().__init__(space, functools.partial(KerasTunerEncoding, all_listed=listed))
+        super().__init__(space, KerasTunerEncoding)
 
     def hyperparameters(self) -> HyperParameters:
         """Returns Keras Tuner's hyperparameters, parents first, without the Fixed ones.

@@ -182,7 +182,6 @@ class Study(StudyDefinition):
         retry_infeasible: bool = False,
         report: bool | None = None,
         ray: RayOptions | None = None,
-        any_hardware: bool = False,
         **overrides: Any,
     ) -> StudyResults:
         """Runs the study, or resumes it, until all its trials are done.
@@ -209,8 +208,6 @@ class Study(StudyDefinition):
                 ``KERASTUDY_REPORT`` is ``"off"``.
             ray: The Ray cluster, and the resources that a trial reserves there. None, with
                 ``executor="ray"``: Ray on this machine alone.
-            any_hardware: Whether trials may run on other hardware than the study's first trials.
-                The record then says that their results may differ in some bits.
             **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:
@@ -239,7 +236,6 @@ class Study(StudyDefinition):
             retry_infeasible=retry_infeasible,
             report=report,
             ray=ray,
-            any_hardware=any_hardware,
         )
         return StudyResults.of(*launch_study(self, options, overrides))
 

@@ -27,7 +27,6 @@ from tracking.history.verdicts import (
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.evaluation_records import Evaluation
-from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, study_command
 from tracking.statistics.interval_texts import gain_sentence, interval_numbers
@@ -138,8 +137,8 @@ class Summary:
             *data_facts(description),
             Fact("notes", description.notes),
         ]
-        if description.hardware == ANY_HARDWARE:
-            facts.append(Fact("hardware", DIFFERENT_HARDWARE))
+        if len(kinds := self.history.hardware) > 1:
+            facts.append(Fact("hardware", f"{'; '.join(kinds)}: bits may differ between trials"))
         if self.history.server:
             facts.append(Fact("also at", self.history.server))
         if self.history.ended:

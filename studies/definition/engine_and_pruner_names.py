@@ -25,14 +25,18 @@ FACTOR: Final = 3
 
 ENGINES: Final = (
     *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
-    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND, "keras-tuner:grid"),
+    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
 )
 PRUNERS: Final = (
-    *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
+    *("none", "median", "percentile", "successive-halving", "hyperband", "threshold"),
 )
-# The engine to use if the user names only a library. These engines accept any search space, and
-# learn from past trials.
-_DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
+# Other spellings. The engines of a library's name accept any search space, and learn from past
+# trials. Both libraries' grids are all combinations of a space.
+_SPELLINGS: Final = {
+    "optuna": "optuna:tpe",
+    "keras-tuner": "keras-tuner:bayesian",
+    "keras-tuner:grid": "optuna:grid",
+}
 
 
 def check_engine(engine: object) -> str:
@@ -45,7 +49,7 @@ def check_engine(engine: object) -> str:
         name, options = split_options(engine)
         name = name.lower().replace("_", "-")
         for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
-            full = _DEFAULTS.get(spelling, spelling)
+            full = _SPELLINGS.get(spelling, spelling)
             if full in ENGINES:
                 return with_options(full, options)
     short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
@@ -93,21 +97,6 @@ _WORDS: Final = {"True": True, "False": False, "None": None}
 # contain only letters, digits and a few signs.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# The smallest allowed value of each setting. It is checked here, because Optuna and Keras Tuner
-# check the value only later, or never.
-_LEAST: Final = {
-    "seed": 0,
-    "n_startup_trials": 0,
-    "n_ei_candidates": 1,
-    "prior_weight": 0,
-    "popsize": 2,
-    "alpha": 0,
-    "min_resource": 1,
-    "max_resource": 1,
-    "reduction_factor": 2,
-    "num_initial_points": 1,
-    "factor": 2,
-}
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
@@ -171,9 +160,6 @@ def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]
         setting = f"The setting {name!r} of {who}"
         if not fits:
             raise EngineError.of_setting(setting, f"of type {' or '.join(words)}", value)
-        least = _LEAST.get(name)
-        if least is not None and isinstance(value, (int, float)) and value < least:
-            raise EngineError.of_setting(setting, f"at least {least}", value)
 
 
 _SAMPLERS: Final = {
@@ -196,7 +182,7 @@ _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",
     "BayesianOptimization": "keras-tuner:bayesian",
     "Hyperband": HYPERBAND,
-    "GridSearch": "keras-tuner:grid",
+    "GridSearch": "optuna:grid",
 }
 _ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
 

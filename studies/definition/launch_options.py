@@ -167,12 +167,6 @@ class LaunchOptions:
         option="--report/--no-report",
     )
     ray: RayOptions | None = setting(None, "The Ray cluster, and a trial's resources there.", _ray)
-    any_hardware: bool = setting(
-        False,
-        "Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
-        checks.truth,
-        ADVANCED,
-    )
 
     def __post_init__(self) -> None:
         """Checks the options."""

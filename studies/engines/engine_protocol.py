@@ -91,7 +91,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
     if of_optuna:
         check_sampler(name, space)
     else:
-        check_oracle(name, pruner, space, epochs)
+        check_oracle(name, options, pruner, space, epochs)
     try:
         # Optuna itself reports wrong values of settings.
         make_pruner(pruner, epochs)

@@ -20,7 +20,7 @@ from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine_protocol import Curve, EngineSettings
-from studies.engines.optuna_engine import OptunaTrials, check_finite
+from studies.engines.optuna_engine import OptunaTrials
 from studies.library_internals.keras_tuner_internals import check_parts
 from studies.library_internals.quiet_imports import silenced
 from tracking.records import Proposal, TrialRecord, TrialResult, finished_trials
@@ -36,7 +36,7 @@ class KerasTunerEngine(OptunaTrials):
         engine, options = split_options(settings.engine)
         self._seed = settings.seed
         super().__init__(settings)
-        self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
+        self._translation = KerasTunerSpace(settings.space)
         import_keras_tuner()
         from keras_tuner import oracles
 
@@ -44,7 +44,6 @@ class KerasTunerEngine(OptunaTrials):
 
         kinds: dict[str, tuple[Any, Any]] = {
             BAYESIAN: (subclasses.BayesianOracle, oracles.BayesianOptimizationOracle),
-            GRID: (subclasses.GridOracle, oracles.GridSearchOracle),
             HYPERBAND: (subclasses.HyperbandOracle, oracles.HyperbandOracle),
         }
         kind, theirs = kinds.get(engine, (subclasses.RandomOracle, oracles.RandomSearchOracle))
@@ -90,30 +89,19 @@ class KerasTunerEngine(OptunaTrials):
 
 
 BAYESIAN: Final = "keras-tuner:bayesian"
-GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
 
-_MOST_LISTED: Final = 100_000
-"""The most values of a parameter in a grid. Keras Tuner lists all values again for each trial."""
 
-
-def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
+def check_oracle(
+    engine: str, options: Mapping[str, Any], pruner: str, space: SearchSpace, epochs: int
+) -> None:
     """Raises EngineError if one of Keras Tuner's engines can't serve a study."""
     try:
         KerasTunerSpace(space)
     except SearchSpaceError as error:
         raise EngineError(str(error)) from None
-    if engine == GRID:
-        check_finite(space, "keras-tuner:random")
-        for parameter in space:
-            if (parameter.count or 0) > _MOST_LISTED:
-                raise EngineError(
-                    f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, but "
-                    f"{parameter.name!r} has more",
-                    hint="Give a larger step, or use optuna:grid.",
-                )
     if engine == HYPERBAND:
-        _check_hyperband(pruner, space, epochs)
+        _check_hyperband(options, pruner, space, epochs)
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
@@ -124,7 +112,12 @@ def oracle_settings(engine: str) -> dict[str, str]:
     }.get(engine, {})
 
 
-def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
+def _check_hyperband(
+    options: Mapping[str, Any], pruner: str, space: SearchSpace, epochs: int
+) -> None:
+    factor = options.get("factor", FACTOR)
+    if factor < 2:
+        raise EngineError.of_setting(f"The setting 'factor' of {HYPERBAND}", "at least 2", factor)
     if "epochs" in space:
         raise EngineError(
             "Keras Tuner's Hyperband itself decides how many epochs a trial trains, but 'epochs' "

@@ -10,13 +10,12 @@ Importing this module imports Keras Tuner, and with it TensorFlow.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -113,10 +112,9 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 
 
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
-    """Bayesian optimization by a Gaussian process, which avoids infeasible values.
+    """Bayesian optimization by a Gaussian process.
 
-    The first feasible trials, three for each dimension, are random. In Keras Tuner, the Gaussian
-    process ignores infeasible trials. Here it gets them, with the value of the worst trial.
+    The first feasible trials, three for each dimension, are random. Infeasible trials are ignored.
     """
 
     def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
@@ -143,61 +141,15 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         fit, and would propose other values.
         """
         everything = self.trials, self.ongoing_trials
-        self.trials = self._as_bad_as_the_worst()
-        try:
-            if self.ongoing_trials:
-                trials = self.trials
-                self.trials = {k: t for k, t in trials.items() if k not in self.ongoing_trials}
-                self.ongoing_trials = {}
+        trials, ongoing = everything
+        if ongoing:
+            self.trials = {key: trial for key, trial in trials.items() if key not in ongoing}
+            self.ongoing_trials = {}
+            try:
                 self.gpr.fit(*vectors_of(oracles.BayesianOptimizationOracle, self))
-                self.trials, self.ongoing_trials = trials, everything[1]
-            vectors = vectors_of(oracles.BayesianOptimizationOracle, self)
-        finally:
-            self.trials, self.ongoing_trials = everything
-        return vectors
-
-    def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns all trials. Infeasible trials get the worst value of the feasible trials."""
-        scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
-        worst = min(scores) if self.objective.direction == "max" else max(scores)
-        trials = dict(self.trials)
-        for trial_id, trial in self.trials.items():
-            if trial.status == TrialStatus.FAILED:
-                trials[trial_id] = copy.copy(trial)
-                trials[trial_id].status, trials[trial_id].score = TrialStatus.COMPLETED, worst
-        return trials
-
-
-class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
-    """Proposes every configuration of a finite space, the default configuration first.
-
-    The order does not depend on results. Configurations that were tried before are skipped.
-    """
-
-    def propose(self, trial_id: str, seed: int, choice: Mapping[str, Any] | None) -> Any:
-        if choice is not None:
-            return self.translation.encode(choice)
-        return next((values for values in self._walk() if not self._duplicate(values)), None)
-
-    def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Does nothing, as `_walk` adds trials."""
-
-    def end(self, trial_id: str, score: float | None) -> None:
-        """Does nothing, as the grid does not depend on results."""
-
-    def _walk(self) -> Iterator[dict[str, Any]]:
-        while True:
-            step = str(len(self.trials))
-            values = self.populate_space(step).get("values")
-            if values is None:
-                return
-            super().insert(step, self.translation.decode(values), {})
-            super().end(step, 0.0)
-            # In Keras Tuner, `create_trial` and `end_trial` add `step` to these lists.
-            # `populate_space` needs the lists to continue after `step`.
-            self.start_order.append(step)
-            self._populate_next.append(step)
-            yield values
+            finally:
+                self.trials, self.ongoing_trials = everything
+        return vectors_of(oracles.BayesianOptimizationOracle, self)
 
 
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:

@@ -295,22 +295,18 @@ def plain_settings(kind: Any) -> dict[str, str]:
 def check_sampler(engine: str, space: SearchSpace) -> None:
     """Raises EngineError if one of Optuna's engines can't serve a space."""
     if engine == _GRID:
-        check_finite(space, "optuna:quasi-random")
+        for parameter in space:
+            if parameter.count is None:
+                raise EngineError(
+                    "The grid engine needs finitely many values, and "
+                    f"{parameter.name!r} is continuous",
+                    hint="Give this parameter a step, or use optuna:quasi-random.",
+                )
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
         raise EngineError(
             "The CMA-ES engine needs at least one Float or Int in the space, and there is none",
             hint="Use optuna:tpe.",
         )
-
-
-def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError if a space is not finite. The error recommends the engine `otherwise`."""
-    for parameter in space:
-        if parameter.count is None:
-            raise EngineError(
-                f"The grid engine needs finitely many values, and {parameter.name!r} is continuous",
-                hint=f"Give this parameter a step, or use {otherwise}.",
-            )
 
 
 def make_pruner(pruner: str, epochs: int) -> BasePruner:
@@ -328,12 +324,10 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
         ),
         "hyperband": (pruners.HyperbandPruner, {"min_resource": 1, "max_resource": max(epochs, 2)}),
         "threshold": (pruners.ThresholdPruner, {}),
-        "patient": (pruners.PatientPruner, {"patience": 3}),
         "none": (pruners.NopPruner, {}),
     }
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         check_options(f"The pruner {name}", plain_settings(kind), options)
-        inner = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
-        return kind(*inner, **{**usual, **options})  # type: ignore[no-any-return]
+        return kind(**{**usual, **options})  # type: ignore[no-any-return]

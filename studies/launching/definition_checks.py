@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyChangedError
@@ -17,7 +16,6 @@ from studies.definition import (
 from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.records import FINISHED_STATES, StudyDescription, settings_of
-from tracking.records.study_description import ANY_HARDWARE
 
 
 def check_definition(description: StudyDescription) -> None:
@@ -67,28 +65,18 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
         )
 
 
-def with_hardware(
-    before: StudyHistory | None, now: StudyDescription, any_hardware: bool
-) -> StudyDescription:
-    """Returns a study's definition with the class of hardware to record.
+def hardware_warning(before: StudyHistory | None, now: StudyDescription) -> str:
+    """Returns a warning if the study has trials of another class of hardware, or "".
 
-    Results are bit for bit the same only within a class of hardware. Raises StudyChangedError for a
-    study that was begun on another class, unless `any_hardware` is set.
+    Results are bit for bit the same only within a class of hardware.
     """
-    if any_hardware:
-        return replace(now, hardware=ANY_HARDWARE)
-    if before is None or not any(trial.state in FINISHED_STATES for trial in before.trials):
-        return now
-    recorded = before.description.hardware
-    if recorded in ("", now.hardware):
-        return now
-    if recorded == ANY_HARDWARE:
-        return replace(now, hardware=ANY_HARDWARE)
-    raise StudyChangedError(
-        f"The study {now.name!r} was begun on other hardware ({recorded}). This machine's hardware "
-        f"({now.hardware}) would give results with other bits",
-        hint="Resume it on the former hardware, or add "
-        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ.",
+    other = [kind for kind in (before.hardware if before else ()) if kind != now.hardware]
+    if not other or not now.hardware:
+        return ""
+    return (
+        f"warning: trials of this study ran on other hardware ({'; '.join(other)}). This machine's "
+        f"hardware ({now.hardware}) gives results with other bits. Each trial's record says its "
+        "hardware."
     )
 
 

@@ -28,7 +28,7 @@ from studies.executors import (
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
-from studies.launching.definition_checks import check_definition, most_epochs, with_hardware
+from studies.launching.definition_checks import check_definition, hardware_warning, most_epochs
 from studies.launching.driver import Driver
 from studies.launching.proposals_and_budget import INTERRUPTED, Ending
 from studies.launching.store_and_journal import (
@@ -143,7 +143,7 @@ def _launch_in_workers(
             ray = options.ray or RayOptions()
             progress.wait("starting Ray" if ray.place == LOCAL else "connecting to the Ray cluster")
             cluster = stack.enter_context(connected(ray))
-            start = partial(RayWorkers, cluster=cluster, any_hardware=options.any_hardware)
+            start = partial(RayWorkers, cluster=cluster)
         workers = start(
             load,
             trials=trials,
@@ -227,8 +227,9 @@ def run_locked(
 ) -> StudyHistory:
     """Runs or resumes a study that this process has locked. Does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
-    description = with_hardware(study.before, executor.description, options.any_hardware)
-    journal, before = open_journal(study, description, progress)
+    if warning := hardware_warning(study.before, executor.description):
+        progress.say(warning)
+    journal, before = open_journal(study, executor.description, progress)
     with exporter_of(study, journal, progress, report=options.reports) as exporter:
         return _run_opened(journal, before, executor, options, progress, verifier, exporter)
 

@@ -20,7 +20,6 @@ _random_values = AttributePart(_LIBRARY, "Oracle", "_random_values")
 _random_state = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_random_state")
 _vectors = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_vectorize_trials")
 _at_random = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_random_populate_space")
-_next_in_walk = AttributePart(_LIBRARY, "GridSearchOracle", "_populate_next")
 _brackets = AttributePart(_LIBRARY, "HyperbandOracle", "_brackets")
 _start_bracket = AttributePart(_LIBRARY, "HyperbandOracle", "_start_new_bracket")
 _count_bracket = AttributePart(_LIBRARY, "HyperbandOracle", "_increment_bracket_num")
@@ -31,7 +30,6 @@ _current_round = AttributePart(_LIBRARY, "HyperbandOracle", "_current_iteration"
 _ALL: Final = (_seed_state, _duplicate, _random_values)
 _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
     "keras-tuner:bayesian": (_random_state, _vectors, _at_random),
-    "keras-tuner:grid": (_next_in_walk,),
     "keras-tuner:hyperband": (
         _brackets,
         _start_bracket,

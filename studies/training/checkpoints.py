@@ -309,7 +309,7 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
 
 
 # These fields of a spec don't change the results of an epoch.
-_WITHOUT_EFFECT = frozenset({"number", "attempt", "epochs", "confirms", "hardware"})
+_WITHOUT_EFFECT = frozenset({"number", "attempt", "epochs", "confirms"})
 
 
 class StateError(InternalError):

@@ -32,7 +32,7 @@ ENGINES = [
     "optuna:tpe",
     "keras-tuner:hyperband",
     "keras-tuner:bayesian",
-    "keras-tuner:grid",
+    "optuna:grid",
 ]
 # Each style by two engines where all is run.
 ROTATED = [
@@ -91,7 +91,7 @@ def test_each_runs_and_its_best_trial_runs_again(
     space = session(style).description.space
     trials, epochs = (1, 0) if engine == "keras-tuner:random" else (3, 3 * ("band" in engine) or 1)
     with without_tracing():
-        if engine == "keras-tuner:grid" and any(each.count is None for each in space):
+        if engine == "optuna:grid" and any(each.count is None for each in space):
             with pytest.raises(ks.errors.EngineError, match="continuous"):
                 run(style, engine, store, trials=3)
             return

@@ -19,7 +19,13 @@ from search_spaces.texts import quoted
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import latest_attempts, ranked
 from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader
-from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
+from tracking.records import (
+    CodeDescription,
+    EndedTrial,
+    StudyDescription,
+    TrialRecord,
+    finished_trials,
+)
 from tracking.records.study_description import sha256
 from tracking.store.checkpoint_files import (
     StudyFiles,
@@ -138,6 +144,12 @@ class StudyHistory:
         """
         trials = ranked(self.trials, self.description.objective)
         return [trial for trial in trials if trial.holds]
+
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        """The classes of hardware on which the finished trials ran."""
+        finished = finished_trials(self.trials)
+        return tuple(dict.fromkeys(t.spec.hardware for t in finished if t.spec.hardware))
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state."""

@@ -54,11 +54,6 @@ class Objective:
         return -value if self.direction == "max" else value
 
 
-ANY_HARDWARE = "any"
-"""The `hardware` of a study whose trials may run on several kinds of hardware."""
-DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
-"""The text for `ANY_HARDWARE` in reports and on the command line."""
-
 ClassWeight = Mapping[int, float]
 """The `class_weight` of `model.fit`: the weight by class. A missing class has the weight 1."""
 
@@ -194,8 +189,7 @@ class StudyDescription(RecordedSettings):
     # The name of the objective function, which trains a model itself and returns the trial's value.
     # Empty if a builder makes the models. A study with an objective function has no data.
     objective_function: str = ""
-    # The hardware on which the study began: the GPU, or the processor's family and widest
-    # instructions. `ANY_HARDWARE` if trials may run on any hardware.
+    # The hardware of the last launch: the GPU, or the processor's family and widest instructions.
     hardware: str = ""
 
     @property

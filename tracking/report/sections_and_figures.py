@@ -16,7 +16,6 @@ from tracking.history.verdicts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.prediction_records import ValidationPredictions
-from tracking.records.study_description import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
@@ -333,9 +332,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
             if name not in elsewhere
         },
         "Threads per trial": description.threads,
-        "Hardware": DIFFERENT_HARDWARE
-        if description.hardware == ANY_HARDWARE
-        else description.hardware,
+        "Hardware": "; ".join(data.history.hardware) or description.hardware,
     }
     # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]

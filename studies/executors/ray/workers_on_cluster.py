@@ -187,11 +187,8 @@ class RayPool(WorkerPool):
                 if not difference.startswith(_MAY_DIFFER)
             ]
             first, other = self.description.hardware, loaded.description.hardware
-            if first != other and not self._launch.any_hardware:
-                differences.append(
-                    f"its hardware is {other}, and the first worker's is {first}; add "
-                    "--any-hardware to use both, though bits may differ"
-                )
+            if first != other:
+                differences.append(f"its hardware is {other}, and the first worker's is {first}")
             if differences:
                 raise StudyError("; ".join(differences))
         except StudyError as error:
@@ -205,8 +202,7 @@ def _process(worker: Worker) -> RemoteProcess:
 class RayWorkers(LaunchWorkers):
     """The workers of a launch on a cluster. More workers start as nodes join.
 
-    With `any_hardware`, workers may have different hardware. Raises StudyError if no node has the
-    resources that a worker needs.
+    Raises StudyError if no node has the resources that a worker needs.
     """
 
     pool: RayPool
@@ -216,12 +212,11 @@ class RayWorkers(LaunchWorkers):
         load: LoadStudy,
         *,
         cluster: Cluster,
-        any_hardware: bool = False,
         **of_launch: Any,
     ) -> None:
         import ray
 
-        self._cluster, self.any_hardware = cluster, any_hardware
+        self._cluster = cluster
         self._actor = ray.remote(_actor_class())
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()

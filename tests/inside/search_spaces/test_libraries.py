@@ -112,14 +112,6 @@ def test_keras_tuner_gets_hyperparameters_that_reach_every_value_and_no_other(
         assert set(map(repr, reached)) == set(map(repr, values))
 
 
-def test_listed_spaces_have_all_ints_of_a_logarithmic_scale() -> None:
-    space = SearchSpace(Int("x", 1, 64, scale="log"), Int("y", 1, 64, scale="reverse_log"))
-    for made in KerasTunerSpace(space, listed=True).hyperparameters().space:
-        assert len(list(made.values)) == 64
-    # Keras Tuner itself lists ten.
-    assert all(len(made.values) <= 10 for made in KerasTunerSpace(space).hyperparameters().space)
-
-
 def test_no_library_gets_fixed_values_and_roundings_are_brought_back() -> None:
     space = SearchSpace(Fixed("loss", "mse"), Int("x", 1, 3), Fixed("y", 1, when={"x": 3}))
     values = {"loss": "mse", "x": 3, "y": 1}

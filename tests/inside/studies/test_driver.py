@@ -44,6 +44,13 @@ def outcome(history: StudyHistory) -> list[tuple]:
     return [(t.number, t.state, dict(t.spec.values), t.spec.seed, t.best) for t in history.trials]
 
 
+class Saying(NoProgress):
+    said = ""
+
+    def say(self, text: str) -> None:
+        self.said += f"{text}\n"
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     return launch(tmp_path_factory.mktemp("undisturbed") / "store", pruner="median", trials=14)
@@ -239,28 +246,24 @@ def test_a_study_may_begin_anew_with_another_definition_until_a_trial_has_finish
     assert "running" not in attempts(tmp_path, "scripted")
 
 
-def test_another_class_of_hardware_is_refused_until_a_user_allows_it(tmp_path: Path) -> None:
+def test_another_class_of_hardware_is_warned_of(tmp_path: Path) -> None:
     ours = "vendor_id A cpu family 6 model 85 avx512"
     other = "vendor_id B cpu family 25 model 1 avx2"
-    differ = "of any kind: bits may differ between trials"
 
-    def launch_on(hardware: str, trials: int, *, any_hardware: bool = False) -> list[str]:
+    def launch_on(hardware: str, trials: int, kinds: list[str]) -> None:
         executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
-        history = run_study(executor, store=tmp_path, any_hardware=any_hardware)
-        told = [study_text(history), study_note(history, Pages("1", "parent"))]
-        kinds = [trial.spec.hardware for trial in history.trials]
-        assert [differ in text for text in told] == ["any" in kinds] * 2
-        return kinds
+        progress = Saying()
+        history = run_study(executor, store=tmp_path, progress=progress)
+        assert [trial.spec.hardware for trial in history.trials] == kinds
+        warned = f"other hardware ({other if hardware == ours else ours})" in progress.said
+        assert warned == (len(set(kinds)) > 1)
+        for text in (study_text(history), study_note(history, Pages("1", "parent"))):
+            assert ("bits may differ between trials" in text) == (len(set(kinds)) > 1)
 
-    assert launch_on(ours, 2) == [ours] * 2
-    assert launch_on(ours, 3) == [ours] * 3
-    with pytest.raises(StudyChangedError) as refused:
-        launch_on(other, 4)
-    for words in (ours, other, "--any-hardware"):
-        assert words in str(refused.value)
-    assert launch_on(other, 4, any_hardware=True) == [*[ours] * 3, "any"]
-    # From then on, on each.
-    assert launch_on(ours, 5) == [*[ours] * 3, "any", "any"]
+    launch_on(ours, 2, [ours] * 2)
+    launch_on(ours, 3, [ours] * 3)
+    launch_on(other, 4, [*[ours] * 3, other])
+    launch_on(ours, 5, [*[ours] * 3, other, ours])
 
 
 def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
@@ -384,13 +387,6 @@ def cut_and_resumed(folder: Path, executor: ScriptedExecutor, cut: int) -> Study
     with pytest.raises(KeyboardInterrupt):
         launch(folder, replace(executor, before=interrupting(cut)))
     return launch(folder, executor)
-
-
-class Saying(NoProgress):
-    said = ""
-
-    def say(self, text: str) -> None:
-        self.said += f"{text}\n"
 
 
 def test_what_tracing_misses_stays_at_its_default(folder: Path) -> None:

@@ -47,6 +47,7 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
         # Names of both libraries are Optuna's.
         ("random", "optuna:random"),
         ("grid", "optuna:grid"),
+        ("keras-tuner:grid", "optuna:grid"),
         ("TPE, n_startup_trials=3,group=True", "optuna:tpe,group=true,n_startup_trials=3"),
     ],
 )
@@ -100,7 +101,7 @@ def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:
             oracles.HyperbandOracle(OBJECTIVE, max_epochs=9, factor=2),
             "keras-tuner:hyperband,factor=2",
         ),
-        (keras_tuner.GridSearch, "keras-tuner:grid"),
+        (keras_tuner.GridSearch, "optuna:grid"),
     ],
 )
 def test_an_engine_as_an_object(given: Any, name: str) -> None:

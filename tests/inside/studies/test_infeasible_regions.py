@@ -130,21 +130,6 @@ def test_pruners_pass_infeasible_trials_over() -> None:
     assert not engine.report(6, 1, 9.0)
 
 
-@pytest.mark.parametrize("half, workers", exhaustive_but([("rate", 2)], [("rate", 2), ("kind", 1)]))
-def test_keras_tuners_bayesian_optimization_keeps_away_too(half: str, workers: int) -> None:
-    space = SearchSpace(ks.Float("rate", 0.0, 1.0), ks.Choice("kind", ["a", "b"]))
-    fails = {"rate": lambda v: v["rate"] > 0.5, "kind": lambda v: v["kind"] == "b"}[half]
-
-    def objective(values: Values) -> float:
-        """Best in what is feasible, and otherwise better towards what fails."""
-        return abs(values["rate"] - 0.4) - 0.1 * (values["kind"] == "b")
-
-    study = Study(space, fails, objective, seed=3, engine="keras-tuner:bayesian")
-    failed = list(map(fails, study.proposed(20, workers)))
-    assert any(failed[:10])
-    assert sum(failed[10:]) < sum(failed[:10]) / 2
-
-
 @pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:cma-es"])
 @pytest.mark.parametrize("direction", exhaustive_but(["max"], ["min", "max"]))
 def test_objectives_near_the_end_of_all_numbers(
