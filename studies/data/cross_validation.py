@@ -389,7 +389,7 @@ def _folded(
     description = whole.describe()
     for name in ("shapes", "dtypes"):
         del description[name]["validation"]
-    details = {name: description[name] for name in ("classes", "preprocessing", "shapes", "dtypes")}
+    details = {name: description[name] for name in ("preprocessing", "shapes", "dtypes")}
     details["folds"] = [{**splits.sizes, "digest": splits.digest} for splits in by_fold]
     fold_digests = {f"fold {n}": splits.digest for n, splits in enumerate(by_fold, start=1)}
     validated = np.unique(np.concatenate([validation for _, validation in folds]))

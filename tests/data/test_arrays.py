@@ -112,7 +112,7 @@ def test_numbers_and_booleans_of_a_frame_become_one_type() -> None:
 def test_texts_are_classes_and_samples_of_one_digest_whatever_their_dtype() -> None:
     words = np.array(["good", "bad", "süß"])[np.arange(60) % 3]
     named = load(words, words)
-    assert named.preparation.class_names == ("bad", "good", "süß") and named.classes == 3
+    assert named.preparation.class_names == ("bad", "good", "süß")
     as_objects = load(words.astype(object), [word.encode() for word in words.tolist()])
     assert as_objects.digest == named.digest
 
@@ -163,7 +163,7 @@ def test_the_description_is_json_without_values() -> None:
     assert json.loads(json.dumps(described))["sizes"] == {"train": 36, "validation": 12, "test": 12}
     assert described["shapes"]["train"]["x"] == {"image": [36, 4, 4, 1], "tabular": [36, 3]}
     assert described["dtypes"]["train"]["y"] == ("int64", "float64")
-    assert described["preprocessing"] == "tabular: minmax" and described["classes"] is None
+    assert described["preprocessing"] == "tabular: minmax"
     assert repr(splits).startswith("Splits(train=36, validation=12, test=12, digest=")
     assert "x['image']=uint8(36, 4, 4, 1)" in repr(splits.train)
 
@@ -174,9 +174,9 @@ def test_ready_made_parts_stay_as_they_are() -> None:
     train, validation, test = parts(splits)
     assert np.array_equal(train.x, X) and np.array_equal(validation.x, X[:5])
     assert np.array_equal(test.x, other)
-    # A share beside a ready-made part is of the other samples; classes count in all parts.
+    # A share beside a ready-made part is of the other samples.
     beside = load(validation=0.2, test=(X[:7], Y[:7] + 2))
-    assert beside.sizes == {"train": 48, "validation": 12, "test": 7} and beside.classes == 4
+    assert beside.sizes == {"train": 48, "validation": 12, "test": 7}
 
 
 # Several inputs and outputs
@@ -347,7 +347,6 @@ def test_data_without_a_use_is_refused(x: Any, y: Any, words: str) -> None:
             r"ready-made test part has the columns \['a', 'c', 'b'\], but x has \['a', 'b', 'c'\]",
         ),
         ({"test": (X * np.nan, Y)}, "x of the ready-made test part holds 180 NaN"),
-        ({"test": (X, Y + 0.5)}, "y holds classes, but y of the ready-made test part does not"),
         ({"sample_weight": np.eye(60)[0]}, "sample_weight of the .* part is 0 for all"),
         (
             {"y": None, "sample_weight": WEIGHTS},

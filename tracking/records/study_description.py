@@ -153,7 +153,7 @@ class DataDescription:
     digest: str  # SHA-256 over all parts.
     digests: Mapping[str, str]  # SHA-256 by part: train, validation and perhaps test.
     sizes: Mapping[str, int]  # The number of samples by part.
-    details: Mapping[str, Any]  # Shapes, types, classes and preprocessing.
+    details: Mapping[str, Any]  # Shapes, types and preprocessing.
     # The text of the option ``--data``: a file, perhaps with ``?target=COLUMN``. Empty if the
     # launch had no such option.
     override: str = ""

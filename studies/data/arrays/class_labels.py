@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -50,24 +50,6 @@ def labels_of(
             hint="Leave stratify out, or make the parts yourself.",
         )
     return labels, None if stratify is False or samples.in_time else labels
-
-
-def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -> int:
-    """Counts the classes: the columns of one-hot rows, or the different labels in all parts.
-
-    For example, the labels 1, 2 and 5 are three classes. Raises DataError if the targets of a
-    ready-made part, in `ready`, are no classes.
-    """
-    labels_of_parts = [labels]
-    assert isinstance(pool.y, np.ndarray), "several targets have no labels"
-    for part in ready:
-        assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
-        part_labels = class_labels(part.y)
-        if part_labels is None:
-            raise DataError(f"{pool.y_name} holds classes, but {part.y_name} does not.")
-        labels_of_parts.append(part_labels)
-    values = _column(pool.y)
-    return values.shape[1] if values.ndim == 2 else len(np.unique(np.concatenate(labels_of_parts)))
 
 
 def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:

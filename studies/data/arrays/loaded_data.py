@@ -33,7 +33,6 @@ class LoadedData(ABC):
     Attributes:
         train: The samples to train on.
         validation: The samples whose metrics decide which epoch and which trial is best.
-        classes: The number of classes. None for a regression, and if a sample has several targets.
         preprocessing: The name of the preprocessing in records, such as "standardize", or None.
         preparation: The fitted preprocessing, and other facts that the registered model needs.
     """
@@ -42,7 +41,6 @@ class LoadedData(ABC):
     validation: Part | Stream
     _test: Part | Stream | None
     _digests: Mapping[str, str]
-    classes: int | None = None
     preprocessing: str | None = None
     preparation: Preparation = field(default_factory=Preparation)
     # The number of folds. This data has none: `FoldedSplits` is the data of a study with folds.
@@ -128,14 +126,12 @@ class LoadedData(ABC):
             "digest": self.digest,
             "shapes": {name: part["shapes"] for name, part in parts.items()},
             "dtypes": {name: part["dtypes"] for name, part in parts.items()},
-            "classes": self.classes,
             "preprocessing": self.preprocessing,
         }
 
     def __repr__(self) -> str:
         sizes = "".join(f"{name}={size}, " for name, size in self.sizes.items())
-        classes = "" if self.classes is None else f"classes={self.classes}, "
-        return f"{type(self).__name__}({sizes}{classes}digest={self.digest[:12]}…)"
+        return f"{type(self).__name__}({sizes}digest={self.digest[:12]}…)"
 
     def _parts(self) -> dict[str, Any]:
         parts = {"train": self.train, "validation": self.validation}
@@ -175,7 +171,6 @@ def seal(
     train: Part,
     validation: Part,
     test: Part | None,
-    classes: int | None = None,
     preprocessing: str | None = None,
     preparation: Preparation | None = None,
 ) -> Splits:
@@ -192,7 +187,6 @@ def seal(
         validation.grouped,
         None if test is None else test.grouped,
         {name: part.digest for name, part in parts.items()},
-        classes,
         preprocessing,
         preparation or Preparation(),
     )

@@ -13,7 +13,6 @@ from search_spaces.errors import DataError
 from studies.data.arrays.class_labels import (
     ClassNames,
     check_several_classes,
-    count_classes,
     labels_of,
     number_labels,
 )
@@ -141,7 +140,6 @@ class Divided:
     parts: Mapping[str, Part]
     pool: Samples
     options: Options
-    classes: int | None
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
@@ -164,7 +162,7 @@ class Divided:
         )
         train = transformed["train"]
         validation = transformed.get("validation") or train.first(1)
-        return seal(train, validation, transformed.get("test"), self.classes, name, preparation)
+        return seal(train, validation, transformed.get("test"), name, preparation)
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
@@ -199,8 +197,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     for name, part in parts.items():
         check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
     parts |= {name: _part(samples) for name, samples in ready.items()}
-    classes = None if labels is None else count_classes(pool, labels, ready.values())
-    return Divided(parts, pool, options, classes, class_names)
+    return Divided(parts, pool, options, class_names)
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -323,9 +322,6 @@ class Table(Reader):
             count = f"{empty.sum():,} of {len(frame):,}"
             decisions["rows"] = f"{count} lack {self.target}, and are left out"
             frame = frame[~empty]
-        if self.classes is not False and (alike := _alike_classes(frame[self.target])):
-            text = f"{quoted(alike)} are different classes; write them alike if they are one"
-            decisions[self.target] = text
         return frame, decisions
 
     def _time(self, frame: Any, dates: list[str]) -> str:
@@ -385,14 +381,6 @@ def _day_or_month_first(series: Any) -> str:
             day_first = date.day == int(numbers[1])
             return ", the day before the month" if day_first else ", the month before the day"
     return ""
-
-
-def _alike_classes(target: Any) -> list[str]:
-    """Returns the classes of a target that differ from another class in case or spaces alone."""
-    texts = target.unique().tolist() if target.dtype.kind not in "biufmM" else []
-    plain = {str(text): " ".join(str(text).lower().split()) for text in texts}
-    counts = Counter(plain.values())
-    return sorted(text for text in plain if counts[plain[text]] > 1)[:SHOWN]
 
 
 def _title(source: Any, part: str = "") -> str:
