@@ -10,7 +10,7 @@ from typing import Final
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted
-from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
+from studies.data import spelled, temporary_folder
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.executors import InProcessExecutor, LoadStudy, LocalWorkers, Session, WorkerPool
@@ -257,12 +257,13 @@ def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
     return executor
 
 
-def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the recorded cross-validation as a setting, to override the study file's setting.
+def _recorded_folds(history: StudyHistory) -> dict[str, int | None]:
+    """Returns the recorded number of folds as a setting, to override the study file's setting.
 
-    If the cross-validation has groups, the result is empty, because groups are not recorded. Then
-    the study file's setting is used.
+    If the record has another way to split, the result is empty: a launch can't override it, so the
+    study file has it.
     """
     text = history.description.cross_validation
-    how = read_spelled(text)
-    return {} if text and how is None else {"cross_validation": how}
+    if text and not text.isdigit():
+        return {}
+    return {"cross_validation": int(text) if text else None}

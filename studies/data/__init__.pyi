@@ -26,7 +26,6 @@ from .arrays.nested_arrays import pixels_of as pixels_of
 from .cross_validation import CrossValidation as CrossValidation
 from .cross_validation import FoldedSplits as FoldedSplits
 from .cross_validation import check_cross_validation as check_cross_validation
-from .cross_validation import read_spelled as read_spelled
 from .dataset_base import Dataset as Dataset
 from .dataset_base import DescribedData as DescribedData
 from .datasets import data_alone as data_alone

@@ -2,10 +2,7 @@
 
 Users call these functions as ``kerastudy.splits``:
 
-splits.stratified(5)
-splits.k_fold(5)
 splits.grouped(patients, 5)
-splits.repeated(5, times=3)
 splits.forward(5, gap=7)
 
 scikit-learn makes the folds.
@@ -13,7 +10,6 @@ scikit-learn makes the folds.
 
 from __future__ import annotations
 
-import ast
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,7 +25,7 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.class_labels import check_several_classes, labels_of
 from studies.data.arrays.digests_and_equal_samples import combined_digest
-from studies.data.arrays.loaded_data import Part, Splits, joined
+from studies.data.arrays.loaded_data import Part, Splits
 from studies.data.arrays.memory_mapping import mapped, new_folder, shared
 from studies.data.arrays.splitting_into_parts import Contents, Divided, Options, divide
 from studies.data.arrays.user_samples import check_some_weight
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
 
     from studies.data.tf_data_and_generators import Stream
 
-__all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
+__all__ = ["forward", "grouped"]
 
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
@@ -56,42 +52,16 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds that all have the classes in the same proportions.
-
-    scikit-learn draws them: ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
-
-    Args:
-        folds: At least 2, and at most the number of samples of the rarest class.
-        seed: The seed of the folds, from 0 to 2**32 - 1.
-
-    Example:
-        >>> ks.splits.stratified(5)
-        splits.stratified(5)
-    """
-    return CrossValidation("stratified", folds, seed)
-
-
-def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Makes folds at random, without regard to classes.
-
-    scikit-learn draws them: ``KFold(folds, shuffle=True, random_state=seed)``.
-    """
-    return CrossValidation("k_fold", folds, seed)
-
-
-def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
+def grouped(groups: ArrayLike, folds: int = 5) -> CrossValidation:
     """Makes folds so that all samples of a group, e.g. of one patient, are in the same fold.
 
     If the targets are classes, scikit-learn draws the folds by ``StratifiedGroupKFold(folds,
-    shuffle=True, random_state=seed)``. Otherwise ``GroupKFold(folds)`` makes them. A test part must
+    shuffle=True, random_state=0)``. Otherwise ``GroupKFold(folds)`` makes them. A test part must
     be ready-made, because a test part drawn at random would share groups with the folds.
 
     Args:
-        groups: The group of each sample of `x`, then of each sample of a ready-made validation
-            part. All are numbers, or all are texts.
+        groups: The group of each sample of `x`. All are numbers, or all are texts.
         folds: At least 2, and at most the number of groups.
-        seed: The seed of the folds. It has an effect only if the targets are classes.
     """
     # Imported late, because pandas is slow to import.
     import pandas as pd
@@ -105,41 +75,21 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
             f"counted from 0, is {values[missing[0]]!r}",
             hint="Leave these samples out, or give each a group of its own.",
         )
-    return CrossValidation("grouped", folds, seed, groups=np.array(groups))
+    return CrossValidation("grouped", folds, np.array(groups))
 
 
-def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
-    """Splits all samples into folds several times, so that a trial's mean value is more precise.
-
-    If the targets are classes, scikit-learn draws the folds by
-    ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times, random_state=seed)``. Otherwise
-    ``RepeatedKFold`` draws them.
-    """
-    return CrossValidation("repeated", folds, seed, times=times)
-
-
-def forward(
-    folds: int = 5,
-    *,
-    gap: int = 0,
-    test_size: int | None = None,
-    max_train_size: int | None = None,
-) -> CrossValidation:
+def forward(folds: int = 5, *, gap: int = 0) -> CrossValidation:
     """Makes folds of a time series: in each fold, the validation samples are the latest.
 
-    scikit-learn makes them: ``TimeSeriesSplit(folds, …)``. The samples must be in the order of
-    time. A test part must be ready-made, e.g. the last samples. Only tables that are split in time
-    need no ready-made test part.
+    scikit-learn makes them: ``TimeSeriesSplit(folds, gap=gap)``. The samples must be in the order
+    of time. A test part must be ready-made, e.g. the last samples. Only tables that are split in
+    time need no ready-made test part.
 
     Args:
         folds: At least 2.
         gap: The number of samples left out between the training and the validation part.
-        test_size: The number of validation samples of a fold. None: the number of all samples,
-            divided by (folds + 1).
-        max_train_size: The most training samples of a fold; None: all earlier samples.
     """
-    order = {"gap": gap, "test_size": test_size, "max_train_size": max_train_size}
-    return CrossValidation("forward", folds, order=order)
+    return CrossValidation("forward", folds, gap=gap)
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
@@ -153,28 +103,9 @@ def check_cross_validation(value: object) -> CrossValidation | None:
         return CrossValidation("", value)
     raise DataError.of_setting(
         "cross_validation",
-        "a number of folds, or how to split, such as kerastudy.splits.stratified(5)",
+        "a number of folds, or how to split, such as kerastudy.splits.forward(5)",
         value,
     )
-
-
-def read_spelled(text: str) -> CrossValidation | None:
-    """Returns the `CrossValidation` with this `repr`.
-
-    Returns None for an empty text. Also returns None for `grouped`, because its `repr` does not
-    name the group of each sample.
-    """
-    if not text or text.startswith("splits.grouped"):
-        return None
-    if text.isdigit():
-        return CrossValidation("", int(text))
-    call = ast.parse(text, mode="eval").body
-    assert isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute), "it is a call"
-    functions: dict[str, Callable[..., CrossValidation]] = {
-        function.__name__: function for function in (stratified, k_fold, repeated, forward)
-    }
-    options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
-    return functions[call.func.attr](*map(ast.literal_eval, call.args), **options)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -183,27 +114,19 @@ class CrossValidation:
 
     Attributes:
         name: The name of the function; empty if the user passed only a number of folds.
-        folds: The number of folds of a split, at least 2.
-        seed: The seed of the folds, from 0 to 2**32 - 1.
-        times: How often all samples are split, at least 1. Only `repeated` splits several times.
+        folds: The number of folds, at least 2.
         groups: The group of each sample, for `grouped`; else None.
-        order: The options of scikit-learn's `TimeSeriesSplit`, for `forward`.
+        gap: The `gap` of `forward`.
     """
 
     name: str
     folds: int
-    seed: int = 0
-    times: int = 1
     groups: np.ndarray | None = None
-    order: Mapping[str, int | None] = field(default_factory=dict)
+    gap: int = 0
 
     def __post_init__(self) -> None:
         checks.whole_number("folds", self.folds, DataError, least=2)
-        checks.seed("seed", self.seed, DataError)
-        checks.whole_number("times", self.times, DataError)
-        for option, value in self.order.items():
-            if value is not None:
-                checks.whole_number(option, value, DataError, least=0 if option == "gap" else 1)
+        checks.whole_number("gap", self.gap, DataError, least=0)
         groups = self.groups
         if groups is None:
             return
@@ -213,36 +136,25 @@ class CrossValidation:
             raise DataError.of_setting("groups", expected, groups.tolist())
 
     def __repr__(self) -> str:
-        """Returns the call that makes such an object, e.g. "splits.stratified(5)"."""
+        """Returns the call that makes such an object, e.g. "splits.forward(5)"."""
         if not self.name:
             return str(self.folds)
-        times = self.times if self.name == "repeated" else None
-        options = {"times": times, "seed": self.seed, **self.order}.items()
-        groups = [] if self.groups is None else [f"<{len(self.groups)} samples>"]
-        keywords = [f"{option}={value}" for option, value in options if value not in (None, 0)]
-        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *keywords])})"
-
-    @property
-    def trainings(self) -> int:
-        """The number of trainings of a trial: one for each fold of each split."""
-        return self.folds * self.times
+        groups = "" if self.groups is None else f"<{len(self.groups)} samples>, "
+        gap = f", gap={self.gap}" if self.gap else ""
+        return f"splits.{self.name}({groups}{self.folds}{gap})"
 
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
         """Returns the `Indices` of each fold. `labels` are the samples' classes, or None."""
-        strata = None if self.name in ("k_fold", "forward") else labels
-        hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
-        if strata is None and self.name == "stratified":
-            raise DataError(
-                f"{self!r} needs classes, but {y_name} has none, or stratify=False", hint=hint
-            )
+        strata = None if self.name == "forward" else labels
         rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
         if rarest < self.folds:
             # scikit-learn would only warn that some folds lack the class.
             of = "The data" if strata is None else f"The rarest class of {y_name}"
             raise DataError(
-                f"{of} has {rarest} sample(s), fewer than {self.folds} folds", hint=hint
+                f"{of} has {rarest} sample(s), fewer than {self.folds} folds",
+                hint="Pass fewer folds, more samples, or stratify=False to the data.",
             )
         groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
         try:
@@ -255,15 +167,12 @@ class CrossValidation:
         from sklearn import model_selection
 
         if self.name == "forward":
-            return model_selection.TimeSeriesSplit(self.folds, **self.order)
+            return model_selection.TimeSeriesSplit(self.folds, gap=self.gap)
         if self.name == "grouped" and not by_class:
             return model_selection.GroupKFold(self.folds)
         group = "Group" if self.name == "grouped" else ""
-        name = f"Stratified{group}KFold" if by_class else "KFold"
-        if self.name == "repeated" and self.times > 1:
-            splitter = getattr(model_selection, f"Repeated{name}")
-            return splitter(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
-        return getattr(model_selection, name)(self.folds, shuffle=True, random_state=self.seed)
+        splitter = getattr(model_selection, f"Stratified{group}KFold" if by_class else "KFold")
+        return splitter(self.folds, shuffle=True, random_state=0)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
         """Returns the group of each sample, numbered from 0; None if there are no groups."""
@@ -334,10 +243,10 @@ def make_folds(
 ) -> FoldedSplits:
     """Splits all samples outside the test part into folds, and writes each fold into files.
 
-    If `options.validation` is a share or a number of samples, it is ignored. A ready-made
-    validation part is appended to the samples that are split. The test part is the same as without
-    folds. If several processes pass the same `folder`, only one of them makes the folds. Without a
-    folder, the files are in a temporary folder. It is removed when the returned object is deleted.
+    If `options.validation` is a share or a number of samples, it is ignored. The test part is the
+    same as without folds. If several processes pass the same `folder`, only one of them makes the
+    folds. Without a folder, the files are in a temporary folder. It is removed when the returned
+    object is deleted.
 
     Raises DataError if no study can be run on the data.
     """
@@ -365,9 +274,13 @@ def _written_folds(
         )
     divided = divide(contents, options, folds=True)
     parts, y_name = dict(divided.parts), divided.pool.y_name
-    pool = parts["train"]
     if "validation" in parts:
-        pool = joined(pool, parts.pop("validation"))
+        raise DataError(
+            "Cross-validation takes its validation samples from the folds, but the data has a "
+            "ready-made validation part",
+            hint="Put these samples among the training samples, or study without folds.",
+        )
+    pool = parts["train"]
     pool = parts["train"] = replace(pool, groups=how.groups_of(len(pool))).grouped
     labels, strata = labels_of(replace(divided.pool, y=pool.y), options.stratify)
     check_several_classes(labels, y_name)
@@ -392,11 +305,11 @@ def _folded(
     details = {name: description[name] for name in ("preprocessing", "shapes", "dtypes")}
     details["folds"] = [{**splits.sizes, "digest": splits.digest} for splits in by_fold]
     fold_digests = {f"fold {n}": splits.digest for n, splits in enumerate(by_fold, start=1)}
-    validated = np.unique(np.concatenate([validation for _, validation in folds]))
+    validated = sum(len(validation) for _, validation in folds)
     return FoldedSplits(
         len(folds),
         {**whole.digests, "validation": combined_digest(fold_digests)},
-        {**whole.sizes, "validation": len(validated)},
+        {**whole.sizes, "validation": validated},
         details,
         folder,
     )

@@ -130,11 +130,11 @@ class StudyDefinition(RecordedSettings, StudySettings):
                     hint=f"Give it other values by --set, such as --set {name}={value}.",
                 )
         folds = overrides.get("cross_validation")
-        if isinstance(folds, CrossValidation) and folds.groups is not None:
+        if isinstance(folds, CrossValidation):
             raise StudyError(
-                "Groups can't be given only at launch: the record does not hold them, so trials "
-                "could not be reproduced",
-                hint="Give them in the study: Study(cross_validation=…).",
+                f"{folds!r} can't be given only at launch, because the record does not hold it in "
+                "full, so trials could not be reproduced",
+                hint="Give it in the study: Study(cross_validation=…). A launch takes a number.",
             )
         if "data" in overrides and self.objective_function is not None:
             raise StudyError(
@@ -177,10 +177,7 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
     if callable(study.class_weight):
         _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
     if study.repeats > 1:
-        _refuse(
-            f"it has repeats={study.repeats}",
-            "Folds have seeds of their own already; kerastudy.splits.repeated draws them again",
-        )
+        _refuse(f"it has repeats={study.repeats}", "Folds have seeds of their own already")
     return how
 
 

@@ -144,22 +144,10 @@ def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
     [
         (4, sk.StratifiedKFold(4, shuffle=True, random_state=0), Y),
         (4, sk.KFold(4, shuffle=True, random_state=0), Y / 7),
-        (ks.splits.stratified(3, seed=5), sk.StratifiedKFold(3, shuffle=True, random_state=5), Y),
-        (ks.splits.k_fold(5, seed=2), sk.KFold(5, shuffle=True, random_state=2), Y),
         (ks.splits.grouped(GROUPS, 3), sk.StratifiedGroupKFold(3, shuffle=True, random_state=0), Y),
         (ks.splits.grouped(GROUPS, 3), sk.GroupKFold(3), Y / 7),
-        (
-            ks.splits.repeated(3, times=2, seed=1),
-            sk.RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=1),
-            Y,
-        ),
-        (ks.splits.repeated(3), sk.RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), Y / 7),
         (ks.splits.forward(4), sk.TimeSeriesSplit(4), Y / 7),
-        (
-            ks.splits.forward(3, gap=2, test_size=5, max_train_size=20),
-            sk.TimeSeriesSplit(3, gap=2, test_size=5, max_train_size=20),
-            Y / 7,
-        ),
+        (ks.splits.forward(3, gap=2), sk.TimeSeriesSplit(3, gap=2), Y / 7),
     ],
 )
 def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray) -> None:
@@ -178,7 +166,7 @@ def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray)
 def test_all_but_the_test_part_is_split_and_the_test_part_stays_sealed() -> None:
     data = arrays(X, Y, validation=0.4, test=12)
     rest, test = sk.train_test_split(np.arange(COUNT), test_size=12, random_state=0, stratify=Y)
-    folds = data.load_folds(ks.splits.stratified(3))
+    folds = folds_of(data, 3)
     assert np.array_equal(folds.whole.unseal_test().x, X[test])
     assert np.array_equal(folds.whole.train.x, X[rest])
     assert folds.digests["test"] == data.load().digests["test"], "whatever the folds"
@@ -188,18 +176,9 @@ def test_all_but_the_test_part_is_split_and_the_test_part_stays_sealed() -> None
             folds.of(fold).unseal_test()
 
 
-def test_a_ready_made_validation_part_follows_the_other_samples() -> None:
-    weights, validation = np.linspace(1, 2, 40), (X[40:], Y[40:])
-    data = arrays(X[:40], Y[:40], sample_weight=weights, validation=validation, test=None)
-    whole = data.load_folds(ks.splits.stratified(3)).whole.train
-    assert np.array_equal(whole.x, X) and np.array_equal(whole.y, Y)
-    assert np.array_equal(whole.sample_weight, [*weights, *np.ones(20)])
-
-
 def test_preprocessing_is_fitted_on_the_training_part_of_each_fold() -> None:
-    how = ks.splits.stratified(3)
-    scaled = arrays(X, Y, test=9, preprocess="standardize").load_folds(how)
-    plain = arrays(X, Y, test=9).load_folds(how)
+    scaled = folds_of(arrays(X, Y, test=9, preprocess="standardize"), 3)
+    plain = folds_of(arrays(X, Y, test=9), 3)
     for fold in (0, 1, 2, ALL_FOLDS):
         raw = plain.of(fold)
         scaler = StandardScaler().fit(raw.train.x)
@@ -213,9 +192,8 @@ def test_preprocessing_is_fitted_on_the_training_part_of_each_fold() -> None:
 
 
 def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
-    how = ks.splits.stratified(3)
-    alone = NO_TEST.load_folds(how)
-    first, second = (NO_TEST.load_folds(how, tmp_path) for _ in range(2))
+    alone = folds_of(NO_TEST, 3)
+    first, second = (folds_of(NO_TEST, 3, folder=tmp_path) for _ in range(2))
     described = [(each.digest, each.sizes, each.describe()) for each in (first, second, alone)]
     assert described[0] == described[1] == described[2]
     for fold in (0, 1, 2, ALL_FOLDS):
@@ -227,10 +205,9 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "data", "words"),
     [
-        (11, NO_TEST, "rarest class of y has 10 sample.s., fewer than 11 folds.*k_fold"),
-        (ks.splits.k_fold(70), NO_TEST, "The data has 60 sample.s., fewer than 70 folds"),
-        (ks.splits.stratified(2), arrays(X, Y / 7), "needs classes"),
-        (ks.splits.stratified(2), arrays(X, Y, stratify=False), "stratify=False"),
+        (11, NO_TEST, "rarest class of y has 10 sample.s., fewer than 11 folds.*stratify=False"),
+        (70, arrays(X, Y / 7, test=None), "The data has 60 sample.s., fewer than 70 folds"),
+        (3, arrays(X, Y, validation=(X, Y)), "the data has a ready-made validation part"),
         (ks.splits.grouped(GROUPS[1:], 3), NO_TEST, "holds 59 group.s. for 60 samples"),
         (ks.splits.grouped(GROUPS, 13), arrays(X, Y / 7, test=None), "12 group.s. can't be split"),
         (
@@ -239,7 +216,7 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
             "some groups would be in the test part and in folds",
         ),
         (ks.splits.forward(3), arrays(X, Y), "would be earlier"),
-        (ks.splits.forward(3, test_size=30), NO_TEST, "can't be split by splits.forward"),
+        (ks.splits.forward(3, gap=50), NO_TEST, "can't be split by splits.forward"),
     ],
 )
 def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str) -> None:
@@ -259,12 +236,9 @@ def test_samples_without_a_group_are_refused(missing: Any, others: list[Any]) ->
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ks.splits.stratified(1),
-        lambda: ks.splits.k_fold(2.0),
-        lambda: ks.splits.k_fold(2, seed=-1),
-        lambda: ks.splits.repeated(3, times=0),
+        lambda: ks.splits.forward(1),
+        lambda: ks.splits.forward(2.0),
         lambda: ks.splits.forward(3, gap=-1),
-        lambda: ks.splits.forward(3, test_size=0),
         lambda: ks.splits.grouped([[1, 2]], 2),
         lambda: ks.splits.grouped([["a", "b"], ["c", None]], 2),
         lambda: ks.splits.grouped(None, 2),
@@ -298,7 +272,7 @@ def test_samples_of_folds_keep_their_groups() -> None:
 def test_copies_in_several_folds_are_one_group() -> None:
     x, y = np.random.default_rng(2).normal(size=(20, 3)).astype("float32"), np.arange(20) % 2
     data = arrays(np.tile(x, (4, 1)), np.tile(y, 4), test=None)
-    folds = data.load_folds(ks.splits.k_fold(4))
+    folds = folds_of(data, 4)
     codes: dict[bytes, set[int]] = {}
     for part in (folds.of(fold).validation for fold in range(4)):
         for row, code in zip(np.asarray(part.x), np.asarray(part.groups), strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import KFold, TimeSeriesSplit
+from sklearn.model_selection import TimeSeriesSplit
 
 import kerastudy as ks
 
@@ -76,11 +76,16 @@ def test_rows_are_what_pandas_makes_of_the_training_part() -> None:
     assert splits.preparation.table.columns_in(splits.validation.x)["city"][0] == "(other)"
 
 
+def in_folds(data: Any, folds: int) -> Any:
+    study = ks.Study("folds", data=data, build=lambda hp: None, cross_validation=folds)
+    return data.load_folds(study.cross_validation)
+
+
 def test_each_fold_has_the_statistics_of_its_own_training_part() -> None:
     frame = houses(60)
     frame["city"] = ["rare"] + ["Oslo", "Rome"] * 29 + ["Oslo"]
     data = table(frame, target="price", drop=["garden"], test=None)
-    folds = data.load_folds(ks.splits.k_fold(3))
+    folds = in_folds(data, 3)
     with_rare = []
     for splits in map(folds.of, range(3)):
         train = frame.iloc[rows_of(splits.train, splits)]
@@ -282,17 +287,12 @@ def test_dates_that_say_little_order_no_rows(dates: Any) -> None:
 def test_a_number_of_folds_goes_forward_in_time() -> None:
     frame = days()
     data = table(frame, target="price")
-    study = ks.Study("in time", data=data, build=lambda hp: None, cross_validation=3)
-    folds: Any = data.load_folds(study.cross_validation)
+    folds = in_folds(data, 3)
     later = frame.sort_values("day")["price"].to_numpy()
     assert np.array_equal(folds.whole.unseal_test().y, later[80:])
     for fold, (train, validation) in enumerate(TimeSeriesSplit(3).split(later[:80])):
         assert np.array_equal(folds.of(fold).train.y, later[train])
         assert np.array_equal(folds.of(fold).validation.y, later[validation])
-    # A named way to split counts.
-    drawn = data.load_folds(ks.splits.k_fold(3))
-    (_, validation) = next(KFold(3, shuffle=True, random_state=0).split(later[:80]))
-    assert np.array_equal(drawn.of(0).validation.y, later[validation])
 
 
 # Refused

@@ -116,7 +116,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
             command="confirm" if near > 1 and not confirmed else "",
             evidence=evidence,
         )
-    advice = "Take more data, or draw folds several times: cross_validation=ks.splits.repeated()."
+    advice = "Take more data, or more folds."
     changes = Changes()
     if not description.folds:
         advice = "Take more validation data, or the mean of several seeds for each trial."

@@ -40,8 +40,6 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     if not repeats:
         digest = trial.result.weights_sha256
         return read_scores(files.scores(trial.number), weights_sha256=digest)
-    if trial.result.folds:
-        repeats = repeats[: folds_of_one_split(history)]
     scores = [
         read_scores(files.scores(trial.number, repeat), weights_sha256=fit.weights_sha256)
         for repeat, fit in enumerate(repeats)
@@ -54,20 +52,6 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     if trial.epoch not in common:
         raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
     return [pooled([fold[epoch] for fold in folds]) for epoch in sorted(common)]
-
-
-def folds_of_one_split(history: StudyHistory) -> int:
-    """Returns the number of folds in one split of the data. Each sample is in one of these folds.
-
-    If samples are split into folds several times, a study has more folds than that.
-    """
-    data = history.description.data
-    rest = data.sizes.get("validation", 0)
-    for number, fold in enumerate(data.details.get("folds", ()), start=1):
-        rest -= fold["validation"]
-        if rest <= 0:
-            return number
-    return history.description.folds
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:

@@ -297,25 +297,3 @@ def _closed(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def joined(*parts: Part) -> Part:
-    """Returns one part that has the samples of several parts.
-
-    If only some of the parts have weights, the samples of the others get the weight 1.
-    """
-
-    def concatenated(*arrays: np.ndarray) -> np.ndarray:
-        return np.concatenate(arrays)
-
-    x = map_arrays(concatenated, *(part.x for part in parts))
-    y = map_arrays(concatenated, *(part.y for part in parts))
-    weights = [part.sample_weight for part in parts]
-    like = next((array for array in weights if array is not None), None)
-    if like is None:
-        return Part(x, y, alone=parts[0].alone)
-    all_weights = [
-        np.ones((len(part), *like.shape[1:]), like.dtype) if array is None else array
-        for part, array in zip(parts, weights, strict=True)
-    ]
-    return Part(x, y, np.concatenate(all_weights), parts[0].alone)

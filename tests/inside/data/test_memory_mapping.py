@@ -23,13 +23,11 @@ from studies.data import (
     datasets,
     file_of,
     path_in,
-    read_spelled,
     replaced_data,
     shared,
     spelled,
     temporary_folder,
 )
-from studies.data import cross_validation as splits
 from studies.training import as_tensor
 
 
@@ -191,7 +189,7 @@ def test_tensors_of_mapped_arrays_are_no_copies_and_hold_the_same_values(tmp_pat
 def test_files_of_folds_are_removed_with_the_folds() -> None:
     """Otherwise they would add up in a notebook, which launches and loads many times."""
     x = np.arange(120.0).reshape(60, 2)
-    folds = datasets.arrays(x, x[:, 0], test=None).load_folds(splits.k_fold(3))
+    folds = datasets.arrays(x, x[:, 0], test=None).load_folds(CrossValidation("", 3))
     folder, part = folds.folder, folds.whole.train
     assert folder.is_dir() and file_of(part.x) is not None
     del folds
@@ -200,22 +198,6 @@ def test_files_of_folds_are_removed_with_the_folds() -> None:
 
 
 # Data and folds from the record's texts
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        CrossValidation("", 5),
-        splits.stratified(5),
-        splits.k_fold(3, seed=2),
-        splits.repeated(5, times=3, seed=2),
-        splits.forward(4, gap=7, max_train_size=30),
-    ],
-)
-def test_folds_are_read_from_their_repr(how: CrossValidation) -> None:
-    again = read_spelled(repr(how))
-    assert again is not None and vars(again) == vars(how)
-    assert repr(splits.forward(4, gap=7)) == "splits.forward(4, gap=7)"
 
 
 def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 import kerastudy as ks
-from studies.data import glance_at, marks, told_apart
+from studies.data import CrossValidation, glance_at, marks, told_apart
 from tracking.records import ConstantGuess
 
 RANDOM = np.random.default_rng(0)
@@ -16,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 def test_a_glance_at_folds_sees_that_the_test_part_is_among_them() -> None:
     x, y = RANDOM.normal(size=(240, 4)), np.where(np.arange(240) < 33, 1, 0)
     data = ks.datasets.arrays(x, y, test=(x[:60], y[:60]))
-    glance = glance_at(data.load_folds(ks.splits.k_fold(4)), "made")
+    glance = glance_at(data.load_folds(CrossValidation("", 4)), "made")
     assert glance is not None
     (problem,) = glance.problems
     assert problem.startswith("All 60 test samples are training samples too")

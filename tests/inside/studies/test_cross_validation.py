@@ -200,7 +200,7 @@ def test_what_can_not_be_cross_validated(
     usual: dict[str, Any] = {"data": data, "build": made["build"], "cross_validation": 3}
     with pytest.raises(ks.errors.StudyError, match=told):
         ks.Study("refused", **{**usual, **fields})
-    with pytest.raises(ks.errors.StudyError, match="Groups can't be given only at launch"):
+    with pytest.raises(ks.errors.StudyError, match="can't be given only at launch"):
         ks.Study("refused", **usual).with_overrides(
             {"cross_validation": ks.splits.grouped([0, 1, 1])}
         )
