@@ -65,7 +65,6 @@ SUBJECTS = (
     Subject("infeasible", "broken_off.py:infeasible", has=("infeasible", 2)),
     Subject("killed", "broken_off.py:killed", also=(3,), killed=True),
     Subject("workers", "engines.py:workers", ("--workers", "2", *REPEATABLE)),
-    Subject("ray", "engines.py:ray", ("--workers", "2", *REPEATABLE, "--executor", "ray")),
     Subject("in-process", "engines.py:in_process", ("--executor", "in-process")),
     Subject("table", "table.py:study"),
     Subject("batches", "batches.py:study"),
@@ -301,7 +300,7 @@ def environment_of(tree: str, say: Callable[[str], None]) -> Path:
     subprocess.run(["tar", "-x", "-C", source], input=archive.stdout, check=True)
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     pip, uv, python = (str(place / "bin" / name) for name in ("pip", "uv", "python"))
-    what = ["-c", str(source / "constraints.txt"), f"{source}[ray]"]
+    what = ["-c", str(source / "constraints.txt"), str(source)]
     # uv takes a tenth of the time; where it can't be had, pip does.
     subprocess.run([pip, "install", "-q", "uv"], check=False)
     fast = [uv, "pip", "install", "-q", "--python", python, *what]

@@ -207,7 +207,7 @@ class Study(StudyDefinition):
             report: Whether to write the report of ``kerastudy report``. None: yes, unless
                 ``KERASTUDY_REPORT`` is ``"off"``.
             ray: The Ray cluster, and the resources that a trial reserves there. None, with
-                ``executor="ray"``: Ray on this machine alone.
+                ``executor="ray"``: the cluster at ``RAY_ADDRESS``.
             **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:

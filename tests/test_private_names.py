@@ -23,7 +23,7 @@ FENCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "keras": ("studies/library_internals/keras_internals.py", ("keras.src",)),
     "mlflow": ("", ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos")),
     "optuna": ("studies/library_internals/optuna_internals.py", ()),
-    "ray": ("studies/executors/ray/cluster_connection.py", ("ray._private",)),
+    "ray": ("", ("ray._private",)),
     "keras_tuner": ("studies/library_internals/keras_tuner_internals.py", ("keras_tuner.src",)),
 }  # fmt: skip
 BY_NAME = ("getattr", "setattr", "hasattr", "delattr")

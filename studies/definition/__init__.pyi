@@ -11,7 +11,6 @@ from .engine_and_pruner_names import hyperband_trials as hyperband_trials
 from .engine_and_pruner_names import name_of_object as name_of_object
 from .engine_and_pruner_names import split_options as split_options
 from .engine_and_pruner_names import with_options as with_options
-from .launch_options import LOCAL as LOCAL
 from .launch_options import ExecutorName as ExecutorName
 from .launch_options import LaunchOptions as LaunchOptions
 from .launch_options import RayOptions as RayOptions

@@ -21,8 +21,6 @@ ExecutorName = Literal["in-process", "worker", "ray"]
 Verify = Literal["full", "some", "off"]
 """How much of the best trial's training `model.fit` repeats before the model is registered."""
 
-LOCAL: Final = "local"
-"""The address that stands for a Ray cluster on this machine alone."""
 _HOST_AND_PORT: Final = re.compile(r"[^\s/]+:(\d+)")
 
 
@@ -30,14 +28,13 @@ def check_address(name: str, value: Any, *, error: checks.Error = StudyError) ->
     """Checks the form of a Ray cluster's address, without a connection to the cluster."""
     if isinstance(value, str):
         match = _HOST_AND_PORT.fullmatch(value)
-        if value in ("auto", LOCAL) or (match and 0 < int(match[1]) < 2**16):
+        if value == "auto" or (match and 0 < int(match[1]) < 2**16):
             return value
-    other = "This address is of Ray's client or job server. " if "://" in str(value) else ""
     raise error.of_setting(
         "The address of a Ray cluster",
         "'auto' on a machine of the cluster, or 'HOST:PORT' of its head",
         value,
-        f"{other}Leave it out to start Ray on this machine.",
+        "This address is of Ray's client or job server." if "://" in str(value) else "",
     )
 
 
@@ -53,8 +50,7 @@ class RayOptions:
 
     Attributes:
         address: The address of the cluster: ``"auto"`` for the cluster that this machine belongs
-            to, or ``"HOST:PORT"`` of the cluster's head. None: the address in ``RAY_ADDRESS``. If
-            this is not set, Ray starts on this machine alone, and ends with the launch.
+            to, or ``"HOST:PORT"`` of the cluster's head. None: the address in ``RAY_ADDRESS``.
         cpus_per_trial: The CPUs that Ray reserves for a trial, above 0. None: as many as the trial
             has threads.
         gpus_per_trial: The GPUs that Ray reserves for a trial, or a share of one, such as 0.5.
@@ -66,8 +62,7 @@ class RayOptions:
 
     address: str | None = setting(
         None,
-        "The Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or Ray on this "
-        "machine alone]",
+        "The Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS]",
         check_address,
         WHERE,
     )
@@ -87,11 +82,6 @@ class RayOptions:
     def __post_init__(self) -> None:
         """Checks the options."""
         check_settings(self)
-
-    @property
-    def place(self) -> str:
-        """The cluster's address: the option `address`, else ``RAY_ADDRESS``, else ``"local"``."""
-        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
 def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:

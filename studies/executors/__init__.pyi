@@ -9,7 +9,6 @@ from .loaded_study import InProcessExecutor as InProcessExecutor
 from .loaded_study import Session as Session
 from .ray.cluster_connection import check_ray_installed as check_ray_installed
 from .ray.cluster_connection import connected as connected
-from .ray.cluster_connection import silent as silent
 from .ray.workers_on_cluster import RayPool as RayPool
 from .ray.workers_on_cluster import RayWorkers as RayWorkers
 from .worker_count_and_gpus import Machine as Machine

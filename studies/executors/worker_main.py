@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # driver has died.
 ENDED = "ended\n"
 _STDIN = 0
+# The driver keeps this file of the launch's folder locked, by `temporary_folder`.
+_LOCKED = "in-use"
+_SECONDS_TO_UNLOCK = 0.5
 # Removing a folder fails while other workers write into it, so it is tried this many times.
 _REMOVALS = 20
 
@@ -67,11 +70,22 @@ def main() -> None:
 def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
-    If the driver has died, this function also removes the launch's shared folder.
+    If the driver has died, this function also removes the launch's shared folder. On a Ray cluster,
+    the parent of this process may die while the driver lives.
     """
-    if _read_line() != ENDED.strip():
+    if _read_line() != ENDED.strip() and _unlocked(shared):
         _remove(shared)
     os._exit(0)
+
+
+def _unlocked(shared: Path) -> bool:
+    from filelock import FileLock
+
+    try:
+        FileLock(shared / _LOCKED).acquire(timeout=_SECONDS_TO_UNLOCK).lock.release()
+    except OSError:
+        return False
+    return True
 
 
 def _remove(shared: Path) -> None:
@@ -179,8 +193,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         # threads any more. The driver starts another process that begins with this number.
         connection.send(ThreadsDiffer(threads))
         return None
-    shared = message.data_folder or message.shared
-    session = Session.open(study, code, threads, message.data, shared)
+    session = Session.open(study, code, threads, message.data, message.shared)
     # From now on, garbage collections skip the half a million objects of TensorFlow. So a trial of
     # a small model takes 6 % less time.
     gc.freeze()

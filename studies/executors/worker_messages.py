@@ -29,9 +29,6 @@ class LoadStudy:
     overrides: Mapping[str, Any] = field(default_factory=dict)  # Settings to replace, by name.
     data: str = ""  # The path of a file that replaces the study's data, or empty.
     threads: int = 1  # The number of TensorFlow's threads, unless the study sets it.
-    # On a Ray node, each worker has a `shared` folder of its own. All workers of the node share the
-    # loaded data through this folder instead.
-    data_folder: Path | None = None
 
 
 @dataclass(frozen=True)

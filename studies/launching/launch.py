@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from search_spaces.errors import FailedAlikeError
 from studies.champion import VerificationStopped, Verifier, choose_champion
 from studies.data import temporary_folder
-from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
+from studies.definition import LaunchOptions, RayOptions, StudyDefinition
 from studies.engines import Curve, Engine, EngineSettings, make_engine
 from studies.executors import (
     Executor,
@@ -60,7 +60,7 @@ from tracking.records import StudyDescription, TrainerName, TrialRecord
 from tracking.records.verification_texts import differs
 from tracking.store.atomic_writing import remove_pieces
 from tracking.store.checkpoint_files import files_of
-from tracking.store.store_folder import open_store
+from tracking.store.store_folder import open_store, real_folder
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 
@@ -135,14 +135,15 @@ def _launch_in_workers(
     if on_ray:
         check_ray_installed()
     with contextlib.ExitStack() as stack:
-        load = load_in(Path(stack.enter_context(temporary_folder())))
+        # The nodes of a cluster see the store's disk.
+        place = stack.enter_context(_made(real_folder(options.place))) if on_ray else None
+        load = load_in(Path(stack.enter_context(temporary_folder(place))))
         start: Callable[..., LaunchWorkers] = LocalWorkers
         if on_ray:
             from studies.executors import RayWorkers, connected
 
-            ray = options.ray or RayOptions()
-            progress.wait("starting Ray" if ray.place == LOCAL else "connecting to the Ray cluster")
-            cluster = stack.enter_context(connected(ray))
+            progress.wait("connecting to the Ray cluster")
+            cluster = stack.enter_context(connected(options.ray or RayOptions()))
             start = partial(RayWorkers, cluster=cluster)
         workers = start(
             load,
@@ -161,6 +162,17 @@ def _launch_in_workers(
         finally:
             progress.end()
             workers.close()
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[Path]:
+    """Makes a folder if it does not exist, and removes it at the context's end if it is empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _without_repeats(progress: Progress) -> OnOutput:

@@ -4,7 +4,6 @@ from .pickled_study import unpack as unpack
 from .study_file_loading import describe_code as describe_code
 from .study_file_loading import launched_while_loading as launched_while_loading
 from .study_file_loading import load_study as load_study
-from .study_file_loading import with_modules as with_modules
 from .study_targets import Target as Target
 from .study_targets import catalog_names as catalog_names
 from .study_targets import catalog_questions as catalog_questions

@@ -38,7 +38,6 @@ from studies.user_code.user_modules import (
     import_texts,
     imported_modules,
     own_modules,
-    place_of,
     read_text,
     remember_text,
 )
@@ -69,18 +68,6 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
     return study, replace(code, said=notes)
-
-
-def with_modules(target: Target) -> Target:
-    """Returns a target with the present texts of its file and own modules.
-
-    Such a target can also be loaded on a machine where these files don't exist.
-    """
-    target, path = with_source(target), Path(target.path)
-    assert target.source is not None
-    modules = own_modules(path, target.source, _package_of(path), target.modules)
-    texts = {str(place_of(path, place)): text for place, text in modules.items()}
-    return replace(target, modules={**texts, **target.modules})
 
 
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:

@@ -40,15 +40,16 @@ _numbers = itertools.count()
 _Data = TypeVar("_Data")
 
 
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+def temporary_folder(place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
     """Makes a folder for arrays, and removes the folders that killed processes have left.
 
-    The folder is in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, because ``/tmp`` may be in
-    memory: https://systemd.io/TEMPORARY_DIRECTORIES/.
+    The folder is in `place`. By default, it is in ``TMPDIR`` or, if that is not set, in
+    ``/var/tmp``, because ``/tmp`` may be in memory: https://systemd.io/TEMPORARY_DIRECTORIES/.
     """
-    large = Path("/var/tmp")
-    usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
-    place = large if usable else Path(tempfile.gettempdir())
+    if place is None:
+        large = Path("/var/tmp")
+        usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
+        place = large if usable else Path(tempfile.gettempdir())
     _remove_abandoned(place)
     while True:
         folder = _TemporaryFolder(

@@ -1,36 +1,24 @@
-"""The connection to a Ray cluster, or to a Ray that the launch starts on this machine."""
+"""The connection to a Ray cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import secrets
 import socket
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.definition import LOCAL, RayOptions, check_address
+from studies.definition import RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.worker_count_and_gpus import this_machine
 from studies.interruption import raising_interrupts
-from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
 
 _SECONDS_TO_CONNECT = 5.0
 # After this many failed connections, the cluster's head counts as gone.
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
-# The longest path of a folder in which Ray can make its sockets. A socket's path has at most 107
-# characters, and Ray needs about 70 of them below its folder.
-_LONGEST_FOLDER = 25
-_TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
-# All launches of this process share this token, because Ray reads the token only once per process.
-_TOKEN = secrets.token_hex(32)
 
 
 class Cluster:
@@ -126,7 +114,7 @@ def _amounts(needs: Mapping[str, float], resources: Mapping[str, float] | None =
 
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """Connects to a Ray cluster, or starts one on this machine. Disconnects at the context's end.
+    """Connects to a Ray cluster, and disconnects at the context's end.
 
     If this process is connected already, the existing connection is used, and stays open.
     """
@@ -140,57 +128,32 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(options)
         return
-    address = options.place
-    # The address may come from RAY_ADDRESS, which nothing has checked yet.
-    check_address("address", address)
-    with contextlib.ExitStack() as stack:
-        arguments = stack.enter_context(_local_ray()) if address == LOCAL else {}
-        stack.callback(ray.shutdown)
-        stack.enter_context(silent())
+    address = _address_of(options)
+    try:
         try:
             if ":" in address:
                 _reach(address)
             # Ray replaces this process's handler of SIGTERM. At the end of this context, the
             # handler is restored.
             with raising_interrupts():
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             raise StudyError(_why_not(address, error)) from None
         yield Cluster(options)
+    finally:
+        ray.shutdown()
 
 
-@contextlib.contextmanager
-def _local_ray() -> Iterator[dict[str, Any]]:
-    """Yields the arguments that start Ray on this machine; removes Ray's folder at the end.
-
-    If the user has no authentication token, Ray would write one into the home folder, and the
-    user's other clusters would ask for it. So the token is written into Ray's folder.
-    """
-    place = tempfile.gettempdir()
-    # Ray's sockets must have short paths.
-    short = place if len(place) <= _LONGEST_FOLDER else "/tmp"
-    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", _TOKEN_VARIABLE)}
-    with tempfile.TemporaryDirectory(prefix="ks-", dir=short, ignore_cleanup_errors=True) as folder:
-        try:
-            users = any(name in os.environ for name in ("RAY_AUTH_TOKEN", _TOKEN_VARIABLE))
-            if not users and not (Path.home() / ".ray" / "auth_token").exists():
-                token = Path(folder, "token")
-                token.touch(mode=0o600)
-                token.write_text(_TOKEN, encoding="ascii")
-                os.environ[_TOKEN_VARIABLE] = str(token)
-            cores = this_machine().cores
-            # Other users may enter the folder that Ray makes, so it lies in a private folder.
-            yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": f"{folder}/r"}
-        finally:
-            set_variables(before)
-
-
-def set_variables(variables: Mapping[str, str | None]) -> None:
-    """Sets environment variables of this process; None removes a variable."""
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
+def _address_of(options: RayOptions) -> str:
+    """Returns the address of the options, or the one in ``RAY_ADDRESS``."""
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        raise StudyError(
+            "The executor 'ray' needs the address of a Ray cluster",
+            hint="Give --address auto on a machine of the cluster, or --address HOST:PORT of its "
+            "head; on this machine alone, leave out --executor ray.",
+        )
+    return check_address("address", address)
 
 
 def _reach(head: str) -> None:
@@ -201,37 +164,11 @@ def _reach(head: str) -> None:
 
 def _why_not(address: str, error: Exception) -> str:
     why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
-    if address == LOCAL:
-        return f"Ray can't be started on this machine: {why}."
     return (
         f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. Give the "
         "address of the cluster's head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray "
-        "start' has run. Without an address, Ray is started on this machine alone."
+        "start' has run."
     )
-
-
-_worker = ModulePart("ray", "ray._private", "worker")
-_prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
-
-
-@contextlib.contextmanager
-def silent() -> Iterator[None]:
-    """Keeps Ray from printing twenty lines for each node that dies.
-
-    Ray's public setting `log_to_driver` only hides the output of workers, so this changes a private
-    setting, if the installed Ray has it.
-    """
-    try:
-        worker = _worker.get()
-        before = _prints.of(worker)
-    except MissingPartError:
-        yield
-        return
-    _prints.set(worker, False)
-    try:
-        yield
-    finally:
-        _prints.set(worker, before)
 
 
 def check_ray_installed() -> None:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import contextlib
 import math
 import pickle
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.executors.ray.cluster_connection import Cluster
-from studies.executors.ray.worker_on_node import Begun, arrival_of, packed, put
+from studies.executors.ray.worker_on_node import Begun, arrival_of
 from studies.executors.worker_count_and_gpus import MOST_WORKERS
-from studies.executors.worker_messages import LoadStudy, RunFits, SaveChampion
+from studies.executors.worker_messages import LoadStudy
 from studies.executors.worker_pool import LaunchWorkers, WorkerPool
 from studies.executors.worker_process import OnOutput, Worker
 from studies.training import environment_differences
-from studies.user_code import ShippedStudy, Target, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 30.0
@@ -39,7 +36,7 @@ def _actor_class() -> type[Any]:
     """
 
     class Actor:
-        def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
+        def run(self, arrival: bytes) -> Iterator[Any]:
             """Yields what `Host.run` yields, or a text if the node can't import kerastudy."""
             import importlib
             import pickle
@@ -55,10 +52,10 @@ def _actor_class() -> type[Any]:
                     f"{error}. It needs the same version of kerastudy as this machine."
                 )
                 return
-            yield from self._host.run(sent)
+            yield from self._host.run()
 
-        def send(self, parcel: Any) -> None:
-            self._host.send(parcel)
+        def send(self, message: Any) -> None:
+            self._host.send(message)
 
         def end(self) -> None:
             self._host.end()
@@ -72,28 +69,23 @@ class RemoteProcess:
     Messages to an actor that has died are dropped.
     """
 
-    def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
+    def __init__(self, launch: RayWorkers, actor: Any, arrival: bytes) -> None:
         self._launch, self._actor = launch, actor
-        self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
+        self.stream = actor.run.options(num_returns="streaming").remote(arrival)
         # Messages that have arrived, and that `receive` has not returned yet. After a WorkerError,
         # no other message follows.
         self.messages: deque[object] = deque()
-        self._request: object = None
         # The node's description and its id. Both are empty until Ray has reserved the actor's
         # resources on a node.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
-        """Sends a message together with the files that it names."""
-        if isinstance(message, RunFits | SaveChampion):
-            # The process may have ended since its last message.
-            self.take_waiting_parcels(0.0)
-            self._raise_if_lost()
-            self._request = message
-        self._actor.send.remote(packed(message))
+        # The process may have ended since its last message.
+        self.take_waiting_parcels(0.0)
+        self._raise_if_lost()
+        self._actor.send.remote(message)
 
     def receive(self) -> Any:
-        """Waits for a message. Also writes the files that arrive in the meantime."""
         while not self.messages:
             self._launch.look()
             self.take_waiting_parcels(_SECONDS_BETWEEN_LOOKS)
@@ -108,7 +100,7 @@ class RemoteProcess:
             seconds = 0.0
 
     def take(self) -> None:
-        """Receives the actor's next parcel: a message, files, printed lines, or all three."""
+        """Receives the actor's next parcel."""
         import ray
 
         try:
@@ -123,7 +115,6 @@ class RemoteProcess:
         else:
             for line in parcel.lines:
                 self._launch.say(line)
-            put(parcel.files, self._request)
             self.messages.extend([parcel.message] if parcel.message is not None else [])
 
     def end(self) -> None:
@@ -218,11 +209,7 @@ class RayWorkers(LaunchWorkers):
 
         self._cluster = cluster
         self._actor = ray.remote(_actor_class())
-        self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
-        target = load.target
-        paths = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
-        self._files = {path.name: ray.put(path.read_bytes()) for path in paths if path.is_file()}
         # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         # `_looked` is the time of the last `look`. `_all_began` is the last time at which all
@@ -231,9 +218,7 @@ class RayWorkers(LaunchWorkers):
         self._looked = self._all_began = time.monotonic()
         self._grows = False
         self._most = MOST_WORKERS
-        # The target contains the source of all modules, as a node may not see this machine's files.
-        target = with_modules(target) if isinstance(target, Target) else target
-        super().__init__(replace(load, target=target), **of_launch)
+        super().__init__(load, **of_launch)
         self._room = self._find_room()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
@@ -293,7 +278,7 @@ class RayWorkers(LaunchWorkers):
         self._cluster.check_head()
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
-        arrival = pickle.dumps(arrival_of(load, self._launch, self._home))
+        arrival = pickle.dumps(arrival_of(load, self._home))
         labels = {"ray.io/node-id": f"!in({','.join(self.excluded)})"} if self.excluded else None
         actor = self._actor.options(
             num_cpus=needs["CPU"],
@@ -302,7 +287,7 @@ class RayWorkers(LaunchWorkers):
             max_concurrency=3,
             label_selector=labels,
         ).remote()
-        return RemoteProcess(self, actor, arrival, self._files)
+        return RemoteProcess(self, actor, arrival)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
         """Returns an error that says why an actor died, and whether its machine is gone."""
