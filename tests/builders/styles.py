@@ -27,14 +27,6 @@ def numbers():
     return ks.datasets.arrays(x, y, validation=8, test=0)
 
 
-def images(size, count):
-    """Images of noise in color, in two classes, one-hot."""
-    draw = np.random.default_rng(2)
-    x = draw.random(size=(count, size, size, 3)).astype("float32")
-    y = np.eye(2, dtype="float32")[np.arange(count) % 2]
-    return ks.datasets.arrays(x, y, validation=count // 2, test=0)
-
-
 # A function of hp that declares one hyperparameter of each kind.
 def build_plain(hp):
     model = keras.Sequential()
@@ -183,65 +175,6 @@ fit_returns_dict = ks.Study(
 )
 
 
-# HyperModel.fit with a training loop of its own, on a model that is never compiled.
-class Looped(keras_tuner.HyperModel):
-    def build(self, hp):
-        return keras.Sequential(
-            [
-                layers.Flatten(),
-                layers.Dense(hp.Int("units", 4, 12, step=4), activation="relu"),
-                layers.Dropout(0.1),
-                layers.Dense(CLASSES),
-            ]
-        )
-
-    def fit(self, hp, model, x, y, validation_data, callbacks=None, **kwargs):
-        batch_size = hp.Int("batch_size", 8, 16, step=8, default=16)
-        training = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(64).batch(batch_size)
-        validation = tf.data.Dataset.from_tensor_slices(validation_data).batch(batch_size)
-        optimizer = keras.optimizers.Adam(hp.Choice("learning_rate", [1e-2, 1e-3]))
-        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        epoch_loss = keras.metrics.Mean()
-
-        @tf.function
-        def train(samples, labels):
-            with tf.GradientTape() as tape:
-                loss = loss_of(labels, model(samples, training=True))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-
-        @tf.function
-        def validate(samples, labels):
-            epoch_loss.update_state(loss_of(labels, model(samples, training=False)))
-
-        for callback in callbacks:
-            callback.set_model(model)
-        best = float("inf")
-        for epoch in range(3):
-            for callback in callbacks:
-                callback.on_epoch_begin(epoch)
-            for samples, labels in training:
-                train(samples, labels)
-            for samples, labels in validation:
-                validate(samples, labels)
-            loss = float(epoch_loss.result().numpy())
-            for callback in callbacks:
-                # With a name of its own, which no metric of Keras has.
-                callback.on_epoch_end(epoch, logs={"my_loss": loss})
-            epoch_loss.reset_state()
-            best = min(best, loss)
-        return best
-
-
-fit_custom_loop = ks.Study(
-    "fit custom loop",
-    data=classes(),
-    build=Looped(),
-    objective=ks.Objective("my_loss", "min"),
-    epochs=3,
-)
-
-
 # Optuna's steps, its way to begin a builder, and what a trial knows of itself.
 def optuna_steps_model(trial):
     keras.backend.clear_session()
@@ -359,16 +292,4 @@ two_optimizers = ks.Study(
     build=build_two_optimizers,
     objective=ks.Objective("val_d_loss", "min"),
     epochs=3,
-)
-
-
-# One of Keras Tuner's ready hypermodels, on images as small as it takes.
-ready_hypermodel = ks.Study(
-    "ready hypermodel",
-    data=images(size=16, count=8),
-    build=keras_tuner.applications.HyperXception(input_shape=(16, 16, 3), classes=2),
-    objective="val_accuracy",
-    trials=1,
-    epochs=1,
-    batch_size=4,
 )

@@ -92,14 +92,6 @@ def test_the_champion_has_the_weights_of_the_returned_value(folder: Path) -> Non
     assert float(np.mean(predicted == y[120:])) == pytest.approx(best.value)
 
 
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["texture", "diabetes_folds", "digits_pruned"])
-def test_a_trial_is_reproduced_in_a_fresh_process(folder: Path, name: str) -> None:
-    done = kerastudy_here(folder, "reproduce", name, "--trial", "0", fresh_worker=True)
-    assert done.stdout.startswith("identical: trial 0")
-    assert "first difference" not in done.stderr
-
-
 @pytest.mark.parametrize(
     "command",
     [

@@ -8,11 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builder_corpus import STYLES as FILE
 from builder_corpus import check_same_again, run, session, without_tracing
-from in_mlflow import InMlflow
 from suite import exhaustive_but
-from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -22,7 +19,6 @@ STYLES = [
     "tuner_space",
     "fit_tunes_training",
     "fit_returns_dict",
-    "fit_custom_loop",
     "optuna_steps",
     "several_domains",
     "two_optimizers",
@@ -99,31 +95,6 @@ def test_each_runs_and_its_best_trial_runs_again(
         check_same_again(style, history, check(style, history), tmp_path)
 
 
-def launch(style: str, store: Path, file: Path = FILE) -> ks.StudyResults:
-    options = ("--executor", "in-process", "--verify", "off", "--trials", "1", "--store", store)
-    command = ("launch", f"{file}:{style}", "--engine", "keras-tuner:random", *options)
-    kerastudy_here(store.parent, *command)
-    return ks.read_study(style.replace("_", " "), store=store)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    "style", ["plain", "fit_custom_loop", "fit_tunes_training", "optuna_steps"]
-)
-def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
-    """Traced by TensorFlow, as all trials are but those of the other tests here."""
-    history = launch(style, store)
-    words = ("reproduce", history.name, "--store", store, "--json")
-    again = as_json(kerastudy_here(store.parent, *words))
-    assert history.best is not None and history.best.result is not None
-    assert again["identical"] and again["epochs"] == history.best.result.epochs
-    if style == "fit_custom_loop":
-        (trial,) = history.trials
-        losses = [metrics["my_loss"] for metrics in history.curve(trial).values()]
-        assert trial.best is not None and len(losses) == 3
-        assert trial.best.value == min(losses), "it returns its best"
-
-
 def test_what_a_builder_declares_beside_the_space() -> None:
     """What it declares alone is in `test_discovery`."""
     description = session("tuner_space").description
@@ -131,38 +102,3 @@ def test_what_a_builder_declares_beside_the_space() -> None:
     assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)
     assert "Trials also vary 'drop', which only the builder declares" in description.warnings[0]
     assert (description.unread, len(description.warnings)) == ((), 1)
-
-
-@pytest.mark.exhaustive
-def test_what_the_builder_never_reads(tmp_path: Path) -> None:
-    fixed = 'declared.Fixed("activation", "tanh")'
-    text, file = FILE.read_text(encoding="utf-8"), tmp_path / "styles.py"
-    assert text.count(fixed) == 1
-    file.write_text(text.replace(fixed, f"{fixed}\ndeclared.Boolean('idle')"), encoding="utf-8")
-    with without_tracing():
-        history = launch("tuner_space", tmp_path / "store", file)
-    in_mlflow = InMlflow(history)
-    for trial in history.trials:
-        params = in_mlflow.run(trial.uuid).data.params
-        assert float(params["drop"]) == pytest.approx(trial.spec.values["drop"], rel=1e-3)
-    assert history.description.unread == ("idle",)
-    assert in_mlflow.parent.data.tags["kerastudy.unread"] == "idle"
-    shown = kerastudy_here(tmp_path, "show", history.name, "--store", tmp_path / "store")
-    assert "never read idle" in shown.stdout
-
-
-@pytest.mark.exhaustive
-def test_the_number_of_a_trial_counts_for_its_champion(store: Path) -> None:
-    """Builders may make of `trial.number` what they like: each trial's model has one layer more."""
-    with without_tracing():
-        history = run("optuna_steps", "keras-tuner:random", store, 3, name="numbers")
-    assert history.best is not None and history.best.number > 0
-    assert history.is_champion(history.best)
-
-
-@pytest.mark.exhaustive
-def test_a_ready_hypermodel(store: Path) -> None:
-    with without_tracing():
-        history = launch("ready_hypermodel", store)
-    assert history.counts()["complete"] == 1
-    assert "num_residual_blocks" in history.description.space

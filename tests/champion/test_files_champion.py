@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 from user_commands import as_json, kerastudy_here, run
 
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process", "-q")
@@ -38,14 +36,6 @@ model = keras.models.load_model(sys.argv[1])
 image = keras.utils.image_dataset_from_directory(
     sys.argv[2], labels=None, image_size=(8, 6), shuffle=False, verbose=False)
 print(json.dumps(model.predict(image, verbose=0).tolist()))
-assert "kerastudy" not in sys.modules
-"""
-PREDICT_TEXT = """
-import json, sys
-import keras, tensorflow as tf
-model = keras.models.load_model(sys.argv[1])
-texts = tf.constant([open(path, encoding="utf-8").read() for path in sys.argv[2:]])
-print(json.dumps(model.predict(texts, verbose=0).tolist()))
 assert "kerastudy" not in sys.modules
 """
 
@@ -87,37 +77,3 @@ def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
     damaged.write_bytes(b"\x89PNG no more")
     refused = kerastudy_here(tmp_path, "predict", "photos", "--input", str(damaged), expect=2)
     assert f"{str(damaged)!r} can't be read as an image" in refused.stderr
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", ["folder", "csv", "csv.gz"])
-def test_texts_from_new_to_a_raw_text(tmp_path: Path, kind: str) -> None:
-    random = np.random.default_rng(0)
-    rows = ["review;stars"]
-    for number in range(60):
-        words = " ".join(random.choice(["the", "film", "was", "long"], 12))
-        text = f"{('awful', 'lovely')[number % 2]} {words}, number {number}"
-        place = tmp_path / "the reviews" / ("bad", "good")[number % 2]
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number}.txt").write_text(text, encoding="utf-8")
-        rows.append(f"{text};{('bad', 'good')[number % 2]}")
-    opened = gzip.open if kind == "csv.gz" else open
-    with opened(tmp_path / f"reviews.{kind}", "wt", encoding="utf-8") as file:
-        file.write("\n".join(rows))
-    given = ("the reviews",) if kind == "folder" else (f"reviews.{kind}", "--target", "stars")
-    kerastudy_here(tmp_path, "new", "study.py", "--data", *given)
-    kerastudy_here(tmp_path, "launch", "study.py", *LAUNCH)
-    for number, text in enumerate(["a lovely film, süß", "awful"]):
-        (tmp_path / f"{number}.TXT").write_text(text, encoding="utf-8")
-    made = alone(tmp_path, PREDICT_TEXT, tmp_path / "0.TXT", tmp_path / "1.TXT").ravel()
-    for number in range(2):
-        (row,) = as_json(
-            kerastudy_here(
-                *(tmp_path, "predict", "study", "--input", f"{number}.TXT", "--json"),
-                "--probabilities",
-            )
-        )["predictions"]
-        assert row["probability_good"] == pytest.approx(made[number], rel=1e-4)
-    if kind != "folder":
-        rows = kerastudy_here(tmp_path, "predict", "study", "--input", f"reviews.{kind}").stdout
-        assert rows.count("\n") == 61

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from urllib.request import ProxyHandler, Request, build_opener
-
 import numpy as np
 import pandas as pd
-import pytest
-import uvicorn
-from in_mlflow import InMlflow
 from kinds_study import Kinds
-from mlflow_server import ServerOfMlflow
-from stores import history_at
 from user_commands import as_json
 
 import kerastudy as ks
@@ -27,29 +17,6 @@ def odds_of(kinds: Kinds) -> np.ndarray:
     model = ks.load_model("kinds", store=kinds.store)
     odds: np.ndarray = model.predict(ROWS.to_numpy(), verbose=0)
     return odds
-
-
-@pytest.mark.exhaustive
-def test_a_server_predicts_what_keras_does(kinds: Kinds) -> None:
-    """That of `mlflow models serve`, on this machine alone."""
-    InMlflow(history_at(kinds.store, "kinds"))
-    # MLflow starts uvicorn by its name, as in an environment that is activated.
-    scripts = Path(uvicorn.__file__).parents[4] / "bin"
-    server = ServerOfMlflow(
-        kinds.folder,
-        *("models", "serve", "-m", "models:/kinds@champion", "--env-manager", "local"),
-        MLFLOW_TRACKING_URI=f"sqlite:///{(kinds.store / 'mlflow.db').as_posix()}",
-        PATH=os.pathsep.join([str(scripts), os.environ["PATH"]]),
-    )
-    body = json.dumps({"dataframe_split": ROWS.to_dict("split", index=False)}).encode()
-    request = Request(f"{server.address}/invocations", body, {"Content-Type": "application/json"})
-    server.start()
-    try:
-        with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
-            predicted = json.loads(answer.read())["predictions"]
-    finally:
-        server.kill()
-    assert np.allclose([list(each.values()) for each in predicted], odds_of(kinds), rtol=1e-5)
 
 
 def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:

@@ -188,18 +188,3 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks columns: 'built'"):
         study.predict(houses.new.drop(columns="built"))
-
-
-@pytest.mark.exhaustive
-def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
-    launch = ("launch", "study.py", "--folds", "2", "--name", "folds", "--executor", "in-process")
-    kerastudy_here(houses.folder, *launch, "--verify", "full", "-q", "--trials", "2")
-    reproduce = ("reproduce", "folds", "--trial", "1")
-    assert "identical" in kerastudy_here(houses.folder, *reproduce).stdout
-    assert "identical" in kerastudy_here(houses.folder, "reproduce", "houses").stdout
-    kerastudy_here(houses.folder, "predict", "folds", "--input", "new.csv")
-    kerastudy_here(houses.folder, "export", "houses", "--as", "script", "--output", "s")
-    elsewhere = houses.folder / "elsewhere"
-    elsewhere.mkdir()
-    run(elsewhere, [sys.executable, "../s/retrain.py"])
-    kerastudy_here(houses.folder, "evaluate", "houses")

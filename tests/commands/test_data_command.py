@@ -69,17 +69,6 @@ def test_it_prints_its_findings_in_80_columns(launched: tuple[Path, Answer]) -> 
     assert "problem  Samples of the test part are in the training part too" in lines
 
 
-@pytest.mark.exhaustive
-def test_the_report_has_the_findings_of_the_launch_without_the_data(
-    launched: tuple[Path, Answer], tmp_path: Path
-) -> None:
-    shutil.copytree(launched[0] / "kerastudy-store", tmp_path / "kerastudy-store")
-    page = Path(kerastudy_here(tmp_path, "report", "flawed", "--no-open").stdout.strip())
-    text = page.read_text(encoding="utf-8")
-    assert "<h2>The data</h2>" in text and FLAW in text
-    assert "kerastudy data " in text and "samples look alike" not in text
-
-
 def check(text: str, share: str) -> None:
     """The text has the flaw, the value and that of a constant guess, once each, in this order."""
     text, guess = flat(text), f"which always answering 0 reaches too ({share})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import keras
@@ -13,7 +12,7 @@ import pytest
 from blobs import Launched
 from handmade import record_study
 from scripted import ScriptedExecutor, describe, run_study
-from user_commands import as_json, kerastudy_here, run
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -98,18 +97,3 @@ def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
     x = np.zeros((5, 4), "float32")
     expected = history.best.load_model().predict(x, verbose=0)  # type: ignore[union-attr]
     assert (model.predict(x, verbose=0) == expected).all()
-
-
-@pytest.mark.exhaustive
-def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
-    """From the recorded code, in a process of its own; see `test_exported_scripts`."""
-    words = ("export", "blobs", "--store", launched.store, "--as", "script", "--trial", "1")
-    export = as_json(kerastudy_here(tmp_path, *words, "--json"))
-    assert (export["trial"], export["differs"]) == (1, None)
-    script = Path(export["script"])
-    assert [*tmp_path.iterdir()] == [script.parent] == [tmp_path / "blobs-trial-1"]
-    run(Path("/"), [sys.executable, "-I", str(script)])
-    assert "exists" in kerastudy_here(tmp_path, *words, expect=2).stderr
-    (tmp_path / "mine").mkdir()
-    mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=2)
-    assert "this one holds other files" in mine.stderr

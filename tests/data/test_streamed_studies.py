@@ -59,13 +59,6 @@ def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
     assert "all 6 batches" in first.dataset.profile
 
 
-@pytest.mark.exhaustive
-def test_a_trial_is_reproduced_in_a_new_process(launched: tuple[ks.Study, Path]) -> None:
-    made, folder = launched
-    reproduction = made.reproduce(store=folder / "store", progress=False)
-    assert reproduction.identical and reproduction.epochs == 2
-
-
 def test_data_that_is_another_each_time_is_trained_on_with_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

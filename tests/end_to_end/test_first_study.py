@@ -96,28 +96,6 @@ def test_the_report_begins_with_the_number_to_expect(
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
-def test_the_page_is_short_and_its_parts_have_an_order(page: tuple[webdriver.Chrome, int]) -> None:
-    browser, width = page
-    headings = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "main h2")]
-    assert headings == [
-        "How much of it to believe", "The best so far", "Trials", "How the best trials trained",
-        "What the hyperparameters do", "What the record asks for",
-        "The champion on validation data", "The data", "Definition and versions",
-    ]  # fmt: skip
-    charts = [
-        str(each.get_attribute("data-chart"))
-        for each in browser.find_elements(By.CSS_SELECTOR, "main [data-chart]")
-    ]
-    kinds = list(dict.fromkeys(re.split(r"_p?\d", name)[0] for name in charts))
-    assert kinds == [
-        "belief", "history", "curves", "slice", "importance", "confusion",
-    ]  # fmt: skip
-    if width == 1500:
-        assert browser.execute_script("return document.documentElement.scrollHeight") <= 6000
-    summary = browser.find_element(By.CSS_SELECTOR, ".layers").get_attribute("textContent")
-    assert summary is not None and "Total params: " in summary
-
-
 def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, Any]) -> None:
     folder, launched = digits
     expected, best = launched["verdict"]["expected"], launched["best"]

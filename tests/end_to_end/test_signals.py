@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import signal
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pexpect
 import psutil
-import pytest
 from rich.cells import cell_len
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here, launched, write_study
 
@@ -42,23 +40,6 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
     assert list(temporary.iterdir()) == []
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
-
-
-# A terminal sends Ctrl-C to all of them too: see below.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_signal_to_all_of_its_processes_costs_no_trial(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    """As a terminal sends it that is closed, and what runs services and batches."""
-    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
-    process, said = launched(tmp_path, new_session=True)
-    os.killpg(process.pid, number)
-    rest = said.read()
-    assert process.wait() == 130, rest
-    assert "Traceback" not in rest and "worker process" not in rest
-    shown = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
-    assert shown["trials"]["running"] == 0
 
 
 def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:

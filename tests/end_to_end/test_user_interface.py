@@ -29,11 +29,6 @@ SPACE = ks.SearchSpace(
 )
 # MLflow's UI causes this message of Chromium, which harms no chart.
 RESIZED = "ResizeObserver loop"
-# MLflow's UI draws parallel coordinates 0.3 s after it made room for them. If the browser reports
-# the size of the room later, as on a busy machine, the width and height are NaN until then:
-# `<path> attribute d: Expected number, "M0.5,NaNV1.5"`. A chart in an experiment of plain MLflow
-# shows the same errors, each time, if `ResizeObserver` is made to report after 0.8 s.
-UNMEASURED = "> attribute "
 FOLD = "//button[normalize-space(.) = 'Show more']"
 ON_TOP = """const place = arguments[0].getBoundingClientRect();
 const [x, y] = [place.left + place.width / 2, place.top + place.height / 2];
@@ -101,26 +96,6 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     return wait.until(shown, f"{texts} not on {address}")
 
 
-@pytest.mark.exhaustive
-def test_a_closed_terminal_leaves_no_server_even_while_it_starts(history: ks.StudyResults) -> None:
-    process = subprocess.Popen(
-        [*KERASTUDY, "ui", "--store", str(history.store.root), "--no-open"],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert any("starting" in line for line in iter(process.stderr.readline, ""))
-    started = psutil.Process(process.pid)
-    while not (children := started.children(recursive=True)):
-        assert process.poll() is None
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=30) == 0
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
-
-
 def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:
     port = int(server["address"].rpartition(":")[2])
     main = psutil.Process(server["pid"])
@@ -160,13 +135,6 @@ def wait_for(browser: webdriver.Chrome, found: Callable[[], Any], what: str) -> 
     return wait.until(lambda _: found(), f"no {what} on {browser.current_url}")
 
 
-def test_the_list_of_studies_says_what_to_expect_of_each(
-    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
-) -> None:
-    page = f"{server['address']}/#/experiments?workflowType=machine_learning"
-    see(browser, page, history.description.name, "The search saw val_loss ")
-
-
 def test_opens_at_the_trials_sorted_with_their_columns(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
 ) -> None:
@@ -190,40 +158,6 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     assert [each.text for each in found] == ["Trials", "Charts", "Curves of the ten best"]
 
 
-def test_charts_are_drawn(
-    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
-) -> None:
-    """The charts show the trials' values by number, and by each hyperparameter."""
-    assert errors(browser, RESIZED) == []
-    see(browser, server["views"]["charts"], "Trials (2)", "Hyperparameters (3)", "Parallel Coord")
-    valued = len(history.top(100))
-
-    def points() -> bool:
-        plots = browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")
-        drawn = [len(plot.find_elements(By.CSS_SELECTOR, ".point")) for plot in plots]
-        return drawn.count(valued) >= 2
-
-    wait_for(browser, points, "scatter chart with all trials")
-    parallel = ".parcoords canvas, canvas"
-    wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, parallel), "lines")
-    # Only this page has parallel coordinates.
-    assert errors(browser, RESIZED, UNMEASURED) == []
-
-
-def test_training_and_validation_share_a_chart(
-    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults
-) -> None:
-    see(browser, server["views"]["curves"], "Training and validation (1)")
-    plot = wait_for(
-        browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"), "chart"
-    )[0]
-    lines = ".scatterlayer .trace"
-    # Each of the ten best trials has two curves.
-    wait_for(
-        browser, lambda: len(plot.find_elements(By.CSS_SELECTOR, lines)) >= 20, "twenty curves"
-    )
-
-
 def test_the_parent_run_reads_as_a_summary(
     browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults, in_mlflow: InMlflow
 ) -> None:
@@ -244,14 +178,6 @@ def test_the_parent_run_reads_as_a_summary(
     assert trial is not None
     see(browser, trial, f"#{best.number} · {best.value:.4g}", "rate", "Complete: val_loss")
     assert "Model training" in browser.find_element(By.TAG_NAME, "body").text
-
-
-def test_a_trials_curves_come_before_single_numbers(
-    browser: webdriver.Chrome, server: dict[str, Any], history: ks.StudyResults, in_mlflow: InMlflow
-) -> None:
-    page = in_mlflow.page(server["address"], in_mlflow.run(history.top(1)[0].uuid))
-    text = see(browser, f"{page}/model-metrics", "Model metrics (3)", "val_loss")
-    assert "seconds" not in text and "model_parameters" not in text
 
 
 def test_the_registered_model_says_how_to_load_it(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,41 +66,16 @@ def test_the_champion_is_the_trial_that_holds(
     for tags in (version.tags, run.data.tags):
         assert tags["kerastudy.verified"] == "model.fit, identical"
 
-    def shown() -> str:
-        return " ".join(
-            kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout.split()
-        )
-
+    shown = kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout
     second = "second training, by plain Keras (model.fit): identical"
-    assert f"trial {best.number}: models:/holds@champion in MLflow checked {second}" in shown()
+    told = f"trial {best.number}: models:/holds@champion in MLflow checked {second}"
+    assert told in " ".join(shown.split())
     document = as_json(kerastudy_here(tmp_path, "show", "holds", "--store", "store", "--json"))
     assert document["best"]["verified"] == "model.fit, identical"
-
-    # A record that plain Keras does not give: an epoch in the journal is changed by hand.
-    with closing(sqlite3.connect(history.folder / "journal.db")) as journal, journal:
-        (fit,) = journal.execute("SELECT id FROM fits WHERE trial = ?", (best.uuid,)).fetchone()
-        change = "UPDATE epochs SET metrics = json_set(metrics, '$.loss', 9.0) WHERE fit = ?"
-        assert journal.execute(f"{change} AND epoch = 1", (fit,)).rowcount == 1
-    assert not study.reproduce(best.number, store=fields["store"], progress=False).identical
-    later = ks.read_study("holds", store=fields["store"])
-    changed = later.trial(best.number)
-    said = "model.fit, differs: loss of epoch 1 was 9.0, and is "
-    assert changed.verified.startswith(said) and not changed.holds
-    assert later.best is not None and later.best.number not in (3, best.number)
-    in_mlflow = InMlflow(later)
-    assert in_mlflow.run(best.uuid).data.tags["kerastudy.verified"] == changed.verified
-    assert in_mlflow.champion.tags["kerastudy.verified"] == changed.verified
-    told = f"Trial {best.number} does not count: {changed.verified}."
-    assert in_mlflow.champion.tags["kerastudy.verdict"] == told
-    assert told in shown()
-    assert told in in_mlflow.parent.data.tags["mlflow.note.content"]
 
     capsys.readouterr()
     again = study.launch(**{**fields, "trials": 5})
     assert [t.result.trainer for t in again.trials if t.result][3:] == ["compiled", "plain"]
     assert "model.fit trains the study's trials" in " ".join(capsys.readouterr().err.split())
     assert again.best is not None and again.is_champion(again.best)
-    assert [again.trial(each.number).verified for each in (wrong, changed)] == [
-        wrong.verified,
-        changed.verified,
-    ]
+    assert again.trial(3).verified == wrong.verified

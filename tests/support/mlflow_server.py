@@ -24,11 +24,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class ServerOfMlflow:
-    """A command of MLflow that serves until it is killed. Its log is in a folder."""
+class MlflowServer:
+    """A server whose artifacts, log and, by default, database are in a folder.
 
-    def __init__(self, folder: Path, *words: str, **variables: str) -> None:
-        self._folder, self._words, self._variables = folder, words, variables
+    Clients upload artifacts to the server, and don't write into its folder.
+    """
+
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        self._folder = folder
+        self._database = database or f"sqlite:///{(folder / 'server.db').as_posix()}"
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._port}"
@@ -38,11 +42,15 @@ class ServerOfMlflow:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "mlflow", *self._words, "--workers", "1"),
+                    *(sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"),
+                    *("--backend-store-uri", self._database),
+                    *("--artifacts-destination", str(self._folder / "artifacts")),
                     *("--host", "127.0.0.1", "--port", str(self._port)),
                 ],
                 cwd=self._folder,
-                env=environment(MLFLOW_DISABLE_TELEMETRY="true", **self._variables),
+                env=environment(
+                    MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
+                ),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -65,19 +73,6 @@ class ServerOfMlflow:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-
-
-class MlflowServer(ServerOfMlflow):
-    """A server whose artifacts are in a folder. By default, its database is there, too.
-
-    Clients upload artifacts to the server, and don't write into its folder.
-    """
-
-    def __init__(self, folder: Path, database: str | None = None) -> None:
-        database = database or f"sqlite:///{(folder / 'server.db').as_posix()}"
-        places = ("--backend-store-uri", database, "--artifacts-destination")
-        variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        super().__init__(folder, "server", *places, str(folder / "artifacts"), **variables)
 
     @property
     def client(self) -> MlflowClient:

@@ -105,15 +105,6 @@ def shared(hp: Values) -> keras.Model:
     return compiled(keras.Model(inputs, outputs), optimizer)
 
 
-def branched(hp: Values) -> keras.Model:
-    inputs = keras.Input((12,))
-    hidden = layers.Dropout(hp["rate"])(layers.Dense(8, activation="relu")(inputs))
-    one = layers.Dense(3, activation="softmax", name="one")(hidden)
-    other = layers.Dense(3, name="other")(hidden)
-    model = keras.Model(inputs, layers.Average()([one, ops.softmax(other)]))
-    return compiled(model, optimizers.Adam(hp["lr"]))
-
-
 def decayed(hp: Values) -> Any:
     decay = hp["rate"] / 10
     optimizer = optimizers.RMSprop(hp["lr"], momentum=0.5, centered=True, weight_decay=decay)
@@ -281,16 +272,6 @@ CORPUS: dict[str, Case] = {
         batch_size=8,
     ),
     "dropout in a row": Case(dropout_in_a_row, programs=2),
-    "pooled": stacked(
-        lambda hp: [
-            layers.Reshape((4, 3)),
-            layers.Conv1D(4, 2, padding="same", activation="swish"),
-            layers.SpatialDropout1D(hp["rate"]),
-            layers.GlobalAveragePooling1D(),
-            layers.Dropout(hp["rate"]),
-        ],
-        lambda hp: optimizers.Nadam(hp["lr"]),
-    ),
     "convolutional": stacked(
         lambda hp: [
             layers.Reshape((4, 3, 1)),
@@ -318,17 +299,6 @@ CORPUS: dict[str, Case] = {
         ],
         lambda hp: optimizers.Adafactor(hp["lr"]),
     ),
-    "volumes": stacked(
-        lambda hp: [
-            layers.Reshape((3, 2, 2, 1)),
-            layers.ConvLSTM2D(2, 2, padding="same"),
-            layers.Reshape((2, 2, 2, 1)),
-            layers.Conv3D(4, 2, padding="same", activation="relu"),
-            layers.SpatialDropout3D(hp["rate"]),
-            layers.Flatten(),
-        ],
-        lambda hp: optimizers.Lamb(schedules.ExponentialDecay(hp["lr"], 2, 0.9)),
-    ),
     "recurrent": stacked(
         lambda hp: [
             layers.Reshape((4, 3)),
@@ -336,16 +306,6 @@ CORPUS: dict[str, Case] = {
         ],
         batch_size=12,
         programs=2,
-    ),
-    "gated": stacked(
-        lambda hp: [
-            layers.Reshape((4, 3)),
-            layers.Masking(0.0),
-            layers.TimeDistributed(layers.Dense(4, activation="tanh")),
-            layers.Bidirectional(layers.GRU(3)),
-            layers.Dropout(hp["rate"]),
-        ],
-        lambda hp: optimizers.Muon(hp["lr"]),
     ),
     "stateful LSTM": single(stateful, resumes=False),
     # With sparse gradients.
@@ -403,7 +363,6 @@ CORPUS: dict[str, Case] = {
         batch_size=100,
     ),
     "shared": Case(shared),
-    "branched": Case(branched),
     "frozen": Case(frozen),
     "subclassed": Case(
         lambda hp: compiled(Subclassed(6, hp["rate"]), optimizers.Adam(hp["lr"])), batch_size=10
@@ -443,7 +402,6 @@ CORPUS |= {
         batch_size=8,
         programs=3,
     ),
-    "clipped": optimized(lambda hp: optimizers.Ftrl(hp["lr"], clipvalue=0.1)),
     "averaged": optimized(
         lambda hp: optimizers.Lion(
             hp["lr"], use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3, weight_decay=0.01
@@ -457,7 +415,6 @@ CORPUS |= {
         lambda hp: optimizers.Adam(hp["lr"], gradient_accumulation_steps=2), batch_size=10
     ),
     "decayed": optimized(decayed, batch_size=8),
-    "schedule-free": optimized(lambda hp: optimizers.ScheduleFreeAdamW(hp["lr"])),
     # Its warmup stands beside constants.
     "warmed up": optimized(
         lambda hp: optimizers.Adamax(
@@ -466,19 +423,11 @@ CORPUS |= {
         ),
         programs=2,
     ),
-    "restarted": optimized(
-        lambda hp: optimizers.SGD(schedules.CosineDecayRestarts(hp["lr"], 2, alpha=hp["rate"] / 10))
-    ),
     "stepped": optimized(
         lambda hp: optimizers.RMSprop(
             schedules.PiecewiseConstantDecay([2, 4], [hp["lr"], 0.003, 0.001])
         ),
         programs=2,
-    ),
-    "slowed": optimized(
-        lambda hp: optimizers.Adam(
-            schedules.InverseTimeDecay(hp["lr"], 2, hp["rate"], staircase=True)
-        )
     ),
     # What MultiOptimizer holds can't be compared surely: each trial has a program of its own.
     "several optimizers": single(of_several_optimizers, programs=2, resumes=False),
@@ -501,22 +450,15 @@ def aimed(y: Any) -> Callable[[], Splits]:
 # Losses and metrics.
 CORPUS |= {
     "losses": single(kinds.of_many_losses, data=aimed(dict.fromkeys(kinds.LOSSES, ONE_HOT))),
-    "losses of classes": single(
-        lambda: kinds.of_many_losses(kinds.LOSSES_OF_CLASSES),
-        data=aimed(dict.fromkeys(kinds.LOSSES_OF_CLASSES, CLASSES)),
-    ),
     "some losses and metrics": single(
         kinds.of_some_losses_and_metrics, data=aimed(dict.fromkeys(kinds.SOME_LOSSES, ONE_HOT))
     ),
-    "circle loss": single(kinds.of_circles),
     "alignments": single(
         kinds.of_alignments,
         data=aimed(np.stack([CLASSES, CLASSES[::-1]], 1).astype("int32") + 1),
         trainer="plain",
     ),
     "metrics": single(kinds.of_many_metrics, data=aimed(ONE_HOT)),
-    "metrics of classes": single(kinds.of_metrics_of_classes),
-    "measured": Case(kinds.measured, batch_size=10),
     "binary": Case(
         kinds.binary,
         [{"l1": 1e-3, "lr": 0.1}, {"l1": 1e-2, "lr": 0.3}],
@@ -538,7 +480,6 @@ CORPUS |= {
     f"weights of {name}": Case(kinds.weighed, data=data)
     for name, data in {
         "both parts": lambda: samples(sample_weight=WEIGHTS),
-        "whole numbers": lambda: samples(sample_weight=np.arange(COUNT) % 4),
         "training only": lambda: samples(sample_weight=WEIGHTS, validation=READY),
         "validation only": lambda: samples(validation=(*READY, WEIGHTS[:VALIDATION])),
     }.items()
@@ -555,14 +496,6 @@ CORPUS |= {
     ),
     # A class without a weight counts 1; the validation is not weighted.
     "weights of classes": Case(kinds.weighed, class_weight={0: 0.3, 2: 5.0}),
-    "weights of classes in a column": Case(
-        kinds.weighed, data=aimed(CLASSES[:, None]), class_weight={0: 0.3, 2: 5.0}
-    ),
-    "weights of one-hot classes": Case(
-        lambda hp: kinds.weighed(hp, "categorical_crossentropy"),
-        data=aimed(ONE_HOT),
-        class_weight={0: 0.3, 2: 5.0},
-    ),
 }
 # Several inputs and outputs. What Keras can't weigh is refused, see test_target_checks.
 CORPUS |= {
@@ -575,5 +508,4 @@ CORPUS |= {
     )
     for name, (build, data) in two_sided.MODELS.items()
     for weighted in (False, True)
-    if not (weighted and name == "listed, given names")
 }

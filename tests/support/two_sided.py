@@ -74,14 +74,6 @@ def listed(hp: Values) -> keras.Model:
     return model
 
 
-def listed_throughout(hp: Values) -> keras.Model:
-    """Has inputs, outputs, losses and metrics in lists."""
-    inputs, outputs = _layers(hp)
-    model = keras.Model(list(inputs.values()), list(outputs.values()))
-    model.compile("rmsprop", list(LOSSES.values()), metrics=[["accuracy"], ["mae", "mse"]])
-    return model
-
-
 class Subclassed(keras.Model):
     """Takes a dict, returns a dict."""
 
@@ -106,8 +98,6 @@ def subclassed(hp: Values) -> keras.Model:
 
 MODELS: dict[str, tuple[Callable[[Values], keras.Model], Callable[..., Dataset]]] = {
     "named": (named, by_name),
-    "listed, given names": (listed, by_name),
-    "listed, given tuples": (listed, in_order),
-    "listed throughout": (listed_throughout, in_order),
+    "listed": (listed, in_order),
     "subclassed": (subclassed, by_name),
 }

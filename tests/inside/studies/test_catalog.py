@@ -6,8 +6,6 @@ import functools
 import html
 import math
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from studies.definition import LaunchOptions
 from studies.launching import launch_target
 from studies.training import begin_trial
 from studies.user_code import load_study, resolve_target
-from tracking.history import RecordedCurves, StudyHistory
+from tracking.history import StudyHistory
 
 # In the order of the course.
 NAMES = [
@@ -36,20 +34,6 @@ NAMES = [
     "all-settings",
 ]
 IMAGES = ("mnist", "fashion-mnist")
-
-LOAD_ALL = """
-import kerastudy
-from studies.data import Dataset
-from studies.user_code import catalog_names, load_study, resolve_target
-
-load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
-studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}
-Dataset.load = load
-try:
-    studies["fashion-mnist"].data.load()
-except kerastudy.errors.DataError as error:
-    print(error)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -130,30 +114,6 @@ def test_the_report_has_the_notes_and_names_the_study(
     assert notes in page
     # A study of the catalog is named in commands, not the path of its file.
     assert "kerastudy data linear-regression" in re.sub("<[^>]+>", "", page)
-
-
-@pytest.mark.exhaustive
-def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
-    launch: Callable[[str], StudyHistory],
-) -> None:
-    curves = []
-    for history in map(launch, ("one-hot", "sparse")):
-        recorded = RecordedCurves(history.folder, history.trials)
-        curves.append([(each.params, recorded(each)) for each in history.trials])
-    assert curves[0] == curves[1] and [len(curve) for _, curve in curves[0]] == [1]
-
-
-@pytest.mark.exhaustive
-def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_path: Path) -> None:
-    # A proxy that nobody answers for, and no file from an earlier download.
-    proxy = dict.fromkeys(["https_proxy", "http_proxy"], "http://127.0.0.1:9")
-    path = {"PATH": "", "PYTHONPATH": ":".join(sys.path), "KERAS_HOME": str(tmp_path)}
-    command = [sys.executable, "-P", "-c", LOAD_ALL]
-    done = subprocess.run(command, env={**path, **proxy}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 1, "one line, and no progress of Keras's"
-    assert done.stdout.startswith("Fashion-MNIST could not be downloaded: ")
-    assert "--data fashion_mnist.npz" in done.stdout and "KERASTUDY_DATA" in done.stdout
 
 
 def test_a_test_part_of_another_scanner_is_found_before_any_training(tmp_path: Path) -> None:

@@ -131,14 +131,6 @@ class WithoutWeights(Own):
         return model.fit(x, y, validation_data=validation_data, callbacks=callbacks, verbose=0)
 
 
-@pytest.mark.exhaustive
-def test_a_hypermodels_own_fit_is_given_the_weights(tmp_path: Path) -> None:
-    noted = tmp_path / "weights.npy"
-    made = study({0: 9.0}, build=Own(noted), trials=1, epochs=1)
-    made.launch(store=tmp_path / "store", progress=False, verify="off")
-    np.testing.assert_array_equal(np.load(noted), np.where(load().train.y == 0, 9, 1))
-
-
 def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuilderError, match=r"WithoutWeights takes none.*\*\*kwargs"):
         study({0: 9.0}, build=WithoutWeights(tmp_path / "weights.npy")).launch(

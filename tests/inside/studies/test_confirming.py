@@ -36,11 +36,10 @@ from tracking.history import (
     evaluations_on,
     read_confirmations,
     read_evaluations,
-    record_evaluation,
     study_verdict,
 )
 from tracking.journal import Fit
-from tracking.records import Confirmation, Evaluation, Interval, TrialResult
+from tracking.records import Confirmation, Interval, TrialResult
 from tracking.scores import SampleScores
 from tracking.statistics import confirmed_value, gain, interval_text
 
@@ -52,30 +51,16 @@ import kerastudy as ks
 random = np.random.default_rng(0)
 x = random.normal(size=(300, 6)).astype("float32")
 y = (x[:, 0] + x[:, 1] + random.normal(size=300) > 0).astype("int64")
-test = x[200:].copy(), y[200:]
-test[0][50] = 1000
 
 
-class Guard(keras.layers.Layer):
-    # It fails where samples are scored one by one, not in Keras's functions.
-    def call(self, x):
-        if hasattr(x, "numpy") and x.numpy().max() > 100:
-            raise ValueError("a sample is out of range")
-        return x
-
-
-def build(hp, *more):
+def build(hp):
     layers = [
-        keras.layers.Input((6,)), *more, keras.layers.Dense(hp["units"], activation="relu"),
+        keras.layers.Input((6,)), keras.layers.Dense(hp["units"], activation="relu"),
         keras.layers.Dense(1, activation="sigmoid"),
     ]
     model = keras.Sequential(layers)
     model.compile(keras.optimizers.SGD(hp["rate"]), "binary_crossentropy", metrics=["accuracy"])
     return model
-
-
-def guarded(hp):
-    return build(hp, Guard())
 
 
 def study(name, data, **settings):
@@ -89,8 +74,6 @@ parts = {"validation": (x[100:200], y[100:200])}
 plain = study("확인 study", ks.datasets.arrays(x[:100], y[:100], **parts, test=(x[200:], y[200:])))
 folds = study("folds", ks.datasets.arrays(x[:150], y[:150], test=60), trials=3, epochs=3,
               batch_size=15, cross_validation=3)
-odd = study("odd", ks.datasets.arrays(x[:100], y[:100], **parts, test=test), build=guarded,
-            trials=2)
 """
 NAME = "확인 study"
 HERE = ("--executor", "in-process", "--store", "store")
@@ -387,38 +370,6 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
     tags = InMlflow(history_in(copied)).champion.tags
     assert tags["kerastudy.trial"] == str(outcome.winner)
     assert tags["kerastudy.verdict"] == study_verdict(history_in(copied)).text
-
-
-@pytest.mark.exhaustive
-def test_a_part_that_was_read_before_widens_the_interval(
-    folder: Path, outcome: Confirmation, tmp_path: Path
-) -> None:
-    shutil.copytree(folder, tmp_path / "read")
-    history = history_in(tmp_path / "read")
-    other = Evaluation("another", 3, 1, 100, outcome.test_digest, {}, time=1)
-    record_evaluation(history, other)
-    progress = Interrupting(99)
-    options = ConfirmOptions(top=3, budget=5)
-    again = confirmed(tmp_path / "read", progress, options=options)
-    assert again.readings == 3
-    assert again.gain is not None and again.gain.level == pytest.approx(1 - 0.05 / 3)
-    assert any("read 2 times before" in text and "98.3 %" in text for text in progress.said)
-
-
-@pytest.mark.exhaustive
-def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path) -> None:
-    launched(tmp_path, "odd")
-    done = kerastudy_here(tmp_path, "confirm", "odd", "--top", "2", "--budget", "2", *HERE)
-    history = history_in(tmp_path, "odd")
-    (outcome,) = read_confirmations(history)
-    assert outcome.confirmed is None and outcome.winner_on_test == () and len(outcome.race) == 2
-    (why,) = [note for note in outcome.notes if "The test part gives no value" in note]
-    assert f"scored by the model of trial {outcome.winner}: " in why
-    assert "a sample is out of range" in why and "gives no value" in " ".join(done.stdout.split())
-    # Whoever saw why has read something of it.
-    (reading,) = evaluations_on(history.store, history.description.data.digests["test"])
-    assert reading.confirmation == outcome.uuid and not reading.metrics
-    assert history.champion is not None and history.champion.number == outcome.winner
 
 
 def test_wrong_options_are_refused_at_once() -> None:

@@ -12,7 +12,7 @@ from exact_training import set_generators
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 from stores import history_at
-from user_commands import as_json, kerastudy, kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from studies.commands import definition_text
@@ -136,20 +136,6 @@ def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
     champion = ks.load_model("folds", store=folder / "kerastudy-store")
     for loaded, expected in zip(champion.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(loaded, expected)
-
-
-@pytest.mark.exhaustive
-def test_reproduce_trains_folds_and_champion_again_in_a_new_process(
-    folder: Path, history: StudyHistory
-) -> None:
-    best = history.best
-    assert best is not None and best.epoch is not None
-    kept = history.checkpoint(best)
-    assert kept is not None
-    kept.unlink()
-    again = as_json(kerastudy(folder, "reproduce", "folds", "--json"))
-    assert again["identical"] and again["epochs"] == 3 * 3 + best.epoch
-    assert kept.exists(), "trained again, it gets back its weights"
 
 
 def test_what_people_read(folder: Path, history: StudyHistory) -> None:

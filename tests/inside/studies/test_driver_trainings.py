@@ -108,25 +108,6 @@ def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(
     assert len(files) == 2 * TRAININGS
 
 
-def test_the_value_of_folds_is_their_mean_at_the_best_common_epoch(
-    histories: dict[str, StudyHistory],
-) -> None:
-    folded, differ = histories["fold"], 0
-    shown = InMlflow(folded)
-    for trial in folded.ended:
-        of_folds = curves(folded, trial)
-        means = {e: statistics.fmean(curve[e] for curve in of_folds) for e in of_folds[0]}
-        best = min(means, key=lambda e: (means[e], e))
-        assert (trial.epoch, trial.value) == (best, means[best])
-        assert trial.result.spread == statistics.stdev(curve[best] for curve in of_folds)
-        differ += trial.value != statistics.fmean(min(curve.values()) for curve in of_folds)
-        name = shown.run(trial.uuid).info.run_name
-        assert name.endswith(f"{trial.value:.4g} ± {trial.result.spread:.2g}")
-        curve = {epoch: m["val_loss"] for epoch, m in folded.curve(trial).items()}
-        assert curve == pytest.approx(means, abs=1e-12)
-    assert differ, "else this shows nothing"
-
-
 def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
     histories: dict[str, StudyHistory],
 ) -> None:

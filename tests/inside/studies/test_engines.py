@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -427,37 +424,3 @@ def test_writes_no_file_and_prints_nothing(
     played.play(7, infeasible=(1, 2, 3, 4))
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.exhaustive
-def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
-    """And does not import TensorFlow to find that an engine cannot serve."""
-    program = """
-import os, sys
-import kerastudy as ks
-from studies.engines import EngineSettings
-from studies.engines import check_engine_serves, make_engine
-from search_spaces import EngineError
-space = ks.SearchSpace(ks.dropout())
-for engine in ("bayesian", "hyperband"):
-    try:
-        check_engine_serves(f"keras-tuner:{engine}", "median", space, 9)
-    except EngineError:
-        pass
-assert not {"tensorflow", "keras", "keras_tuner"} & set(sys.modules)
-before = dict(os.environ)
-engine = make_engine(EngineSettings(
-    name="x", engine="keras-tuner:random", pruner="none", space=space,
-    objective=ks.Objective("val_loss", "min"), epochs=9, seed=0))
-assert engine.ask().number == 0
-assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
-import keras, tensorflow
-assert keras.backend.backend() == "tensorflow"
-assert tensorflow.config.get_visible_devices("GPU") == []
-"""
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import psutil
@@ -44,24 +40,3 @@ def test_the_peak_of_a_trial_is_its_own() -> None:
     before = large.size
     small = PeakMemory()
     assert small.size < before - 150 * 2**20
-
-
-_PROGRAM = """
-import json, sys
-import kerastudy
-from studies.library_internals.quiet_imports import load_late
-load_late()
-import keras, tensorflow
-loaded = ["sklearn" in sys.modules, "matplotlib" in sys.modules]
-import sklearn.base
-wrapped = keras.wrappers.SKLearnClassifier(model=keras.Sequential)
-gallery = tensorflow.keras.visualization.plot_image_gallery
-print(json.dumps([loaded, sklearn.base.is_classifier(wrapped), gallery.__name__]))
-"""
-
-
-@pytest.mark.exhaustive
-def test_keras_loads_its_wrappers_and_galleries_at_their_first_use() -> None:
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [[False, False], True, "plot_image_gallery"]

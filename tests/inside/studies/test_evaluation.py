@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -18,7 +17,6 @@ from studies.training import evaluate_test_part
 random = np.random.default_rng(5)
 X = random.normal(size=(300, 4)).astype("float32")
 Y = (X[:, 0] + random.normal(size=300) > 0).astype("int64")
-W = random.uniform(0.5, 2, 300)
 TEST = slice(200, 300)
 
 
@@ -98,24 +96,6 @@ def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     assert reading.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
     expected = resampled(lambda i: lost[i].mean())
     assert reading.intervals["loss"] == pytest.approx(expected, rel=1e-3)
-
-
-@pytest.mark.exhaustive
-def test_batches_of_weighted_samples() -> None:
-    model = network(metrics=["accuracy"], weighted_metrics=["mae"])
-
-    def data() -> Any:
-        return tf.data.Dataset.from_tensor_slices((X, Y, W)).batch(32)
-
-    splits = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
-    reading = evaluate_test_part(model, splits, 32)
-    x, y, weights = X[192:288], Y[192:288], W[192:288]
-    by_hand = model.evaluate(x, y, 32, 0, weights, return_dict=True)
-    assert reading.scores == pytest.approx(by_hand, rel=1e-6) and reading.samples == 96
-    off = np.abs(model.predict(x, verbose=0)[:, 0] - y)
-    expected = resampled(lambda i: (off * weights)[i].sum() / weights[i].sum(), 96)
-    assert reading.intervals["mae"] == pytest.approx(expected, rel=1e-5)
-    assert reading.note == "" and set(reading.intervals) == {"loss", "accuracy", "mae"}
 
 
 def test_what_has_no_intervals_says_why() -> None:

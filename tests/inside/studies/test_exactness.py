@@ -21,7 +21,7 @@ from exact_training import (
     spec_of,
 )
 from suite import exhaustive_but
-from training_corpus import CORPUS, ONE_HOT, stateful
+from training_corpus import CORPUS, ONE_HOT
 
 import kerastudy as ks
 from studies.data.arrays import memory_mapping as large
@@ -115,31 +115,6 @@ def test_a_metric_with_a_value_for_each_class_is_a_metric_for_each(
         (epoch,) = by_trainer(each, build, splits, spec_of(1))
         found = {name: v for name, v in epoch.metrics.items() if name.startswith("val_f1")}
         assert found == dict(zip(names, map(float, by_class), strict=True))
-
-
-@pytest.mark.exhaustive
-def test_a_study_of_a_stateful_model_is_verified_by_fit(tmp_path: Path) -> None:
-    """Its batches have one size; what it keeps from batch to batch is in no checkpoint."""
-
-    def build(hp: Any) -> keras.Model:
-        model = stateful()
-        model.optimizer.learning_rate = hp["learning_rate"]
-        return model
-
-    training = samples().train
-    study = ks.Study(
-        "stateful",
-        data=ks.datasets.arrays(training.x, training.y, validation=16, test=None),
-        build=build,
-        space=ks.SearchSpace(ks.learning_rate()),
-        batch_size=8,
-        epochs=2,
-        trials=1,
-    )
-    history = study.launch(store=tmp_path / "store", progress=False, verify="full")
-    assert not history.description.warnings
-    assert history.best is not None
-    assert history.best.verified == "model.fit, identical"
 
 
 def _rescaled() -> keras.Model:

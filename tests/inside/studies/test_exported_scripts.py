@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from builder_corpus import run, session
+from builder_corpus import session
 from scripted import run_study
 from study_record import weights_in
 
 from search_spaces import StudyError
 from studies.executors import InProcessExecutor, Session
-from studies.exporting import script_parts, training_of, try_script, write_script
+from studies.exporting import script_parts, training_of, write_script
 from studies.user_code import Target, load_study
 from tracking.history import StudyHistory
 from tracking.records import TrialSpec
@@ -91,11 +91,6 @@ def several_outputs(hp):
     return model
 
 
-def needs_kerastudy(hp):
-    ks.epoch_seed(0, hp.Int("epoch", 1, 2))
-    return create_model(hp)
-
-
 arrays = ks.datasets.arrays(x, y, validation=0.3, test=0.1)
 read = ks.datasets.breast_cancer(preprocess="standardize")
 own = {"objective": "val_loss", "epochs": 2, "trials": 1}
@@ -109,7 +104,6 @@ several = ks.Study(
     "several", data=several_data, build=several_outputs,
     space=ks.SearchSpace(ks.units(4, 8), odd), **own,
 )
-imported = ks.Study("imported", data=arrays, build=needs_kerastudy, **own)
 """
 PARTS = """
 import random
@@ -211,24 +205,6 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))
         kept = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
         assert kept and kept.items() <= saved.items()
-
-
-@pytest.mark.exhaustive
-def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
-    exported(folder, "imported")
-    with pytest.raises(StudyError, match="it uses kerastudy's epoch_seed, which its stand-in"):
-        try_script(folder / "imported", "imported", str(folder))
-
-
-# The scripts above are of builders for Keras Tuner and Optuna, too.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    "style", ["conditional_scopes", "several_domains", "tuner_space", "two_optimizers"]
-)
-def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
-    write(session(style), run(style, "random", tmp_path / "store", 1), tmp_path / "exported")
-    # Their files may import Keras Tuner and Optuna.
-    assert ran([tmp_path / "exported"], FOREIGN) == [0]
 
 
 def test_what_a_script_can_not_do_is_refused() -> None:

@@ -81,17 +81,6 @@ def test_batches_train_as_fit_by_hand(name: str) -> None:
         assert again == epochs[1:], "from the second epoch, as where a training was cut"
 
 
-@pytest.mark.exhaustive
-def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
-    """Threads have read ahead where the epoch before was cut."""
-    train = streamed.Batches(streamed.X, streamed.Y, workers=2)
-    spec, options = spec_of(epochs=3), {"steps_per_epoch": 3}
-    validation = streamed.validation_tf_data
-    epochs = streamed.by_hand(model, lambda seed: train, validation, spec, **options)
-    splits = ks.datasets.batches(train, validation, **options).load()
-    assert by_trainer(PlainTrainer(), model, splits, spec) == epochs
-
-
 def test_classes_that_come_after_what_was_read_ahead_are_weighed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -109,40 +98,6 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
     wanted = streamed.by_hand(model, lambda seed: train(), streamed.validation_tf_data, whole)
     spec = spec_of(epochs=1, class_weight=class_weight)
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
-
-
-@pytest.mark.exhaustive
-def test_callbacks_are_told_what_fit_tells_them() -> None:
-    class Steps(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            told.append(self.params["steps"])
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            told.append(batch)
-
-    told: list[int | None] = []
-    for train in (tf_data, generator):
-        splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
-        by_trainer(PlainTrainer(), model, splits, spec_of(epochs=1), callbacks=[Steps()])
-    assert told == [6, *range(6), None, *range(6)]
-
-
-@pytest.mark.exhaustive
-def test_what_is_drawn_without_a_seed_depends_on_the_epoch_alone() -> None:
-    """tf.data's shuffle, and numpy's global generator."""
-
-    def drawn() -> Any:
-        order = np.random.permutation(streamed.SAMPLES)
-        pairs = tf.data.Dataset.from_tensor_slices((streamed.X[order], streamed.Y[order]))
-        yield from pairs.shuffle(streamed.SAMPLES).batch(streamed.SIZE).as_numpy_iterator()
-
-    splits = ks.datasets.batches(drawn, streamed.validation_tf_data).load()
-    assert not splits.warnings
-    spec = spec_of(epochs=3)
-    straight = by_trainer(PlainTrainer(), model, splits, spec)
-    np.random.default_rng().random(3)
-    cut = by_trainer(PlainTrainer(), model, splits, spec, straight[0].state, initial_epoch=1)
-    assert cut == straight[1:]
 
 
 def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
@@ -319,7 +274,6 @@ def test_a_champion_is_registered(tmp_path: Path, model: Any, data: Any, objecti
     assert history.best is not None and history.is_champion(history.best)
     if model is own_step:
         return
-    # Of texts in a process without kerastudy: `test_texts_from_new_to_a_raw_text`.
     (file,) = (tmp_path / "store").rglob("MLmodel")
     registered = mlflow.pyfunc.load_model(str(file.parent))
     metadata, texts = registered.metadata, ["a good film", "bad"]

@@ -6,7 +6,6 @@ import functools
 import gc
 import logging
 import re
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -48,15 +47,6 @@ class TestCompiledTrainer(TrainerConformance):
         raises = "fails_late" in name and "False" in name
         by_fit = raises or "batch" in request.node.originalname
         assert warm.used[0] == ("plain" if by_fit else "compiled"), warm.used
-
-
-@pytest.mark.exhaustive
-class TestPlainTrainer(TrainerConformance):
-    """It traces each time. In the suite it trains the corpus, see `test_exactness`."""
-
-    @pytest.fixture
-    def trainer(self) -> PlainTrainer:
-        return PlainTrainer()
 
 
 def small(rate: float = 0.3, units: int = 4) -> keras.Model:
@@ -211,26 +201,6 @@ def test_trials_share_no_state(warm: CompiledTrainer) -> None:
     evaluated = models[0].evaluate(splits.train.x, splits.train.y, verbose=0)
     models[1].evaluate(splits.train.x, splits.train.y, verbose=0)
     assert models[0].evaluate(splits.train.x, splits.train.y, verbose=0) == evaluated
-
-
-@pytest.mark.exhaustive
-def test_programs_that_were_used_longest_ago_are_let_go_and_freed() -> None:
-    trainer, splits = CompiledTrainer("compiled", kept=2), samples()
-    trained = {}
-    for units in (4, 5, 4, 6):
-        trained[units] = by_trainer(trainer, lambda u=units: small(units=u), splits, spec_of(1))
-        if units == 5:
-            (_, first), (_, second) = ((weakref.ref(p), p) for p in trainer.programs)
-            dropped = weakref.ref(second)
-            del first, second
-    assert len(trainer.programs) == 2
-    gc.collect()
-    assert dropped() is None
-    made = trainer.programs.made
-    by_trainer(trainer, lambda: small(units=4), splits, spec_of(1))
-    assert trainer.programs.made == made, "that of 4 units was used since"
-    again = by_trainer(trainer, lambda: small(units=5), splits, spec_of(1))
-    assert (trainer.programs.made, again) == (made + 1, trained[5]), "it is made again"
 
 
 @pytest.mark.exhaustive

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import resource
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from handmade import make_spec
 from losses_and_metrics import Lasting, MakingLate, Moving, with_state
 from model_zoo import Holding, Unseeded, compiled, stack
 from suite import exhaustive_but
-from user_commands import run
 
 from studies.training import (
     CompiledTrainer,
@@ -150,27 +148,6 @@ def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
 def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, told: str) -> None:
     with pytest.raises(StateError, match=told):
         capture([callback])
-
-
-@pytest.mark.exhaustive
-def test_variables_of_a_distribution_strategy_are_read_as_they_are(tmp_path: Path) -> None:
-    """In a process of its own: devices are told before the first use."""
-    script = (
-        "import tensorflow as tf, keras\n"
-        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
-        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
-        "tf.config.set_logical_device_configuration(cpu, two)\n"
-        "from studies.training import copy_of\n"
-        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
-        "with strategy.scope():\n"
-        "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])\n"
-        "    model.compile('sgd', 'mse')\n"
-        "    inside = copy_of(model)\n"
-        "same = [(a == b.numpy()).all() for a, b in zip(inside, model.weights)]\n"
-        "print(len(same), all(same))\n"
-    )
-    done = run(tmp_path, [sys.executable, "-c", script])
-    assert done.stdout.split() == ["2", "True"]
 
 
 # A training that is cut comes to what it comes to uncut, whatever keeps state.

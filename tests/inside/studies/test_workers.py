@@ -181,14 +181,6 @@ class TestPool(ExecutorConformance):
         assert Collecting().run(executor, make_spec(executor), tmp_path).state == "complete"
 
 
-@pytest.mark.exhaustive
-def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
-    file = tmp_path / "dies.py"
-    file.write_text("import os\nprint('last words', flush=True)\nos._exit(3)\n")
-    with pytest.raises(StudyError, match=r"exit code 3.*last words"), in_pool(file, workers=1):
-        pass
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "study.py"
@@ -396,22 +388,3 @@ def test_a_worker_for_each_gpu_sees_its_own(
         pids = map(pid_of, workers.pool._workers)
         seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
     assert seen == ["GPU-a", "GPU-b"]
-
-
-@pytest.mark.exhaustive
-def test_the_study_decides_on_threads_and_so_on_workers(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those that there are no cores for end; the one that is left trains."""
-    monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
-    cores, told = this_machine().cores, list[str]()
-    file.write_text(STUDY_FILE.replace("epochs=3,", f"epochs=3, threads={cores},"))
-    with closing(local(tmp_path, file, told)) as workers:
-        started = [*map(pid_of, workers.pool._workers)]
-        workers.load()
-        workers.suit(threads=None, finished=0)
-        pool = workers.pool
-        assert [psutil.pid_exists(pid) for pid in started].count(True) == len(pool) == 1
-        assert told == [described_workers(Machine(cores), 1, cores)]
-        assert pool.description.threads == cores
-        assert Collecting().run(pool, make_spec(pool), tmp_path).state == "complete"

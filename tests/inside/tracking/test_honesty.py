@@ -9,7 +9,6 @@ from pages import recipe_of_honesty
 from benchmarks.honesty.settings import SETTINGS
 from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
-from benchmarks.honesty.world import World
 from tracking.scores import SampleScores
 from tracking.statistics import corrected
 
@@ -59,17 +58,6 @@ def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
 def test_no_gain_is_claimed_where_no_setting_matters() -> None:
     found = null_studies(40, [TINY, DIGITS])
     assert found["no gain claimed"] >= 0.95 * 40
-
-
-def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
-    world = World(TINY, np.random.default_rng(0))
-    world.validation = world.draw(200_000)
-    training = world.train(world.default, 2)
-    measured = training.right.mean(axis=2)
-    assert measured == pytest.approx(training.accuracies, abs=0.004)
-    # And the world's samples are right and wrong together, as those of trained networks are.
-    both = np.corrcoef(training.right[0, -1], training.right[1, -1])[0, 1]
-    assert 0.5 < both < 0.9
 
 
 @pytest.mark.parametrize("epochs", [1, 2])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,15 +10,15 @@ from typing import Any
 
 import pytest
 from blobs import write_study
-from exported import WatchedClient, check_equal, experiment_of, runs_of
+from exported import check_equal, experiment_of, runs_of
 from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
-from stores import history_at, store_at
-from user_commands import as_json, environment, kerastudy_here
+from stores import store_at
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace, ServerAwayError, ServerRefusedError, TrackingError
+from search_spaces import SearchSpace, ServerRefusedError, TrackingError
 from studies.executors import Handler
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
@@ -68,25 +66,6 @@ def test_studies_of_the_same_name_are_sent_to_one_server(
     export(history, server)
     names = [experiment_of(server.client, each.folder).name for each in (history, other)]
     assert names == ["the same", "the same (2)"]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("at", [4, 25])
-def test_a_killed_server_gets_the_rest_later(server: MlflowServer, tmp_path: Path, at: int) -> None:
-    history = launch(tmp_path / "store", f"dies at {at}")
-    exporter, calls = StudyExporter(history.store, history.folder, server.address), list[str]()
-
-    def kill_the_server(name: str, after: bool) -> None:
-        calls.append(name)
-        # Each call is told twice: before and after it.
-        if len(calls) == 2 * at - 1:
-            server.kill()
-
-    WatchedClient(exporter, kill_the_server)
-    with pytest.raises(ServerAwayError, match="does not answer"):
-        exporter.update(whole=True)
-    server.start()
-    export(history, server)
 
 
 def test_push_sends_what_a_server_lacks(server: MlflowServer, tmp_path: Path) -> None:
@@ -178,16 +157,6 @@ def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, t
 
 # A team's server on PostgreSQL, to which several people send their studies.
 
-MEMBER = """
-import sys
-from scripted import WithModel, describe, run_study
-from tracking.mlflow import bring_up_to_date
-
-executor = WithModel(describe(name="the same", pruner="median", trials=6), infeasible={2})
-history = run_study(executor, store="store", tracking_uri=sys.argv[1], report=False)
-bring_up_to_date(history.store, history.folder, print)
-"""
-
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
@@ -205,40 +174,6 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
         finally:
             server.kill()
             database.cleanup()
-
-
-@pytest.mark.exhaustive
-def test_two_people_send_studies_of_one_name_at_once(team: MlflowServer, tmp_path: Path) -> None:
-    support = Path(__file__).parents[2] / "support"
-    running = {}
-    for person in ("ada", "grace"):
-        (tmp_path / person).mkdir()
-        path = f"{support}:{support.parents[1]}"
-        running[person] = subprocess.Popen(
-            [sys.executable, "-c", MEMBER, team.address],
-            cwd=tmp_path / person,
-            env=environment(PYTHONPATH=path, LOGNAME=person, USER=person),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    told = {person: each.communicate()[0] for person, each in running.items()}
-    client, experiments = team.client, {}
-    for person, text in told.items():
-        assert "warning" not in text, told
-        history = history_at(tmp_path / person / "store", "the same")
-        check_equal(client, history.folder)
-        assert len(history.ended) == 6
-        experiment = experiment_of(client, history.folder)
-        experiments[experiment.experiment_id] = person, experiment.name
-    names = {"the same", "the same (2)"}
-    assert {name for _, name in experiments.values()} == names
-    # Whoever comes first with the experiment may come second with the registered model.
-    for name in names:
-        version = client.get_model_version_by_alias(name, "champion")
-        run = client.get_run(version.tags["kerastudy.champion_run"])
-        person, _ = experiments.pop(run.info.experiment_id)
-        assert run.data.tags["mlflow.user"] == person
 
 
 class Odd(ScriptedExecutor):

@@ -210,32 +210,6 @@ class TrainerConformance:
             outcomes.append((result.weights_sha256, epochs))
         assert outcomes[0] == outcomes[1]
 
-    @pytest.mark.exhaustive
-    def test_cut_when_all_was_trained_it_is_what_it_was(
-        self, trainer: Trainer, tmp_path: Path
-    ) -> None:
-        """In a process that has trained nothing yet, or another model since."""
-        study, spec, state = make_study(dense), make_spec(5), tmp_path / "trial.state"
-        first, epochs = train(trainer, study, spec, tmp_path, state=state)
-        assert epochs == handmade(dense)[0]
-        digest = checkpoint_digest(tmp_path / "best.weights.h5")
-        again = dataclasses.replace(spec, attempt=2)
-        for other in (type(trainer)(), trainer):
-            if other is trainer:
-                train(trainer, make_study(unbuilt), spec, tmp_path / "other")
-            result, all_epochs = train(other, study, again, tmp_path / "again", state=state)
-            assert all_epochs == epochs
-            assert dataclasses.replace(result, seconds=first.seconds) == first
-            assert checkpoint_digest(tmp_path / "again" / "best.weights.h5") == digest
-        assert first.best is not None
-        rank = first.best.rank(spec.objective, spec.number)
-        for last_kept, stays in ((rank, False), (rank._replace(number=spec.number + 1), True)):
-            path = tmp_path / f"stays {stays}" / "best.weights.h5"
-            files = {"state": state, "last_kept": last_kept}
-            result, _ = train(trainer, study, again, path.parent, **files)
-            assert path.exists() == bool(result.checkpoint_sha256) == stays
-            assert result.weights_sha256 == first.weights_sha256
-
     @pytest.mark.parametrize("again_from, ends", exhaustive_but([(1, 3)], [(1, 3), (3, 3), (4, 4)]))
     def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
         self, trainer: Trainer, tmp_path: Path, again_from: int, ends: int
