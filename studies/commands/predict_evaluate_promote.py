@@ -37,12 +37,12 @@ _ROWS_SHOWN = 20
     "samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or texts.",
+    help="An npz, npy, csv or parquet file, an image, or a folder of images or texts.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="A csv, parquet or npz file to write; - to print CSV.  [default: show a table]",
+    help="A csv file to write.  [default: show a table]",
 )
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
 @trust_option
@@ -58,9 +58,10 @@ def predict_command(
 ) -> None:
     """Predict the samples of a file by the study's champion.
 
-    The samples must look like the data of the study: the model preprocesses them. Columns are found
-    by name, and other columns are ignored. A model with several inputs needs an npz file, with an
-    array for each input by its name. Classes are shown by name. Pickled objects are not loaded.
+    The samples must look like the data of the study: the model preprocesses them. A csv or parquet
+    file has the study's columns by their names, in any order; other columns are ignored. A model
+    with several inputs needs an npz file, with an array for each input by its name. Classes are
+    shown by name. Pickled objects are not loaded.
 
     Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
@@ -74,9 +75,8 @@ def predict_command(
     from studies.results import check_output, predict_file
     from studies.terminal_text import as_csv
 
-    everything = output == Path("-")
-    output = None if everything or output is None else output.expanduser()
     if output is not None:
+        output = output.expanduser()
         check_output(output)
     check_trusted(store, trust)
     history = history_of(study, store)
@@ -94,7 +94,7 @@ def predict_command(
         print_json({"study": study, "samples": count, "output": written, "predictions": rows})
     elif output is not None:
         tell(f"{count} predictions in {str(output)!r}")
-    elif sys.stdout.isatty() and not everything:
+    elif sys.stdout.isatty():
         tell(_first_rows(predictions.to_dataframe()))
     else:
         click.echo(as_csv(predictions.to_dataframe()), nl=False)

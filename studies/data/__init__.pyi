@@ -54,7 +54,6 @@ from .quality_checks import guess_on as guess_on
 from .quality_checks import look_at as look_at
 from .quality_checks import told_apart as told_apart
 from .tables.column_kinds import FREE_TEXT as FREE_TEXT
-from .tables.column_kinds import gaps_among_numbers as gaps_among_numbers
 from .tables.column_values import date_of_part as date_of_part
 from .tables.column_values import model_columns as model_columns
 from .tables.column_values import numbers_of as numbers_of

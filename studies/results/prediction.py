@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from search_spaces.texts import listed
 from studies.error_texts import describe
 from studies.library_internals.quiet_imports import import_quietly
 from studies.results.model_loading import load_champion, registered_folder
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
-_SUFFIXES: Final = (".csv", ".parquet", ".npz")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Predictions:
     Attributes:
         columns: The columns of a table with a row for each sample, by name: "file" for images and
             texts, "class", "probability_NAME" and "prediction". A prediction may be an array.
-        notes: Sentences for the user, such as a warning of samples with NaN.
+        notes: Sentences for the user, such as a warning of unknown categories.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -65,7 +62,7 @@ class Predictions:
             if values.ndim > 2:
                 raise DataError(
                     f"The model predicts arrays of shape {values.shape[1:]}, which don't fit into "
-                    "the cells of a table. Write them into a file: --output predictions.npz"
+                    "the cells of a table. Call kerastudy.read_study(NAME).predict(x)."
                 )
             if values.ndim == 2:
                 flat |= {f"{name}_{place}": values[:, place] for place in range(values.shape[1])}
@@ -74,37 +71,22 @@ class Predictions:
         return pd.DataFrame(flat)
 
     def write(self, path: Path) -> None:
-        """Writes the predictions into an npz, csv or parquet file, atomically."""
-        suffix = check_output(path)
+        """Writes the predictions into a CSV file, atomically."""
+        text = as_csv(self.to_dataframe())
         try:
             with replacing(followed(path)) as partial:
-                if suffix == ".npz":
-                    self._write_archive(partial)
-                elif suffix == ".csv":
-                    partial.write_text(as_csv(self.to_dataframe()), encoding="utf-8")
-                else:
-                    self.to_dataframe().to_parquet(partial, index=False)
+                partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
 
-    def _write_archive(self, path: Path) -> None:
-        # `np.savez_compressed` can't write an array with the name "file", as it has a parameter of
-        # this name.
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in self.columns.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
 
-
-def check_output(path: Path) -> str:
-    """Checks that predictions can be written to a path; returns its suffix."""
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        hint = f"Name a file that ends with {listed(_SUFFIXES, 'or')}."
+def check_output(path: Path) -> None:
+    """Checks that predictions can be written to a path."""
+    if path.suffix.lower() != ".csv":
+        hint = "Name a file that ends with .csv."
         raise DataError(f"Predictions can't be written into {str(path)!r}", hint=hint)
     if not path.parent.is_dir():
         raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
-    return suffix
 
 
 def predict(
@@ -121,10 +103,10 @@ def predict(
 
     Args:
         study: The study's name.
-        samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
-            txt files. The samples must be like those that were passed to the study, before
-            preprocessing. A model with several inputs needs an npz file that has, for each input,
-            an array with the input's name.
+        samples: An npz, npy, csv or parquet file, an image, or a folder of images or txt files.
+            The samples must be like those that were passed to the study, before preprocessing. A
+            csv or parquet file has the study's columns, by their names. A model with several inputs
+            needs an npz file that has, for each input, an array with the input's name.
         probabilities: Whether to add the probability of each class.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
@@ -163,7 +145,7 @@ def predict_file(
 
     saved = Model.load(str(registered_folder(history)))
     metadata: Mapping[str, Any] = saved.metadata or {}
-    columns: dict[str, np.ndarray] = {}
+    columns, notes = dict[str, np.ndarray](), list[str]()
     samples: Any
     # A wrong file is refused before the model is loaded, which takes seconds.
     if "table" in metadata:
@@ -174,7 +156,7 @@ def predict_file(
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
         model = load_champion(history, trust=trust)
-        samples, notes = _as_the_model_takes(model, arrays, inputs.arrays), _notes_on(arrays)
+        samples = _as_the_model_takes(model, arrays, inputs.arrays)
         if files:
             columns["file"] = np.array(files)
     try:
@@ -184,15 +166,6 @@ def predict_file(
     class_names = metadata.get("class_names") or ()
     columns |= predictions_table(model, predicted, class_names, probabilities=probabilities)
     return Predictions(columns, notes)
-
-
-def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    floats = [array for array in arrays.values() if array.dtype.kind == "f"]
-    odd = [~np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in floats]
-    count, samples = int(np.any(odd, axis=0).sum()), len(next(iter(arrays.values())))
-    if not count:
-        return []
-    return [f"{count} of {samples} samples have NaN or infinite values: distrust their predictions"]
 
 
 def _as_the_model_takes(

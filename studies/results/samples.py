@@ -21,7 +21,6 @@ from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
 from studies.data import (
     ENDINGS,
-    gaps_among_numbers,
     is_table,
     model_columns,
     read_images,
@@ -31,7 +30,6 @@ from studies.data import (
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
     from mlflow.models import Model
 
 _SHOWN: Final = 6
@@ -146,7 +144,7 @@ def _same_sizes(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     """Returns samples in memory in the form that the model takes.
 
-    Raises DataError if they don't fit the model.
+    Raises DataError for a file, or for rows that lack columns of the model's table.
     """
     if isinstance(x, str | Path):
         raise DataError(
@@ -161,12 +159,8 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
         for note in notes:
             warnings.warn(note, stacklevel=3)
         return columns
-    tensors: Any = getattr(model, "inputs", None) or ()
-    if isinstance(x, list | np.ndarray) and len(tensors) == 1:
-        (tensor,) = tensors
-        dtype = np.dtype(str if tensor.dtype == "string" else tensor.dtype)
-        expected = Input("", dtype, tuple(tensor.shape[1:]))
-        return texts_as_tensor(Inputs((), (expected,)).fitted(np.asarray(x), expected, "The array"))
+    if isinstance(x, list | np.ndarray) and len(getattr(model, "inputs", None) or ()) == 1:
+        return texts_as_tensor(np.asarray(x))
     return x
 
 
@@ -178,23 +172,16 @@ def texts_as_tensor(array: np.ndarray) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str, Any], list[str]]:
-    """Returns those columns of a table that are inputs of a model, by name, and notes on values.
+    """Returns those columns of a table that are inputs of a model, by name, and notes.
 
-    A note tells which texts are read as missing values, or which categories the model does not
-    know. `called` is the table's name in messages, e.g. "The table".
+    A note tells which categories the model does not know. `called` is the table's name in messages,
+    e.g. "The table".
     """
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")
-    notes = []
-    if hasattr(table, "assign"):
-        for name, tensor in model.input.items():
-            numbers = str(tensor.dtype) != "string" and name in table
-            if numbers and (words := gaps_among_numbers(table[name])):
-                table = table.assign(**{name: table[name].mask(table[name].isin(words))})
-                notes.append(f"{quoted(words)} in {name}: read as missing")
     try:
         columns = model_columns(model, table)
-        return columns, [*notes, *_unknown_categories(model, columns)]
+        return columns, list(_unknown_categories(model, columns))
     except KeyError as error:
         raise DataError(
             f"{called} lacks columns: {quoted(error.args, most=8)}. The model takes the "
@@ -223,17 +210,12 @@ def read_table_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
 
     `metadata` is the metadata of the MLflow model.
     """
-    suffix = path.suffix.lower()
-    if path.is_dir() or suffix == ".npy":
+    if not is_table(path):
         raise DataError(
-            f"{str(path)!r} is not a table, but the model takes columns: give a csv or parquet "
-            "file, or an npz file with an array for each column."
+            f"{str(path)!r} is no table, but the model takes columns: give a csv or parquet file."
         )
-    if suffix != ".npz":
-        texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
-        return read_table(path, texts=texts, missing=metadata["missing"])
-    with _readable(path):
-        return _read_archive(path)
+    texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
+    return read_table(path, texts=texts, missing=metadata["missing"])
 
 
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -258,7 +240,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns the errors of numpy, pandas and the operating system into a DataError of one line."""
+    """Turns the errors of numpy and the operating system into a DataError of one line."""
     try:
         yield
     except DataError:
@@ -273,8 +255,8 @@ def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]]
 
     The result has the samples, and the names of their files.
     """
-    suffix, described = path.suffix.lower(), inputs.files
-    if "image_size" in described and (path.is_dir() or suffix in ENDINGS["images"]):
+    described = inputs.files
+    if "image_size" in described and (path.is_dir() or path.suffix.lower() in ENDINGS["images"]):
         return _read_images(path, described)
     column = described.get("text", "")
     if column and is_table(path):
@@ -282,7 +264,7 @@ def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]]
         if column in table.columns:
             return table[column].to_numpy(str), []
     takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].texts
-    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+    if takes_texts and path.is_dir():
         return _read_texts(path)
     return None
 
@@ -302,8 +284,6 @@ def _read_images(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, 
 
 
 def _read_texts(path: Path) -> tuple[np.ndarray, list[str]]:
-    if not path.is_dir():
-        return np.array([path.read_text(encoding="utf-8")]), [path.name]
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS["texts"])
     if not files:
         raise DataError(f"{str(path)!r} has no texts (.txt).")
@@ -314,13 +294,13 @@ def _read_texts(path: Path) -> tuple[np.ndarray, list[str]]:
 def _read_arrays(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     """Reads the arrays of an npz, npy, csv or parquet file, by the names of the model's inputs."""
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".parquet"):
+    if is_table(path):
         return {"": _read_rows(path, inputs)}
     if suffix == ".npz":
         return _for_inputs(_read_archive(path), path, inputs)
     if suffix != ".npy":
         raise inputs.error(
-            path, "is no npz, npy, csv or parquet file, and the study did not read such files"
+            path, "is no npz, npy, csv or parquet file, and no folder as the study reads it"
         )
     if len(inputs.arrays) > 1:
         raise inputs.error(path, "has one array: give an npz file with an array for each input")
@@ -342,8 +322,6 @@ def _for_inputs(arrays: dict[str, np.ndarray], path: Path, inputs: Inputs) -> di
         if missing:
             raise inputs.error(path, f"lacks {quoted(missing)}")
         return arrays
-    if inputs.columns and set(inputs.columns) <= set(arrays):
-        return {"": np.column_stack([arrays[name] for name in inputs.columns])}
     if len(arrays) == 1 or "x" in arrays:
         return {"": arrays["x"] if "x" in arrays else next(iter(arrays.values()))}
     names = listed(sorted(arrays), most=_SHOWN) or "none"
@@ -352,40 +330,22 @@ def _for_inputs(arrays: dict[str, np.ndarray], path: Path, inputs: Inputs) -> di
 
 def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
     """Reads the samples of a CSV or Parquet file, each a row of the study's columns."""
-    table = _read_table(path, inputs)
-    if len(inputs.arrays) > 1:
-        raise inputs.error(path, "is a table: give an npz file with an array for each input")
-    (expected,) = inputs.arrays
-    if inputs.columns:
-        missing = [name for name in inputs.columns if name not in table.columns]
-        if missing:
-            raise inputs.error(path, f"lacks columns: {quoted(missing, most=_SHOWN)}")
-        table = table[list(inputs.columns)]
-    if expected.texts:
-        array: np.ndarray = table.to_numpy(dtype=str)
-    else:
-        # pandas also counts durations as numbers.
-        kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
-        others = [name for name, kind in kinds.items() if kind not in "biuf"]
-        if others:
-            raise inputs.error(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
-        if table.isna().to_numpy().any():
-            raise inputs.error(path, "has empty cells")
-        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
-        array = table.to_numpy().astype(np.result_type(*types))
-    return array[:, 0] if len(expected.shape) == 0 and array.shape[1] == 1 else array
-
-
-def _read_table(path: Path, inputs: Inputs) -> pd.DataFrame:
-    import pandas as pd
-
-    if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # If the first line has a text, the line is the table's heading. If it has only numbers, it is a
-    # sample, unless the numbers are names: either names of the study's columns, or pandas's default
-    # names 0, 1, 2 and so on.
-    named = pd.to_numeric(pd.Series(first, dtype=object), errors="coerce").isna().any()
-    named |= bool(set(inputs.columns) & set(first))
-    named |= len(first) > 2 and first == [str(place) for place in range(len(first))]
-    return pd.read_csv(path, header=0 if named else None)
+    if not inputs.columns:
+        raise inputs.error(
+            path, "is a table, but the study's data has no names of columns: give an npz file"
+        )
+    table = read_table(path)
+    missing = [name for name in inputs.columns if name not in table.columns]
+    if missing:
+        raise inputs.error(path, f"lacks columns: {quoted(missing, most=_SHOWN)}")
+    table = table[list(inputs.columns)]
+    # pandas also counts durations as numbers.
+    kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
+    others = [name for name, kind in kinds.items() if kind not in "biuf"]
+    if others:
+        raise inputs.error(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
+    if table.isna().to_numpy().any():
+        raise inputs.error(path, "has empty cells")
+    types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
+    array: np.ndarray = table.to_numpy().astype(np.result_type(*types))
+    return array

@@ -92,14 +92,6 @@ def missing_words(series: Any) -> list[str]:
     return [text for text in missing if _plain(text) in _SIGNS]
 
 
-def gaps_among_numbers(series: Any) -> list[str]:
-    """Returns the texts, such as "-", that stand for missing values in a column of numbers."""
-    if series.dtype.kind in "biufmM":
-        return []
-    texts = series.dropna().astype(str).unique()
-    return [text for text in texts if _plain(text) in _SIGNS + _WORDS]
-
-
 def _plain(text: str) -> str:
     return text.strip().lower()
 
