@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -23,7 +22,6 @@ from tracking.history.trial_ranks import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.evaluation_records import Confirmation, Corrected
 from tracking.store.store_folder import Store
 from tracking.store.store_json import check_trust
 from tracking.study_summary import summary_of, trial_rows
@@ -91,11 +89,6 @@ class StudyResults(StudyHistory):
         return best
 
     @property
-    def best_trial(self) -> TrialWithResult | None:
-        """The same as `best`, under the name that Optuna uses."""
-        return self.best
-
-    @property
     def best_value(self) -> float | None:
         """The best trial's value, or None."""
         return None if self.best is None else self.best.value
@@ -113,19 +106,6 @@ class StudyResults(StudyHistory):
         """
         return study_verdict(self)
 
-    @property
-    def corrected(self) -> Corrected | None:
-        """The best value with its interval, corrected for the luck of being the best of many.
-
-        It is None if the value can't be corrected. Then ``history.verdict.unknown`` says why.
-        """
-        return self.verdict.corrected
-
-    @property
-    def confirmations(self) -> tuple[Confirmation, ...]:
-        """The outcomes of `confirm`, the oldest first."""
-        return self.verdict.confirmations
-
     def trial(self, number: int) -> Trial:
         """Returns a trial by its number.
 
@@ -140,19 +120,11 @@ class StudyResults(StudyHistory):
         """Returns a table with a row for each trial; `trials_table` describes the columns."""
         return trials_table(self)
 
-    def trials_dataframe(self) -> pd.DataFrame:
-        """Returns the same as `to_dataframe`, under the name that Optuna uses."""
-        return self.to_dataframe()
-
     def report(self) -> Path:
         """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
         from tracking.report.html_page import write_report
 
         return write_report(self)
-
-    def diagnose(self) -> Diagnosis:
-        """Returns the findings about the search, and the launch that should follow."""
-        return diagnose(self)
 
     @cached_property
     def plot(self) -> StudyPlots:
@@ -253,11 +225,6 @@ class Trial(TrialRecord):
     def metrics(self) -> Mapping[str, float]:
         """All metrics of the best epoch; empty if the trial has no best epoch."""
         return {} if self.best is None else self.best.metrics
-
-    @property
-    def duration(self) -> timedelta | None:
-        """The time that the training took, or None if the training has not ended."""
-        return None if self.result is None else timedelta(seconds=self.result.seconds)
 
     @property
     def user_attrs(self) -> Mapping[str, Any]:

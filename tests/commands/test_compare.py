@@ -242,7 +242,8 @@ def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
     assert "champion   trial 0, it won: models:/led@champion in MLflow" in shown
     results = ks.read_study("led", store=tmp_path)
     assert results.champion is not None and results.champion.value == 0.7
-    assert len(results.confirmations) == 1 and "Expect 0.70 (0.60 to 0.80)" in results.verdict.text
+    verdict = results.verdict
+    assert len(verdict.confirmations) == 1 and "Expect 0.70 (0.60 to 0.80)" in verdict.text
 
 
 def test_a_list_has_each_studys_trials_and_best_value(store: Path) -> None:

@@ -83,8 +83,8 @@ def test_json_has_the_evidence(made: Path) -> None:
     in_python = ks.diagnose("blobs", store=made / "my store")
     assert [each.title for each in in_python.findings] == [e["title"] for e in found["findings"]]
     assert "1 problem" in repr(in_python)
-    results = ks.read_study("blobs", store=made / "my store").diagnose()
-    assert results.next.space.to_dict() == found["next"]["space"]
+    of_results = ks.diagnose(ks.read_study("blobs", store=made / "my store"))
+    assert of_results.next.space.to_dict() == found["next"]["space"]
 
 
 def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:

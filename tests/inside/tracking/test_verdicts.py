@@ -177,7 +177,8 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     document = study_document(history)["verdict"]
     assert results.verdict.text == expected == document["text"]
     assert [each["time"] for each in document["confirmations"]] == [1, 2]
-    assert results.confirmations[-1].winner == 3 and results.corrected is not None
+    corrected = results.verdict.corrected
+    assert results.verdict.confirmations[-1].winner == 3 and corrected is not None
     assert "This is the last of 2 confirmations." in results.verdict.grounds
     # Terminals and notebooks have a line for each of these.
     lines = dict(summary_of(history).expected)
@@ -198,7 +199,7 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     (rows,) = drawn["datasets"].values()
     assert {row["place"]: row["value"] for row in rows} == {
         "seen while searching": pytest.approx(0.92),
-        "estimated from that": results.corrected.estimate.value,
+        "estimated from that": corrected.estimate.value,
         "trial 3, new seeds": 0.9,
         # The last of its seeds.
         "test part": 0.91,
@@ -225,7 +226,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     def with_champion(number: int, promoted: str) -> StudyHistory:
         uuid = history.trials[number].uuid
         folder = history.folder / "champion"
-        champion = Champion(1, "champion", uuid, number, folder, promoted, {}, "")
+        champion = Champion(1, uuid, number, folder, promoted, "")
         return replace(history, registered=champion)
 
     before, values = study_verdict(history), [trial.value for trial in history.trials]
