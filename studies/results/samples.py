@@ -261,8 +261,9 @@ def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]]
     column = described.get("text", "")
     if column and is_table(path):
         table = read_table(path, texts=[column], keep_default_na=False)
-        if column in table.columns:
-            return table[column].to_numpy(str), []
+        if column not in table.columns:
+            raise inputs.error(path, f"lacks columns: {column!r}")
+        return table[column].to_numpy(str), []
     takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].texts
     if takes_texts and path.is_dir():
         return _read_texts(path)
