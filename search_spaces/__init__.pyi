@@ -1,6 +1,5 @@
 from .command_line_changes import Tailoring as Tailoring
 from .command_line_changes import read_domain as read_domain
-from .command_line_changes import read_value as read_value
 from .command_line_changes import spell_domain as spell_domain
 from .command_line_changes import spell_values as spell_values
 from .discovery.builder_runs import LimitReachedError as LimitReachedError
@@ -58,8 +57,6 @@ from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.values import canonical_json as canonical_json
 from .parameters.values import identity as identity
-from .parameters_from_optuna_and_keras_tuner import is_keras_tuners as is_keras_tuners
-from .parameters_from_optuna_and_keras_tuner import space_of_keras_tuners as space_of_keras_tuners
 from .space import SearchSpace as SearchSpace
 from .space import complete as complete
 from .spaces_for_optuna_and_keras_tuner import KerasTunerSpace as KerasTunerSpace

@@ -158,7 +158,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     return _with_default_of(parameter, Choice(parameter.name, values, role=_role(parameter)))
 
 
-def read_value(parameter: Parameter, text: str) -> Any:
+def _read_value(parameter: Parameter, text: str) -> Any:
     """Reads a value of the parameter's type from a text. The value may lie outside the domain."""
     if not text and not parameter.contains(text):
         raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
@@ -241,7 +241,7 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
     # A value of the parameter may have a comma in it.
     is_value = isinstance(parameter, Listed) and text in parameter.values
     texts = [text] if is_value else [part.strip() for part in text.split(",")]
-    return [read_value(parameter, each) for each in texts]
+    return [_read_value(parameter, each) for each in texts]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:

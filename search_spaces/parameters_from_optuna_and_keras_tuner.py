@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -53,7 +52,6 @@ from search_spaces.parameters.values import (
     is_number,
     without_numpy,
 )
-from search_spaces.space import SearchSpace
 
 Range = type[Float] | type[Int]
 
@@ -254,75 +252,3 @@ def _in_words(values: Sequence[Scalar]) -> str:
     if len(values) > _MOST_LISTED:
         return f"{values[0]} or {len(values) - 1} others"
     return " or ".join(str(value) for value in values)
-
-
-def is_keras_tuners(space: object) -> bool:
-    """Returns whether an object is a `keras_tuner.HyperParameters`, without importing it."""
-    return any(
-        kind.__name__ == "HyperParameters" and kind.__module__.startswith("keras_tuner.")
-        for kind in type(space).__mro__
-    )
-
-
-def space_of_keras_tuners(declared: Any) -> SearchSpace:
-    """Returns the space of a `keras_tuner.HyperParameters`.
-
-    A name that is declared under several conditions becomes several parameters.
-    """
-    counts = Counter(str(hyperparameter.name) for hyperparameter in declared.space)
-    parameters: list[Parameter] = []
-    for hyperparameter in declared.space:
-        parameter = _parameter(hyperparameter)
-        condition = _condition(hyperparameter.conditions, parameters)
-        if condition is None:
-            # The condition can't be met, so the parameter is left out.
-            continue
-        if counts[parameter.name] > 1:
-            taken = {*counts, *(other.name for other in parameters)}
-            parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
-        parameters.append(parameter.conditioned(condition))
-    return SearchSpace(*parameters)
-
-
-def _parameter(declared: Any) -> Parameter:
-    name, kind = str(declared.name), type(declared).__name__
-    if kind in ("Int", "Float"):
-        make: Range = Int if kind == "Int" else Float
-        step, sampling = declared.step, declared.sampling
-        # On a logarithmic scale, Keras Tuner may set a step of 1 if none was declared.
-        if make is Int and step == 1 and sampling not in (None, "linear"):
-            step = None
-        low, high = declared.min_value, declared.max_value
-        return keras_tuner_range(make, name, low, high, step, sampling, declared.default)
-    if kind == "Choice":
-        return keras_tuner_choice(name, declared.values, declared.default)
-    if kind == "Boolean":
-        return keras_tuner_boolean(name, declared.default)
-    if kind == "Fixed":
-        return Fixed(name, without_numpy(declared.value))
-    raise SearchSpaceError(
-        f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
-        "with Float, Int, Choice, Boolean or Fixed."
-    )
-
-
-def _condition(
-    conditions: Sequence[Any], parameters: Sequence[Parameter]
-) -> Mapping[str, tuple[Scalar, ...]] | None:
-    """Returns Keras Tuner's conditions as a `when`, or None if they can't be met."""
-    when: dict[str, tuple[Scalar, ...]] = {}
-    for condition in conditions:
-        # Several parameters may be read by one name. For example, "rate when optimizer is sgd" and
-        # "rate when optimizer is adam" are read as "rate". The parent is the one that is active
-        # under the conditions so far.
-        parents = [p for p in parameters if condition.name in (p.name, read_as(p.name))]
-        parent = next((p for p in parents if set(p.when) <= set(when)), None)
-        if parent is None:
-            return None
-        equal = [equal_value(parent, value) for value in condition.values]
-        values = [value for value in equal if value is not NOT_GIVEN]
-        outer = when.get(parent.name, values)
-        when[parent.name] = tuple(value for value in values if value in outer)
-        if not when[parent.name]:
-            return None
-    return when

@@ -73,9 +73,9 @@ class Study(StudyDefinition):
         build: A function that takes the hyperparameters and returns a compiled Keras model, or a
             `keras_tuner.HyperModel`. Functions written for Keras Tuner (`build(hp)`) or Optuna
             (`create_model(trial)`) work, too.
-        space: The search space, or a `keras_tuner.HyperParameters`. Parameters named ``epochs`` and
-            ``batch_size`` are used in training. Hyperparameters that only the builder declares are
-            tuned, too. None: the space has the hyperparameters that the builder declares.
+        space: The search space. Parameters named ``epochs`` and ``batch_size`` are used in
+            training. Hyperparameters that only the builder declares are tuned, too. None: the space
+            has the hyperparameters that the builder declares.
         objective: A metric that the model logs, or an `Objective` for a metric of your own.
         trials: The number of trials, at least 1. After a launch that was stopped, the next launch
             runs the trials that are missing.
@@ -105,11 +105,10 @@ class Study(StudyDefinition):
         direction: Whether to ``"maximize"`` or ``"minimize"`` the number of an objective function.
             None: minimize, as in Optuna.
         initial: The hyperparameters of the first trials: a list with a dict for each trial, or a
-            JSON or CSV file of such dicts. Hyperparameters that a dict lacks get their defaults.
-            Or ``"study:NAME"``: the best ten trials of another study in the store. Or a CSV file
-            that ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)`` has
-            written: the best ten trials in the file. Trials whose hyperparameters are not in this
-            space are skipped. If ``try_defaults`` is set, these trials follow trial 0.
+            JSON file with such a list. Hyperparameters that a dict lacks get their defaults. Or
+            ``"study:NAME"``: the best ten trials of another study in the store. Trials whose
+            hyperparameters are not in this space are skipped. If ``try_defaults`` is set, these
+            trials follow trial 0.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as

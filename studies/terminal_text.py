@@ -194,8 +194,3 @@ def _escaped(text: Any) -> Any:
     except ValueError:
         return f"'{text}"
     return text
-
-
-def unescaped(text: str) -> str:
-    """Returns a cell of `as_csv` without the apostrophe before a formula."""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from search_spaces import SearchSpace, Tailoring, is_keras_tuners, space_of_keras_tuners
+from search_spaces import SearchSpace, Tailoring
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
@@ -70,14 +70,15 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
 
     def _check_space(self) -> None:
-        if is_keras_tuners(self.space):
-            self._replace("space", space_of_keras_tuners(self.space))
         if self.space is not None and not isinstance(self.space, SearchSpace):
             raise StudyError.of_setting(
                 "A study's space",
-                "a SearchSpace, a keras_tuner.HyperParameters, or None to find it by tracing the "
-                "builder",
+                "a SearchSpace, or None to find it by tracing the builder",
                 self.space,
+                "Declare the hyperparameters in the builder, and tailor them at launch by --set "
+                "and --only."
+                if hasattr(self.space, "conditional_scope")
+                else "",
             )
         if isinstance(self.data, DescribedData) and self.data.in_batches:
             self._check_no_batch_size()

@@ -86,7 +86,7 @@ def check_initial(
     if is_list and all(isinstance(values, Mapping) for values in value):
         return tuple(map(dict, value))
     expected = (
-        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or CSV file of these; "
+        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON file of these; "
         "or study:NAME, for the best trials of another study"
     )
     raise error.of_setting(name, expected, value)
@@ -124,7 +124,7 @@ class StudySettings:
     build: Builder = setting(
         None, "A function of hp that returns a compiled Keras model.", at_launch=False
     )
-    space: SearchSpace | Any | None = setting(
+    space: SearchSpace | None = setting(
         None, "The search space; left out, it is found by tracing the builder.", at_launch=False
     )
     objective: str | Objective = setting(
@@ -169,8 +169,7 @@ class StudySettings:
     )
     initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
         (),
-        "Values of the next trials: a JSON or CSV file, such as one of export --as csv; or the "
-        "best ten trials of another study.",
+        "Values of the next trials: a JSON file, or the best ten trials of another study.",
         check_initial,
         TUNE,
         option="--start-with",

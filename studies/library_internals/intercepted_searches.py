@@ -79,9 +79,6 @@ def _of_keras_tuner(folder: str, on_search: OnSearch) -> list[_Replacement]:
     @functools.wraps(make_oracle)
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_oracle, oracle, *positional, **named)
-        if arguments.get("hyperparameters") is not None:
-            # Keep a copy, because a tuner adds its builder's hyperparameters to this object.
-            arguments["hyperparameters"] = arguments["hyperparameters"].copy()
         make_oracle(oracle, *positional, **named)
         made_with[oracle] = arguments
 

@@ -22,7 +22,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
@@ -164,13 +163,13 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
     _check_tuner(tuner)
     epochs = _of_fit("epochs", search, 1)
     longest: int = getattr(oracle, "max_epochs", epochs)
-    hyperparameters, tailoring = search.made_with.get("hyperparameters"), Tailoring()
-    if hyperparameters is None or not hyperparameters.space:
-        hyperparameters = None
-    elif not oracle.tune_new_entries:
-        # The tuner keeps a hyperparameter at its default if only the builder declares it.
-        names = (p.name for p in hyperparameters.space if type(p).__name__ != "Fixed")
-        tailoring = Tailoring(only=tuple(names))
+    if search.made_with.get("hyperparameters") is not None or not oracle.tune_new_entries:
+        raise StudyFileError(
+            "The script's tuner gets hyperparameters=… or tune_new_entries=False. A study takes "
+            "its hyperparameters from the builder alone. Leave the arguments out. Replace values "
+            "at launch by --set NAME=VALUE, and keep all but some at their defaults by "
+            "--only NAME,NAME."
+        )
     callbacks = arguments.get("callbacks") or ()
     recorders = [name for name in map(_name_of, callbacks) if name in _RECORDERS]
     others = [callback for callback in callbacks if _name_of(callback) not in _RECORDERS]
@@ -178,7 +177,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         name,
         data=_data(arguments),
         build=search.function,
-        space=hyperparameters,
         objective=_objective(oracle.objective),
         engine=_setting("engine", oracle, "oracle", longest),
         trials=_trials(oracle, longest),
@@ -191,7 +189,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         callbacks=(lambda hp: copy.deepcopy(others)) if others else None,
         class_weight=arguments.get("class_weight"),
         compile={name: getattr(tuner, name) for name in COMPILED},
-        tailoring=tailoring,
     )
     if recorders:
         omissions.append(" and ".join(recorders))

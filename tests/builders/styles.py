@@ -82,42 +82,38 @@ conditional_scopes = ks.Study(
 )
 
 
-# A space declared as Keras Tuner's HyperParameters, to which the builder adds.
-declared = keras_tuner.HyperParameters()
-declared.Int("units", 4, 16, step=4, default=8)
-declared.Choice("optimizer", ["adam", "sgd"])
-with declared.conditional_scope("optimizer", ["adam"]):
-    declared.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-with declared.conditional_scope("optimizer", ["sgd"]):
-    declared.Float("learning_rate", 1e-2, 1e-1, sampling="log")
-    declared.Boolean("nesterov")
-declared.Fixed("activation", "tanh")
+# A declared space, to which the builder adds.
+declared = ks.SearchSpace(
+    ks.Int("units", 4, 16, step=4, default=8),
+    ks.Choice("optimizer", ["adam", "sgd"]),
+    ks.Float("adam_rate", 1e-4, 1e-2, scale="log", when={"optimizer": "adam"}),
+    ks.Float("sgd_rate", 1e-2, 1e-1, scale="log", when={"optimizer": "sgd"}),
+    ks.Boolean("nesterov", when={"optimizer": "sgd"}),
+    ks.Fixed("activation", "tanh"),
+)
 
 
-def build_tuner_space(hp):
+def build_declared_space(hp):
     units = hp.Int("units", 32, 512)
     drop = hp.Float("drop", 0.0, 0.2, step=0.1)
     model = keras.Sequential(
         [
             layers.Input((FEATURES,)),
-            layers.Dense(units, activation=hp.get("activation")),
+            layers.Dense(units, activation=hp["activation"]),
             layers.Dropout(drop),
             layers.Dense(1),
         ]
     )
-    rate = hp.get("learning_rate")
-    if hp.get("optimizer") == "adam":
-        assert 1e-4 <= rate <= 1e-2
-        optimizer = keras.optimizers.Adam(rate)
+    if hp["optimizer"] == "adam":
+        optimizer = keras.optimizers.Adam(hp["adam_rate"])
     else:
-        assert 1e-2 <= rate <= 1e-1
-        optimizer = keras.optimizers.SGD(rate, momentum=0.5, nesterov=hp.get("nesterov"))
+        optimizer = keras.optimizers.SGD(hp["sgd_rate"], momentum=0.5, nesterov=hp["nesterov"])
     model.compile(optimizer, loss="mse")
     return model
 
 
-tuner_space = ks.Study(
-    "tuner space", data=numbers(), build=build_tuner_space, space=declared, epochs=3
+declared_space = ks.Study(
+    "declared space", data=numbers(), build=build_declared_space, space=declared, epochs=3
 )
 
 

@@ -16,7 +16,7 @@ import kerastudy as ks
 STYLES = [
     "plain",
     "conditional_scopes",
-    "tuner_space",
+    "declared_space",
     "fit_tunes_training",
     "fit_returns_dict",
     "optuna_steps",
@@ -97,7 +97,7 @@ def test_each_runs_and_its_best_trial_runs_again(
 
 def test_what_a_builder_declares_beside_the_space() -> None:
     """What it declares alone is in `test_discovery`."""
-    description = session("tuner_space").description
+    description = session("declared_space").description
     assert description.space["drop"] == ks.Float("drop", 0.0, 0.2, step=0.1, default=0.0)
     assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)
     assert "Trials also vary 'drop', which only the builder declares" in description.warnings[0]

@@ -175,6 +175,10 @@ CASES: dict[str, tuple[Any, ...]] = {
     "reads what is undeclared": ({"returned": "    hp['learning_rat']\n    return model\n"},
                                  ["'learning_rat'", "learning_rate"]),
     "has no space": ({"space": "{}"}, ["SearchSpace", "{}"]),
+    "has Keras Tuner's space": (
+        {"space": "__import__('keras_tuner').HyperParameters()"},
+        ["SearchSpace", "--set and --only"],
+    ),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},
                                         ["'val_auc'", "'val_accuracy'", "'val_loss'"]),

@@ -120,9 +120,6 @@ import numpy as np
 x = np.random.rand(64, 3).astype("float32"); y = x.sum(1)
 train_ds = tf.data.Dataset.from_tensor_slices((x[:48], y[:48])).batch(8)
 val_ds = tf.data.Dataset.from_tensor_slices((x[48:], y[48:])).batch(8)
-hp = kt.HyperParameters()
-hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
-hp.Fixed("units", 8)
 
 def build(hp):
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(hp.Int("units", 2, 8)),
@@ -131,8 +128,8 @@ def build(hp):
                   metrics=["mae"])
     return model
 
-tuner = kt.BayesianOptimization(hypermodel=build, hyperparameters=hp, tune_new_entries=False,
-                                objective="val_mae", max_trials=5, num_initial_points=3, alpha=1e-3)
+tuner = kt.BayesianOptimization(hypermodel=build, objective="val_mae", max_trials=5,
+                                num_initial_points=3, alpha=1e-3)
 tuner.search(train_ds, validation_data=val_ds, epochs=2)
 """
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras_tuner
 import optuna
 import pytest
 from optuna.distributions import (
@@ -25,15 +24,12 @@ from search_spaces import (
     Choice,
     Fixed,
     Float,
-    Hyperparameters,
     Int,
     KerasTunerSpace,
     OptunaSpace,
     Parameter,
     SearchSpace,
     SearchSpaceError,
-    is_keras_tuners,
-    space_of_keras_tuners,
 )
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -146,37 +142,6 @@ def test_names_that_cannot_be_kept_are_refused() -> None:
         KerasTunerSpace(SearchSpace(Int("tuner/epochs", 1, 3)))
     with pytest.raises(SearchSpaceError, match=re.escape("'x' under the name 'x (index)'")):
         OptunaSpace(SearchSpace(Float("x", 1, 8, scale="log", step=2), Float(INDEX, 0, 1)))
-
-
-def test_a_space_that_keras_tuner_declares() -> None:
-    declared = keras_tuner.HyperParameters()
-    declared.Int("units", 16, 64, step=16, default=32)
-    declared.Int("log", 8, 100, sampling="log")
-    declared.Choice("kernel", [3, 5], default=5)
-    declared.Fixed("head", "mean")
-    with declared.conditional_scope("kernel", [5]):
-        declared.Boolean("wide", default=True)
-        with declared.conditional_scope("wide", [True]):
-            declared.Float("drop", 0.0, 0.5)
-    with declared.conditional_scope("kernel", [3]):
-        declared.Float("drop", 0.5, 0.9)
-    with declared.conditional_scope("kernel", [7]):
-        declared.Boolean("never")
-    space = space_of_keras_tuners(declared)
-    wide = "drop when kernel is 5 and wide is True"
-    assert space == SearchSpace(
-        Int("units", 16, 64, step=16, default=32),
-        Int("log", 8, 100, scale="log", default=8),
-        Choice("kernel", [3, 5], default=5),
-        Fixed("head", "mean"),
-        Boolean("wide", default=True, when={"kernel": 5}),
-        Float(wide, 0.0, 0.5, default=0.0, when={"kernel": 5, "wide": True}),
-        Float("drop when kernel is 3", 0.5, 0.9, default=0.5, when={"kernel": 3}),
-    )
-    assert is_keras_tuners(declared) and not is_keras_tuners(space)
-    # Keras Tuner's oracles would propose them by default.
-    defaults = Hyperparameters(space, space.defaults()).values
-    assert defaults == {k: v for k, v in declared.values.items() if k in defaults}
 
 
 LOADING = """

@@ -24,7 +24,6 @@ from search_spaces import (
     StudyNotFoundError,
 )
 from studies.definition import ENGINES, sampler_seed
-from studies.exporting import export_table
 from tracking.history import StudyHistory, ranked, study_names
 from tracking.records import TrialSpec
 
@@ -131,18 +130,14 @@ def best(old: StudyHistory) -> list[dict[str, Any]]:
     return [dict(trial.spec.values) for trial in found]
 
 
-@pytest.mark.parametrize("source", ["study:old", "old.csv"])
-def test_the_best_ten_of_another_study_or_of_its_table(
-    folder: Path, tmp_path: Path, old: StudyHistory, best: list[dict[str, Any]], source: str
+def test_the_best_ten_of_another_study(
+    folder: Path, old: StudyHistory, best: list[dict[str, Any]]
 ) -> None:
-    """Exactly, also as a table has them."""
     assert len({each["kind"] for each in best[:10]}) > 1
-    if source == "old.csv":
-        source = str(export_table(old, "csv", tmp_path / source).file)
     told = Said()
-    history = begin(folder, f"from {Path(source).name}", told, initial_from=source)
+    history = begin(folder, "from old", told, initial_from="study:old")
     assert values(history)[:11] == [SPACE.defaults(), *best[:10]]
-    assert history.description.initial_from == source
+    assert history.description.initial_from == "study:old"
     assert any(line.startswith("starts with the best 10 of ") for line in told.lines)
 
 
@@ -172,41 +167,27 @@ def test_values_outside_the_space_are_passed_over_and_counted(
         begin(folder, "none", space=SearchSpace(ks.Float("x", 0, 1)), initial_from="study:old")
 
 
-def test_a_table_of_optunas_is_usable(folder: Path, tmp_path: Path) -> None:
-    study = optuna.create_study(direction="minimize")
-    study.optimize(lambda t: t.suggest_float("rate", 1e-3, 1e-1), n_trials=12)
-    study.trials_dataframe().to_csv(tmp_path / "optuna.csv")
-    space = SearchSpace(ks.Float("rate", 1e-4, 1.0, scale="log"), ks.Int("units", 4, 64))
-    file = str(tmp_path / "optuna.csv")
-    history = begin(folder, "from optuna", space=space, initial_from=file)
-    rates = [each["rate"] for each in values(history)[1:11]]
-    assert rates == sorted(trial.params["rate"] for trial in study.trials)[:10]
-    assert {each["units"] for each in values(history)[1:11]} == {space["units"].default}
-
-
 def test_files_by_hand_are_tried_whole_and_in_order_and_not_needed_again(
     folder: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "by hand.csv").write_text('rate,kind,hidden\n0.5,=c,"(64, 32)"\n0.25,,\n')
-    (tmp_path / "by hand.json").write_text(
+    file = tmp_path / "by hand.json"
+    file.write_text(
         json.dumps([{"rate": 0.5, "kind": "=c", "hidden": [64, 32]}, {"rate": 0.25, "kind": None}])
     )
-    for kind in ("csv", "json"):
-        file = tmp_path / f"by hand.{kind}"
-        for trials in (2, 3):
-            history = begin(folder, f"by hand, {kind}", trials=trials, initial_from=str(file))
-            file.unlink(missing_ok=True)
-        found = values(history)
-        assert [each["rate"] for each in found[1:]] == [0.5, 0.25]
-        assert [each["kind"] for each in found[1:]] == ["=c", None]
-        assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
+    for trials in (2, 3):
+        history = begin(folder, "by hand", trials=trials, initial_from=str(file))
+        file.unlink(missing_ok=True)
+    found = values(history)
+    assert [each["rate"] for each in found[1:]] == [0.5, 0.25]
+    assert [each["kind"] for each in found[1:]] == ["=c", None]
+    assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
 
 
 def test_a_study_that_is_begun_anew_reads_the_file_again(folder: Path, tmp_path: Path) -> None:
     """Before a trial has finished, the definition may change, and the file with it."""
     file = tmp_path / "first.json"
     settings = {"name": "anew", "space": SMALL, "try_defaults": False, "trials": 2}
-    file.write_text(json.dumps(OF_SMALL))
+    file.write_text(json.dumps([OF_SMALL]))
 
     def interrupt(spec: TrialSpec) -> None:
         raise KeyboardInterrupt
@@ -214,49 +195,32 @@ def test_a_study_that_is_begun_anew_reads_the_file_again(folder: Path, tmp_path:
     description = describe(**settings, initial_from=str(file))
     with pytest.raises(KeyboardInterrupt):
         run_study(ScriptedExecutor(description, before=interrupt), store=folder)
-    file.write_text(json.dumps({**OF_SMALL, "units": 10}))
+    file.write_text(json.dumps([{**OF_SMALL, "units": 10}]))
     history = launch(folder, **settings, seed=1, initial_from=str(file))
     assert values(history)[0] == {**OF_SMALL, "units": 10}
 
 
-def test_an_empty_text_may_be_a_value(folder: Path, tmp_path: Path) -> None:
-    space = SearchSpace(
-        ks.Float("rate", 0.5, 1.0),
-        ks.Int("units", 4, 64),
-        ks.Choice("prefix", ["a", ""]),
-        ks.Choice("suffix", ["b", ""], when={"prefix": "a"}),
-    )
-    (tmp_path / "a.csv").write_text("prefix,suffix\n,\na,\na,b\n")
-    settings = {"space": space, "trials": 4, "try_defaults": False}
-    history = begin(folder, "empty", initial_from=str(tmp_path / "a.csv"), **settings)
-    found = [(each["prefix"], each.get("suffix")) for each in values(history)[:3]]
-    assert found == [("", None), ("a", ""), ("a", "b")]
-
-
 @pytest.mark.parametrize(
-    ("name", "text", "error", "told"),
+    ("text", "error", "told"),
     [
-        ("a.json", "[1]", StudyError, "must hold values by name"),
-        ("a.json", "[]", StudyError, "must hold values by name"),
-        ("a.json", "{", StudyError, "cannot be read"),
-        ("a.csv", "rate\n", StudyError, "must hold values by name"),
-        ("a.csv", "rate,kind\n0.5\n", StudyError, "more or fewer cells"),
-        ("a.csv", "rate\n0.5,a\n", StudyError, "more or fewer cells"),
+        ("[1]", StudyError, "must hold a list of values by name"),
+        ("[]", StudyError, "must hold a list of values by name"),
+        ('{"rate": 0.5}', StudyError, "must hold a list of values by name"),
+        ("rate,kind\n0.5,a\n", StudyError, "cannot be read as JSON"),
         (
-            "a.csv",
-            "rate\n0.5\nhigh\n",
+            '[{"rate": 0.5}, {"rate": "high"}]',
             SearchSpaceError,
-            r"Values 2 of .*a\.csv.*a number. Received: 'high'",
+            r"Values 2 of .*a\.txt.*a number.* Received: 'high'",
         ),
-        ("a.json", '{"raet": 0.5}', SearchSpaceError, "Values 1 of .*Did you mean 'rate'"),
+        ('[{"raet": 0.5}]', SearchSpaceError, "Values 1 of .*Did you mean 'rate'"),
     ],
 )
 def test_other_files_are_refused(
-    folder: Path, tmp_path: Path, name: str, text: str, error: type[Exception], told: str
+    folder: Path, tmp_path: Path, text: str, error: type[Exception], told: str
 ) -> None:
-    (tmp_path / name).write_text(text)
+    (tmp_path / "a.txt").write_text(text)
     with pytest.raises(error, match=told):
-        begin(folder, "wrong", initial_from=str(tmp_path / name))
+        begin(folder, "wrong", initial_from=str(tmp_path / "a.txt"))
 
 
 def test_its_own_trials_and_a_study_that_is_not_there_are_refused(

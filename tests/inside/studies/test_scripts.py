@@ -16,7 +16,7 @@ import tuner_scripts
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace, StudyError, StudyFileError, discover
+from search_spaces import StudyError, StudyFileError, discover
 from studies.user_code import Target, describe_code, load_study, resolve_target
 from tracking.records import CodeDescription
 
@@ -118,15 +118,10 @@ def test_a_hypermodel_in_a_function_behind_a_main_guard(tmp_path: Path) -> None:
     assert code.said[1:] == ("not taken: shuffle=False of the search",)
 
 
-def test_batches_and_hyperparameters_that_are_given(tmp_path: Path) -> None:
+def test_batches(tmp_path: Path) -> None:
     study, _ = load(tmp_path, tuner_scripts.STREAMS)
     assert study.engine == "keras-tuner:bayesian,alpha=0.001,num_initial_points=3"
     assert isinstance(study.data, ks.datasets.StreamedDataset)
-    space = study.space
-    assert isinstance(space, SearchSpace)
-    assert (space["learning_rate"].low, space["learning_rate"].high) == (1e-3, 1e-1)  # type: ignore[attr-defined]
-    # tune_new_entries=False: what only the builder declares keeps its default.
-    assert study.tailoring.only == ("learning_rate",)
 
 
 OPTUNA = """
@@ -274,6 +269,8 @@ EMPTY = "import optuna\noptuna.create_study({}).optimize(lambda t: 0.0, n_trials
 REFUSED = {
     ('objective="val_mae"', 'objective=["val_mae", "val_loss"]'): "several objectives",
     ("tuner = kt", "raise OSError('no data')\ntuner = kt"): "raised, line 18: OSError",
+    ("max_trials=4", "max_trials=4, hyperparameters=kt.HyperParameters()"):
+        "--set NAME=VALUE.*--only",
     ("tuner.search(x[:32], y[:32]", "dict(x=1"): "has no study",
     ("tuner.search(", "tuner.search(("): "does not parse",
     ("import keras\n", "import sys\nsys.exit(3)\n"): "raised, line .: SystemExit: 3$",
