@@ -176,8 +176,7 @@ class _Part:
         # Probabilities in the bins of Keras's metric.
         above = np.ceil(ndtr(made / 2) * (_THRESHOLDS - 1)).astype(np.int64)
         codes = (2 * above + self._positive)[:, None]
-        curve = {"curve": "ROC", "labels": False}
-        settings = {**curve, "thresholds": _THRESHOLDS}
+        settings = {"thresholds": _THRESHOLDS}
         return SampleScores("val_auc", "auc", codes, 1, settings=settings)
 
     def exact(self, made: np.ndarray) -> tuple[float, float]:

@@ -322,7 +322,7 @@ def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
 
 
 @contextlib.contextmanager
-def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[str]]]:
+def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[Any]:
     """Lets the function `of_loss` compute the losses that a model is compiled with.
 
     Args:
@@ -331,13 +331,12 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
             returns the loss's value. Keras weights and adds these values, as in a training.
 
     Yields:
-        A pair. First, a function that takes targets, predictions and weights, and returns the total
-        loss. It is None if the model has no loss. Second, the names that the losses of the outputs
-        have in the logs. There are none if only one output has a loss.
+        A function that takes targets, predictions and weights, and returns the total loss. It is
+        None if the model has no loss.
     """
     compiled = _loss_of.of(model)
     if compiled is None:
-        yield None, []
+        yield None
         return
     entries = _flat_losses.of(compiled)
 
@@ -346,7 +345,7 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
 
     _flat_losses.set(compiled, [replaced(entry) for entry in entries])
     try:
-        yield compiled, [f"{entry.name}_loss" for entry in entries] if len(entries) > 1 else []
+        yield compiled
     finally:
         _flat_losses.set(compiled, entries)
 

@@ -214,7 +214,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
     unfit = next((candidate for candidate in candidates if not _can_be_corrected(candidate)), None)
     if unfit is not None:
         raise StatisticsError(
-            f"{unfit.metric} is neither a mean over samples nor the area under one ROC curve, so "
+            f"{unfit.metric} is neither a mean over samples nor the area under a ROC curve, so "
             "resamples can't correct it; `kerastudy confirm` measures it on the test part"
         )
     return candidates, sum(not epochs for epochs in usable.values())
@@ -223,9 +223,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
 def _can_be_corrected(scores: SampleScores) -> bool:
     if scores.kind in {"average", "pooled"}:
         return all(map(_can_be_corrected, scores.members))
-    if scores.kind == "auc":
-        return scores.settings["curve"] == "ROC" and not scores.settings["labels"]
-    return scores.kind in {"mean", "root_mean"}
+    return scores.kind in {"mean", "root_mean", "auc"}
 
 
 def _objectives(

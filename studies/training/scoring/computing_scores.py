@@ -98,7 +98,7 @@ def scores_by_metric(
         try:
             if metric not in metrics:
                 raise NotScoredError("there are no validation samples")
-            combined = _combined(metric, metrics[metric], pieces[metric], splits, epoch, batch_size)
+            combined = _combined(metric, metrics[metric], pieces[metric], splits, epoch)
             _check(combined, recorded[metric])
             scores[metric] = combined
         except NotScoredError as error:
@@ -112,15 +112,10 @@ def _combined(
     pieces: Sequence[Scored],
     splits: LoadedData,
     epoch: int,
-    batch_size: int,
 ) -> SampleScores:
     """Joins `pieces`, each with the scores of some samples, into the scores of all samples."""
     values = np.concatenate([values for values, _ in pieces])
     weights = None if pieces[0][1] is None else np.concatenate([piece[1] for piece in pieces])
-    last = len(values) % batch_size
-    if metric.equal_batches and not splits.streams and last:
-        weights = np.repeat([1 / batch_size, 1 / last], [len(values) - last, last])
-        weights = weights.astype(np.float32)
     return SampleScores(
         name,
         metric.kind,

@@ -55,9 +55,6 @@ class MetricPerSample:
     # Returns a constant to add to the mean, e.g. penalties of regularizers. Call it after `score`,
     # while the model has the same weights.
     constant: Callable[[], float] = float
-    # Whether Keras gives all batches the same weight. Samples in a smaller last batch then count
-    # more than others.
-    equal_batches: bool = False
 
 
 def metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> MetricPerSample:
@@ -67,23 +64,21 @@ def metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> M
     """
     if not metric.startswith("val_"):
         raise NotScoredError(f"{metric} is no metric of the validation data")
-    for name, compiled in compiled_metrics(model, y, y_pred).items():
-        recorded = f"val_{name}"
-        # A metric with a value per class is logged as name_0, name_1 and so on.
-        index = metric.removeprefix(f"{recorded}_")
-        if metric != recorded and (metric == index or not index.isdigit()):
-            continue
-        place = None if metric == recorded else int(index)
-        kind, score, settings = _of_metric(compiled.metric, metric, place)
+    name = metric.removeprefix("val_")
+    by_name = compiled_metrics(model, y, y_pred)
+    compiled = by_name.get(name)
+    if compiled is not None:
+        kind, score, settings = _of_metric(compiled.metric)
         return MetricPerSample(kind, partial(_of_output, model, compiled, score), settings)
     if metric == "val_loss":
-        constant = partial(_penalties, model)
-        return MetricPerSample("mean", partial(_loss, model, metric), constant=constant)
-    if metric.endswith("_loss"):
-        # Keras weights a batch by the size in its static shape. If the last batch is smaller, the
-        # size is unknown, so all batches get the same weight.
-        return MetricPerSample("mean", partial(_loss, model, metric), equal_batches=True)
-    raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
+        return MetricPerSample("mean", partial(_loss, model), constant=partial(_penalties, model))
+    of, _, index = name.rpartition("_")
+    if index == "loss":
+        raise NotScoredError(f"{name} is not the whole loss, but that of one output")
+    if of in by_name:
+        # The logs have a value for each class, which are recorded as name_0, name_1 and so on.
+        raise NotScoredError(f"{name} is the value of one class")
+    raise NotScoredError(f"the model was not compiled with {name}")
 
 
 def _of_output(
@@ -98,15 +93,13 @@ def _of_output(
     return score(targets[compiled.output], flat(model, y_pred)[compiled.output], weight)
 
 
-def _of_metric(
-    metric: Any, name: str, index: int | None
-) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
+def _of_metric(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
     """Returns the kind of scores for a metric, the function that scores samples, and settings."""
     from keras import config, metrics
 
-    if index is None and isinstance(metric, metrics.RootMeanSquaredError):
+    if isinstance(metric, metrics.RootMeanSquaredError):
         return "root_mean", partial(_squared, metric), {}
-    if index is None and isinstance(metric, metrics.MeanMetricWrapper):
+    if isinstance(metric, metrics.MeanMetricWrapper):
         return "mean", partial(_of_function, metric), {}
     kind: ScoreKind
     count: _Count
@@ -122,26 +115,26 @@ def _of_metric(
             "beta": float(metric.beta),
             "average": metric.average,
             "epsilon": float(config.epsilon()),
-            "index": index or 0,
         }
     elif isinstance(metric, metrics.R2Score):
         if metric.num_regressors:
             raise NotScoredError("R2 is adjusted for the number of regressors")
         kind, count = "r2", _Squares()
-        settings = {"aggregation": metric.class_aggregation, "index": index or 0}
+        settings = {"aggregation": metric.class_aggregation}
     elif isinstance(metric, metrics.AUC):
-        curve, summation = metric.curve.value, metric.summation_method.value
-        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
+        thresholds, evenly, from_logits = thresholds_of(metric)
+        interpolated = metric.summation_method.value == "interpolation"
+        if metric.multi_label or metric.curve.value != "ROC" or not (evenly and interpolated):
             raise NotScoredError(
-                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
-                "have weights, its curve is of another kind, or it is not interpolated"
+                f"{metric.name} is no plain area under a ROC curve: its curve is of another kind, "
+                "or not interpolated, or it has several labels, or thresholds of its own"
             )
-        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
-        thresholds = len(thresholds_of(metric)[0])
-        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
+        kind, count = "auc", partial(_bins, len(thresholds), from_logits)
+        settings = {"thresholds": len(thresholds)}
     else:
         raise NotScoredError(
-            f"{name} is a {type(metric).__name__}, which can't be computed from single samples"
+            f"{metric.name} is a {type(metric).__name__}, "
+            "which can't be computed from single samples"
         )
     return kind, partial(_counted, metric, count), settings
 
@@ -167,25 +160,13 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
     return _samplewise(values, weight)
 
 
-def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
-    """Scores samples by the total loss, or by the loss of one output."""
+def _loss(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> Scored:
+    """Scores samples by the loss, which is the sum of the losses of all outputs."""
     make_losses(model, y, y_pred, weights)
-    of_outputs: list[Any] = []
-
-    def of_loss(loss: keras.losses.Loss, *arrays: Any) -> Any:
-        of_outputs.append(_unreduced(loss, *arrays))
-        return of_outputs[-1]
-
-    with losses_by(model, of_loss) as (compute, names):
+    with losses_by(model, _unreduced) as compute:
         if compute is None:
             raise NotScoredError("the model was compiled without a loss")
-        total = compute(y, y_pred, weights)
-    if metric == "val_loss":
-        return np.asarray(total), None
-    recorded = [f"val_{name}" for name in names]
-    if metric not in recorded:
-        raise NotScoredError(f"the model has no loss {metric.removeprefix('val_')}")
-    return np.asarray(of_outputs[recorded.index(metric)]), None
+        return np.asarray(compute(y, y_pred, weights)), None
 
 
 def _unreduced(
@@ -311,25 +292,22 @@ class _Squares:
         return np.stack([centered, centered**2, (target - predictions) ** 2], axis=1)
 
 
-def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+def _bins(
+    thresholds: int, from_logits: bool, target: np.ndarray, predictions: np.ndarray
+) -> np.ndarray:
     """Returns a number for each prediction, which encodes a bin and the target.
 
-    The bin is the prediction's place between the thresholds of `AUC`. The number is twice the bin,
-    plus 1 for a positive target.
+    The bin is the prediction's place between the evenly spaced thresholds of `AUC`. The number is
+    twice the bin, plus 1 for a positive target.
     """
-    thresholds, evenly, from_logits = thresholds_of(metric)
     if from_logits:
         import keras
 
         predictions = np.asarray(keras.activations.sigmoid(predictions))
-    if evenly:
-        # Keras computes the bins like this, in the same precision.
-        predictions = np.clip(predictions, 0, 1)
-        steps = np.asarray(len(thresholds) - 1, predictions.dtype)
-        above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1
-    else:
-        ordered = np.asarray(thresholds, predictions.dtype)
-        above = np.searchsorted(ordered, predictions.reshape(-1)).reshape(predictions.shape)
+    # Keras computes the bins like this, in the same precision.
+    predictions = np.clip(predictions, 0, 1)
+    steps = np.asarray(thresholds - 1, predictions.dtype)
+    above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1
     codes = 2 * above + target.astype(bool)
-    kind = np.uint16 if 2 * (len(thresholds) + 1) <= 2**16 else np.int32
+    kind = np.uint16 if 2 * (thresholds + 1) <= 2**16 else np.int32
     return np.asarray(codes.reshape(len(predictions), -1), kind)

@@ -14,7 +14,7 @@ from tracking.records import Direction
 from tracking.scores import SampleScores
 from tracking.statistics import corrected
 
-ROC = {"curve": "ROC", "labels": False, "thresholds": 100}
+ROC = {"thresholds": 100}
 KINDS = {
     "accuracies": lambda rng, n: hits(rng.random(n) < 0.9),
     "losses": lambda rng, n: SampleScores(
@@ -172,7 +172,6 @@ def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
         ([no_mean("precision", 2)], "val_score is neither a mean over samples nor"),
         ([no_mean("r2", 3, 2, aggregation="uniform_average")], "neither a mean"),
         ([no_mean("f_beta", 3, 2, beta=1.0, average="macro", epsilon=1e-7)], "neither a mean"),
-        ([no_mean("auc", 1, **{**ROC, "curve": "PR"})], "neither a mean"),
     ],
 )  # fmt: skip
 def test_scores_that_cannot_be_corrected_say_why(scores: list[SampleScores], why: str) -> None:

@@ -97,7 +97,7 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
     for _ in range(5):
         settings: dict[str, Any]
         if kind == "auc":
-            settings = {"curve": "ROC", "labels": False, "thresholds": 50}
+            settings = {"thresholds": 50}
             bins = rng.integers(0, 26, 60) + 25 * positive
             values = (2 * bins + positive)[:, None]
         else:
