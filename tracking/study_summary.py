@@ -250,11 +250,6 @@ class Summary:
             yield Fact("code", f"{trials} ran before a change: values may not be comparable")
         if history.superseded:
             yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
-        if (parts := validation_parts(history)) > 1:
-            yield Fact(
-                "validated",
-                f"on {parts} different sets of samples: values of trials can't be compared",
-            )
         if description.unread:
             names = listed(description.unread)
             yield Fact("never read", f"{names}: ignored by the builder, so without any effect")
@@ -410,15 +405,6 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
     if description.class_weight is not None:
         weights = (f"{label}: {weight:g}" for label, weight in description.class_weight.items())
         yield Fact("weights", f"of classes {listed(weights, most=_MOST_CLASSES)}; of others 1")
-
-
-def validation_parts(history: StudyHistory) -> int:
-    """Returns the number of different validation sets that the trials' own data had.
-
-    It is 0 if all trials were validated on the study's data.
-    """
-    digests = {trial.result.validation_digest for trial in history.ended}
-    return len(digests - {""})
 
 
 def _test_samples(history: StudyHistory) -> int:

@@ -244,7 +244,7 @@ class Plan:
             "seeds": self.seeds,
             "test_seeds": self.test_seeds,
             "default": dict(self.default.values),
-            "data": self.reported.data_digest,
+            "data": self.reported.spec.data_digest,
             "code": self.reported.code_digest,
             "folds": self.folds,
         }
@@ -279,19 +279,12 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
             f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
             "race: the study's code was changed between its launches."
         )
-    digest = best.result.validation_digest
-    comparable = [trial for trial in same if trial.result.validation_digest == digest]
-    if len(comparable) < len(same):
-        notes.append(
-            f"{counted(len(same) - len(comparable), 'trial')} validated on other samples than the "
-            "best did not race: the data differs between trials."
-        )
-    if len(comparable) < 2:
+    if len(same) < 2:
         raise StudyError(
             f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
-            "further trials with the code and the data of the best trial."
+            "further trials with the code of the best trial."
         )
-    racers = tuple(comparable[: options.top])
+    racers = tuple(same[: options.top])
     if len(racers) < options.top:
         notes.append(f"Only {len(racers)} trials had a value to race.")
     return Plan(

@@ -110,7 +110,6 @@ def _record(
     day = time.strftime("%Y-%m-%d")
     causes = [note for note in outcome.notes if note.endswith(AS_IT_IS)]
     causes += outcome.environment_differences
-    causes += ["its data is another" for rerun in reruns if rerun.other_data]
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
     if outcome.identical:
@@ -163,16 +162,11 @@ def _compared(
     """Compares the reruns with the record, and notes the differences."""
     epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
     difference = max(max_difference(rerun.recorded, rerun.epochs) for rerun in reruns)
-    same = all(rerun.same_weights and not rerun.other_data for rerun in reruns)
+    same = all(rerun.same_weights for rerun in reruns)
     for rerun in reruns:
         assert rerun.result is not None, "nothing stops it"
         if rerun.difference:
             study.note(f"first difference: {rerun.difference}")
-        if rerun.other_data:
-            study.note(
-                "the data of the trial has changed, or is drawn without a seed: its digest was "
-                f"{trial.data_digest[:16]}… and is {rerun.result.data_digest[:16]}…"
-            )
         if rerun.result.reason not in trial.result.reason:
             study.note(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
     identical = same and difference == 0.0

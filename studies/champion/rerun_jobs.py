@@ -148,13 +148,6 @@ class Rerun(Jobs):
         digest = self.training.result.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
-    @property
-    def other_data(self) -> bool:
-        """Whether the objective function used other data than in the recorded trial."""
-        now = self.result.data_digest if self.result is not None else ""
-        then = self._trial.result.data_digest
-        return bool(now and then) and now != then
-
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch with the record. Ends the rerun where the recorded training ended."""
         self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)

@@ -4,6 +4,5 @@ from .launch import describe_target as describe_target
 from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
-from .running_trials import ValidationParts as ValidationParts
 from .store_and_journal import server_for as server_for
 from .trial_file_retention import Retention as Retention

@@ -19,7 +19,7 @@ from studies.definition import trial_seed
 from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.launching.proposals_and_budget import INTERRUPTED, Ending, Proposals
-from studies.launching.running_trials import FirstTrials, Running, StudyTrials, ValidationParts
+from studies.launching.running_trials import FirstTrials, Running, StudyTrials
 from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
 from tracking.history.trial_ranks import best_trial
@@ -74,7 +74,6 @@ class Driver(Jobs):
         # The trials whose present fit was ended by the study's `trial_timeout`.
         self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
-        self._validated_on = ValidationParts(recorded)
         self._proposals = Proposals(make_engine, curve, journal, self._trials)
         self._best = best_trial(self._trials.finished.values(), description.objective)
         self._told_defaulted = any(t.result.defaulted for t in self._trials.finished.values())
@@ -182,8 +181,6 @@ class Driver(Jobs):
             self._progress.trial_ended(trial.result, None)
             return
         self._first_trials.take(trial)
-        if warning := self._validated_on.take(trial):
-            self._progress.say(warning)
         if trial.result.defaulted and not self._told_defaulted:
             self._told_defaulted = True
             self._progress.say(_of_defaulted(trial))

@@ -46,7 +46,6 @@ from .model_structure import Structure as Structure
 from .model_variables import build_variables as build_variables
 from .model_variables import copy_of as copy_of
 from .model_variables import make_variables as make_variables
-from .objective_function_trial import fit_digests as fit_digests
 from .objective_function_trial import run_objective as run_objective
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
 from .saved_models.preprocessing_layers import served_model as served_model

@@ -16,13 +16,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import array_digest, combined_digest
 from studies.definition.objective import VALUE, known_direction
 from studies.training.builder_trial import (
     OnEpochResult,
@@ -87,8 +86,6 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
         + (f", {count} models" if count > 1 else ""),
         defaulted=defaults_of(trial),
         user_attrs=trial.attributes,
-        data_digest=following.data.data,
-        validation_digest=following.data.validation,
         unscored="the objective function loads its data itself",
     )
 
@@ -255,7 +252,6 @@ class Following:
         self.measured: MeasuredWeights | None = None
         self.parameters = 0  # The last model's number of parameters.
         self.digests: list[str] = []  # The digest of the weights after each training.
-        self.data = FitDigests()  # The digests of the first training's data.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
         # Weak references to the trained models. With strong references, the models of all folds
         # would stay in memory.
@@ -267,13 +263,8 @@ class Following:
         """The largest number of epochs of any model. Without models, the highest reported step."""
         return max(self.epochs, default=0) or max(self.reported, default=0)
 
-    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Notes the model of a training that begins, and the data of the first training.
-
-        `arguments` are the arguments of `fit`, by name.
-        """
-        if not self.models:
-            self.data = fit_digests(arguments)
+    def fit_begins(self, model: keras.Model) -> None:
+        """Notes the model of a training that begins."""
         if self._number_of(model):
             return
         only = not self.models
@@ -365,7 +356,7 @@ def watched(following: Following) -> Iterator[None]:
         callbacks = keras.tree.flatten(call.arguments.get("callbacks") or [])
         call.arguments["callbacks"] = [first, *callbacks, last]
         call.arguments["verbose"] = 0
-        following.fit_begins(model, call.arguments)
+        following.fit_begins(model)
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
@@ -402,41 +393,6 @@ def _reporting(following: Following) -> Any:
             self.report()
 
     return Reporting()
-
-
-class FitDigests(NamedTuple):
-    """The digests of a training's arrays. Empty if `fit` gets other data than arrays."""
-
-    data: str = ""
-    validation: str = ""  # The digest of the validation targets.
-
-
-def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns the digests of the arrays in the arguments of `fit`."""
-    data = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
-    share = np.asarray(arguments.get("validation_split") or 0.0)
-    targets: Any = (data["y"], share) if share else None
-    try:
-        if data["validation_data"] is not None:
-            targets = data["validation_data"][1]
-        return FitDigests(_digest_of((data, share)), "" if targets is None else _digest_of(targets))
-    except Exception:
-        # `fit` may get other data than arrays, such as a tf.data.Dataset.
-        return FitDigests()
-
-
-def _digest_of(arrays: Any) -> str:
-    """Returns the digest of nested arrays. Raises TypeError if they contain anything else."""
-    import keras
-
-    digests: dict[str, str] = {}
-    for place, leaf in enumerate(keras.tree.flatten(arrays)):
-        if leaf is None:
-            continue
-        if not hasattr(leaf, "__array__") or (array := np.asarray(leaf)).dtype.hasobject:
-            raise TypeError
-        digests[str(place)] = f"{array.shape} {array_digest(array)}"
-    return combined_digest(digests)
 
 
 # A returned number counts as equal to a metric's value up to this relative difference, because

@@ -311,8 +311,6 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
 
     trials, direction = history.holding, history.description.objective.direction
     best = trials[0]
-    if len({t.result.validation_digest for t in trials}) > 1:
-        return None, "the trials were validated on different samples, so none can be compared"
     scores = trial_scores(history)
     if best.number not in scores:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"

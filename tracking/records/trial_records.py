@@ -32,7 +32,7 @@ class TrialSpec:
     epochs: int
     batch_size: int  # The batch size of training and validation.
     threads: int  # TensorFlow's intra-op threads, on which the last bits depend.
-    data_digest: str  # SHA-256 of the data.
+    data_digest: str  # SHA-256 of the data. Empty if an objective function loads the data.
     objective: Objective  # The objective decides which epoch is the best.
     repeat: int = 0  # The number of this training of the trial, from 0.
     # The number of the trial that `confirm` trains again. None for a trial of the search.
@@ -192,11 +192,6 @@ class TrialResult:
     # The exception and the line that raised it, if the study's code may have a mistake. Empty e.g.
     # if memory ran out.
     raised: str = ""
-    # SHA-256 of the data that an objective function's first `fit` got. Empty for other trials.
-    data_digest: str = ""
-    # SHA-256 of the validation targets in the trial's own data. Trials with different validation
-    # targets can't be compared.
-    validation_digest: str = ""
     class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
     # The attributes that an objective function set by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
@@ -267,12 +262,6 @@ class TrialRecord:
     def holds(self) -> bool:
         """Whether the result can be trusted. False if plain `model.fit` gave another result."""
         return not differs(self.verified)
-
-    @property
-    def data_digest(self) -> str:
-        """SHA-256 of the data that the trial was trained on."""
-        own = "" if self.result is None else self.result.data_digest
-        return own or self.spec.data_digest
 
     @property
     def best(self) -> BestEpoch | None:

@@ -13,7 +13,7 @@ from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.json_conversion import to_json
-from tracking.study_summary import summary_of, validation_parts
+from tracking.study_summary import summary_of
 
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
@@ -51,7 +51,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "name": description.data.name,
             "digest": description.data.digest,
             "streams": description.data.details.get("streams"),
-            "validation_parts": validation_parts(history) or 1,
         },
         "class_weight": description.class_weight,
         "store": str(history.store.root),
@@ -79,7 +78,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
     document = {
         **_short_trial_document(trial),
         "seed": trial.spec.seed,
-        "data_digest": trial.data_digest,
+        "data_digest": trial.spec.data_digest or None,
         "verified": trial.verified or None,
         "uuid": trial.uuid,
     }

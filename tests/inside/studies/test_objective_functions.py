@@ -11,17 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 import optuna
-import pandas as pd
 import pytest
-from handmade import trial_record
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import BuilderError, KerastudyError
-from studies.launching import ValidationParts
-from studies.training import TracedObjective, begin_trial, fit_digests, resolve_space, run_objective
+from studies.training import TracedObjective, begin_trial, resolve_space, run_objective
 from tracking.history import read_study
-from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 from tracking.report import StudyData, table_of_trials
 from tracking.store import open_store
 
@@ -253,54 +250,3 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     confirm = ["confirm", "hill", "--executor", "in-process", "--top", "2", "--budget", "2"]
     confirmed = " ".join(kerastudy_here(tmp_path, *confirm).stdout.split())
     assert "so no test part is sealed" in confirmed and "--rescore" not in confirmed
-
-
-def test_each_part_of_a_fit_counts() -> None:
-    given = {"x": X, "y": Y, "validation_data": (X + 1, Y + 1), "epochs": 3}
-    digests = fit_digests(given)
-    assert fit_digests({**given, "epochs": 9, "x": X.copy()}) == digests
-    other = X.copy()
-    other[7, 1] += 1e-12
-    for changed in (
-        {"x": other},
-        {"y": Y + 1},
-        {"sample_weight": Y},
-        {"validation_data": (other, Y + 1)},
-        {"validation_data": (X + 1, Y)},
-    ):
-        assert fit_digests({**given, **changed}).data != digests.data
-    # Only what validates says whether values compare.
-    assert fit_digests({**given, "x": other}).validation == digests.validation
-    assert fit_digests({**given, "validation_data": (X + 1, Y)}).validation != digests.validation
-
-
-def test_shares_structures_frames_and_tensors_count() -> None:
-    first, second = (fit_digests({"x": X, "y": Y, "validation_split": s}) for s in (0.2, 0.5))
-    assert first.data != second.data and first.validation != second.validation
-    assert fit_digests({"x": X, "y": Y}).validation == ""
-    digests = fit_digests({"x": {"a": X, "b": [Y]}, "y": Y})
-    assert digests.data != fit_digests({"x": {"a": X, "b": [Y + 1]}, "y": Y}).data
-    assert fit_digests({"x": keras.ops.convert_to_tensor(X), "y": Y}).data
-    assert fit_digests({"x": pd.DataFrame(X), "y": pd.Series(Y)}).data
-
-
-def batches() -> Any:
-    yield X, Y
-
-
-@pytest.mark.parametrize("given", [batches(), object(), "x", np.array([object()]), [1.0, 2.0]])
-def test_what_is_no_array_has_no_digest(given: Any) -> None:
-    assert fit_digests({"x": given}) == ("", "")
-
-
-def validated(number: int, on: str) -> EndedTrial:
-    digests: Any = {"data_digest": "d" * 64, "validation_digest": on}
-    result = TrialResult(number, "complete", trainer="objective", **digests)
-    return trial_record(number, None, state="running").with_result(result)
-
-
-def test_other_validation_samples_are_warned_of_once() -> None:
-    parts = ValidationParts([validated(0, "v")])
-    told = parts.take(validated(1, "w"))
-    assert "trial 1 was validated on other samples than trial 0" in told
-    assert parts.take(validated(2, "u")) == ""
