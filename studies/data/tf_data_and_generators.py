@@ -27,7 +27,6 @@ from studies.data.arrays.user_samples import check_finite
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches
-from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"
@@ -357,10 +356,7 @@ class Reading:
             # For a tf.data.Dataset, Keras makes a list of weights that ends with the largest class
             # of `class_weight`. So add larger classes, with the weight 1.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
-        try:
-            self._adapter = adapter_of(opened, weights)
-        except MissingPartError as error:
-            raise DataError(f"This version of Keras can't read data in batches: {error}.") from None
+        self._adapter = adapter_of(opened, weights)
         self._dataset: Any = None
         self.batches: int | None = self._adapter.num_batches
         self.endless = False

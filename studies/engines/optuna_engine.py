@@ -24,7 +24,6 @@ from search_spaces.errors import EngineError
 from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine_protocol import Curve, EngineSettings
-from studies.library_internals.optuna_internals import tpe_can_be_led
 from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
@@ -248,8 +247,6 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             jointly = options.get("multivariate", True) is not False and "group" not in options
             grouped = {"group": True} if jointly and space.space.conditional else {}
             options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
-            if not tpe_can_be_led():
-                return optuna.samplers.TPESampler(**{**grouped, **options})
             from studies.engines.optuna_subclasses import (
                 DeclaredTPESampler,
                 FeasibleTPESampler,

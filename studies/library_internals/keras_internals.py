@@ -1,8 +1,4 @@
-"""Private parts of Keras, and why no public part suffices.
-
-If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
-function's docstring says.
-"""
+"""Private parts of Keras, and why no public part suffices."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, ModulePart
 
 if TYPE_CHECKING:
     import keras
@@ -84,19 +80,9 @@ def begin_anew() -> None:
 
     The public `clear_session` also drops TensorFlow's kernels, and making new kernels takes 0.1 s.
     """
-    import keras
-
-    with contextlib.suppress(MissingPartError):
-        set_global = _set_global.get()
-        set_global("object_name_uids", None)
-        set_global(_generator.get(), None)
-        # The key "object_name_uids" is private too, so check that Keras counts from 1.
-        if keras.backend.get_uid("kerastudy") == 1:
-            return
-    # `clear_session` also resets the dtype policy, which must stay.
-    policy = keras.config.dtype_policy()
-    keras.backend.clear_session(free_memory=False)
-    keras.config.set_dtype_policy(policy)
+    set_global = _set_global.get()
+    set_global("object_name_uids", None)
+    set_global(_generator.get(), None)
 
 
 def set_global_seed(seed: int) -> None:
@@ -107,16 +93,13 @@ def set_global_seed(seed: int) -> None:
 
 
 def global_generator() -> keras.random.SeedGenerator | None:
-    """Returns Keras's global seed generator, or None if there is none or the part is missing."""
-    with contextlib.suppress(MissingPartError):
-        return _get_global.get()(_generator.get())
-    return None
+    """Returns Keras's global seed generator, or None if there is none."""
+    return _get_global.get()(_generator.get())
 
 
 def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
     """Sets the generator that `global_generator` returned."""
-    with contextlib.suppress(MissingPartError):
-        _set_global.get()(_generator.get(), generator)
+    _set_global.get()(_generator.get(), generator)
 
 
 def value_held(variable: keras.Variable) -> Any:
@@ -135,12 +118,7 @@ def hold_value(variable: keras.Variable, value: Any) -> None:
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
     """Returns a variable's autocast and layout. The graph of a traced step depends on both."""
-    try:
-        layout = _layout.of(variable)
-    except MissingPartError:
-        # Keras older than 3.15 has no layouts.
-        layout = None
-    return _autocast.of(variable), layout
+    return _autocast.of(variable), _layout.of(variable)
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
@@ -164,12 +142,7 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     In the public attributes, some of the arguments are wrapped in other objects. The public
     `get_compile_config` fails for functions that are not registered.
     """
-    import keras
-
-    with contextlib.suppress(MissingPartError):
-        return dict(_compiled_with.of(model).config)
-    arguments: dict[str, Any] = keras.saving.deserialize_keras_object(model.get_compile_config())
-    return arguments
+    return dict(_compiled_with.of(model).config)
 
 
 def has_all_variables(model: keras.Model) -> bool:
@@ -178,11 +151,8 @@ def has_all_variables(model: keras.Model) -> bool:
     The first step makes the variables that metrics and the loss lack. No public attribute shows
     whether variables are lacking.
     """
-    try:
-        parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
-        return model.built and all(part is None or part.built for part in parts)
-    except (AttributeError, MissingPartError):
-        return False
+    parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
+    return model.built and all(part is None or part.built for part in parts)
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
@@ -200,36 +170,16 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns all layers of a model. Unlike `model.layers`, includes layers within other layers."""
-    import keras
-
-    with contextlib.suppress(MissingPartError):
-        return list(_layers_within.of(model)())
-    layers: list[keras.layers.Layer] = []
-    waiting: list[Any] = [model]
-    while waiting:
-        layer = waiting.pop()
-        if all(layer is not other for other in layers):
-            layers.append(layer)
-            for value in vars(layer).values():
-                items = value if isinstance(value, list | tuple) else [value]
-                waiting.extend(item for item in items if isinstance(item, keras.layers.Layer))
-    return layers
+    return list(_layers_within.of(model)())
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor, or None if it is not known."""
-    with contextlib.suppress(MissingPartError):
-        return _made_by.of(tensor).operation
-    return None
+    """Returns the operation that makes a symbolic tensor."""
+    return _made_by.of(tensor).operation
 
 
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
-    """Returns the object by which `fit` reads data in batches. No public function returns it.
-
-    Also raises MissingPartError if the private part of `adapter_class` is missing, because training
-    needs both parts.
-    """
-    _adapter.get()
+    """Returns the object by which `fit` reads data in batches. No public function returns it."""
     return _adapter_of.get()(x=data, class_weight=class_weight)
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from search_spaces.errors import EngineError
-from studies.library_internals.private_api_lookup import AttributePart, MissingPartError
+from studies.library_internals.private_api_lookup import AttributePart
 
 _LIBRARY = "keras-tuner"
 _seed_state = AttributePart(_LIBRARY, "Oracle", "_seed_state")
@@ -42,15 +41,9 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 
 
 def check_parts(engine: str, oracle: Any) -> None:
-    """Raises EngineError if an oracle lacks a private part that its engine uses."""
-    try:
-        for part in (*_ALL, *_NEEDED.get(engine, ())):
-            part.of(oracle)
-    except MissingPartError as error:
-        raise EngineError(
-            f"The engine {engine} can't be used: {error}. Use keras-tuner 1.4.8, or one of "
-            "Optuna's engines, such as optuna:tpe."
-        ) from None
+    """Raises MissingPartError if an oracle lacks a private part that its engine uses."""
+    for part in (*_ALL, *_NEEDED.get(engine, ())):
+        part.of(oracle)
 
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:

@@ -1,8 +1,4 @@
-"""Private parts of Optuna, and why no public part suffices.
-
-If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
-function's docstring says.
-"""
+"""Private parts of Optuna, and why no public part suffices."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_api_lookup import AttributePart, MissingPartError
+from studies.library_internals.private_api_lookup import AttributePart
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -32,34 +28,14 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
 
     The public method searches all trials at each call. The private method uses a cache.
     """
-    try:
-        get_trials = _trials_of_study.of(study)
-    except MissingPartError:
-        return study.get_trials(deepcopy=False, states=tuple(states))
+    get_trials = _trials_of_study.of(study)
     trials: list[FrozenTrial] = get_trials(deepcopy=False, states=tuple(states), use_cache=True)
     return trials
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
-    """Replaces a trial in a storage in memory. Public methods can only add trials.
-
-    Does nothing if the private part is missing.
-    """
-    with contextlib.suppress(MissingPartError):
-        _put_trial.of(storage)(trial_id, trial)
-
-
-def tpe_can_be_led() -> bool:
-    """Returns whether TPESampler has all private parts that the functions below use."""
-    from optuna.samplers import TPESampler
-
-    try:
-        for part in (_sample, _rank, _estimate):
-            part.of(TPESampler)
-        _share.of(TPESampler())
-    except MissingPartError:
-        return False
-    return True
+    """Replaces a trial in a storage in memory. Public methods can only add trials."""
+    _put_trial.of(storage)(trial_id, trial)
 
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:

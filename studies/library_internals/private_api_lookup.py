@@ -1,22 +1,20 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
-A library may drop its private names in any version. The package `studies.library_internals` has a
-module for each library, which declares the private names that kerastudy uses. Looking up a missing
-name raises MissingPartError.
+A library may drop its private names in any version, so pyproject.toml allows only versions that
+have them. The package `studies.library_internals` has a module for each library, which declares the
+private names that kerastudy uses. Looking up a missing name raises MissingPartError.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from typing import Any, Final
+from typing import Any
 
-from search_spaces.errors import InternalError
-
-_declared: Final[list[PrivatePart]] = []
+from search_spaces.errors import StudyError
 
 
-class MissingPartError(InternalError):
+class MissingPartError(StudyError):
     """The installed version of a library lacks a private part that kerastudy uses."""
 
 
@@ -25,7 +23,6 @@ class PrivatePart:
 
     def __init__(self, library: str, owner: str, name: str) -> None:
         self.library, self.owner, self.name = library, owner, name
-        _declared.append(self)
 
     def __str__(self) -> str:
         """Returns the name with its module or class before it."""
@@ -37,7 +34,10 @@ class PrivatePart:
             version = importlib.metadata.version(self.library)
         except importlib.metadata.PackageNotFoundError:
             version = "as installed"
-        return MissingPartError(f"{self.library} {version} lacks {self}")
+        return MissingPartError(
+            f"{self.library} {version} lacks {self}",
+            hint="Install a version that kerastudy supports: pip install kerastudy.",
+        )
 
 
 class ModulePart(PrivatePart):
@@ -49,6 +49,11 @@ class ModulePart(PrivatePart):
             return getattr(importlib.import_module(self.owner), self.name)
         except (ImportError, AttributeError):
             raise self.missing() from None
+
+    def set(self, value: Any) -> None:
+        """Sets the name in the module. Raises MissingPartError if the module lacks it."""
+        self.get()
+        setattr(importlib.import_module(self.owner), self.name, value)
 
 
 class AttributePart(PrivatePart):
@@ -65,8 +70,3 @@ class AttributePart(PrivatePart):
         """Sets the attribute of an object. Raises MissingPartError if the object has none."""
         self.of(thing)
         setattr(thing, self.name, value)
-
-
-def private_parts(library: str) -> list[PrivatePart]:
-    """Returns the parts of a library that are declared in the modules imported so far."""
-    return [part for part in _declared if part.library == library]

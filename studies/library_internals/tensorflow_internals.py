@@ -1,14 +1,9 @@
-"""Private parts of TensorFlow, and why no public part suffices.
-
-If a private part is missing, a function that uses it raises `MissingPartError`, or does what the
-function's docstring says.
-"""
+"""Private parts of TensorFlow, and why no public part suffices."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import pickle
 import random
 import tempfile
@@ -17,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.private_api_lookup import AttributePart, MissingPartError, ModulePart
+from studies.library_internals.private_api_lookup import AttributePart, ModulePart
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -72,7 +67,7 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
 
 
 def keep_order_of_large_sums() -> None:
-    """Turns TensorFlow's memory optimizer off in this process, if possible.
+    """Turns TensorFlow's memory optimizer off in this process.
 
     The optimizer replaces a sum of three or more large tensors (AddN), such as gradients, by
     additions in any order. So even with op determinism, results would differ by rounding from run
@@ -80,37 +75,32 @@ def keep_order_of_large_sums() -> None:
     """
     import tensorflow as tf
 
-    with contextlib.suppress(MissingPartError):
-        eager = _context.get()()
-        present = _given_config.of(eager)
-        config = tf.compat.v1.ConfigProto()
-        if present is not None:
-            config.CopyFrom(present)
-        rewriting = config.graph_options.rewrite_options
-        if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
-            rewriting.memory_optimization = rewriting.NO_MEM_OPT
-            _given_config.set(eager, config)
-            # Remove the present call options, so that TensorFlow makes new ones with this setting.
-            _present_call_options.set(eager, None)
+    eager = _context.get()()
+    present = _given_config.of(eager)
+    config = tf.compat.v1.ConfigProto()
+    if present is not None:
+        config.CopyFrom(present)
+    rewriting = config.graph_options.rewrite_options
+    if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
+        rewriting.memory_optimization = rewriting.NO_MEM_OPT
+        _given_config.set(eager, config)
+        # Remove the present call options, so that TensorFlow makes new ones with this setting.
+        _present_call_options.set(eager, None)
 
 
 def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
-    """Frees the graphs of a function and of its loops, if possible.
+    """Frees the graphs of a function and of its loops.
 
     Graphs are full of reference cycles, and no public function breaks them.
     """
-    with contextlib.suppress(MissingPartError):
-        graph, dismantle = function.graph, _dismantle.get()
-        loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
-        names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
-        inner = []
-        # If this part of TensorFlow is missing, the graphs of loops stay in memory.
-        with contextlib.suppress(MissingPartError):
-            function_of = _function_of_graph.of(graph)
-            # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
-            inner = [getattr(function_of(name), "graph", None) for name in names]
-        for each in (graph, *filter(None, inner)):
-            dismantle(each)
+    graph, dismantle = function.graph, _dismantle.get()
+    loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
+    names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
+    function_of = _function_of_graph.of(graph)
+    # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
+    inner = [getattr(function_of(name), "graph", None) for name in names]
+    for each in (graph, *filter(None, inner)):
+        dismantle(each)
 
 
 def tell_shapes_of_variables() -> None:
@@ -137,16 +127,12 @@ def tell_shapes_of_variables() -> None:
 
 @contextlib.contextmanager
 def forgetting_gradients() -> Iterator[None]:
-    """Makes TensorFlow drop the custom gradients that are registered in this context, if possible.
+    """Makes TensorFlow drop the custom gradients that are registered in this context.
 
     For each use of `tf.custom_gradient` in a traced function, such as a step with Keras's
     optimizers, TensorFlow keeps a gradient and its graph. After tracing, no function needs them.
     """
-    try:
-        registry = _registered.of(_gradients.get())
-    except MissingPartError:
-        yield
-        return
+    registry = _registered.of(_gradients.get())
     before = set(registry)
     try:
         yield
@@ -187,15 +173,12 @@ def untraced_functions() -> dict[type, Callable[[Any], Any]]:
     """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
 
     Traces can't be pickled. The class of a `tf.function` has no public name, and its options can't
-    be read, so a private method of TensorFlow makes an untraced copy. Where TensorFlow lacks this
-    method, a function can be pickled only before its first call.
+    be read, so a private method of TensorFlow makes an untraced copy.
     """
     import tensorflow as tf
 
     def reduced(function: Any) -> Any:
-        with contextlib.suppress(MissingPartError):
-            function = _untraced.of(function)(None)
-        return function.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        return _untraced.of(function)(None).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
     return {type(tf.function(lambda: None)): reduced}
 
@@ -222,18 +205,10 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets TensorFlow's global seed in this context, if possible without dropping kernels."""
-    import tensorflow as tf
-
-    try:
-        eager = _context.get()()
-        before = _seed.of(eager)
-        set_global_seed(seed)
-    except MissingPartError:
-        # The former seed is unknown, so it can't be restored. The next trial sets its own seed.
-        tf.random.set_seed(seed)
-        yield
-        return
+    """Sets TensorFlow's global seed in this context, without dropping kernels."""
+    eager = _context.get()()
+    before = _seed.of(eager)
+    set_global_seed(seed)
     try:
         yield
     finally:
@@ -244,18 +219,11 @@ def write_generated_code_into(folder: Path) -> None:
     """Sets the folder into which AutoGraph writes the code that it generates.
 
     By default AutoGraph writes a file for each function into Python's temporary folder, and removes
-    the files only when the process ends normally. No public option sets the folder. If AutoGraph's
-    private module has changed, all temporary files of this process go into `folder`.
+    the files only when the process ends normally. No public option sets the folder.
     """
-    try:
-        _makes_files.get()
-    except MissingPartError:
-        tempfile.tempdir = str(folder)
-        return
     make_file = functools.partial(tempfile.NamedTemporaryFile, dir=folder)
     others = {name: v for name, v in vars(tempfile).items() if name != "NamedTemporaryFile"}
-    loader = importlib.import_module(_makes_files.owner)
-    setattr(loader, _makes_files.name, SimpleNamespace(**others, NamedTemporaryFile=make_file))
+    _makes_files.set(SimpleNamespace(**others, NamedTemporaryFile=make_file))
 
 
 def is_dataset(kind: type) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
-from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.determinism.restoring_user_objects import set_back
 from studies.training.determinism.tensorflow_settings import restore_settings
 from studies.training.model_structure import Structure
@@ -37,7 +36,7 @@ def begin_trial(seed: int) -> None:
 
 
 def _set_random_seed(seed: int) -> None:
-    """Works like `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
+    """Works like `keras.utils.set_random_seed`, but keeps TensorFlow's kernels where it can.
 
     `set_random_seed` drops all kernels and optimized functions, because random kernels keep a
     state. Making them again takes 0.2 s for a small model. But each random kernel belongs to one
@@ -49,17 +48,11 @@ def _set_random_seed(seed: int) -> None:
     is_new = seed % (2**31 - 1) not in (earlier % (2**31 - 1) for earlier in _seeds_set)
     # Kernels of deleted models stay in memory, so drop them from time to time.
     keeps_kernels = is_new and 0 < len(_seeds_set) < _MOST_SEEDS
-    try:
-        # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed.
-        # Kernels with that seed may exist, so drop all kernels.
-        if keeps_kernels and tensorflow_internals.global_seed() == _seeds_set[-1]:
-            keras_internals.set_global_seed(seed)
-            tensorflow_internals.set_global_seed(seed)
-        else:
-            keeps_kernels = False
-    except MissingPartError:
-        keeps_kernels = False
-    if keeps_kernels:
+    # If TensorFlow's seed is not the last one in `_seeds_set`, other code has set a seed. Kernels
+    # with that seed may exist, so drop all kernels.
+    if keeps_kernels and tensorflow_internals.global_seed() == _seeds_set[-1]:
+        keras_internals.set_global_seed(seed)
+        tensorflow_internals.set_global_seed(seed)
         random.seed(seed)
         np.random.seed(seed)
     else:

@@ -18,6 +18,7 @@ import numpy as np
 from search_spaces.errors import BuilderError, StudyError
 from studies.data import Splits
 from studies.definition.seeds import permutation
+from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.batches import in_batches, known_size
@@ -38,7 +39,7 @@ from studies.training.model_properties import (
 from studies.training.model_structure import Structure
 from studies.training.model_variables import make_variables
 from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
-from studies.training.traced_programs.program_cache import Programs, is_due, reason_of
+from studies.training.traced_programs.program_cache import Programs, is_due
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 from studies.user_code import out_of_memory
@@ -70,8 +71,6 @@ class CompiledTrainer:
 
     def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
         self._mode = mode
-        # Names a missing private part without which no program works. Empty if there is none.
-        self._missing = ""
         self._plain = PlainTrainer()
         # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
         # So floatx is a part of the cache's key.
@@ -95,7 +94,7 @@ class CompiledTrainer:
         """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
         reason = ""
         if self._mode != "plain":
-            reason = training.unfit or self._missing or training.splits.unfit or why_not(training)
+            reason = training.unfit or training.splits.unfit or why_not(training)
             if not reason:
                 self.used = ("compiled", "")
                 reason = self._train(training, on_epoch)
@@ -120,18 +119,15 @@ class CompiledTrainer:
         """
         try:
             self._train_compiled(training, on_epoch)
-        except NotCompilableError as error:
+        except (NotCompilableError, MissingPartError) as error:
             return str(error)
         except (NotTrainedError, StudyError):
             raise
         except Exception as error:
-            if isinstance(error, MissingPartError):
-                # Later trials try no program, as the part stays missing.
-                self._missing = str(error)
-            elif self._mode == "compiled":
+            if self._mode == "compiled":
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
-            reason = reason_of(error)
+            reason = f"the compiled trainer raised {describe(error)}"
             self.programs.refuse_broken(reason)
             if out_of_memory(error):
                 self.programs.clear()
@@ -143,6 +139,8 @@ class CompiledTrainer:
         import keras
 
         model = training.model
+        if logs_of_its_own(model):
+            raise NotCompilableError(f"{type(model).__name__} decides itself which metrics it logs")
         arrays = self._arrays(training.splits.arrays, keras.config.floatx())
         changes = may_change_model(training.callbacks)
         swap = VariableSwap(model, lambda: self._choose(training, arrays), own_callbacks=changes)
@@ -168,7 +166,8 @@ class CompiledTrainer:
         except Exception as error:
             # In the mode "compiled", each trial with such a model shall raise the error.
             if self._mode == "auto":
-                self.programs.refuse((structure.key, signature), reason_of(error))
+                reason = f"the compiled trainer raised {describe(error)}"
+                self.programs.refuse((structure.key, signature), reason)
             raise
         choice = ProgramChoice(program, structure)
         if is_due(program.checked, spec.values):
@@ -221,10 +220,6 @@ def why_not(training: Training) -> str:
 
     model, config = training.model, keras.config
     kind, watching = type(model).__name__, _watching_batches(training.callbacks)
-    try:
-        own_logs = logs_of_its_own(model)
-    except MissingPartError as error:
-        return str(error)
     traced = model.train_function or model.test_function
     overridden = [name for name in _PARTS_OF_FIT if class_overrides(model, name)]
     replaced = [name for name in _PARTS_OF_FIT if name in vars(model)]
@@ -233,7 +228,6 @@ def why_not(training: Training) -> str:
         f"{kind} has its own training step or validation step": has_own_steps(model),
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
-        f"{kind} decides itself which metrics it logs": own_logs,
         # `fit` would trace no functions, but use those that the builder's training traced.
         "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.error_texts import describe
 from studies.library_internals.keras_internals import hold_value, value_held
-from studies.library_internals.private_api_lookup import MissingPartError
 from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
 from studies.training.model_structure import Structure
 from studies.training.traced_programs.graph_checks import (
@@ -246,13 +244,6 @@ def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
         checked.first = dict(values)
         return False
     return checked.trials == 0 or bool(checked.new(values))
-
-
-def reason_of(error: Exception) -> str:
-    """Returns why no program can train a model, from the error that was raised."""
-    if isinstance(error, NotCompilableError | MissingPartError):
-        return str(error)
-    return f"the compiled trainer raised {describe(error)}"
 
 
 _REFUSALS_KEPT = 1000
