@@ -72,7 +72,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
         (x, y), (x_validation, y_validation) = load(folder / "data.npz")
         data = ks.datasets.arrays(x, y, validation=(x_validation, y_validation), test=None)
         study = ks.Study("checkpoints", data=data, build=lambda hp: work.build(_VALUES))
-        splits, trainer = data.load(), CompiledTrainer("compiled")
+        splits, trainer = data.load(), CompiledTrainer()
         for seed in range(trials + 1):
             for times in spent.values():
                 times.clear()

@@ -54,7 +54,7 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
         prepare(_WORK.name, Path(folder) / "data.npz", images, sizes)
         (x, y), (x_validation, y_validation) = load(Path(folder) / "data.npz")
     splits = ks.datasets.arrays(x, y, validation=(x_validation, y_validation), test=None).load()
-    trainer, seconds = CompiledTrainer("compiled"), collections.defaultdict[str, list[float]](list)
+    trainer, seconds = CompiledTrainer(), collections.defaultdict[str, list[float]](list)
     products, gathering = products_of(x, x_validation), gathering_of(x, y)
     began = 0.0
 

@@ -17,16 +17,13 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from tracking.records import Decision, EpochResult, Objective, TrialSpec, TrialTask
-
-if TYPE_CHECKING:
-    from studies.training import Mode
 
 _FIRST = 50
 
@@ -49,14 +46,14 @@ def build(hp: Hyperparameters) -> Any:
     return model
 
 
-def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[str, float]:
+def measure(trials: int, structures: int, kept: int | None, by_fit: bool) -> dict[str, float]:
     """Returns resident MiB after 50 trials and at the end, their ratio, and programs traced.
 
     Args:
         trials: More than 50.
         structures: How many structures there are.
         kept: The most programs to keep; None takes the trainer's own limit.
-        mode: The trainer's mode.
+        by_fit: Whether `model.fit` trains.
     """
     import numpy as np
 
@@ -71,7 +68,8 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
     )
     data = ks.datasets.arrays(x, y, validation=100, test=None)
     study = ks.Study("memory", data=data, build=build, space=space)
-    trainer = CompiledTrainer(mode) if kept is None else CompiledTrainer(mode, kept)
+    compiling = CompiledTrainer() if kept is None else CompiledTrainer(kept)
+    trainer = compiling.plain if by_fit else compiling
     splits, objective = data.load(), Objective("val_loss", "min")
     resident = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +88,7 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
         f"after_{_FIRST}_mebibytes": resident[_FIRST],
         f"after_{trials}_mebibytes": resident[trials],
         "ratio": resident[trials] / resident[_FIRST],
-        "programs_traced": trainer.programs.made,
+        "programs_traced": compiling.programs.made,
     }
 
 
@@ -115,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.trials <= _FIRST or options.structures < 1:
         parser.error(f"--trials must be more than {_FIRST}, and --structures at least 1")
-    figures = measure(options.trials, options.structures, options.kept, options.trainer)
+    figures = measure(options.trials, options.structures, options.kept, options.trainer == "plain")
     if options.json:
         json.dump(figures, sys.stdout, indent=2)
         return

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, near_match, suggestion
 from studies.definition import StudyDefinition
-from tracking.records import Objective, TrainerName
+from tracking.records import Objective
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,13 +255,12 @@ class Study(StudyDefinition):
         trial: int | None = None,
         *,
         store: str | Path | None = None,
-        trainer: TrainerName = "plain",
         progress: bool = True,
     ) -> Reproduction:
         """Trains a trial of the study again in a new process, and compares the results bit for bit.
 
-        By default, plain `model.fit` trains the trial. So "identical" means that Keras alone gives
-        the same bits.
+        Plain `model.fit` trains the trial. So "identical" means that Keras alone gives the same
+        bits.
 
         This method runs the present code of this object, for example in a notebook, whose code is
         not recorded. The command ``kerastudy reproduce`` runs the recorded code.
@@ -270,22 +268,19 @@ class Study(StudyDefinition):
         Args:
             trial: The trial's number. None: the champion, or if there is none, the best trial.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            trainer: ``"plain"``, or ``"compiled"`` for the compiled trainer.
             progress: Whether to show progress on standard error.
 
         Returns:
             The comparison. `Reproduction.identical` says whether both trainings gave the same bits.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process, if its data has changed, or
-                if the compiled trainer can't train the trial.
+            StudyError: If the study can't be loaded in the new process, or if its data has changed.
             TrackingError: If the store has no such study or trial.
         """
         from studies.champion import opened, reproduce
 
-        checks.choice("trainer", trainer, get_args(TrainerName), StudyError)
         with opened(self, store, progress=progress) as recorded:
-            return reproduce(recorded, trial, trainer)
+            return reproduce(recorded, trial)
 
     def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
         """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.

@@ -30,7 +30,6 @@ from tracking.records import (
     EndedTrial,
     EpochResult,
     Proposal,
-    TrainerName,
     TrialResult,
     TrialSpec,
     TrialTask,
@@ -325,10 +324,9 @@ class Trainings(Jobs):
         # The checkpoints stay here until their models have scored the test part.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
-        contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # None stands for the study's trainer. If `model.fit` has contradicted a recorded trial, the
-        # study's trainer may be wrong, so `model.fit` runs all trainings.
-        self._trainer: TrainerName | None = "plain" if contradicted else None
+        # If `model.fit` has contradicted a recorded trial, the study's trainer may be wrong, so
+        # `model.fit` runs all trainings.
+        self._by_fit = any(differs(trial.verified) for trial in plan.history.trials)
         # The running trainings and the uuids of their fits, by the numbers of their jobs.
         self._running: dict[int, tuple[Training, str]] = {}
         self._planned = 0
@@ -437,4 +435,4 @@ class Trainings(Jobs):
         self._running[number] = training, uuid
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint, space = self.checkpoint(training), self._description.space
-        return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
+        return [TrialTask(spec, space, checkpoint, by_fit=self._by_fit)]

@@ -16,7 +16,7 @@ from studies.champion.rerun_jobs import Rerun, best_training_of, trainings_of
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.mlflow.exporter_process import export_later
-from tracking.records import EndedTrial, TrainerName
+from tracking.records import EndedTrial
 from tracking.records.verification_texts import DIFFERS, is_known, not_reproduced, reproduced
 
 
@@ -36,7 +36,7 @@ class Reproduction:
             new training did not reach that epoch.
         environment_differences: Sentences on differences in the versions and the machine.
         notes: Further messages. For example, one says that the code has changed.
-        trainer: The trainer of the new training: "plain" (`model.fit`), "compiled", "hypermodel" (a
+        trainer: The trainer of the new training: "plain" (`model.fit`), "hypermodel" (a
             HyperModel's own fit), or "objective" (an objective function). It is empty if nothing
             was trained.
     """
@@ -53,18 +53,15 @@ class Reproduction:
     trainer: str
 
 
-def reproduce(
-    study: RunnableStudy, number: int | None = None, trainer: TrainerName = "plain"
-) -> Reproduction:
+def reproduce(study: RunnableStudy, number: int | None = None) -> Reproduction:
     """Trains a trial again in a new process, and compares metrics and weights with its record.
 
     Hyperparameters, seed, epochs and code come from the record. If the study file or the user's
     modules have changed, their recorded texts are run. Installed packages are used as they are now.
     A lost checkpoint is written again if the weights are the same.
 
-    `trainer` is the trainer of the new training. By default, plain `model.fit` trains. Then
-    "identical" means that Keras alone, without kerastudy's compiled trainer, gives the same bits.
-    If a HyperModel overrides `fit`, its `fit` always trains.
+    Plain `model.fit` trains. So "identical" means that Keras alone, without kerastudy's compiled
+    trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` trains.
     """
     history, progress = study.history, study.progress
     trial = history.chosen if number is None else history.trial(number)
@@ -92,14 +89,11 @@ def reproduce(
         for rerun in reruns:
             spec = rerun.training.spec
             weights = Path(folder) / f"again-{spec.repeat}.weights.h5"
-            rerun.run(worker, weights, trainer)
+            rerun.run(worker, weights)
             if spec.repeat in faults:
                 study.note(_restored(rerun, weights, faults[spec.repeat]))
         outcome = _compared(study, trial, reruns, worker)
-        if outcome.trainer != "compiled":
-            # `verified` tells how the trial compares with plain Keras. The compiled trainer can't
-            # answer this, so its outcome is not recorded.
-            _record(study, trial, outcome, reruns)
+        _record(study, trial, outcome, reruns)
         return outcome
 
 
@@ -216,7 +210,6 @@ def trainer_in_words(name: str) -> str:
     """Returns a value of `TrialResult.trainer` in words, such as ``model.fit`` for ``plain``."""
     return {
         "plain": "model.fit",
-        "compiled": "the compiled trainer",
         "hypermodel": "the HyperModel's own fit",
         "objective": "the objective function itself",
     }.get(name, name or "an unknown trainer")

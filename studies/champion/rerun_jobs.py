@@ -28,7 +28,6 @@ from tracking.records import (
     EndedTrial,
     EpochResult,
     Repeat,
-    TrainerName,
     TrialResult,
     TrialSpec,
     TrialTask,
@@ -105,16 +104,14 @@ class Rerun(Jobs):
         self.difference = ""
         self.epochs: dict[int, dict[str, float]] = {}
 
-    def run(
-        self, executor: Executor, checkpoint: Path, trainer: TrainerName = "plain"
-    ) -> TrialResult | None:
-        """Runs the training, and writes its best weights into the file `checkpoint`.
+    def run(self, executor: Executor, checkpoint: Path) -> TrialResult | None:
+        """Runs the training by `model.fit`, and writes its best weights into the file `checkpoint`.
 
         Returns the result, or None if the training was stopped. Raises WorkerError if the worker
         process died in every attempt.
         """
         space = self._history.description.space
-        task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
+        task = TrialTask(self.training.spec, space, checkpoint, by_fit=True)
 
         def begin() -> list[TrialTask]:
             self.begin_attempt()
@@ -265,7 +262,7 @@ class AllFolds(Jobs):
         self._fit = self._journal.begin_fit(self._trial.uuid, spec)
         checkpoint = files.checkpoint(spec.number, spec.repeat)
         state = files.state(spec.number, spec.repeat)
-        return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
+        return [TrialTask(spec, space, checkpoint, state, by_fit=True)]
 
     def _close(self) -> None:
         fit, self._fit = self._fit, ""

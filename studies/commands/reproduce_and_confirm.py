@@ -29,15 +29,8 @@ if TYPE_CHECKING:
 )
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion]")
-@click.option(
-    "--trainer",
-    type=click.Choice(["plain", "compiled"]),
-    default="plain",
-    show_default=True,
-    help="Train by model.fit, or by the compiled trainer.",
-)
 @recorded_study_options
-def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) -> None:
+def reproduce_command(recorded: RecordedStudy, trial: int | None) -> None:
     """Run a trial again from its record, in a new process, and compare.
 
     Trains by plain model.fit, even if the trial was compiled. So "identical" means that Keras alone
@@ -49,12 +42,11 @@ def reproduce_command(recorded: RecordedStudy, trial: int | None, trainer: Any) 
     \b
     kerastudy reproduce digits
     kerastudy reproduce digits --trial 7 --json
-    kerastudy reproduce digits --trainer compiled
     """
     from studies.champion import reproduce
 
     with recorded.opened() as study:
-        outcome = reproduce(study, trial, trainer)
+        outcome = reproduce(study, trial)
     document = dataclasses.asdict(outcome)
     digests = ("recorded", "reproduced")
     document["weights_sha256"] = {name: document.pop(f"{name}_sha256") for name in digests}

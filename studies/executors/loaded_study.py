@@ -35,6 +35,7 @@ from studies.training import (
     HyperModelTrainer,
     OnEpochResult,
     PeakMemory,
+    PlainTrainer,
     Resolved,
     TracedObjective,
     Trainer,
@@ -144,7 +145,7 @@ class Session:
         if has_own_fit(study.build):
             trainer = HyperModelTrainer(study.build)
         else:
-            trainer = CompiledTrainer(study.trainer)  # type: ignore[arg-type]
+            trainer = PlainTrainer() if study.trainer == "plain" else CompiledTrainer()
         described = _with_glance(description, loaded)
         return cls(study, loaded, described, environment(), trainer, model_bytes, state)
 
@@ -207,9 +208,9 @@ class Session:
         trainer = self.trainer
         # A training on all folds has no validation data. Only `model.fit` can train without such
         # data.
-        mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
-        if mode is not None and isinstance(trainer, CompiledTrainer):
-            trainer = trainer.in_mode(mode)
+        by_fit = task.by_fit or task.spec.fold == ALL_FOLDS
+        if by_fit and isinstance(trainer, CompiledTrainer):
+            trainer = trainer.plain
         return run_trial(self.study, self.data, task, on_epoch, trainer)
 
     def save_champion(

@@ -30,7 +30,6 @@ from tracking.records import (
     EpochResult,
     Proposal,
     StudyDescription,
-    TrainerName,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -42,8 +41,8 @@ from tracking.store.checkpoint_files import files_of
 class Driver(Jobs):
     """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
-    When the budget is spent, running trials are still finished. If `trainer` is given, it replaces
-    the study's trainer.
+    When the budget is spent, running trials are still finished. If `by_fit` is true, `model.fit`
+    trains all trials.
     """
 
     def __init__(
@@ -54,10 +53,10 @@ class Driver(Jobs):
         recorded: Sequence[TrialRecord],
         curve: Curve,
         progress: Progress,
-        trainer: TrainerName | None = None,
+        by_fit: bool = False,
     ) -> None:
         super().__init__()
-        self._trainer = trainer
+        self._by_fit = by_fit
         self._executor, self._journal, self._progress = executor, journal, progress
         description = journal.description
         self._files = files_of(journal.folder)
@@ -283,7 +282,7 @@ class Driver(Jobs):
                 description.space,
                 files.checkpoint(number, repeat),
                 files.state(number, repeat),
-                self._trainer,
+                self._by_fit,
                 last_kept,
                 files.scores(number, repeat),
                 # The best epoch over all folds is not known yet, so each epoch's scores are kept.

@@ -56,7 +56,7 @@ from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.exporter_process import Exporter
-from tracking.records import StudyDescription, TrainerName, TrialRecord
+from tracking.records import StudyDescription, TrialRecord
 from tracking.records.verification_texts import differs
 from tracking.store.atomic_writing import remove_pieces
 from tracking.store.checkpoint_files import files_of
@@ -288,7 +288,7 @@ def _run_opened(
                 recorded,
                 _curves(journal, recorded),
                 progress,
-                _trainer(description, recorded, progress),
+                _is_contradicted(description, recorded, progress),
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
@@ -320,23 +320,22 @@ def _run_opened(
     return history
 
 
-def _trainer(
+def _is_contradicted(
     description: StudyDescription, recorded: Sequence[TrialRecord], progress: Progress
-) -> TrainerName | None:
-    """Returns the trainer that replaces the study's trainer, or None.
+) -> bool:
+    """Returns whether `model.fit` has contradicted the compiled trainer.
 
-    The compiled trainer is replaced by "plain" if it has contradicted `model.fit`: a trial of the
-    present code was trained by both, and their results differ.
+    Then a trial of the present code was trained by both, and their results differ.
     """
     same = description.code.same_as
     differing = sorted(t.number for t in recorded if differs(t.verified) and same(t.code_digest))
     if not differing:
-        return None
+        return False
     progress.say(
         "model.fit trains the study's trials, since it gave other results than the compiled "
         f"trainer in {', '.join(f'trial {number}' for number in differing)}"
     )
-    return "plain"
+    return True
 
 
 def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:

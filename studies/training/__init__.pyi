@@ -59,7 +59,6 @@ from .scoring.evaluation import evaluated as evaluated
 from .scoring.metrics_per_sample import NotScoredError as NotScoredError
 from .scoring.validation_predictions import validation_predictions as validation_predictions
 from .traced_programs.compiled_trainer import CompiledTrainer as CompiledTrainer
-from .traced_programs.compiled_trainer import Mode as Mode
 from .traced_programs.program_cache import Checked as Checked
 from .traced_programs.program_cache import Program as Program
 from .traced_programs.program_cache import is_due as is_due

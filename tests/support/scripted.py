@@ -143,7 +143,7 @@ class ScriptedExecutor:
         workers: How many trials run and end together.
         wrong: For a trial's number, the epoch whose metrics are wrong (too good) if the trial is
             trained by the compiled trainer.
-        trainer: The trainer of tasks that name none.
+        trainer: The trainer of tasks without `by_fit`.
     """
 
     trainer = "plain"
@@ -220,7 +220,7 @@ class ScriptedExecutor:
         spec, checkpoint = task.spec, task.checkpoint
         best: BestEpoch | None = None
         state, epoch, digest = "complete", 0, ""
-        trainer = task.trainer or self.trainer
+        trainer = "plain" if task.by_fit else self.trainer
         wrong = self.wrong.get(spec.number) if trainer == "compiled" else None
         for epoch in range(1, spec.epochs + 1):
             metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}

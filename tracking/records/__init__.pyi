@@ -17,7 +17,6 @@ from .setting_declarations import TUNE as TUNE
 from .setting_declarations import WHERE as WHERE
 from .setting_declarations import RecordedSettings as RecordedSettings
 from .setting_declarations import Setting as Setting
-from .setting_declarations import TrainerName as TrainerName
 from .setting_declarations import check_settings as check_settings
 from .setting_declarations import declaration as declaration
 from .setting_declarations import setting as setting

@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
@@ -28,8 +28,6 @@ _KEY: Final = "setting"
 # Sections of `kerastudy launch --help`.
 TUNE, BUDGET, SEARCH = "What to tune", "Budget", "Search"
 WHERE, ADVANCED, OUTPUT = "Where it runs", "Advanced", "Output"
-
-TrainerName = Literal["auto", "compiled", "plain"]
 
 
 @dataclass(frozen=True)

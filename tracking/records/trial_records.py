@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import SearchSpace
-from tracking.records.setting_declarations import TrainerName
 from tracking.records.study_description import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
@@ -102,9 +101,9 @@ class TrialTask:
     space: SearchSpace
     checkpoint: Path  # The file for the weights of the best epoch.
     state: Path | None = None  # The file for the training's state, from which the trial resumes.
-    # The trainer. None means the trainer in the study's settings. A HyperModel's own `fit` ignores
-    # the setting.
-    trainer: TrainerName | None = None
+    # Whether `model.fit` trains, whatever the study's trainer is. A HyperModel's own `fit` and an
+    # objective function train by themselves all the same.
+    by_fit: bool = False
     # The rank of the worst trial among the trials whose checkpoints are kept. None while the study
     # has fewer checkpoints than it may keep.
     last_kept: Rank | None = None

@@ -7,15 +7,14 @@ train a model exactly, `model.fit` trains the model.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search_spaces.errors import BuilderError, StudyError
+from search_spaces.errors import StudyError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe
@@ -51,27 +50,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Mode = Literal["auto", "compiled", "plain"]
-
 _DATA_SETS_KEPT = 2
 
 
 class CompiledTrainer:
-    """Trains models by programs.
+    """Trains models by programs, and models that a program can't train exactly by `model.fit`.
 
-    In the mode "auto", `model.fit` trains models that a program can't train exactly. In the mode
-    "compiled", `train` raises BuilderError for such a model. In the mode "plain", `model.fit`
-    trains all models.
-
-    `kept` is the number of programs that are kept for later models.
+    Attributes:
+        plain: The trainer by `model.fit`.
+        programs: The programs that are kept for later models, at most `kept`.
     """
 
     concludes = False
     unsaved = ""
 
-    def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
-        self._mode = mode
-        self._plain = PlainTrainer()
+    def __init__(self, kept: int = 64) -> None:
+        self.plain = PlainTrainer()
         # Floats in the tensors have the type `keras.config.floatx()`, which a builder may change.
         # So floatx is a part of the cache's key.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
@@ -84,56 +78,32 @@ class CompiledTrainer:
         """The structure of the model in training, or None if a callback may change the model."""
         return None if self._swap is None else self._swap.structure
 
-    def in_mode(self, mode: Mode) -> CompiledTrainer:
-        """Returns a trainer of another mode that shares this trainer's programs and data."""
-        other = copy.copy(self)
-        other._mode = mode
-        return other
-
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
-        reason = ""
-        if self._mode != "plain":
-            reason = training.unfit or training.splits.unfit or why_not(training)
-            if not reason:
-                self.used = ("compiled", "")
-                reason = self._train(training, on_epoch)
-                if not reason:
-                    return
-                if self._mode == "auto":
-                    raise NotTrainedError(reason)
-        self.used = ("plain", reason)
-        if self._mode == "compiled":
-            raise BuilderError(
-                f"The training of trial {training.spec.number} cannot be compiled exactly: "
-                f"{reason}. Use the trainer 'auto' to train such models with model.fit."
-            )
-        self._plain.train(training, on_epoch)
+        """Trains by programs or by `model.fit`.
 
-    def _train(self, training: Training, on_epoch: OnEpoch) -> str:
-        """Trains by programs. Returns why they can't train the model exactly, or an empty text.
-
-        In the mode "auto", any error in any epoch is such a reason. `model.fit` then trains the
-        model, and raises the error too if it comes from the model. In the mode "compiled", most
-        errors are raised here.
+        Raises NotTrainedError for any error of a program, in any epoch. `model.fit` then trains the
+        model, and raises the error too if it comes from the model.
         """
+        reason = training.unfit or training.splits.unfit or why_not(training)
+        if reason:
+            self.used = ("plain", reason)
+            self.plain.train(training, on_epoch)
+            return
+        self.used = ("compiled", "")
         try:
             self._train_compiled(training, on_epoch)
         except (NotCompilableError, MissingPartError) as error:
-            return str(error)
+            raise NotTrainedError(str(error)) from None
         except (NotTrainedError, StudyError):
             raise
         except Exception as error:
-            if self._mode == "compiled":
-                raise
             _log.debug("the compiled trainer failed", exc_info=True)
             reason = f"the compiled trainer raised {describe(error)}"
             self.programs.refuse_broken(reason)
             if out_of_memory(error):
                 self.programs.clear()
                 self._arrays.cache_clear()
-            return reason
-        return ""
+            raise NotTrainedError(reason) from None
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         import keras
@@ -164,10 +134,8 @@ class CompiledTrainer:
         except NotCompilableError:
             raise
         except Exception as error:
-            # In the mode "compiled", each trial with such a model shall raise the error.
-            if self._mode == "auto":
-                reason = f"the compiled trainer raised {describe(error)}"
-                self.programs.refuse((structure.key, signature), reason)
+            reason = f"the compiled trainer raised {describe(error)}"
+            self.programs.refuse((structure.key, signature), reason)
             raise
         choice = ProgramChoice(program, structure)
         if is_due(program.checked, spec.values):

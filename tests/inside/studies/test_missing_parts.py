@@ -10,7 +10,7 @@ import pytest
 from conformance.models import SPACE, by_hand, dense, make_spec, make_study
 
 from studies.library_internals import keras_internals
-from studies.library_internals.private_api_lookup import MissingPartError, PrivatePart
+from studies.library_internals import private_api_lookup as parts
 from studies.training import CompiledTrainer, run_trial
 from tracking.records import EpochResult, TrialTask
 
@@ -23,7 +23,7 @@ def noting(reported: list[Mapping[str, float]]) -> Callable[[EpochResult], Any]:
     return note
 
 
-def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+def take_away(part: parts.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "name", f"{part.name}_of_another_version")
 
 
@@ -46,5 +46,7 @@ def test_without_another_part_a_launch_says_so_at_its_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_away(keras_internals._set_global, monkeypatch)
-    with pytest.raises(MissingPartError, match=r"keras 3\.\d+\.\d+ lacks .*set_global_attribute"):
+    with pytest.raises(
+        parts.MissingPartError, match=r"keras 3\.\d+\.\d+ lacks .*set_global_attribute"
+    ):
         make_study(dense).launch(store=tmp_path / "store", progress=False)

@@ -262,10 +262,11 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
 def test_trained_with_what_it_reads_now(what: str) -> None:
     read, change = READ[what]
     build = functools.partial(reading, read)
-    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+    trainer, splits, spec = CompiledTrainer(), samples(), spec_of(1)
     for value in (1.0, 3.0):
         change(value)
         assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
+        assert trainer.used == ("compiled", "")
 
 
 costs = pd.DataFrame({"no": [0.0, 5.0], "yes": [1.0, 0.0]})
@@ -391,9 +392,9 @@ def ordinary() -> keras.Model:
 
 
 def test_ordinary_code_of_ones_own_shares_a_program() -> None:
-    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+    trainer, splits, spec = CompiledTrainer(), samples(), spec_of(1)
     trained = [by_trainer(trainer, ordinary, splits, spec) for _ in range(3)]
-    assert trainer.programs.made == 1
+    assert (trainer.programs.made, trainer.used) == (1, ("compiled", ""))
     assert trained == [by_hand(ordinary, splits, spec)] * 3
 
 

@@ -144,7 +144,7 @@ def test_a_trial_that_can_not_be_trained_again_is_registered_as_not_verified(fol
 
     class Dying(Compiled):
         def submit(self, *fits: Any) -> None:
-            if fits[0].trainer is not None:
+            if fits[0].by_fit:
                 self.lost.append(fits[0].spec.number)
             super().submit(*fits)
 

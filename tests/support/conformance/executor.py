@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces import StudyError, WorkerError
 from studies.executors import Executor
-from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
 STUDY_FILE = '''
@@ -93,10 +93,10 @@ class Collecting:
         self.lost.append((spec.number, str(error)))
 
     def run(
-        self, executor: Executor, spec: TrialSpec, folder: Path, trainer: TrainerName | None = None
+        self, executor: Executor, spec: TrialSpec, folder: Path, by_fit: bool = False
     ) -> TrialResult:
         path = folder / f"{spec.number}.weights.h5"
-        executor.submit(TrialTask(spec, executor.description.space, path, trainer=trainer))
+        executor.submit(TrialTask(spec, executor.description.space, path, by_fit=by_fit))
         ended = len(self.results) + len(self.lost)
         while len(self.results) + len(self.lost) == ended:
             executor.wait(self)
@@ -166,11 +166,11 @@ class ExecutorConformance:
         assert one.weights_sha256 == two.weights_sha256
         assert [e.metrics for e in first.epochs[:3]] == [e.metrics for e in again.epochs]
 
-    def test_a_task_may_ask_for_another_trainer(self, executor: Executor, tmp_path: Path) -> None:
+    def test_a_task_may_ask_for_fit(self, executor: Executor, tmp_path: Path) -> None:
         spec = make_spec(executor, 1)
         usual, plain = Collecting(), Collecting()
         one = usual.run(executor, spec, tmp_path)
-        two = plain.run(executor, spec, tmp_path, "plain")
+        two = plain.run(executor, spec, tmp_path, by_fit=True)
         assert (one.trainer, two.trainer) == ("compiled", "plain")
         assert one.weights_sha256 == two.weights_sha256
         assert one.checkpoint_sha256 == two.checkpoint_sha256
