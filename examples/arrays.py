@@ -31,7 +31,7 @@ study = ks.Study(
     data=ks.datasets.arrays(x, y, preprocess="standardize"),
     build=build,
     space=ks.SearchSpace(ks.learning_rate(1e-3, 1e-1), ks.units(8, 64, step=2)),
-    objective="val_precision_recall",
+    objective=ks.Objective("val_precision_recall", "max"),
     class_weight="balanced",
     trials=12,
     epochs=20,

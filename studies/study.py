@@ -142,11 +142,11 @@ class Study(StudyDefinition):
 
     def __repr__(self) -> str:
         """Returns one line: the study's name, objective, hyperparameters, engine and trials."""
-        objective = self.objective
-        metric = objective.metric if isinstance(objective, Objective) else objective
+        assert isinstance(self.objective, Objective), "it has its direction"
         space = "a space to discover"
         if self.space is not None:
             space = f"{len(self.space.names)} hyperparameters"
+        metric = self.objective.metric
         return f"<study {self.name!r}: {metric}, {space}, {self.engine}, {self.trials} trials>"
 
     if not TYPE_CHECKING:

@@ -39,12 +39,8 @@ _MIN = frozenset(
 )
 
 
-def make_objective(objective: str | Objective) -> str | Objective:
-    """Returns the objective with its direction, or only its name if it is no metric of Keras.
-
-    If only the name is returned, the direction is found later, from the metric object of a built
-    model.
-    """
+def make_objective(objective: str | Objective) -> Objective:
+    """Returns the objective with its direction. Raises ObjectiveError if it is not known."""
     if not isinstance(objective, (str, Objective)):
         # A keras_tuner.Objective has these attributes.
         name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
@@ -64,14 +60,19 @@ def make_objective(objective: str | Objective) -> str | Objective:
         )
     # Keras adds a number to the name of a second metric of the same class: auc, auc_1.
     direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
-    return objective if direction is None else Objective(objective, direction)
+    if direction is None:
+        raise unknown_direction(objective)
+    return Objective(objective, direction)
 
 
 def known_direction(name: str) -> Direction | None:
-    """Returns the direction of the Keras metric with this name, or None if there is none."""
+    """Returns the direction of the Keras metric with this name, or None if there is none.
+
+    With several outputs, Keras logs a loss as ``OUTPUT_loss``.
+    """
     if name in _MAX:
         return "max"
-    return "min" if name in _MIN else None
+    return "min" if name in _MIN or name.endswith("_loss") else None
 
 
 def unknown_direction(metric: str) -> ObjectiveError:

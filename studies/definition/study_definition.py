@@ -23,7 +23,7 @@ from studies.definition.objective import (
     make_objective,
 )
 from studies.definition.study_settings import StudySettings
-from tracking.records import Objective, RecordedSettings, check_settings, settings_of
+from tracking.records import RecordedSettings, check_settings, settings_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,10 +112,6 @@ class StudyDefinition(RecordedSettings, StudySettings):
     def with_space(self, space: SearchSpace) -> Self:
         """Returns the study with a space to which its tailoring has already been applied."""
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
-
-    def with_objective(self, objective: Objective) -> Self:
-        """Returns the study with an objective whose direction is known."""
-        return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
         """Returns the study with the settings that a launch gives in place of the study's own."""

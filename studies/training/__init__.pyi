@@ -10,7 +10,6 @@ from .building.builder_tracing import resolve_space as resolve_space
 from .building.custom_object_code import loading_warnings as loading_warnings
 from .building.custom_object_code import own_code as own_code
 from .building.study_checks import check_study as check_study
-from .building.study_checks import settled as settled
 from .building.target_checks import check_targets as check_targets
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints

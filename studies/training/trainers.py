@@ -409,9 +409,7 @@ def rehearse(
         return False
 
     objective, count = study.objective, _REHEARSED_SAMPLES
-    if not isinstance(objective, Objective):
-        # The objective's direction (min or max) is not known yet, and does not matter here.
-        objective = Objective(objective, "min")
+    assert isinstance(objective, Objective), "the study's definition has its direction"
     spec = TrialSpec(0, 1, {}, study.seed, 1, count, 1, "", objective)
     train, validation = splits.train.first(count), splits.validation.first(count)
     few = replace(splits.arrays, train=train, validation=validation)

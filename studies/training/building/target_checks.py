@@ -1,10 +1,9 @@
-"""Checks that a model's input fits the samples, and that its output and loss fit the targets."""
+"""Checks that a model's output and loss fit the targets."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,15 +38,14 @@ _CHECKED: Final = """
 class _Loss:
     name: str
     from_logits: bool = False
-    ignored: int | None = None  # The loss's `ignore_class`, a label that does not count.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError if a model certainly does not fit the samples or the targets.
+    """Raises BuilderError if a model certainly does not fit the targets.
 
-    With such a mistake, Keras raises an error during a trial, or the model learns nothing. Models
-    with several outputs are not checked, nor are a user's own losses, layers and models. All
-    targets are checked, as only a few may be wrong. Errors of building the model are passed on.
+    With most of these mistakes, Keras raises no error, and the model learns nothing. Models with
+    several outputs are not checked, nor are a user's own losses, layers and models. All targets are
+    checked, as only a few may be wrong. Errors of building the model are passed on.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
     https://keras.io/api/losses/regression_losses/ for the targets that each loss takes, and keras
@@ -56,7 +54,6 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     # A subclass of the user's may compute anything.
     if library_of(type(model)) != "keras":
         return
-    _check_input(model, x)
     if not model.built:
         model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
     output = single_output(model)
@@ -66,18 +63,6 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     if problems:
         raise BuilderError(
             f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
-        )
-
-
-def _check_input(model: keras.Model, x: Arrays) -> None:
-    tensors: Sequence[Any] = getattr(model, "inputs", None) or ()
-    if len(tensors) != 1 or not isinstance(x, np.ndarray):
-        return
-    input_shape: Shape = tuple(tensors[0].shape)
-    if not _same_shape(x.shape, input_shape):
-        raise BuilderError(
-            f"The model takes samples of shape {input_shape[1:]}, but the data's samples have "
-            f"shape {x.shape[1:]}: write keras.Input({x.shape[1:]}), or reshape the samples."
         )
 
 
@@ -105,33 +90,19 @@ def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
 def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     """Returns why a loss can't compare targets and output of these shapes, or an empty text."""
     units = output[-1]
-    labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
-    label_of_each = _agree(labels, output[:-1])
     if loss.name == _SPARSE:
-        if label_of_each:
-            return ""
-        if y.ndim == len(output) and y.shape[-1] == units:
+        if y.ndim == len(output) and y.shape[-1] == units != 1:
             return (
                 f"{loss.name} takes one label for each sample, but a target has a number for each "
                 f"of the {units} units, as a one-hot row does: use categorical_crossentropy, as "
                 f"kerastudy.outputs.one_hot({units}) does"
             )
-        return f"{loss.name} takes one label for each output of shape {output[1:]}"
-    if loss.name in _CATEGORICAL and label_of_each and units != 1:
-        return (
-            f"{loss.name} takes a one-hot row for each sample, but the targets are single labels: "
-            f"use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
-        )
+        return ""
     if not _same_shape(y.shape, output):
-        if label_of_each and y.dtype.kind in "iu" and y.min() >= 0 and units == y.max() + 1 > 2:
-            return (
-                f"the targets are class numbers, and the last layer has a unit for each of {units} "
-                f"classes: use {_SPARSE}, as kerastudy.outputs.classes({units}) does"
-            )
         return (
             f"the output of a sample has shape {output[1:]} and its target {y.shape[1:]}, "
             f"and {loss.name} compares them number by number: give the last layer a unit for each "
-            "number of a target"
+            f"number of a target, or use {_SPARSE} if the targets are class numbers"
         )
     if loss.name in _CATEGORICAL and units == 1:
         return (
@@ -143,33 +114,19 @@ def _wrong_shape(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     """Returns why a loss can't take the values of targets, or an empty text."""
-    if loss.name in _BINARY:
-        low, high = y.min().item(), y.max().item()
-        if low < 0 or high > 1:
-            return (
-                f"{loss.name} takes targets from 0 to 1, but the targets go from {number(low)} to "
-                f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of "
-                "target, as in kerastudy.outputs"
-            )
-    if loss.name == _SPARSE:
-        labels = y if loss.ignored is None else y[y != loss.ignored]
-        if not labels.size:
-            return ""
-        fractions = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
-        if fractions.size:
-            return (
-                f"{loss.name} takes whole numbers as labels, but there are fractions, such as "
-                f"{number(fractions[0].item())}: use the loss of a regression, as "
-                "kerastudy.outputs.regression() does"
-            )
-        low, high, units = labels.min().item(), labels.max().item(), output[-1]
-        if low < 0 or (units is not None and high >= units):
-            valid = "from 0 up" if units is None else f"0 to {units - 1}, as it has {units} unit(s)"
-            encode = "" if low == 0 else "encode the labels as 0, 1, 2 and so on, and "
-            return (
-                f"the labels go from {number(low)} to {number(high)}, and the last layer takes "
-                f"labels {valid}: {encode}give it a unit for each class"
-            )
+    low, high, units = y.min().item(), y.max().item(), output[-1]
+    if loss.name in _BINARY and (low < 0 or high > 1):
+        return (
+            f"{loss.name} takes targets from 0 to 1, but the targets go from {number(low)} to "
+            f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of target, "
+            "as in kerastudy.outputs"
+        )
+    if loss.name == _SPARSE and (low < 0 or (units is not None and high >= units)):
+        return (
+            f"the labels go from {number(low)} to {number(high)}, and the last layer has "
+            f"{units} unit(s): encode the labels as 0, 1, 2 and so on, and give the layer a unit "
+            "for each class"
+        )
     return ""
 
 
@@ -186,33 +143,28 @@ def _loss(compiled: Any) -> _Loss | None:
     kind = compiled if inspect.isfunction(compiled) else type(compiled)
     name = snake_case(kind.__name__)
     is_of_keras = getattr(keras.losses, kind.__name__, None) is kind
-    if not is_of_keras or name not in _CHECKED or getattr(compiled, "axis", -1) != -1:
+    usual = getattr(compiled, "axis", -1) == -1 and getattr(compiled, "ignore_class", None) is None
+    if not is_of_keras or name not in _CHECKED or not usual:
         return None
-    from_logits = bool(getattr(compiled, "from_logits", False))
-    return _Loss(name, from_logits, getattr(compiled, "ignore_class", None))
+    return _Loss(name, bool(getattr(compiled, "from_logits", False)))
 
 
 def _activation(output: Any) -> str:
-    """Returns "softmax" (over the last axis), "sigmoid", "linear", or "" for other activations."""
+    """Returns the last layer's activation: "softmax", "sigmoid", "linear", or "" for others.
+
+    The text is also empty if the last layer is not one of Keras's dense or convolutional layers.
+    """
     import keras
 
     layer = made_by(output)
-    if library_of(type(layer)) != "keras":
-        return ""
-    if isinstance(layer, keras.Model):
-        inner = single_output(layer)
-        return "" if inner is None else _activation(inner)
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax" if layer.axis == -1 else ""
     dense = isinstance(layer, keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D)
-    if not dense and not isinstance(layer, keras.layers.Activation):
+    if not dense or library_of(type(layer)) != "keras":
         return ""
     for name in ("softmax", "sigmoid"):
         if layer.activation is getattr(keras.activations, name):
             return name
-    # A linear layer with constraints or frozen weights may give probabilities, and so may the layer
-    # before a linear Activation.
-    plain = dense and layer.trainable and not (layer.kernel_constraint or layer.bias_constraint)
+    # A linear layer with constraints or frozen weights may give probabilities.
+    plain = layer.trainable and not (layer.kernel_constraint or layer.bias_constraint)
     return "linear" if plain and layer.activation is keras.activations.linear else ""
 
 

@@ -201,14 +201,16 @@ def test_what_fails_whatever_the_values_is_refused(
         check(build, **settings)
 
 
-def test_what_raises_for_the_default_values_alone_is_a_warning() -> None:
+def test_what_raises_for_the_default_values_is_refused_with_what_to_do() -> None:
     def build(hp: Hyperparameters) -> keras.Model:
         if hp["rate"] == SPACE.defaults()["rate"]:
             raise RuntimeError("not this one")
         return dense(hp)
 
-    (warning,) = check(build)
-    assert "RuntimeError: not this one" in warning
+    with pytest.raises(BuilderError, match=r"RuntimeError: not this one.*another default="):
+        check(build)
+    (warning,) = check(without_memory)
+    assert "MemoryError" in warning
 
 
 def test_an_objective_of_the_training_samples_is_a_warning() -> None:
