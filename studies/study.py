@@ -91,8 +91,6 @@ class Study(StudyDefinition):
             Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, but
             ``"median"`` for an objective function, as in Optuna.
         callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
-        compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
-            ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
         class_weight: The weight of each class in training, as in `model.fit`. A class without a
             weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.

@@ -101,9 +101,7 @@ PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {"maximize": "max", "minimize": "min"}
-_OF_BUILDERS: Final = (
-    *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
-)
+_OF_BUILDERS: Final = (*("data", "build", "callbacks", "class_weight", "cross_validation"),)
 
 
 def check_objective_study(study: StudyDefinition) -> Objective:

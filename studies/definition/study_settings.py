@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import argument_checks as checks
-from search_spaces.errors import StudyError, suggestion
+from search_spaces.errors import StudyError
 from studies.definition.engine_and_pruner_names import DEFAULT_ENGINE, check_engine, check_pruner
 from tracking.records import BUDGET, SEARCH, TUNE, declaration, setting
 
@@ -30,8 +30,6 @@ ClassWeights = Mapping[int, float] | str | None
 
 OF_A_STUDY: Final = "study:"
 """The prefix in ``--start-with study:NAME``, which starts with the best trials of study NAME."""
-COMPILED: Final = ("optimizer", "loss", "metrics")
-"""The arguments of `model.compile` that a study's `compile` may replace."""
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
@@ -92,16 +90,6 @@ def check_initial(
     raise error.of_setting(name, expected, value)
 
 
-def _compile(name: str, value: Any, *, error: checks.Error) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise error.of_setting(name, "arguments of model.compile, such as {'loss': 'mse'}", value)
-    for argument in value:
-        if argument not in COMPILED:
-            hint = suggestion(argument, COMPILED)
-            raise error(f"{name} can't replace {argument!r}", hint=hint)
-    return {argument: item for argument, item in value.items() if item is not None}
-
-
 def _as_declared() -> Tailoring:
     from search_spaces import Tailoring
 
@@ -146,9 +134,6 @@ class StudySettings:
     )
     callbacks: CallbackBuilder | None = setting(
         None, "A function of hp that makes Keras callbacks.", _callbacks, at_launch=False
-    )
-    compile: Mapping[str, Any] | None = setting(
-        None, "Optimizer, loss and metrics instead of the builder's.", _compile, at_launch=False
     )
     class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = setting(
         None,

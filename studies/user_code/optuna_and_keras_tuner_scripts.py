@@ -26,7 +26,6 @@ from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition import (
-    COMPILED,
     StudyDefinition,
     hyperband_trials,
     name_of_object,
@@ -188,7 +187,6 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         # them, too.
         callbacks=(lambda hp: copy.deepcopy(others)) if others else None,
         class_weight=arguments.get("class_weight"),
-        compile={name: getattr(tuner, name) for name in COMPILED},
     )
     if recorders:
         omissions.append(" and ".join(recorders))
@@ -221,6 +219,12 @@ def _check_tuner(tuner: Any) -> None:
             f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call. "
             "Train in the fit of a HyperModel, or in an objective function that returns a number."
         )
+    for name in ("optimizer", "loss", "metrics"):
+        if getattr(tuner, name) is not None:
+            raise StudyFileError(
+                f"The script's tuner replaces the builder's {name}, which a study can't do",
+                hint=f"Give model.compile({name}=…) in the builder, and leave it out here.",
+            )
 
 
 def _of_fit(name: str, search: Search, default: int) -> int:

@@ -87,12 +87,7 @@ class Study:
 
     def make_model(self, hp):
         """Returns the compiled model for hyperparameters."""
-        model = self.build.build(hp) if hasattr(self.build, "build") else self.build(hp)
-        replaced = {k: v for k, v in (vars(self).get("compile") or {}).items() if v is not None}
-        if replaced:
-            before = model._compile_config.config if model.compiled else {}
-            model.compile(**{**before, **replaced})
-        return model
+        return self.build.build(hp) if hasattr(self.build, "build") else self.build(hp)
 
     def make_callbacks(self, hp):
         """Returns the callbacks for hyperparameters."""

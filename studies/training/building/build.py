@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import (
@@ -17,7 +17,6 @@ from studies.definition.class_weights import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.library_internals.keras_internals import compile_arguments
 from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.trainers import has_own_fit
 
@@ -43,8 +42,6 @@ def build_model(
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)
-    if study.compile:
-        _recompile(study, model, study.compile)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
@@ -77,26 +74,6 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
             hint=hint,
         )
     return returned
-
-
-def _recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-    """Compiles a model again. Arguments of the study's `compile` replace the builder's."""
-    if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
-        raise BuilderError(
-            f"The builder of the study {study.name!r} returned a model that is not compiled, so "
-            "the study must give both optimizer and loss."
-        )
-    before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _new(value) for name, value in arguments.items()}})
-
-
-def _new(value: Any) -> Any:
-    """Copies optimizers, losses and metrics, because each trial needs its own variables."""
-    if isinstance(value, Mapping):
-        return {name: _new(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_new(item) for item in value]
-    return type(value).from_config(value.get_config()) if hasattr(value, "get_config") else value
 
 
 def build_function(build: Any) -> Callable[[Hyperparameters], Any]:

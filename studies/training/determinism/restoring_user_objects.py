@@ -84,8 +84,7 @@ class UsersState:
     @classmethod
     def of_study(cls, study: StudyDefinition) -> UsersState:
         """Returns the state that can be reached from a study's functions."""
-        functions = (study.build, study.callbacks, study.data, study.class_weight)
-        return cls(*functions, *(study.compile or {}).values())
+        return cls(study.build, study.callbacks, study.data, study.class_weight)
 
     def changed(self) -> list[str]:
         """Returns the names of all changed objects."""

@@ -97,7 +97,7 @@ own = {"objective": "val_loss", "epochs": 2, "trials": 1}
 kept = ks.Study("kept", data=arrays, build=build, callbacks=callbacks, **own)
 weighted = ks.Study(
     "weighted", data=read, build=create_model, class_weight={0: 2.0}, repeats=2,
-    compile={"optimizer": keras.optimizers.SGD(0.05)}, **own,
+    **own,
 )
 odd = ks.Choice("odd", [ODD])
 several = ks.Study(

@@ -268,6 +268,7 @@ FIT = "tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, 
 EMPTY = "import optuna\noptuna.create_study({}).optimize(lambda t: 0.0, n_trials=1)\n"
 REFUSED = {
     ('objective="val_mae"', 'objective=["val_mae", "val_loss"]'): "several objectives",
+    ('objective="val_mae"', 'objective="val_mae", loss="mae"'): "replaces the builder's loss",
     ("tuner = kt", "raise OSError('no data')\ntuner = kt"): "raised, line 18: OSError",
     ("max_trials=4", "max_trials=4, hyperparameters=kt.HyperParameters()"):
         "--set NAME=VALUE.*--only",

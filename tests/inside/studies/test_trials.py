@@ -127,37 +127,6 @@ def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> N
         remember_settings()
 
 
-def test_a_study_compiles_its_models_with_its_own_arguments(tmp_path: Path) -> None:
-    """In place of the builder's; what it does not give stays the builder's."""
-    seen: list[keras.Model] = []
-
-    def build(hp: Hyperparameters) -> keras.Model:
-        seen.append(dense(hp))
-        return seen[-1]
-
-    optimizer = keras.optimizers.SGD(0.25, momentum=0.5)
-    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
-    study = make_study(build, compile={"optimizer": optimizer, "metrics": metrics})
-    for _ in range(2):
-        result = run(study, tmp_path, epochs=1)
-        assert result.best is not None
-        assert {"val_accuracy", "val_sparse_top_k_categorical_accuracy"} <= set(result.best.metrics)
-    assert all(isinstance(model.optimizer, keras.optimizers.SGD) for model in seen)
-    assert [float(model.optimizer.learning_rate.numpy()) for model in seen] == [0.25, 0.25]
-    assert len({id(model.optimizer) for model in seen} | {id(optimizer)}) == 3
-    assert [model.loss for model in seen] == [SPARSE] * 2
-
-
-def test_an_uncompiled_model_is_compiled_by_the_study(tmp_path: Path) -> None:
-    def build(hp: Hyperparameters) -> keras.Model:
-        return keras.Sequential([keras.layers.Dense(3, activation="softmax")])
-
-    whole = make_study(build, compile={"optimizer": "adam", "loss": SPARSE})
-    assert run(whole, tmp_path, epochs=1).state == "complete"
-    reason = run(make_study(build, compile={"optimizer": "adam"}), tmp_path).reason
-    assert "must give both optimizer and loss" in reason
-
-
 class Failing(keras.Sequential):
     def train_step(self, data: object) -> dict[str, float]:
         raise RuntimeError("not this one")
