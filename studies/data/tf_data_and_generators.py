@@ -45,7 +45,6 @@ _ENDS = {
     "validation": "pass validation_steps",
     "test": "end it, by take()",
 }
-_MORE_CLASSES = 2**12
 # Batches may be slow to make, so a profile is made of at most this many batches or bytes.
 _MOST_BATCHES, _MOST_BYTES = 128, 32 * 2**20
 # This many batches are read twice, to see whether they are the same.
@@ -345,18 +344,11 @@ class Reading:
         endless: Whether the data is known to have no end.
     """
 
-    def __init__(
-        self, source: Source, seed: int, class_weight: Mapping[int, float] | None = None
-    ) -> None:
+    def __init__(self, source: Source, seed: int) -> None:
         opened = source.open(seed)
         self.kind = batches_kind(opened)
         self._steps = source.steps
-        weights = None if class_weight is None else dict(class_weight)
-        if weights is not None and self.kind == TF_DATA:
-            # For a tf.data.Dataset, Keras makes a list of weights that ends with the largest class
-            # of `class_weight`. So add larger classes, with the weight 1.
-            weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
-        self._adapter = adapter_of(opened, weights)
+        self._adapter = adapter_of(opened)
         self._dataset: Any = None
         self.batches: int | None = self._adapter.num_batches
         self.endless = False

@@ -15,7 +15,7 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import listed
-from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
+from studies.data import LoadedData, Part, Splits, class_labels, described
 
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
@@ -61,11 +61,18 @@ def resolve_class_weight(
     if class_weight is None:
         return None
     if splits.streams:
-        return _of_stream(class_weight, splits.streams["train"])
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} can't be used with data in batches",
+            hint="Give batches (x, y, sample_weight), with the weight of each sample's class.",
+        )
     train = splits.arrays.train
     labels = _labels(train)
     if train.sample_weight is not None:
-        raise _both(class_weight)
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
+            "together, as in Keras",
+            hint="Multiply the class's weight into sample_weight, and leave class_weight out.",
+        )
     if isinstance(class_weight, str):
         from sklearn.utils.class_weight import compute_class_weight
 
@@ -88,47 +95,13 @@ def resolve_class_weight(
     return dict(class_weight)
 
 
-def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
-    """Returns class weights for data in batches.
-
-    All classes from 0 to the largest known class get a weight, because Keras needs all of them for
-    a `tf.data.Dataset`.
-    """
-    labels, y = _labels(stream.at_hand), stream.at_hand.y
-    if stream.at_hand.sample_weight is not None:
-        raise _both(class_weight)
-    if isinstance(class_weight, str):
-        raise StudyError(
-            f"class_weight={class_weight!r} needs all targets at once, but this data comes in "
-            "batches",
-            hint="Give the weights by class: class_weight={0: 1.0, 1: 5.0}.",
-        )
-    if stream.kind == GENERATOR:
-        raise StudyError(
-            "class_weight can't be used with a Python generator, as in Keras",
-            hint="Give batches "
-            "(x, y, sample_weight), or pass a keras.utils.PyDataset or a tf.data.Dataset.",
-        )
-    one_hot = y.shape[1] - 1 if isinstance(y, np.ndarray) and y.ndim > 1 else 0
-    largest = max([int(labels.max()), one_hot, *class_weight])
-    return {label: class_weight.get(label, 1.0) for label in range(largest + 1)}
-
-
-def _both(class_weight: Mapping[int, float] | str) -> StudyError:
-    return StudyError(
-        f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
-        "together, as in Keras",
-        hint="Multiply the class's weight into sample_weight, and leave class_weight out.",
-    )
-
-
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data in which each training sample has the weight of its class.
 
-    The digests do not depend on these weights. Data in batches is returned unchanged, since the
-    trainer weights the batches. A second call with the same arguments returns the same object.
+    The digests do not depend on these weights. A second call with the same arguments returns the
+    same object.
     """
-    if class_weight is None or splits.streams:
+    if class_weight is None:
         return splits
     arrays = splits.arrays
     by_weights, key = _weighted.setdefault(arrays, {}), tuple(class_weight.items())

@@ -178,9 +178,9 @@ def made_by(tensor: Any) -> Any:
     return _made_by.of(tensor).operation
 
 
-def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
+def adapter_of(data: Any) -> Any:
     """Returns the object by which `fit` reads data in batches. No public function returns it."""
-    return _adapter_of.get()(x=data, class_weight=class_weight)
+    return _adapter_of.get()(x=data)
 
 
 def adapter_class() -> type:

@@ -13,7 +13,7 @@ epochs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -242,12 +242,12 @@ class StreamedBatches:
     training_steps = None
     validation_steps = None
 
-    def __init__(self, splits: LoadedData, class_weight: Mapping[int, float] | None = None) -> None:
+    def __init__(self, splits: LoadedData) -> None:
         self._seed = PROFILE_SEED
         train, validation = splits.streams["train"], splits.streams["validation"]
         self._steps = train.known_batches
-        self.training = _adapter(train, lambda: self._seed, class_weight)
-        self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
+        self.training = _adapter(train, lambda: self._seed)
+        self.validation = _adapter(validation, lambda: PROFILE_SEED)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Sets the seed for reading the data in a trial's epoch. Epochs count from 1."""
@@ -282,9 +282,7 @@ def validation_batches(splits: LoadedData) -> Iterator[Any]:
         yield from islice(batches.validation, splits.streams["validation"].known_batches)
 
 
-def _adapter(
-    stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
-) -> Any:
+def _adapter(stream: Stream, seed: Callable[[], int]) -> Any:
     source, known_batches = stream.source, stream.known_batches
     # If the user gives no number of steps, epochs may have different numbers of training batches.
     varies = source.part == "train" and source.steps is None
@@ -311,7 +309,7 @@ def _adapter(
                 # Callbacks may draw from these generators, so the generators get their former
                 # states back after a validation.
                 self._states = global_random_states()
-            self._reading = Reading(source, seed(), class_weight)
+            self._reading = Reading(source, seed())
             self.batches = self._reading.batches
             if (
                 known_batches is not None

@@ -78,7 +78,7 @@ class Trainer(Protocol):
     epoch_seed(seed, e)``:
 
         model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
-                  validation_data=validation_batches(), class_weight=…)
+                  validation_data=validation_batches())
     """
 
     concludes: bool
@@ -138,7 +138,7 @@ class PlainTrainer:
         validates = spec.fold != ALL_FOLDS
         batches: Batches | StreamedBatches
         if splits.streams:
-            batches = StreamedBatches(splits, spec.class_weight)
+            batches = StreamedBatches(splits)
         else:
             ends = model.steps_per_execution != 1
             batches = self._batches(splits.arrays, spec.batch_size, ends, keras.config.floatx())

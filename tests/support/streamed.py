@@ -150,7 +150,6 @@ def by_hand(
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             history = model.fit(
                 train(seed),
-                class_weight=spec.class_weight,
                 shuffle=False,
                 initial_epoch=epoch - 1,
                 epochs=epoch,

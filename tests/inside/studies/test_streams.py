@@ -21,7 +21,7 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.data import PROFILE_SEED
-from studies.definition import epoch_seed, resolve_class_weight
+from studies.definition import epoch_seed
 from studies.training import CompiledTrainer, PlainTrainer
 
 # Data that comes in batches, epoch by epoch.
@@ -51,7 +51,6 @@ SEVERAL = ("tf.data", "uneven", "generator")
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     **of(*TRAINING),
     **of(*SEVERAL, named=", several steps", model=several_steps_at_once),
-    **of("tf.data", "PyDataset", named=", weighed", class_weight={1: 7.0}),
     "without end": (
         *(streamed.without_end, streamed.validation_tf_data),
         {"steps_per_epoch": 3, "validation_steps": 2},
@@ -71,8 +70,7 @@ def test_batches_train_as_fit_by_hand(name: str) -> None:
     steps = {key: count for key, count in options.items() if "steps" in key}
     splits = ks.datasets.batches(train, validation, **steps).load()
     assert not splits.warnings
-    class_weight = resolve_class_weight(options.get("class_weight"), splits)
-    spec = spec_of(epochs=3, class_weight=class_weight)
+    spec = spec_of(epochs=3)
     epochs = streamed.by_hand(model_of, train, validation, spec, **steps)
     assert by_trainer(CompiledTrainer(), model_of, splits, spec) == epochs
     if name in ("shuffles itself", "generator"):
@@ -81,23 +79,6 @@ def test_batches_train_as_fit_by_hand(name: str) -> None:
         assert again == epochs[1:], "from the second epoch, as where a training was cut"
 
 
-def test_classes_that_come_after_what_was_read_ahead_are_weighed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def train() -> tf.data.Dataset:
-        first = np.argsort(streamed.Y, kind="stable")
-        return tf.data.Dataset.from_tensor_slices((streamed.X[first], streamed.Y[first])).batch(8)
-
-    monkeypatch.setattr("studies.data.tf_data_and_generators._MOST_BATCHES", 3)
-    splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
-    assert splits.train.describe()["digest_of"] == "the first 3 batches"
-    assert dict(splits.sizes) == {"validation": 20}
-    class_weight = resolve_class_weight({1: 7.0}, splits)
-    assert class_weight == {0: 1.0, 1: 7.0}
-    whole = spec_of(epochs=1, class_weight={0: 1.0, 1: 7.0, 2: 1.0})
-    wanted = streamed.by_hand(model, lambda seed: train(), streamed.validation_tf_data, whole)
-    spec = spec_of(epochs=1, class_weight=class_weight)
-    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
 def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
