@@ -34,7 +34,6 @@ from studies.training import (
     CompiledTrainer,
     HyperModelTrainer,
     OnEpochResult,
-    PeakMemory,
     PlainTrainer,
     Resolved,
     TracedObjective,
@@ -197,21 +196,16 @@ class Session:
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         """Runs a fit."""
-        memory = PeakMemory()
-        with at_work(self.state):
-            result = self._train(task, on_epoch)
-            return replace(result, peak_memory_bytes=memory.size)
-
-    def _train(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        if self.data is None or self.trainer is None:
-            return run_objective(self.study, task, on_epoch)
         trainer = self.trainer
         # A training on all folds has no validation data. Only `model.fit` can train without such
         # data.
         by_fit = task.by_fit or task.spec.fold == ALL_FOLDS
         if by_fit and isinstance(trainer, CompiledTrainer):
             trainer = trainer.plain
-        return run_trial(self.study, self.data, task, on_epoch, trainer)
+        with at_work(self.state):
+            if self.data is None or trainer is None:
+                return run_objective(self.study, task, on_epoch)
+            return run_trial(self.study, self.data, task, on_epoch, trainer)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

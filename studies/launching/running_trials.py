@@ -84,7 +84,6 @@ class Running:
             seconds=sum(r.seconds for r in results),
             defaulted={name: v for r in results for name, v in r.defaulted.items()},
             repeats=repeats,
-            peak_memory_bytes=max(r.peak_memory_bytes for r in results),
             scores_bytes=sum(r.scores_bytes for r in results),
             unscored=next((r.unscored for r in results if r.unscored), ""),
         )

@@ -24,7 +24,6 @@ from .checkpoints import write_state as write_state
 from .determinism.random_states import SeedStates as SeedStates
 from .determinism.random_states import begin_trial as begin_trial
 from .determinism.random_states import seed_generator_states as seed_generator_states
-from .determinism.recorded_environment import PeakMemory as PeakMemory
 from .determinism.recorded_environment import deciding_variables as deciding_variables
 from .determinism.recorded_environment import environment as environment
 from .determinism.recorded_environment import environment_differences as environment_differences

@@ -22,7 +22,7 @@ import numpy as np
 
 _FINISHED = ("complete", "pruned", "infeasible")
 # These fields of a trial depend on the machine's load, or on the number of attempts.
-_DIFFERENT = ("seconds", "peak_memory_bytes", "attempt", "uuid")
+_DIFFERENT = ("seconds", "attempt", "uuid")
 
 Rows = list[dict[str, Any]]
 

@@ -301,12 +301,10 @@ def _origin(study: StudyRecord) -> dict[str, str]:
 def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics that have one value for the whole trial, by name.
 
-    Time, memory and model size get names of MLflow's "system metrics", which the UI shows on
+    Time and model size get names of MLflow's "system metrics", which the UI shows on
     another page. Otherwise the UI would show a bar chart of each among the learning curves.
     """
     metrics: dict[str, float] = {"system/seconds": result.seconds}
-    if result.peak_memory_bytes:
-        metrics["system/peak_memory_bytes"] = result.peak_memory_bytes
     if result.model_parameters:
         metrics["system/model_parameters"] = result.model_parameters
     if result.best is not None:

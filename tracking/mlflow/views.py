@@ -62,7 +62,7 @@ _MOST_TABLE_COLUMNS: Final = 40
 _MOST_CHARTS: Final = 12
 _MOST_AXES: Final = 8
 # These metrics have one value for each trial, and no curve.
-_SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
+_SINGLE: Final = ("system/seconds", "system/model_parameters")
 
 _NAME: Final = "attributes.`Run Name`"
 # The id of the UI's own column "Created", which can't be hidden, so it is made as narrow as an

@@ -201,8 +201,6 @@ class TrialResult:
     # ignores the size.
     scores_bytes: int = field(default=0, compare=False)
     unscored: str = field(default="", compare=False)  # Why scores of epochs are missing, or empty.
-    # The peak memory of the process during the trial, or 0.
-    peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
     def of_no_epoch(self) -> bool:

@@ -140,7 +140,6 @@ def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:
         "value": None if best is None else best.value,
         "epoch": trial.epoch,
         "reason": None if result is None else result.reason or None,
-        "peak_memory_bytes": 0 if result is None else result.peak_memory_bytes,
         "params": dict(trial.spec.values),
     }
 

@@ -244,8 +244,6 @@ def _trial_outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     why = f" ({result.trainer_reason})" if result.trainer_reason else ""
     epochs = counted(result.fits_epochs or result.epochs, "epoch")
     lines.append(f"trained    {epochs} in {result.seconds:.1f} s{trained}{why}")
-    if result.peak_memory_bytes:
-        lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
     lines += _trainings(result)
     if trial.whole is not None:
         lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")

@@ -2,19 +2,16 @@
 
 The environment consists of versions, the processor and its instructions, Keras's settings, and
 environment variables that TensorFlow's results depend on. Only listed variables are read, as others
-may contain passwords (e.g. Terraform's ``TF_VAR_…``). A trial's peak memory is measured here, too.
+may contain passwords (e.g. Terraform's ``TF_VAR_…``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 # These variables decide which instructions oneDNN uses and in which order it adds, what code XLA
@@ -128,24 +125,3 @@ def _processor_facts() -> dict[str, str]:
         name, _, value = line.partition(":")
         facts.setdefault(name.strip(), value.strip())
     return facts
-
-
-class PeakMemory:
-    """Measures the peak memory of this process since the object was made."""
-
-    def __init__(self) -> None:
-        # Writing "5" resets the peak (https://docs.kernel.org/filesystems/proc.html). If that
-        # fails, `size` is the peak since the process began.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-    @property
-    def size(self) -> int:
-        """The peak in bytes, or the present memory on systems without /proc. 0 if unknown."""
-        try:
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-            return int(psutil.Process().memory_info().rss)
-        except (OSError, ValueError, psutil.Error):
-            return 0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
-import psutil
 import pytest
 
-from studies.training import PeakMemory, environment, environment_differences, hardware_class
+from studies.training import environment, environment_differences, hardware_class
 
 
 def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,10 +31,3 @@ def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.Mo
     assert hardware_class() == now["device"] or hardware_class().startswith(now["processor"])
 
 
-@pytest.mark.skipif(not psutil.LINUX, reason="others tell the peak of the whole process")
-def test_the_peak_of_a_trial_is_its_own() -> None:
-    large = PeakMemory()
-    np.ones(200 * 2**20, np.uint8).sum()
-    before = large.size
-    small = PeakMemory()
-    assert small.size < before - 150 * 2**20
