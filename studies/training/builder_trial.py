@@ -32,7 +32,6 @@ from studies.training.checkpoints import (
     restore,
 )
 from studies.training.determinism.random_states import begin_trial
-from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.model_variables import make_weights, parameters_of
 from studies.training.scoring.computing_scores import ScoreRecorder
 from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
@@ -218,18 +217,17 @@ def _build(
     study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: LoadedData
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(spec.seed)
-    with noting_environment():
-        model = build_model(study, hp, splits)
-        if not model.built and not has_own_fit(study.build):
-            try:
-                make_weights(model, splits)
-            except Exception:
-                # `fit` may still be able to train the model. The failed call may have changed the
-                # model and random states, so build the model again.
-                _log.debug("the model can't be called with a sample", exc_info=True)
-                begin_trial(spec.seed)
-                model = build_model(study, hp, splits)
-        callbacks = build_callbacks(study, hp)
+    model = build_model(study, hp, splits)
+    if not model.built and not has_own_fit(study.build):
+        try:
+            make_weights(model, splits)
+        except Exception:
+            # `fit` may still be able to train the model. The failed call may have changed the model
+            # and random states, so build the model again.
+            _log.debug("the model can't be called with a sample", exc_info=True)
+            begin_trial(spec.seed)
+            model = build_model(study, hp, splits)
+    callbacks = build_callbacks(study, hp)
     return model, without_watching(callbacks) if spec.fold == ALL_FOLDS else callbacks
 
 

@@ -32,7 +32,6 @@ from studies.training.builder_trial import (
 from studies.training.building.builder_tracing import FunctionEnded, check_returned
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
-from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.model_properties import replaced_method, scalars
 from studies.training.model_variables import copy_of, parameters_of, values_of
 from studies.user_code import prunes_trial
@@ -97,7 +96,7 @@ def _called(
     assert study.objective_function is not None, "the study has an objective function"
     number, returned = task.spec.number, None
     try:
-        with noting_environment(), watched(following):
+        with watched(following):
             returned = study.objective_function(trial)
     except FunctionEnded:
         pass

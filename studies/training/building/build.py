@@ -17,7 +17,6 @@ from studies.definition.class_weights import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.trainers import has_own_fit
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def build_model(
     HyperModel with its own `fit` may return an uncompiled model.
     """
     try:
-        with noting_environment(), building_for(splits):
+        with building_for(splits):
             model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None

@@ -28,7 +28,6 @@ from studies.training.building.build import (
     splits_for,
 )
 from studies.training.determinism.random_states import begin_trial
-from studies.training.determinism.tensorflow_settings import noting_environment
 from studies.training.model_properties import replaced_method
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal, prunes_trial
@@ -154,7 +153,6 @@ def _builder(study: StudyDefinition, data: LoadedData) -> Any:
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
 
-    @noting_environment()
     def run(hp: Hyperparameters) -> None:
         if callable(study.class_weight):
             class_weight_of(study, data, hp)
@@ -237,8 +235,7 @@ class TracedObjective:
         if self._whole_runs >= _MOST_WHOLE_RUNS:
             raise LimitReachedError
         first, self._first = self._first, False
-        with noting_environment():
-            fit, returned = up_to_first_fit(self._function, trial)
+        fit, returned = up_to_first_fit(self._function, trial)
         if fit is None:
             self._whole_runs += 1
             check_returned(self._name, returned)

@@ -1,4 +1,4 @@
-"""Sets and restores settings of TensorFlow and Keras, and environment variables.
+"""Sets and restores settings of TensorFlow and Keras.
 
 TensorFlow is made deterministic, with a fixed number of threads. Settings that a trial's code
 changes, such as `keras.config.set_floatx`, are restored before the next trial.
@@ -17,9 +17,6 @@ from studies.library_internals import tensorflow_internals
 
 # The settings that each trial begins with, by name.
 _remembered: Final[dict[str, Any]] = {}
-# The former values of environment variables that builders changed. None means that a variable was
-# not set.
-_changed: Final[dict[str, str | None]] = {}
 
 
 def prepare_environment(threads: int) -> None:
@@ -85,19 +82,12 @@ def change_threads(before: int, threads: int) -> None:
 
 def remember_settings() -> None:
     """Remembers the present settings, so that each later trial begins with them."""
-    _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})
 
 
 def restore_settings() -> None:
-    """Restores changed environment variables, and the remembered settings if there are any."""
-    for name, value in _changed.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    _changed.clear()
+    """Restores the remembered settings if there are any."""
     for name, (get, put) in _settings().items() if _remembered else ():
         if _comparable(get()) != _comparable(_remembered[name]):
             put(_remembered[name])
@@ -106,26 +96,6 @@ def restore_settings() -> None:
 def present_settings() -> tuple[tuple[str, object], ...]:
     """Returns the names and values of the present settings, in a form that can be compared."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
-
-
-@contextlib.contextmanager
-def noting_environment() -> Iterator[None]:
-    """Notes which environment variables change in this context.
-
-    `restore_settings` gives these variables their former values.
-    """
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        # Keep the value from before the first change, as that value must be restored.
-        _changed.update({**_changes_since(before), **_changed})
-
-
-def _changes_since(before: Mapping[str, str]) -> dict[str, str | None]:
-    """Returns the former values of the environment variables that have changed."""
-    names = {*before, *os.environ}
-    return {n: before.get(n) for n in names if before.get(n) != os.environ.get(n)}
 
 
 def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
