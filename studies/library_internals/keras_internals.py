@@ -68,9 +68,6 @@ EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
 """The attribute in which an optimizer keeps the keys of variables that get no weight decay. The
 keys of a variable differ in two models that are otherwise equal."""
 
-STRATEGY: Final = "_distribute_strategy"
-"""The attribute that holds a distribution strategy."""
-
 GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
 """Attributes of callbacks that Keras sets for each training."""
 

@@ -150,12 +150,6 @@ def variable_of_a_program(value: Any, name: str) -> tf.Variable:
     return _resource_variable.get()(value, trainable=False, name=name)
 
 
-def is_plain_variable(variable: object) -> bool:
-    """Returns whether a variable has one value. Under a distribution strategy, it has several."""
-    # The second type is that of variables that are made within a `tf.function`.
-    return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
-
-
 def is_stateful(operation: str) -> bool | None:
     """Returns whether an operation has a state, or None for an unknown name."""
     definition = _operations.get()(operation)

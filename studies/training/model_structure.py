@@ -31,7 +31,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.library_internals import keras_internals
-from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.training.user_and_library_code import (
     LOOKED_INTO,
     PLAIN_CLASSES,
@@ -342,7 +341,7 @@ class Structure:
 
     def _visit_variable(self, variable: Any) -> None:
         value = keras_internals.value_held(variable)
-        if value is None or not is_plain_variable(value):
+        if value is None:
             self._unreadable(f"the variable {variable.path!r} has no value yet")
             return
         self.variables.append(variable)
@@ -414,8 +413,6 @@ class Structure:
             if self._is_of_initial_values(value, keras_own, name, item):
                 self._initial.add(name.strip("_"))
                 continue
-            if name == keras_internals.STRATEGY and item is not None:
-                self._unreadable("a distribution strategy")
             if keras_own and name == keras_internals.EXCLUDED_FROM_DECAY:
                 self._write(name, keras_internals.positions_of(item, value))
                 continue

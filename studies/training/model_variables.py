@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.library_internals.keras_internals import call_symbolically, has_all_variables
-from studies.library_internals.tensorflow_internals import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.model_properties import fixed_batch_size, has_own_steps
 from studies.training.model_structure import Structure
@@ -167,9 +166,6 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     tf_variable = variable.value
-    # Variables of a distribution strategy have several values, so let Keras read them.
-    if not is_plain_variable(tf_variable):
-        return np.array(variable.numpy())
     # This operation takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=tf_variable.handle, dtype=tf_variable.dtype)
     # `ReadVariableOp` has made a copy already. `asarray` is needed for a variable without axes, for

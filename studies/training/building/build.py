@@ -72,7 +72,22 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
             received=returned,
             hint=hint,
         )
+    check_one_device(returned)
     return returned
+
+
+def check_one_device(model: keras.Model) -> None:
+    """Raises BuilderError if a distribution strategy spreads the model over several devices."""
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+    if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
+        raise BuilderError(
+            f"The model is made in a distribution strategy ({type(strategy).__name__}), but a "
+            "trial runs on one device",
+            hint="Leave the strategy out. --workers N runs N trials at once, each on a GPU of its "
+            "own.",
+        )
 
 
 def build_function(build: Any) -> Callable[[Hyperparameters], Any]:

@@ -24,6 +24,7 @@ from studies.data import building_for
 from studies.training.building.build import (
     build_function,
     check_model,
+    check_one_device,
     class_weight_of,
     splits_for,
 )
@@ -196,6 +197,7 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> tuple[FirstFi
 
         @functools.wraps(method)
         def stop(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+            check_one_device(model)
             arguments_by_name = signature.bind_partial(model, *arguments, **keywords).arguments
             fits.append(FirstFit(model, arguments_by_name))
             raise FunctionEnded

@@ -205,7 +205,6 @@ def why_not(training: Training) -> str:
         "it has StackedRNNCells, whose gradients may round differently in a program": any(
             isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)
         ),
-        "a distribution strategy is in force": tf.distribute.has_strategy(),
         "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -132,6 +132,11 @@ class Failing(keras.Sequential):
         raise RuntimeError("not this one")
 
 
+def spread(hp: Hyperparameters) -> keras.Model:
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        return dense(hp)
+
+
 def failing_loss(y_true: object, y_pred: object) -> None:
     raise RuntimeError("not this one")
 
@@ -157,6 +162,7 @@ def check(build: object, **settings: object) -> list[str]:
     ("build", "settings", "words"),
     [
         (dense, {"callbacks": lambda hp: [3]}, "callbacks.*Received: 3"),
+        (spread, {}, r"distribution strategy \(OneDeviceStrategy\).*--workers N"),
         *(
             (compiled_with(*each), {}, r"RuntimeError: not this one \(test_trials.py, line ")
             for each in ((Failing, "mse"), (keras.Sequential, failing_loss))
