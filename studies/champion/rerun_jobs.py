@@ -33,7 +33,7 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.records.verification_texts import IDENTICAL, is_whole
-from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.atomic_writing import replacing
 from tracking.store.checkpoint_files import checkpoint_fault
 
 
@@ -294,9 +294,7 @@ class AllFolds(Jobs):
             fold=ALL_FOLDS,
         )
         self._journal.set_whole(self._trial.uuid, whole)
-        state = self._history.files.state(spec.number, spec.repeat)
-        for path in (state, one_before(state)):
-            path.unlink(missing_ok=True)
+        self._history.files.state(spec.number, spec.repeat).unlink(missing_ok=True)
         return replace(self._trial, whole=whole)
 
 

@@ -27,7 +27,6 @@ from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
-from tracking.store.atomic_writing import one_before
 from tracking.store.checkpoint_files import files_of
 from tracking.store.store_folder import (
     Store,
@@ -158,9 +157,7 @@ def infeasible_as_interrupted(
     for number in infeasible:
         for repeat in range(journal.description.trainings):
             # The study's former code may have written this state, so it is not used.
-            path = files.state(number, repeat)
-            path.unlink(missing_ok=True)
-            one_before(path).unlink(missing_ok=True)
+            files.state(number, repeat).unlink(missing_ok=True)
     return tuple(_interrupted(t) if t.number in infeasible else t for t in recorded)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
 from tracking.scores.score_files import KeptScores
-from tracking.store.atomic_writing import one_before
 from tracking.store.checkpoint_files import StudyFiles
 
 
@@ -68,9 +67,7 @@ class Retention:
         repeats = range(self._description.trainings + bool(self._description.folds))
         for number in self._with_state:
             for repeat in repeats:
-                path = self._files.state(number, repeat)
-                path.unlink(missing_ok=True)
-                one_before(path).unlink(missing_ok=True)
+                self._files.state(number, repeat).unlink(missing_ok=True)
         self._with_state.clear()
         for number in self._dropped:
             for repeat in repeats:

@@ -46,7 +46,7 @@ from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
 from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
-from tracking.store.atomic_writing import one_before, replacing
+from tracking.store.atomic_writing import replacing
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
@@ -188,36 +188,21 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a newly built model from the newest usable state, and returns the state.
+    """Restores a newly built model from the trial's state, and returns the state.
 
-    Two states may exist. Returns None if none of them is usable. The failed attempts may have
-    changed the model, so build it again, and train it from the first epoch, which gives the same
-    bits.
+    Returns None if there is no usable state. A failed attempt may have changed the model, so build
+    it again, and train it from the first epoch, which gives the same bits.
     """
-    if task.state is None:
+    if task.state is None or not task.state.exists():
         return None
-    state: TrainingState | None = None
-    unusable = ""
-    for path in (task.state, one_before(task.state)):
-        if not path.exists():
-            continue
-        try:
-            state = _restored(path, task, model, splits, callbacks)
-            break
-        except Exception as error:
-            # An unusable state is no error, as the model can be trained from the first epoch.
-            why = str(error) if isinstance(error, StateError) else describe(error)
-            unusable = unusable or why
-            # When the next state is written, the file at `path` becomes `one_before(path)`. An
-            # unusable file would then take the place of a good state, so delete it.
-            path.unlink(missing_ok=True)
-    if unusable:
-        how = "is trained from its first epoch"
-        if state is not None:
-            how = f"resumes from an earlier one, after epoch {len(state.epochs)}"
-        number = task.spec.number
-        _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unusable, how)
-    return state
+    try:
+        return _restored(task.state, task, model, splits, callbacks)
+    except Exception as error:
+        # An unusable state is no error, as the model can be trained from the first epoch.
+        why = str(error) if isinstance(error, StateError) else describe(error)
+        how = "it is trained from its first epoch"
+        _log.warning("trial %d: its state can't be used (%s); %s", task.spec.number, why, how)
+        return None
 
 
 def _restored(
@@ -234,9 +219,6 @@ def _restored(
     if len(callbacks) != len(state.callbacks):
         raise StateError("the trial has other callbacks")
     build_variables(model, splits)
-    assign(model, state.best_weights)
-    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
-        raise StateError("the weights differ from the recorded weights")
     assign(model, state.last)
     return state
 
@@ -343,7 +325,7 @@ def identity_of(spec: TrialSpec) -> str:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state atomically. Keeps the former file at `path` as `one_before(path)`."""
+    """Writes a state atomically."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -361,7 +343,7 @@ def write_state(path: Path, state: TrainingState) -> None:
     fields = dataclasses.asdict(dataclasses.replace(state, last=(), best_weights=()))
     header = json.dumps({**fields, "best_is_last": best_is_last}, default=in_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, keeping=True) as partial:
+    with replacing(path) as partial:
         metadata = {"header": header, "sha256": _digest(header, arrays)}
         try:
             save_file(arrays, partial, metadata=metadata)

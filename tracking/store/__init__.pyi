@@ -1,4 +1,3 @@
-from .atomic_writing import one_before as one_before
 from .atomic_writing import replacing as replacing
 from .atomic_writing import write_atomically as write_atomically
 from .checkpoint_files import StudyFiles as StudyFiles

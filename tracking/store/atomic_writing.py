@@ -12,15 +12,12 @@ import platformdirs
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to ``path``. At the end, renames that file to ``path``.
 
     The content is synced to disk before the renaming, so that neither a kill nor a power failure
     leaves half a file under ``path``. If an error is raised, ``path`` keeps its content. If
     ``path`` is a device or a pipe, such as ``/dev/stdout``, the function yields ``path`` itself.
-
-    With `keeping`, the old file is first renamed to `one_before(path)`. If the process is killed
-    before the second renaming, there is no file under ``path``.
     """
     if is_device(path):
         yield path
@@ -32,9 +29,6 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
-        if keeping:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, one_before(path))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -48,11 +42,6 @@ def is_device(path: Path) -> bool:
 def followed(path: Path) -> Path:
     """Resolves a symbolic link to a file, so that `replacing` replaces the file, not the link."""
     return path.resolve() if path.is_symlink() and path.is_file() else path
-
-
-def one_before(path: Path) -> Path:
-    """Returns the path to which `replacing(path, keeping=True)` renames the old file."""
-    return path.with_name(f"{path.name}.before")
 
 
 def pieces_in(folder: Path, pattern: str = "") -> list[Path]:
