@@ -33,7 +33,7 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
 from studies.training.determinism.random_states import global_random_states, seed_generator_states
 from studies.training.determinism.restoring_user_objects import UsersState
-from studies.training.model_properties import may_change_model, other_optimizers, stateful_layers
+from studies.training.model_properties import may_change_model, stateful_layers
 from studies.training.model_structure import Structure
 from studies.training.model_variables import (
     as_built,
@@ -158,8 +158,6 @@ class Checkpoints:
             return "a callback may change the model"
         if stateful_layers(self._model):
             return "layers keep their state between batches"
-        if other_optimizers(self._model):
-            return "the model has several optimizers"
         if any(array.dtype.kind not in "biuf" for array in copy_of(self._model)):
             return "numpy lacks the type of some weights, e.g. bfloat16"
         drawing = random_operation(self._model)

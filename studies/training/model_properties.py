@@ -170,12 +170,3 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
         for layer in layers_within(model)
         if getattr(layer, "stateful", False) and hasattr(layer, "reset_state")
     ]
-
-
-def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides the one given to `compile`. A GAN may have two."""
-    import keras
-
-    attributes, compiled = vars(model).values(), getattr(model, "optimizer", None)
-    optimizers = [value for value in attributes if isinstance(value, keras.optimizers.Optimizer)]
-    return [optimizer for optimizer in optimizers if optimizer is not compiled]

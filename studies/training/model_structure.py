@@ -364,8 +364,7 @@ class Structure:
         import tensorflow as tf
 
         if isinstance(value, tf.Variable):
-            where = self._layer_with(value)
-            self.state = f"a tf.Variable that is in no Keras variable{where}"
+            self.state = "a tf.Variable that is in no Keras variable"
         elif isinstance(value, tf.Tensor):
             if not hasattr(value, "numpy") or value.dtype in (tf.resource, tf.variant):
                 self._unreadable("a tensor without a value")
@@ -387,20 +386,6 @@ class Structure:
             else:
                 self._write("object", kind.__module__, kind.__qualname__)
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
-
-    def _layer_with(self, value: object) -> str:
-        """Returns a phrase for messages. It names the layer that has `value` in an attribute.
-
-        Returns an empty text if there is no such layer.
-        """
-        for layer in self._objects:
-            if isinstance(layer, self._keras.layers.Layer):
-                for _, item in attributes_of(layer):
-                    parts = item.values() if isinstance(item, dict) else item
-                    parts = parts if isinstance(item, dict | list | tuple) else [item]
-                    if any(part is value for part in parts):
-                        return f" (in the layer {layer.name!r})"
-        return ""
 
     def _visit_attributes(self, value: Any) -> None:
         kind = type(value)
