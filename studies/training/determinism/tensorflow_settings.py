@@ -6,10 +6,9 @@ changes, such as `keras.config.set_floatx`, are restored before the next trial.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from search_spaces.errors import StudyError

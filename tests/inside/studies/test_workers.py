@@ -94,9 +94,7 @@ class TestPool(ExecutorConformance):
     test_the_same_spec_gives_the_same_bits = exhaustive(
         ExecutorConformance.test_the_same_spec_gives_the_same_bits
     )
-    test_a_task_may_ask_for_fit = exhaustive(
-        ExecutorConformance.test_a_task_may_ask_for_fit
-    )
+    test_a_task_may_ask_for_fit = exhaustive(ExecutorConformance.test_a_task_may_ask_for_fit)
     test_what_is_wrong_with_the_study_is_told = exhaustive(
         ExecutorConformance.test_what_is_wrong_with_the_study_is_told
     )
