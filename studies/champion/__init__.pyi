@@ -15,7 +15,6 @@ from .recorded_code import RunnableStudy as RunnableStudy
 from .recorded_code import opened as opened
 from .recorded_code import trial_with_value as trial_with_value
 from .reproduction import Reproduction as Reproduction
-from .reproduction import max_difference as max_difference
 from .reproduction import reproduce as reproduce
 from .reproduction import trainer_in_words as trainer_in_words
 from .rerun_jobs import VerificationStopped as VerificationStopped

@@ -293,12 +293,6 @@ def make_champion(
 
 def _notes(history: StudyHistory, trial: EndedTrial, why: str) -> list[str]:
     notes = []
-    _, best = trial.best_training
-    if trial.best is not None and trial.result.repeats and not trial.result.folds:
-        notes.append(
-            f"the checkpoint is that of the best repeat, with the value {best.value:.6g}; the "
-            f"mean of the {len(trial.result.repeats)} repeats is {trial.best.value:.6g}"
-        )
     sentences = worth(history, study_verdict(history), trial)
     notes += [sentences.rstrip(".")] if sentences else []
     again = f"kerastudy promote {shlex.quote(history.description.name)}"

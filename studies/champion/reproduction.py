@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
@@ -29,8 +29,6 @@ class Reproduction:
         trial: The trial's number.
         identical: Whether every metric of every epoch and the weights' digest are the same.
         epochs: The number of epochs that were compared.
-        max_difference: The largest absolute difference between a metric's recorded and new values.
-            It is infinite if one of the two trainings lacks a metric or an epoch of the other.
         recorded_sha256: The digest of the recorded weights of the best epoch.
         reproduced_sha256: The digest of the new weights after the same epoch. It is empty if the
             new training did not reach that epoch.
@@ -45,7 +43,6 @@ class Reproduction:
     trial: int
     identical: bool
     epochs: int
-    max_difference: float
     recorded_sha256: str
     reproduced_sha256: str
     environment_differences: tuple[str, ...]
@@ -155,19 +152,15 @@ def _compared(
 ) -> Reproduction:
     """Compares the reruns with the record, and notes the differences."""
     epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
-    difference = max(max_difference(rerun.recorded, rerun.epochs) for rerun in reruns)
-    same = all(rerun.same_weights for rerun in reruns)
+    identical = all(
+        rerun.same_weights and _same_metrics(rerun.recorded, rerun.epochs) for rerun in reruns
+    )
     for rerun in reruns:
         assert rerun.result is not None, "nothing stops it"
         if rerun.difference:
             study.note(f"first difference: {rerun.difference}")
         if rerun.result.reason not in trial.result.reason:
             study.note(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
-    identical = same and difference == 0.0
-    streams = worker.description.data.details.get("streams") or {}
-    changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
-    if changing and not identical:
-        study.note(f"the {' and '.join(changing)} data is not the same each time that it is read")
     best = reruns[trial.result.best_repeat].result
     assert best is not None, "nothing stops it"
     return Reproduction(
@@ -175,7 +168,6 @@ def _compared(
         trial=trial.number,
         identical=identical,
         epochs=epochs,
-        max_difference=difference,
         recorded_sha256=best_training_of(trial).result.weights_sha256,
         reproduced_sha256=best.weights_sha256,
         environment_differences=tuple(
@@ -186,24 +178,18 @@ def _compared(
     )
 
 
-def max_difference(
+def _same_metrics(
     first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
-) -> float:
-    """Returns the largest absolute difference between a metric's values in two trainings.
+) -> bool:
+    """Returns whether two trainings have the same metrics in all epochs.
 
-    The result is infinite if one training lacks an epoch or a metric of the other. Values that are
-    not finite are not compared, as the record leaves them out.
+    Values that are not finite are not compared, as the record leaves them out.
     """
-    largest = 0.0
-    for epoch in first.keys() | second.keys():
-        one, other = (
-            {name: value for name, value in epochs.get(epoch, {}).items() if math.isfinite(value)}
-            for epochs in (first, second)
-        )
-        if one.keys() != other.keys():
-            return math.inf
-        largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
-    return largest
+    one, other = (
+        {(n, name): v for n, epoch in epochs.items() for name, v in epoch.items() if isfinite(v)}
+        for epochs in (first, second)
+    )
+    return one == other
 
 
 def trainer_in_words(name: str) -> str:

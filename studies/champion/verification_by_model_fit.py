@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
-from search_spaces.texts import listed
 from studies.champion.rerun_jobs import (
     AllFolds,
     RecordedTraining,
@@ -52,8 +51,6 @@ from tracking.records.verification_texts import (
 
 # With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1
-# A warning names at most this many trials.
-_SHOWN = 10
 # Trials that these trainers trained are not compared. Their `verified` gets the text given here.
 _NOT_COMPARED = {
     "plain": TRAINED_BY_FIT,
@@ -115,21 +112,10 @@ class Verifier:
             return trial
         say(
             f"warning: trial {trial.number} differs from model.fit: {outcome.partition(': ')[2]}. "
-            "It is skipped, and model.fit trains the study's trials from now on."
+            "It is skipped, and model.fit trains the study's trials from now on. Values of other "
+            "trials that the compiled trainer trained may be wrong, too: `kerastudy reproduce` "
+            "checks a trial."
         )
-        suspects = [
-            other.number
-            for other in history.ended
-            if other.result.trainer == "compiled"
-            and other.uuid != trial.uuid
-            and not is_whole(other.verified)
-        ]
-        if suspects:
-            say(
-                "warning: the compiled trainer trained other trials too, whose values may be wrong "
-                f"as well and are not verified: {listed(suspects, most=_SHOWN)}. `kerastudy "
-                "reproduce` checks a trial."
-            )
         return trial
 
     def _outcome(self, history: StudyHistory, trial: EndedTrial, restore: bool) -> str:

@@ -78,7 +78,6 @@ def reproduction_text(outcome: Reproduction) -> str:
     else:
         lines = [
             *wrapped(f"not identical: {what}, {epochs} compared"),
-            f"           largest difference {outcome.max_difference}",
             f"           {then} recorded, {now} now",
         ]
     if not outcome.identical:

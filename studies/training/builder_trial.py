@@ -35,7 +35,7 @@ from studies.training.determinism.random_states import begin_trial
 from studies.training.model_variables import make_weights, parameters_of
 from studies.training.scoring.computing_scores import ScoreRecorder
 from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
-from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
+from studies.user_code import explain, gives_up_trial, out_of_memory
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -247,11 +247,8 @@ def why_infeasible(error: Exception, called: str, build: Any, number: int) -> tu
     """Returns two texts: why a trial has no value, and the mistake in the study's code.
 
     The second text is empty if memory ran out, or if the study's code gave up the trial. `called`
-    names the code that raised the error, such as "the builder". Raises BuilderError for an error
-    that ends the search.
+    names the code that raised the error, such as "the builder".
     """
-    if is_fatal(error):
-        raise fatal(error) from None
     cause = explain(error, build)
     tell_once(number, cause)
     if out_of_memory(error):

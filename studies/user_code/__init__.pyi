@@ -11,9 +11,7 @@ from .study_targets import resolve_target as resolve_target
 from .study_targets import what_is_loaded as what_is_loaded
 from .study_targets import with_source as with_source
 from .user_errors import explain as explain
-from .user_errors import fatal as fatal
 from .user_errors import gives_up_trial as gives_up_trial
-from .user_errors import is_fatal as is_fatal
 from .user_errors import out_of_memory as out_of_memory
 from .user_errors import prunes_trial as prunes_trial
 from .user_modules import commit_of as commit_of

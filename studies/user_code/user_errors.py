@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 from studies.user_code.user_modules import is_users
 
@@ -38,16 +37,6 @@ def out_of_memory(error: BaseException) -> bool:
     """Returns whether an error, or a cause of it, means that there was no memory left."""
     kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
     return not _OUT_OF_MEMORY.isdisjoint(kinds)
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Returns whether an error is Keras Tuner's ``FatalError``, which ends a search."""
-    return _is(error, "keras_tuner", "FatalError")
-
-
-def fatal(error: BaseException) -> BuilderError:
-    """Returns kerastudy's error for a ``FatalError`` of Keras Tuner."""
-    return BuilderError(f"The study's code ended the search: {explain(error)}.")
 
 
 def gives_up_trial(error: BaseException) -> bool:

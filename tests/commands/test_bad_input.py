@@ -166,11 +166,6 @@ CASES: dict[str, tuple[Any, ...]] = {
     ),
     "calls what is not there": ({"returned": "    return mdel\n"},
                                 ["NameError", "'mdel'", "my_study.py, line 22"]),
-    "ends the search": (
-        {"returned": "    import keras_tuner\n"
-         "    raise keras_tuner.errors.FatalValueError('no disk')\n"},
-        ["FatalValueError: no disk", "my_study.py, line 23"],
-    ),
     "does not compile": ({"compiled": ""}, ["not compiled"]),
     "reads what is undeclared": ({"returned": "    hp['learning_rat']\n    return model\n"},
                                  ["'learning_rat'", "learning_rate"]),

@@ -31,7 +31,7 @@ from studies.training.building.build import (
 from studies.training.determinism.random_states import begin_trial
 from studies.training.model_properties import replaced_method
 from studies.training.trainers import has_own_fit, rehearse
-from studies.user_code import fatal, is_fatal, prunes_trial
+from studies.user_code import prunes_trial
 
 if TYPE_CHECKING:
     import keras
@@ -79,10 +79,6 @@ def resolve_space(
             discovery = _discovered(study, build)
             space = study.tailoring.apply(discovery.space)
             resolved = Resolved(study.with_space(space), notes=discovery.notes)
-    except Exception as error:
-        if not is_fatal(error):
-            raise
-        raise fatal(error) from None
     finally:
         gc.unfreeze()
     if study.objective_function is not None:
@@ -146,7 +142,7 @@ def _with_declared(study: StudyDefinition, declared: SearchSpace, build: Any) ->
 
 def _ends_tracing(error: Exception) -> bool:
     """Returns whether an error ends the tracing, because other hyperparameters can't avoid it."""
-    return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
+    return isinstance(error, BuilderError | LimitReachedError)
 
 
 def _builder(study: StudyDefinition, data: LoadedData) -> Any:

@@ -15,7 +15,7 @@ from studies.training.determinism.random_states import begin_trial
 from studies.training.model_properties import fixed_batch_size, has_own_steps, scalars
 from studies.training.model_variables import parameters_of
 from studies.training.trainers import has_own_fit, rehearse, running_eagerly
-from studies.user_code import explain, fatal, is_fatal, out_of_memory
+from studies.user_code import explain, out_of_memory
 from tracking.records import Objective
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
     except StudyError:
         raise
     except Exception as error:
-        if is_fatal(error):
-            raise fatal(error) from None
         called = "the builder" if model is None else "the model"
         raised = f"{called} raised {explain(error, study.build)}, with the default hyperparameters"
         if out_of_memory(error):

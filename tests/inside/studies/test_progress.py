@@ -315,6 +315,6 @@ def test_weights_are_named_or_said_to_be_missing() -> None:
     assert "2 epochs, weights 0123456789abcdef…" in " ".join(reproduction_text(IDENTICAL).split())
     none = replace(IDENTICAL, recorded_sha256="", reproduced_sha256="")
     assert "2 epochs, no weights to compare" in " ".join(reproduction_text(none).split())
-    other = replace(none, identical=False, max_difference=0.5, reproduced_sha256=DIGEST)
+    other = replace(none, identical=False, reproduced_sha256=DIGEST)
     *_, last = reproduction_text(other).splitlines()
     assert last.split() == "no weights recorded, weights 0123456789abcdef… now".split()

@@ -85,14 +85,6 @@ def test_what_can_not_be_trained_is_infeasible_with_the_reason(
     assert not (tmp_path / "best.weights.h5").exists()
 
 
-def test_what_ends_a_search_of_keras_tuner_ends_the_study(tmp_path: Path) -> None:
-    def fatal(hp: Hyperparameters) -> keras.Model:
-        raise keras_tuner.errors.FatalTypeError("no such type")
-
-    with pytest.raises(BuilderError, match=r"ended the search: FatalTypeError: no such type \("):
-        run(make_study(fatal), tmp_path)
-
-
 def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
     with pytest.raises(ObjectiveError, match=r"'val_acuracy'.*'val_loss'.*'val_accuracy'"):
         run(make_study(dense), tmp_path, objective=ks.Objective("val_acuracy", "max"))
