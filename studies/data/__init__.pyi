@@ -3,7 +3,6 @@ from . import datasets as datasets
 from . import preprocessing as preprocessing
 from .arrays.class_labels import class_labels as class_labels
 from .arrays.digests_and_equal_samples import array_digest as array_digest
-from .arrays.digests_and_equal_samples import combined_digest as combined_digest
 from .arrays.digests_and_equal_samples import marks as marks
 from .arrays.loaded_data import LoadedData as LoadedData
 from .arrays.loaded_data import Part as Part

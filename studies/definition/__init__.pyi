@@ -19,7 +19,6 @@ from .launch_options import check_address as check_address
 from .launch_options import check_workers as check_workers
 from .objective import known_direction as known_direction
 from .objective import no_data as no_data
-from .objective import unknown_direction as unknown_direction
 from .objective import unknown_metric as unknown_metric
 from .output_layers import Output as Output
 from .seeds import epoch_seed as epoch_seed

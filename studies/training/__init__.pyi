@@ -39,7 +39,6 @@ from .determinism.tensorflow_settings import remember_settings as remember_setti
 from .determinism.tensorflow_settings import restore_settings as restore_settings
 from .model_properties import loss_of as loss_of
 from .model_properties import scalars as scalars
-from .model_properties import stateful_layers as stateful_layers
 from .model_structure import Structure as Structure
 from .model_variables import build_variables as build_variables
 from .model_variables import copy_of as copy_of
