@@ -57,7 +57,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert best.number != 3 and best.verified == "model.fit, identical"
     told = " ".join(capsys.readouterr().err.split())
     assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in told
-    assert "other trials" in told and "0, 1 and 2. `kerastudy reproduce`" in told
+    assert "other trials that the compiled trainer trained may be wrong" in told
     assert f"the champion is the next best, trial {best.number}" in told
 
     in_mlflow = InMlflow(history)

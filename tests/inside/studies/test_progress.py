@@ -308,7 +308,7 @@ def test_names_and_values_control_no_terminal(
 
 
 DIGEST = "0123456789abcdef" * 4
-IDENTICAL = Reproduction("digits", 3, True, 2, 0.0, DIGEST, DIGEST, (), (), "plain")
+IDENTICAL = Reproduction("digits", 3, True, 2, DIGEST, DIGEST, (), (), "plain")
 
 
 def test_weights_are_named_or_said_to_be_missing() -> None:
