@@ -29,5 +29,3 @@ def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.Mo
     assert {"processor", "instructions", "device", "python", "tensorflow"} <= now.keys()
     # The class of this machine is its device, or its processor with the widest instructions.
     assert hardware_class() == now["device"] or hardware_class().startswith(now["processor"])
-
-

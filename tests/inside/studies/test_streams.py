@@ -79,8 +79,6 @@ def test_batches_train_as_fit_by_hand(name: str) -> None:
         assert again == epochs[1:], "from the second epoch, as where a training was cut"
 
 
-
-
 def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
     drawn: list[float] = []
 
