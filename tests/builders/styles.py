@@ -2,7 +2,6 @@
 
 import keras
 import keras_tuner
-import keras_tuner.applications
 import numpy as np
 import tensorflow as tf
 from keras import layers
@@ -25,32 +24,6 @@ def numbers():
     x = draw.normal(loc=2.0, scale=3.0, size=(40, FEATURES)).astype("float32")
     y = (x @ np.array([0.5, -0.2, 0.1, 0.0]) + draw.normal(scale=0.1, size=40)).astype("float32")
     return ks.datasets.arrays(x, y, validation=8, test=0)
-
-
-# A function of hp that declares one hyperparameter of each kind.
-def build_plain(hp):
-    model = keras.Sequential()
-    model.add(keras.Input((FEATURES,)))
-    model.add(
-        layers.Dense(
-            units=hp.Int("units", min_value=4, max_value=16, step=4),
-            activation=hp.Choice("activation", ["relu", "tanh"]),
-            use_bias=hp.Boolean("use_bias", default=True),
-        )
-    )
-    model.add(layers.Dropout(hp.Float("dropout", 0.0, 0.5, step=0.25)))
-    model.add(layers.Dense(CLASSES, activation="softmax"))
-    model.compile(
-        optimizer=keras.optimizers.Adam(
-            hp.Float("learning_rate", 1e-4, 1e-2, step=10, sampling="log")
-        ),
-        loss=hp.Fixed("loss", "sparse_categorical_crossentropy"),
-        metrics=["accuracy"],
-    )
-    return model
-
-
-plain = ks.Study("plain", data=classes(), build=build_plain, objective="val_accuracy", epochs=3)
 
 
 # Keras Tuner's scopes, and parent_name where one declaration has a parent.
@@ -192,28 +165,6 @@ def optuna_steps_model(trial):
 
 
 optuna_steps = ks.Study("optuna steps", data=numbers(), build=optuna_steps_model, epochs=3)
-
-
-# One name with a range for each optimizer, tuples to choose from, Optuna's older calls.
-def several_domains_model(trial):
-    hidden = trial.suggest_categorical("hidden", [(8,), (8, 4), [4]])
-    model = keras.Sequential([keras.Input((FEATURES,))])
-    for units in hidden:
-        model.add(layers.Dense(units, activation="relu"))
-    # By position, as before Optuna 4.
-    for _ in range(trial.suggest_int("more", 0, 2, 1)):
-        model.add(layers.Dense(4))
-    model.add(layers.Dense(1))
-    if trial.suggest_categorical("optimizer", ["adam", "sgd"]) == "adam":
-        optimizer = keras.optimizers.Adam(trial.suggest_loguniform("learning_rate", 1e-3, 1e-1))
-    else:
-        rate = trial.suggest_discrete_uniform("learning_rate", 0.01, 0.03, 0.01)
-        optimizer = keras.optimizers.SGD(rate)
-    model.compile(optimizer, loss="mse")
-    return model
-
-
-several_domains = ks.Study("several domains", data=numbers(), build=several_domains_model, epochs=3)
 
 
 # A generator against a discriminator, each with an optimizer of its own.

@@ -33,14 +33,11 @@ def session(style: str) -> Session:
         return _open(style, None)
 
 
-def run(
-    style: str, engine: str, store: Path, trials: int, *, name: str = "", epochs: int = 0
-) -> ks.StudyResults:
-    """Launches a style. Without `name`, the study is named after the style and the engine."""
+def run(style: str, engine: str, store: Path, trials: int) -> ks.StudyResults:
+    """Launches a style. The study is named after the style and the engine."""
     ready = session(style)
-    name = name or f"{style} by {engine.replace(':', ' ')}"
-    epochs = epochs or ready.description.epochs
-    described = replace(ready.description, engine=engine, name=name, trials=trials, epochs=epochs)
+    name = f"{style} by {engine.replace(':', ' ')}"
+    described = replace(ready.description, engine=engine, name=name, trials=trials)
     if tf.config.functions_run_eagerly():
         # Steps are slow then, so each epoch has only one.
         described = replace(described, batch_size=64)
