@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
 from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
-from studies.definition.study_settings import why_not_called
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
@@ -114,11 +113,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         raise StudyError.of_setting(
             "objective_function", "a function of a trial that returns a number", function
         )
-    if why := why_not_called(function):
-        raise StudyError(
-            f"An objective function must take one argument, the trial; {why}",
-            hint="Define a function of the trial alone that calls yours.",
-        )
     # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
     # and `dataclasses.replace` then passes it to the new object.
     others = [
@@ -150,11 +144,9 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
-        # The user may pass a member of Optuna's enum ``StudyDirection``, which has a `name`.
-        name = getattr(study.direction, "name", study.direction)
-        if str(name).lower() not in _DIRECTIONS:
+        if study.direction not in _DIRECTIONS:
             raise StudyError.of_setting("direction", "'maximize' or 'minimize'", study.direction)
-        return Objective(VALUE, _DIRECTIONS[str(name).lower()])
+        return Objective(VALUE, _DIRECTIONS[study.direction])
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
 
 

@@ -65,20 +65,10 @@ class Output:
 
         Args:
             **options: Other arguments of `Dense`, such as ``kernel_initializer`` or ``name``.
-
-        Raises:
-            StudyError: If the options contain ``units`` or ``activation``, which are fixed.
         """
         # Importing kerastudy must not import Keras.
         import keras
 
-        for name in ("units", "activation"):
-            if name in options:
-                raise StudyError(
-                    f"The output layer has {name}={getattr(self, name)!r}, which fits its targets",
-                    received=options[name],
-                    hint=f"Leave {name} out.",
-                )
         return keras.layers.Dense(self.units, activation=self.activation, **options)
 
 

@@ -6,7 +6,6 @@ module imports no library, so that ``kerastudy launch --help`` is quick.
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,28 +46,11 @@ def _pruner(name: str, value: Any, *, error: checks.Error) -> str:
 
 
 def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
-    expected = "a function of hp that returns a list of new callbacks"
     if not callable(value):
+        expected = "a function of hp that returns a list of new callbacks"
         hint = "Trials can't share callbacks, which keep state."
         raise error.of_setting(name, expected, value, hint)
-    if why := why_not_called(value):
-        raise error(f"{name} must be {expected}; {why}")
     return value
-
-
-def why_not_called(function: Callable[..., Any]) -> str:
-    """Returns why a function can't be called with one argument. If it can, the text is empty."""
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        # Some callable objects have no signature, so their arguments are unknown.
-        return ""
-    try:
-        signature.bind(None)
-    except TypeError as cause:
-        call = f"{getattr(function, '__name__', 'yours')}{signature}"
-        return f"{call} can't be called with one argument: {cause}"
-    return ""
 
 
 def check_initial(

@@ -121,14 +121,14 @@ class _Run:
         try:
             class_weight = class_weight_of(self.study, splits, hp)
         except Exception as error:
-            cause = explain(error, self.study.class_weight)
+            cause = explain(error)
             tell_once(spec.number, cause)
             return self._not_begun(f"its class weights can't be made: {cause}", cause, hp)
         task = replace(self.task, spec=replace(spec, class_weight=class_weight))
         return replace(self._run_on(splits, task, hp), class_weight=class_weight)
 
     def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
-        spec, build, state = task.spec, self.study.build, None
+        spec, state = task.spec, None
         splits = with_class_weight(splits, spec.class_weight)
         try:
             model, callbacks = _build(self.study, hp, spec, splits)
@@ -142,7 +142,7 @@ class _Run:
             # The builder may fail for this trial's hyperparameters alone, so the study goes on.
             if isinstance(error, BuilderError):
                 return self._not_begun(str(error), str(error), hp)
-            return self._not_begun(*why_infeasible(error, "the builder", build, spec.number), hp)
+            return self._not_begun(*why_infeasible(error, "the builder", spec.number), hp)
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
@@ -165,7 +165,7 @@ class _Run:
         """
         import keras
 
-        build, callbacks = self.study.build, training.callbacks
+        callbacks = training.callbacks
         if state is not None:
             if not watch.resume_from(state):
                 return False
@@ -184,7 +184,7 @@ class _Run:
         except (StudyError, NotTrainedError):
             raise
         except Exception as error:
-            watch.fail(*why_infeasible(error, "the training", build, training.spec.number))
+            watch.fail(*why_infeasible(error, "the training", training.spec.number))
         return True
 
     def _not_begun(
@@ -243,13 +243,13 @@ def tell_once(number: int, cause: str) -> None:
         _log.warning("trial %d raised", number, exc_info=True)
 
 
-def why_infeasible(error: Exception, called: str, build: Any, number: int) -> tuple[str, str]:
+def why_infeasible(error: Exception, called: str, number: int) -> tuple[str, str]:
     """Returns two texts: why a trial has no value, and the mistake in the study's code.
 
     The second text is empty if memory ran out, or if the study's code gave up the trial. `called`
     names the code that raised the error, such as "the builder".
     """
-    cause = explain(error, build)
+    cause = explain(error)
     tell_once(number, cause)
     if out_of_memory(error):
         return f"out of memory: {describe(error)}", ""

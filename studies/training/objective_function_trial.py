@@ -119,7 +119,7 @@ def _failed(study: StudyDefinition, number: int, error: Exception) -> TrialResul
     elif isinstance(error, StudyError):
         raise error
     else:
-        reason, mistake = why_infeasible(error, "the objective function", study.build, number)
+        reason, mistake = why_infeasible(error, "the objective function", number)
     return TrialResult(number, "infeasible", reason=reason, raised=mistake)
 
 

@@ -143,10 +143,7 @@ def _where_raised(path: Path, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     line = f", line {lines[-1]}" if lines else ""
-    what = describe(error)
-    if any(Path(frame.filename).name == "argparse.py" for frame in frames):
-        what += ". The file runs without arguments: give a default to the arguments that it needs."
-    return f"The study file {str(path)!r} raised{line}: {what}"
+    return f"The study file {str(path)!r} raised{line}: {describe(error)}"
 
 
 def import_from(folder: Path) -> None:

@@ -68,22 +68,18 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path) -> str:
-    is_notebook = file.suffix.lower() == ".ipynb"
-    hint = " Launch a notebook's study in the notebook: study.launch()." if is_notebook else ""
     if not text:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():
         return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
-    if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
-        return f"{path!r} is a spreadsheet. Save it as CSV in UTF-8, and launch that."
     if file.is_file():
-        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
+        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}"
     # Names are compared without the suffix, because all files have the same suffix.
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
     proposal = f" Did you mean {targets[near[0]]!r}?" if near else ""
-    return f"There is no study file or catalog study {path!r}.{proposal} {_A_TARGET}{hint}"
+    return f"There is no study file or catalog study {path!r}.{proposal} {_A_TARGET}"
 
 
 def with_source(target: Target) -> Target:

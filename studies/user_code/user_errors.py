@@ -19,18 +19,17 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 
-def explain(error: BaseException, build: Any = None) -> str:
+def explain(error: BaseException) -> str:
     """Returns e.g. "ValueError: too wide (my_study.py, line 12)".
 
-    If the error has causes, the innermost cause follows. If the traceback has no line of the user's
-    code, the text names the line of the builder `build`.
+    If the error has causes, the innermost cause follows.
     """
     errors = list(_chain(error))
     text, innermost = describe(error), describe(errors[-1])
     if innermost != text:
         text = f"{text}, caused by {innermost}"
-    places = [*filter(None, map(_place_of, reversed(errors))), _place_of_builder(build)]
-    return f"{text} ({places[0]})" if places[0] else text
+    place = next(filter(None, map(_place_of, reversed(errors))), "")
+    return f"{text} ({place})" if place else text
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -76,13 +75,6 @@ def _place_of(error: BaseException) -> str:
     places += _PLACE.findall(str(error))
     texts = [f"{Path(file).name}, line {line}" for file, line in places if is_users(file)]
     return texts[-1] if texts else ""
-
-
-def _place_of_builder(build: Any) -> str:
-    code = getattr(builder_function(build), "__code__", None)
-    if code is None or not is_users(code.co_filename):
-        return ""
-    return f"{code.co_name} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
 
 
 def builder_function(build: Any) -> Any:

@@ -60,7 +60,7 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
         raise
     except Exception as error:
         called = "the builder" if model is None else "the model"
-        raised = f"{called} raised {explain(error, study.build)}, with the default hyperparameters"
+        raised = f"{called} raised {explain(error)}, with the default hyperparameters"
         if out_of_memory(error):
             return StudyCheck([f"{raised[0].upper()}{raised[1:]}."])
         raise BuilderError(
