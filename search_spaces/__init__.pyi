@@ -34,14 +34,11 @@ from .keras_hyperparameters import INITIALIZERS as INITIALIZERS
 from .keras_hyperparameters import activation as activation
 from .keras_hyperparameters import batch_size as batch_size
 from .keras_hyperparameters import batchnorm as batchnorm
-from .keras_hyperparameters import bias_initializer as bias_initializer
 from .keras_hyperparameters import dropout as dropout
 from .keras_hyperparameters import epochs as epochs
 from .keras_hyperparameters import initializer as initializer
 from .keras_hyperparameters import l1 as l1
-from .keras_hyperparameters import l1_l2 as l1_l2
 from .keras_hyperparameters import l2 as l2
-from .keras_hyperparameters import label_smoothing as label_smoothing
 from .keras_hyperparameters import layers as layers
 from .keras_hyperparameters import learning_rate as learning_rate
 from .keras_hyperparameters import momentum as momentum

@@ -40,11 +40,6 @@ INITIALIZERS: Final = tuple(
 )
 """All initializers of a Dense kernel that Keras makes from the name alone."""
 
-BIAS_INITIALIZERS: Final = tuple(
-    name for name in INITIALIZERS if name not in ("identity", "orthogonal")
-)
-"""All initializers of a bias. (identity and orthogonal need a matrix.)"""
-
 ACTIVATIONS: Final = tuple(
     """
     celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
@@ -172,23 +167,6 @@ def initializer(
     return Choice(name, _checked(values, "initializer", INITIALIZERS), **declared)
 
 
-def bias_initializer(
-    values: Sequence[str] = ("zeros", "random_normal", "truncated_normal"),
-    *,
-    name: str = "bias_initializer",
-    **declared: Unpack[Declared],
-) -> Choice:
-    """The initializer of a layer's bias, by its Keras name. Keras's default, "zeros", is the first.
-
-    Pass the name to each layer, as for `initializer`.
-
-    Example:
-        >>> ks.bias_initializer(["zeros", "ones"])
-        Choice('bias_initializer', ['zeros', 'ones'])
-    """
-    return Choice(name, _checked(values, "bias initializer", BIAS_INITIALIZERS), **declared)
-
-
 def l1(
     low: float = 1e-6,
     high: float = 1e-1,
@@ -238,30 +216,6 @@ def l2(
         {'use_l2': False, 'l2': 0.0}
     """
     return l1(low, high, off=off, name=name, **declared)
-
-
-def l1_l2(
-    low: float = 1e-6,
-    high: float = 1e-1,
-    *,
-    names: tuple[str, str] = ("l1", "l2"),
-    off: bool = True,
-    **declared: Unpack[Declared],
-) -> tuple[Parameter, ...]:
-    """The factors of both penalties, `l1(...)` and `l2(...)`.
-
-    A builder passes `keras.regularizers.L1L2(hp["l1"], hp["l2"])` to its layers. With both
-    penalties on, this is the elastic net of Zou and Hastie 2005.
-
-    Example:
-        >>> ks.SearchSpace(ks.l1_l2()).names
-        ('use_l1', 'l1', 'use_l2', 'l2')
-    """
-    group: list[Parameter] = []
-    for name in names:
-        penalty = l1(low, high, off=off, name=name, **declared)
-        group.extend((penalty,) if isinstance(penalty, Float) else penalty)
-    return tuple(group)
 
 
 def dropout(
@@ -378,27 +332,6 @@ def batch_size(
     """
     sizes = [whole_number("A batch size", size, SearchSpaceError) for size in values]
     return Choice(name, sizes, **(Declared(default=32) if 32 in sizes else {}) | declared)
-
-
-def label_smoothing(
-    low: float = 0.0,
-    high: float = 0.2,
-    *,
-    name: str = "label_smoothing",
-    **declared: Unpack[Declared],
-) -> Float:
-    """The share of a target that is spread evenly over all classes, usually 0.0 to 0.2.
-
-    Szegedy et al. 2016 (arXiv:1512.00567, section 7) used 0.1, the usual default here. In Keras,
-    `label_smoothing` is an argument of the cross-entropy losses for one-hot or binary targets
-    (https://keras.io/api/losses/probabilistic_losses/).
-
-    Example:
-        >>> ks.label_smoothing()
-        Float('label_smoothing', 0.0, 0.2)
-    """
-    _check_bounds("A label smoothing", low, high, 0.0, 1.0)
-    return Float(name, low, high, **_with_default(0.1, low, high, declared))
 
 
 def optimizer(

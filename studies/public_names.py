@@ -13,16 +13,13 @@ from search_spaces import Tailoring as Tailoring
 from search_spaces import activation as activation
 from search_spaces import batch_size as batch_size
 from search_spaces import batchnorm as batchnorm
-from search_spaces import bias_initializer as bias_initializer
 from search_spaces import discover as discover
 from search_spaces import dropout as dropout
 from search_spaces import epochs as epochs
 from search_spaces import errors as errors
 from search_spaces import initializer as initializer
 from search_spaces import l1 as l1
-from search_spaces import l1_l2 as l1_l2
 from search_spaces import l2 as l2
-from search_spaces import label_smoothing as label_smoothing
 from search_spaces import layers as layers
 from search_spaces import learning_rate as learning_rate
 from search_spaces import momentum as momentum

@@ -63,7 +63,7 @@ study = ks.Study(
         ks.units(16, 128),
         ks.activation(["relu", "gelu", "tanh"]),
         ks.initializer(["glorot_uniform", "he_normal", "lecun_normal"]),
-        ks.bias_initializer(["zeros", "random_normal"]),
+        ks.Choice("bias_initializer", ["zeros", "random_normal"]),
         ks.l1(1e-6, 1e-2),
         ks.l2(1e-6, 1e-2),
         ks.dropout(0.0, 0.6),

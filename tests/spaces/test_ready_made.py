@@ -19,23 +19,20 @@ USUAL = {
     ks.epochs: Int("epochs", 5, 50),
     ks.batch_size: Choice("batch_size", [16, 32, 64, 128, 256], default=32),
     ks.dropout: Float("dropout", 0.0, 0.5),
-    ks.label_smoothing: Float("label_smoothing", 0.0, 0.2, default=0.1),
     ks.momentum: Float("momentum", 0.01, 0.99, scale="reverse_log", default=0.9),
     ks.batchnorm: Boolean("batch_normalization"),
     ks.units: Int("units", 16, 512, scale="log"),
     ks.layers: Int("num_layers", 1, 4),
     ks.optimizer: Choice("optimizer", ["adam", "sgd", "rmsprop"]),
     ks.activation: Choice("activation", ["relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid"]),
-    ks.bias_initializer: Choice("bias_initializer", ["zeros", "random_normal", "truncated_normal"]),
     ks.l2: (Boolean("use_l2"), L2),
 }
 OTHER: dict[Any, tuple[Any, ...]] = {
-    **dict.fromkeys([ks.learning_rate, ks.momentum, ks.dropout, ks.label_smoothing], (0.2, 0.4)),
+    **dict.fromkeys([ks.learning_rate, ks.momentum, ks.dropout], (0.2, 0.4)),
     **dict.fromkeys([ks.epochs, ks.units, ks.layers], (2, 4)),
     ks.batch_size: ([2, 3, 4],),
     ks.activation: (["relu", "elu"],),
     ks.initializer: (["zeros", "ones"],),
-    ks.bias_initializer: (["zeros", "ones"],),
     ks.optimizer: (["sgd", "adam"],),
     ks.batchnorm: (),
     **{partial(make, off=False): (1e-4, 1e-2) for make in (ks.l1, ks.l2)},
@@ -59,19 +56,16 @@ def test_every_part_can_be_overridden(make: Any) -> None:
 
 def test_a_range_without_the_usual_default_begins_in_its_middle() -> None:
     assert ks.learning_rate(1e-2, 1.0).default == 0.1
-    assert ks.label_smoothing(0.0, 0.05).default == 0.025
     assert ks.batch_size([64, 128]).default == 64
 
 
 def test_penalties_are_read_without_asking_for_their_switch() -> None:
-    space = SearchSpace(ks.l1_l2())
+    space = SearchSpace(ks.l1(), ks.l2())
     assert space.names == ("use_l1", "l1", "use_l2", "l2")
-    assert SearchSpace(ks.l1(), ks.l2()) == space
     hp = Hyperparameters(space, {"use_l1": False, "use_l2": True, "l2": 0.01})
     assert (hp["l1"], hp["l2"]) == (0.0, 0.01)
-    assert SearchSpace(ks.l1_l2(off=False)).names == ("l1", "l2")
-    usual = SearchSpace(ks.l1_l2(default=1e-4), ks.l2(name="other", default=1e-3))
-    assert [usual[name].default for name in ("l1", "l2", "other")] == [1e-4, 1e-4, 1e-3]
+    usual = SearchSpace(ks.l1(default=1e-4), ks.l2(name="other", default=1e-3))
+    assert [usual[name].default for name in ("l1", "other")] == [1e-4, 1e-3]
     for off in (True, False):
         space = SearchSpace(Boolean("dense"), ks.l2(off=off, when={"dense": True}))
         assert Hyperparameters(space, {"dense": False})["l2"] == 0.0
@@ -101,17 +95,13 @@ def taken_by(make: Callable[[list[str]], object], names: Any) -> set[str]:
 
 
 def test_exactly_the_initializers_that_fill_weights_are_taken() -> None:
-    def fills(weight: str, shape: tuple[int, ...]) -> Callable[[str], bool]:
-        def use(name: str) -> bool:
-            layer = keras.layers.Dense(4, **{f"{weight}_initializer": name})
-            layer.build((None, 3))
-            return bool(getattr(layer, weight).shape == shape)
-
-        return use
+    def fills(name: str) -> bool:
+        layer = keras.layers.Dense(4, kernel_initializer=name)
+        layer.build((None, 3))
+        return bool(layer.kernel.shape == (3, 4))
 
     names = {*keras.src.initializers.ALL_OBJECTS_DICT} - {"normal", "one", "uniform", "zero"}
-    assert taken_by(ks.initializer, names) == usable(names, fills("kernel", (3, 4)))
-    assert taken_by(ks.bias_initializer, names) == usable(names, fills("bias", (4,)))
+    assert taken_by(ks.initializer, names) == usable(names, fills)
     made = ks.initializer()
     assert made.name == "kernel_initializer" and made.default == "glorot_uniform"
     for name in made.values:

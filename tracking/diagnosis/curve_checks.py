@@ -215,7 +215,7 @@ def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Ch
 def _regularize(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
     names = study.history.description.space.names
     regularizers = [name for name in names if any(word in name for word in _REGULARIZERS)]
-    advice = "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."
+    advice = "Add regularization to the space: ks.dropout(), ks.l2()."
     if regularizers:
         kinds = listed(regularizers[:3])
         advice = f"Search stronger regularization ({kinds}), or add another kind."
