@@ -87,13 +87,6 @@ _MOST_ADDRESSES = 10
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
 @click.option(
-    "--view",
-    type=click.Choice(["trials", "charts", "curves"]),
-    default="trials",
-    show_default=True,
-    help="Which prepared view of the study to open.",
-)
-@click.option(
     "--port",
     type=click.IntRange(1, 65535),
     help="The UI's port.  [default: 5000, or the next]",
@@ -102,7 +95,6 @@ _MOST_ADDRESSES = 10
 @common_options
 def ui_command(
     study: str | None,
-    view: str,
     port: int | None,
     open_browser: bool | None,
     store: Path,
@@ -115,7 +107,7 @@ def ui_command(
     \b
     kerastudy ui
     kerastudy ui digits
-    kerastudy ui digits --view charts --port 5001
+    kerastudy ui digits --port 5001
     """
     from search_spaces.errors import StoreError
     from studies.commands.arguments import history_of
@@ -138,7 +130,7 @@ def ui_command(
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
     if name is None:
-        studies = {each: place.study_page(id_, view) for each, id_ in experiments.items()}
+        studies = {each: place.study_page(id_, "trials") for each, id_ in experiments.items()}
     elif name in experiments:
         views = {each: place.study_page(experiments[name], each) for each in VIEWS}
     stopped = threading.Event()
@@ -150,7 +142,7 @@ def ui_command(
         serving(opened, place, stopped) as server,
     ):
         if not stopped.is_set():
-            page = views.get(view, place.studies_page)
+            page = views.get("trials", place.studies_page)
             document = {
                 "study": name,
                 "url": page,
@@ -159,7 +151,11 @@ def ui_command(
                 "address": place.address,
                 "pid": server.pid,
             }
-            addresses = [f"{each}: {address}" for each, address in studies.items()]
+            addresses = [
+                f"{each}: {address}"
+                for each, address in {**views, **studies}.items()
+                if address != page
+            ]
             text = "\n".join([page, *addresses, "Ctrl-C stops it."])
             answer(as_json, lambda: document, lambda: text)
             sys.stdout.flush()

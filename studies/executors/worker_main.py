@@ -162,10 +162,9 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             connection.send(Failed(f"A worker process raised {describe(error)}."))
 
 
-def _load(message: LoadStudy, connection: Connection) -> Session | None:
-    from search_spaces.errors import StudyError
+def _load(message: LoadStudy, connection: Connection) -> Session:
     from studies.executors.loaded_study import Session
-    from studies.executors.worker_messages import Loaded, ThreadsDiffer
+    from studies.executors.worker_messages import Loaded
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
@@ -186,13 +185,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     data = {"data": message.data} if message.data else {}
     study = study.with_overrides({**message.overrides, **data})
     threads = study.threads or message.threads
-    try:
-        change_threads(message.threads, threads)
-    except StudyError:
-        # The user's file has already run TensorFlow, so this process can't change the number of
-        # threads any more. The driver starts another process that begins with this number.
-        connection.send(ThreadsDiffer(threads))
-        return None
+    change_threads(message.threads, threads)
     session = Session.open(study, code, threads, message.data, message.shared)
     # From now on, garbage collections skip the half a million objects of TensorFlow. So a trial of
     # a small model takes 6 % less time.

@@ -2,7 +2,7 @@
 
 | driver sends | worker answers |
 |---|---|
-| `LoadStudy` | `Loaded`, `ThreadsDiffer` or `Failed` |
+| `LoadStudy` | `Loaded` or `Failed` |
 | `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
 | a `Decision` after each epoch | |
 | `SaveChampion`, `Ask` | `Answer` or `Failed` |
@@ -78,10 +78,3 @@ class Failed:
     """The worker could not load the study or answer a request, for the reason in `message`."""
 
     message: str
-
-
-@dataclass(frozen=True)
-class ThreadsDiffer:
-    """The study needs this number of threads, but TensorFlow already runs with another number."""
-
-    threads: int

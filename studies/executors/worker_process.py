@@ -29,7 +29,6 @@ from studies.executors.worker_messages import (
     LoadStudy,
     RunFits,
     SaveChampion,
-    ThreadsDiffer,
 )
 from studies.user_code import Target, place_of
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
@@ -107,9 +106,9 @@ class Worker:
     def take_loaded(self) -> None:
         """Waits for the process's answer to `load_study`.
 
-        Starts another process if this one was killed, or must begin with another number of threads.
-        Raises StudyError if the study can't be loaded. Raises WorkerError if the process died
-        without being killed, or if too many processes were killed.
+        Starts another process if this one was killed. Raises StudyError if the study can't be
+        loaded. Raises WorkerError if the process died without being killed, or if too many
+        processes were killed.
         """
         try:
             answer = self.process.receive()
@@ -123,12 +122,6 @@ class Worker:
         self._lost_while_loading = 0
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
-        if isinstance(answer, ThreadsDiffer):
-            # The study's file has already run TensorFlow, so this process can't change its number
-            # of threads. The next process begins with the number that the study needs.
-            self.load_study = replace(self.load_study, threads=answer.threads)
-            self._restart()
-            return
         assert isinstance(answer, Loaded)
         self.loading = False
         if self.loaded is not None:

@@ -21,7 +21,6 @@ from studies.executors import (
     LaunchWorkers,
     LoadStudy,
     LocalWorkers,
-    OnOutput,
     Session,
     Worker,
     WorkerPool,
@@ -41,7 +40,7 @@ from studies.launching.store_and_journal import (
 )
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
-from studies.training import CHANGED_OBJECTS, begin_trial, prepare_environment
+from studies.training import begin_trial, prepare_environment
 from studies.user_code import (
     Target,
     commit_of,
@@ -104,7 +103,9 @@ def launch_target(
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
-                lambda folder: LoadStudy(target, folder, overrides, data),
+                lambda folder: LoadStudy(
+                    target, folder, overrides, data, threads=overrides.get("threads") or 1
+                ),
                 options,
                 progress,
                 overrides.get("trials"),
@@ -149,7 +150,7 @@ def _launch_in_workers(
             load,
             trials=trials,
             workers=options.workers,
-            on_output=_without_repeats(progress),
+            on_output=progress.say,
         )
         try:
             workers.load()
@@ -175,21 +176,6 @@ def _made(folder: Path) -> Iterator[Path]:
             folder.rmdir()
 
 
-def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns a function that shows the output of workers.
-
-    Each worker prints the same lines that begin with `CHANGED_OBJECTS`, so these are shown once.
-    """
-    lines: set[str] = set()
-
-    def say(line: str) -> None:
-        if not (line in lines and line.startswith(CHANGED_OBJECTS)):
-            lines.add(line)
-            progress.say(line)
-
-    return say
-
-
 def describe_target(
     target: Target,
     place: Path,
@@ -204,7 +190,8 @@ def describe_target(
     with showing() as progress:
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
-            load = LoadStudy(target, Path(folder), overrides, data)
+            threads = overrides.get("threads") or 1
+            load = LoadStudy(target, Path(folder), overrides, data, threads)
             pool = WorkerPool([Worker(load)])
             try:
                 pool.load()

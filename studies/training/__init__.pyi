@@ -28,7 +28,6 @@ from .determinism.recorded_environment import deciding_variables as deciding_var
 from .determinism.recorded_environment import environment as environment
 from .determinism.recorded_environment import environment_differences as environment_differences
 from .determinism.recorded_environment import hardware_class as hardware_class
-from .determinism.restoring_user_objects import CHANGED_OBJECTS as CHANGED_OBJECTS
 from .determinism.restoring_user_objects import UsersState as UsersState
 from .determinism.restoring_user_objects import set_back as set_back
 from .determinism.restoring_user_objects import setting_back as setting_back

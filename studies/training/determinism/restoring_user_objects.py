@@ -46,10 +46,6 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     list: list,
     deque: list,
 }
-CHANGED_OBJECTS: Final = (
-    "objects of your code that a training changed, restored before the next one: "
-)
-"""The beginning of the log message about changed objects."""
 
 _active: Final[list[UsersState]] = []
 _logged: Final[set[str]] = set()
@@ -212,7 +208,10 @@ def set_back() -> None:
     new = [name for state in _active for name in state.set_back() if name not in _logged]
     if new:
         _logged.update(new)
-        _log.warning("%s%s", CHANGED_OBJECTS, ", ".join(new))
+        _log.warning(
+            "objects of your code that a training changed, restored before the next one: %s",
+            ", ".join(new),
+        )
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:

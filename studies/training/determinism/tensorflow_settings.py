@@ -59,7 +59,8 @@ def configure_tensorflow(threads: int | None) -> int:
             raise StudyError(
                 f"This study runs with {threads} thread(s) per trial, but TensorFlow has run in "
                 f"this process with {running}, and the number changes results. Launch before the "
-                "first use of TensorFlow, or with executor='worker'."
+                f"first use of TensorFlow, or with --threads {threads} (in Python with "
+                "executor='worker')."
             ) from None
         return running
     return threads or 1
