@@ -431,7 +431,7 @@ class Trainings(Jobs):
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)
-        uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
+        uuid = self.journal.begin_training(self.uuid, spec, training.identity)
         self._running[number] = training, uuid
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint, space = self.checkpoint(training), self._description.space

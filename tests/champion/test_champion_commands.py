@@ -84,8 +84,6 @@ def test_promoted(kinds: Kinds) -> None:
     worth = (
         f"Trial {worst} has a validation value of {kinds.trials[-1]['value']:.4g}, not confirmed"
     )
-    assert champion.tags["kerastudy.verdict"] == f"{worth}; the best is trial {best}."
-    assert champion.description.startswith(f"**{worth}")
     assert any(note.startswith(worth) for note in promotion["notes"])
 
     # It was trained again by model.fit, as it was not kept.

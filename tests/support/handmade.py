@@ -162,7 +162,7 @@ def record_confirmation(
     """Records a confirmation that has ended. `race` has the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
     for number, spec in enumerate(trainings):
-        training = journal.begin_training(uuid, spec, f"#1 · seed {number}", f"{uuid}{number}")
+        training = journal.begin_training(uuid, spec, f"{uuid}{number}")
         journal.log_epoch(training, EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
         journal.end_fit(training, make_result(spec, losses(0.5)))
     outcome = Confirmation(

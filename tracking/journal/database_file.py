@@ -13,8 +13,8 @@ writes it. Other processes may read it at any time.
   and its WAL. (SQLite's ``immutable=1`` would ignore the WAL.)
 
 The table `study` has one row. Its `revision` counts the transactions, and `changed` is the revision
-of the row's last change. Each trial and each fit has the `revision` of its last change, by which
-the exporter finds changed rows. Epochs never change. The exporter finds new epochs by their ids,
+of the row's last change. Each trial has the `revision` of its last change, by which the exporter
+finds changed trials. Epochs never change. The exporter finds new epochs by their ids,
 because SQLite never uses the id of an epoch again.
 """
 
@@ -66,13 +66,10 @@ CREATE TABLE trials (
 CREATE INDEX trials_by_revision ON trials (revision);
 CREATE TABLE fits (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, trial TEXT, confirmation TEXT,
-    name TEXT NOT NULL DEFAULT '', identity TEXT NOT NULL DEFAULT '',
-    spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT, started INTEGER NOT NULL,
-    ended INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL
+    identity TEXT NOT NULL DEFAULT '', spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT
 );
 CREATE INDEX fits_by_trial ON fits (trial);
 CREATE INDEX fits_by_confirmation ON fits (confirmation);
-CREATE INDEX fits_by_revision ON fits (revision);
 CREATE TABLE epochs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, fit INTEGER NOT NULL, epoch INTEGER NOT NULL,
     time INTEGER NOT NULL, metrics TEXT NOT NULL
@@ -80,8 +77,7 @@ CREATE TABLE epochs (
 CREATE INDEX epochs_by_fit ON epochs (fit);
 CREATE TABLE confirmations (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, plan TEXT NOT NULL, state TEXT NOT NULL,
-    outcome TEXT, started INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
-    revision INTEGER NOT NULL
+    outcome TEXT
 );
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, digest TEXT NOT NULL, time INTEGER NOT NULL, content TEXT NOT NULL

@@ -86,8 +86,6 @@ class Fit:
     spec: TrialSpec
     state: str
     result: TrialResult | None
-    started: int
-    ended: int
 
 
 class Point(NamedTuple):
@@ -143,13 +141,8 @@ class JournalReader:
         return int(self._rows("SELECT revision FROM study")[0]["revision"])
 
     def uuids(self) -> set[str]:
-        """Returns the uuids of the runs that MLflow may have: of the study, trials and fits."""
-        queries = (
-            "SELECT run AS uuid FROM study",
-            "SELECT uuid FROM trials",
-            "SELECT uuid FROM fits",
-        )
-        rows = self._rows(" UNION ".join(queries))
+        """Returns the uuids of the runs that MLflow may have: of the study and its trials."""
+        rows = self._rows("SELECT run AS uuid FROM study UNION SELECT uuid FROM trials")
         return {row["uuid"] for row in rows}
 
     def study(self) -> StudyRecord:
@@ -186,32 +179,16 @@ class JournalReader:
             self._parse(row, spec=TrialSpec, result=TrialResult, whole=Repeat)
         return [(TrialRecord if row["result"] is None else EndedTrial)(**row) for row in rows]
 
-    def fits(
-        self,
-        since: int = 0,
-        *,
-        confirmation: str | None = None,
-        trial: str | None = None,
-        of_several: bool = False,
-    ) -> list[Fit]:
-        """Returns the fits that changed after the revision `since`.
-
-        `confirmation` or `trial` is the uuid of the fits' owner. `of_several` leaves out the fits
-        of trials that have only one fit.
-        """
+    def fits(self, *, confirmation: str | None = None, trial: str | None = None) -> list[Fit]:
+        """Returns all fits, or those of a confirmation or a trial, by its uuid."""
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
-        conditions = ["revision > ?", *(f"{name} = ?" for name in owner)]
-        if of_several:
-            # A trial's only fit has the trial's uuid.
-            conditions.append("uuid != trial")
+        condition = "".join(f"WHERE {name} = ? " for name in owner)
         rows = self._rows(
             "SELECT uuid, coalesce(trial, '') AS trial, "
-            "coalesce(confirmation, '') AS confirmation, "
-            "identity, spec, state, result, started, ended FROM fits "
+            "coalesce(confirmation, '') AS confirmation, identity, spec, state, result FROM fits "
             # The "+" has the same reason as in `attempts`.
-            f"WHERE {' AND '.join(conditions)} ORDER BY +id",
-            since,
+            f"{condition}ORDER BY +id",
             *owner.values(),
         )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]

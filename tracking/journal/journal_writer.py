@@ -139,6 +139,8 @@ class Journal:
             return self._begin(
                 "trials",
                 _uuid(),
+                started=self._now(),
+                revision=self._revision,
                 number=spec.number,
                 spec=to_json(spec),
                 engine_state=json.dumps(dict(proposal.state)),
@@ -181,7 +183,7 @@ class Journal:
         if result is not None:
             values = {"state": result.state, "result": to_json(result)}
         with self._transaction(synced=True):
-            self._update("fits", fit, ended=self._now(), **values)
+            self._update("fits", fit, **values)
 
     def end_trial(self, trial: str, result: TrialResult) -> None:
         """Records the result of an attempt at a trial."""
@@ -197,22 +199,25 @@ class Journal:
     def end_left_over(self) -> None:
         """Ends trials, fits and confirmations that a killed process left running."""
         with self._transaction() as database:
-            for table in ("trials", "fits", "confirmations"):
+            database.execute(
+                "UPDATE trials SET state = 'interrupted', ended = ?, revision = ? "
+                "WHERE state = 'running'",
+                (self._now(), self._revision),
+            )
+            for table in ("fits", "confirmations"):
                 database.execute(
-                    f"UPDATE {table} SET state = 'interrupted', ended = ?, revision = ? "
-                    "WHERE state = 'running'",
-                    (self._now(), self._revision),
+                    f"UPDATE {table} SET state = 'interrupted' WHERE state = 'running'"
                 )
 
     def set_verified(self, trial: str, text: str) -> None:
         """Records whether plain `model.fit` verified a trial: a text of `verification_texts`."""
         with self._transaction(synced=True):
-            self._update("trials", trial, verified=text)
+            self._update_trial(trial, verified=text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:
         """Records the training of a cross-validated trial's model on the data of all folds."""
         with self._transaction(synced=True):
-            self._update("trials", trial, whole=to_json(whole))
+            self._update_trial(trial, whole=to_json(whole))
 
     def set_champion(self, trial: str, folder: str, reason: str, predictions: str = "") -> None:
         """Records a saved model as the study's champion, instead of the former one.
@@ -259,17 +264,16 @@ class Journal:
         self.end_left_over()
         with self._transaction(synced=True):
             if unfinished:
-                self._update("confirmations", unfinished, state="running", ended=0)
+                self._update("confirmations", unfinished, state="running")
                 return unfinished
             return self._begin("confirmations", _uuid(), plan=plan)
 
-    def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
+    def begin_training(self, confirmation: str, spec: TrialSpec, identity: str) -> str:
         """Records that a training of a confirmation begins. Returns the training's uuid.
 
-        `name` is e.g. ``"#12 · seed 2"``. `identity` is a digest of everything that the training
-        depends on.
+        `identity` is a digest of everything that the training depends on.
         """
-        owner = {"confirmation": confirmation, "name": name, "identity": identity}
+        owner = {"confirmation": confirmation, "identity": identity}
         with self._transaction():
             return self._begin("fits", _uuid(), spec=to_json(spec), **owner)
 
@@ -280,11 +284,11 @@ class Journal:
         if outcome is not None:
             values = {"state": "complete", "outcome": to_json(outcome)}
         with self._transaction(synced=True) as database:
-            self._update("confirmations", confirmation, ended=self._now(), **values)
+            self._update("confirmations", confirmation, **values)
             database.execute(
-                "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
+                "UPDATE fits SET state = 'interrupted' "
                 "WHERE confirmation = ? AND state = 'running'",
-                (self._now(), self._revision, confirmation),
+                (confirmation,),
             )
 
     def settle(self) -> None:
@@ -302,17 +306,16 @@ class Journal:
 
     def _begin(self, table: str, uuid: str, **values: object) -> str:
         """Adds a trial, fit or confirmation that begins to run, and returns its uuid."""
-        times = {"started": self._now(), "revision": self._revision}
-        self._insert(table, uuid=uuid, state="running", **times, **values)
+        self._insert(table, uuid=uuid, state="running", **values)
         return uuid
 
     def _end_trial(self, trial: str, state: str, **values: object) -> None:
         with self._transaction(synced=True) as database:
-            self._update("trials", trial, state=state, ended=self._now(), **values)
+            self._update_trial(trial, state=state, ended=self._now(), **values)
             database.execute(
-                "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
-                "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
-                (state, self._now(), self._revision, trial),
+                "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END "
+                "WHERE trial = ? AND state = 'running'",
+                (state, trial),
             )
 
     @property
@@ -330,11 +333,14 @@ class Journal:
         return int(row.lastrowid or 0)
 
     def _update(self, table: str, uuid: str, **values: object) -> None:
-        """Changes a row, and sets its revision."""
-        values = {**values, "revision": self._revision}
+        """Changes a row."""
         self._database.execute(
             f"UPDATE {table} SET {_assignments(values)} WHERE uuid = ?", (*values.values(), uuid)
         )
+
+    def _update_trial(self, trial: str, **values: object) -> None:
+        """Changes the row of an attempt at a trial, and sets its revision."""
+        self._update("trials", trial, revision=self._revision, **values)
 
     def _change(self, **values: object) -> None:
         """Changes columns of the table `study`, and sets the row's revision."""

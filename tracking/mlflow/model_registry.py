@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.history.study_history import ALIAS, StudyHistory
-from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.descriptions import model_description, version_description, with_verdict
+from tracking.mlflow.descriptions import model_description, version_description
 from tracking.mlflow.run_writer import RunWriter
 from tracking.mlflow.server import under_free_name
 from tracking.mlflow.tags import spell, to_mlflow
@@ -95,6 +94,7 @@ class ModelRegistry:
                     history.description,
                     trial,
                     runs.experiment,
+                    parent,
                     runs.ids[trial.uuid],
                     logged.model_id,
                 ),
@@ -114,25 +114,6 @@ class ModelRegistry:
             client.delete_model_version_tag(name, version.version, tags.PROMOTED)
         if ALIAS not in version.aliases:
             client.set_registered_model_alias(name, ALIAS, version.version)
-        self._write_verdict(history, trial, version)
-
-    def _write_verdict(
-        self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
-    ) -> None:
-        """Writes the verdict on the champion's value into the description of the model version.
-
-        If a person promoted the champion, the verdict may be about another trial. Then a text about
-        the champion replaces the verdict.
-        """
-        verdict = study_verdict(history)
-        other = worth(history, verdict, trial)
-        text = " ".join((*verdict.flaws, other)) if other else verdict.text
-        description, former = version.description or "", version.tags.get(tags.VERDICT, "")
-        replacement = with_verdict(description, former, text)
-        if replacement != description:
-            self._client.update_model_version(version.name, version.version, replacement)
-        if text and text != former:
-            self._client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
 
     def _versions(self, condition: str) -> list[ModelVersion]:
         """Returns the versions of the study's registered model that fulfil a condition.

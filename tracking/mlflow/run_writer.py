@@ -1,6 +1,6 @@
 """Writes MLflow's runs: their params, metrics, tags and status.
 
-A tag of each run has the uuid under which the journal records the trial, the fit or the study.
+A tag of each run has the uuid under which the journal records the trial or the study.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ class RunWriter:
         self.client, self.experiment, self.notes = client, experiment, notes
         # The tags that new runs got from `create_run`, by uuid.
         self._tags: dict[str, dict[str, str]] = {}
-        # The names that `begin` gives to runs, by uuid. A person may have renamed a run since.
-        self._names: dict[str, str] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -41,11 +39,8 @@ class RunWriter:
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
         """Creates the run for a uuid, unless MLflow has this run already.
 
-        `name` is the run's name until the run ends.
-
         Returns True if the run has no params yet. Then the next call of `write` must pass them all.
         """
-        name = self._names[uuid] = tag_text(tags.RUN_NAME, name)
         if uuid in self.ids:
             return not self.notes.is_written(uuid)
         if self.notes.may_exist(uuid):
@@ -57,8 +52,9 @@ class RunWriter:
                 self.notes.note_created(uuid, runs[0].info.run_id)
                 return True
         texts = {tags.UUID: uuid, **_texts(tagged)}
+        name = tag_text(name, tags.LONGEST_NAME)
         run = self.client.create_run(self.experiment, started, texts, name)
-        self._tags[uuid] = {**texts, tags.RUN_NAME: name}
+        self._tags[uuid] = texts
         self.notes.note_created(uuid, run.info.run_id)
         return True
 
@@ -78,8 +74,7 @@ class RunWriter:
     ) -> None:
         """Adds metrics, params and tags to a run, then sets its status.
 
-        Does nothing if MLflow has no run of the uuid. If a person has renamed the run, the run
-        keeps this name.
+        Does nothing if MLflow has no run of the uuid.
         """
         if uuid not in self.ids:
             return
@@ -90,11 +85,6 @@ class RunWriter:
         def write() -> None:
             from mlflow.entities import RunTag
 
-            # A run with `initial` tags is new, so nobody has renamed it.
-            renames = tags.RUN_NAME in texts and not initial
-            former = self._names.get(uuid, "") if renames else ""
-            if former and self.client.get_run(run).info.run_name != former:
-                texts.pop(tags.RUN_NAME, None)
             # MLflow's client splits large batches.
             run_tags = [RunTag(key, text) for key, text in texts.items()]
             self.client.log_batch(run, metrics, params, run_tags)
@@ -141,7 +131,7 @@ def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
     The tag `STOPPED` is sent even without a text. A launch that was killed has no reason for its
     end, and must replace the reason of an earlier launch.
     """
-    return {key: tag_text(key, text) for key, text in tagged.items() if text or key == tags.STOPPED}
+    return {key: tag_text(text) for key, text in tagged.items() if text or key == tags.STOPPED}
 
 
 def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:

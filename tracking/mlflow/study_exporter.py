@@ -110,7 +110,7 @@ class StudyExporter:
         self.page = f"{destination.address}/{view_page(experiment.experiment_id, 'trials')}"
         count = 0
         if revision > since:
-            exporter = TrialExporter(self._store.root, journal, runs, since, points)
+            exporter = TrialExporter(journal, runs, since, points)
             count = exporter.send(study, self._so_far)
             notes.note_sent(revision, last)
         if revision > since or whole:
@@ -130,9 +130,9 @@ class StudyExporter:
         history, running = read_folder(self._store, self._folder), study.status == "RUNNING"
         model = "" if running else ModelRegistry(journal, runs).update(history, study.run)
         report = (self._folder / REPORT).is_file()
-        pages = Pages(experiment.experiment_id, runs.ids[study.run], runs.ids, report, model)
+        pages = Pages(experiment.experiment_id, runs.ids[study.run], report, model)
         tagged = {
-            tags.NOTE: study_note(history, pages, history.stopped),
+            tags.NOTE: study_note(history, pages),
             tags.UNREAD: ", ".join(study.description.unread),
         }
         if not running:

@@ -19,8 +19,7 @@ from search_spaces import Float, Int, Parameter
 UUID: Final = "kerastudy.uuid"
 """The journal's uuid of an experiment, a run or a registered model."""
 KIND: Final = "kerastudy.kind"
-"""The kind of a run: ``"study"``, ``"trial"``, ``"repeat"`` or ``"fold"``."""
-REPEAT: Final = "kerastudy.repeat"
+"""The kind of a run: ``"study"`` or ``"trial"``."""
 ENGINE: Final = "kerastudy.engine"
 HYPERPARAMETERS: Final = "kerastudy.hyperparameters"
 """A trial's exact hyperparameters, as JSON. The run's params are rounded to four digits."""
@@ -37,8 +36,6 @@ VERIFIED: Final = "kerastudy.verified"
 CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
 """Why a trial other than the best is the champion, e.g. "promoted"."""
-VERDICT: Final = "kerastudy.verdict"
-"""The verdict on a champion's value."""
 UNREAD: Final = "kerastudy.unread"
 """Hyperparameters that the builder never reads."""
 
@@ -47,7 +44,6 @@ VIEW: Final = "mlflow.sharedViewState."
 PARENT: Final = "mlflow.parentRunId"
 REGISTERED: Final = "mlflow.modelVersions"
 """For a logged model: the name and version of the registered model."""
-RUN_NAME: Final = "mlflow.runName"
 NOTE: Final = "mlflow.note.content"
 USER: Final = "mlflow.user"
 SOURCE: Final = "mlflow.source.name"
@@ -56,7 +52,7 @@ COMMIT: Final = "mlflow.source.git.commit"
 
 LONGEST: Final = 8000
 """A run's tag has at most this many characters."""
-_LONGEST_NAME: Final = 250
+LONGEST_NAME: Final = 250
 """The names of runs, metrics, params and tags have at most this many characters."""
 _REFUSED = re.compile(r"[^\w\-. :/]|:(?=x)")
 _NO_NAME: Final = ":x:"
@@ -71,10 +67,10 @@ def to_mlflow(name: str) -> str:
     outside = spelling == "." or spelling.startswith(("/", ".."))
     if outside or posixpath.normpath(spelling) != spelling:
         spelling = re.sub(r"[/.]", _spell, spelling)
-    if len(spelling) <= _LONGEST_NAME:
+    if len(spelling) <= LONGEST_NAME:
         return spelling
     digest = hashlib.sha256(spelling.encode()).hexdigest()[:8]
-    return f"{spelling[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
+    return f"{spelling[: LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 def portable(text: str) -> str:
@@ -82,9 +78,9 @@ def portable(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def tag_text(tag: str, text: str) -> str:
+def tag_text(text: str, most: int = LONGEST) -> str:
     """Returns a text that fits into a tag of a run: made `portable`, and cut if it is too long."""
-    text, most = portable(text), _LONGEST_NAME if tag == RUN_NAME else LONGEST
+    text = portable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

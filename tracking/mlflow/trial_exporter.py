@@ -7,16 +7,14 @@ import getpass
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import best_trial
-from tracking.journal import Fit, JournalReader, Point, StudyRecord
+from tracking.journal import JournalReader, Point, StudyRecord
 from tracking.mlflow import tags
-from tracking.mlflow.descriptions import run_name, trial_note, trial_outcome
+from tracking.mlflow.descriptions import run_name
 from tracking.mlflow.run_writer import RunWriter
 from tracking.mlflow.tags import axis_of, is_log, spell, to_mlflow
 from tracking.records import (
@@ -28,7 +26,6 @@ from tracking.records import (
     TrialSpec,
     finished_trials,
 )
-from tracking.shell_commands import shell_command
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
@@ -79,18 +76,13 @@ class TrialsSoFar:
 class TrialExporter:
     """Sends a study's trials that changed after the journal's revision `since`."""
 
-    root: Path  # The store's folder, for ``--store`` in commands.
     journal: JournalReader
     runs: RunWriter
     since: int
     points: dict[str, list[Point]]  # The unsent epochs of fits, by uuid.
-    # The changed fits of trials with several fits, by the trial's uuid.
-    _fits: dict[str, list[Fit]] = field(default_factory=dict, init=False)
 
     def send(self, study: StudyRecord, so_far: TrialsSoFar) -> int:
         """Sends the changes, and returns how many runs were written."""
-        for fit in self.journal.fits(self.since, of_several=True):
-            self._fits.setdefault(fit.trial, []).append(fit)
         runs = self.runs
         self._send_parent(study)
         attempts = self.journal.attempts(self.since)
@@ -99,15 +91,12 @@ class TrialExporter:
             runs.notes.note_intended(trial.uuid for trial in some)
             for trial in some:
                 self._send_trial(study, trial)
-        # The remaining fits belong to running trials, or are trainings of champions on all folds.
-        for fit in [fit for fits in self._fits.values() for fit in fits]:
-            self._send_fit(study, fit)
         so_far.add(attempts)
         if so_far.unsent:
             runs.write(study.run, so_far.unsent)
             so_far.unsent = []
-        # The remaining epochs belong to confirmations, or to fits that have new epochs but no other
-        # change. `write` does nothing for a fit that has no run in MLflow.
+        # The remaining epochs belong to trials that have no other change, or to fits that have no
+        # run in MLflow: folds, repeats, and trainings of confirmations. `write` leaves these out.
         for uuid in list(self.points):
             runs.write(uuid, self._metrics(uuid))
         return len(attempts)
@@ -125,67 +114,24 @@ class TrialExporter:
             runs.write(study.run, status="RUNNING")
 
     def _send_trial(self, study: StudyRecord, trial: TrialRecord) -> None:
-        """Sends an attempt at a trial. If the trial has several fits, each gets a child run."""
-        tagged = {
-            tags.PARENT: self.runs.ids[study.run],
-            tags.KIND: "trial",
-            tags.VERIFIED: trial.verified,
-        }
-        metrics: list[Metric] = []
-        if isinstance(trial, EndedTrial) and trial.result.repeats:
-            for epoch, means in epoch_metrics(self.journal.folder, trial).items():
-                metrics += metrics_of(means, trial.ended, epoch)
-        self._send_run(study, trial, tagged, metrics)
-        for fit in self._fits.pop(trial.uuid, []):
-            self._send_fit(study, fit)
-
-    def _send_fit(self, study: StudyRecord, fit: Fit) -> None:
-        """Sends one fit of a trial that has several fits, unless MLflow has no run of the trial."""
-        if fit.trial not in self.runs.ids or self.runs.notes.is_deleted(fit.trial):
-            return
-        tagged = {
-            tags.PARENT: self.runs.ids[fit.trial],
-            tags.KIND: "repeat" if fit.spec.fold is None else "fold",
-            tags.REPEAT: str(fit.spec.repeat),
-        }
-        self.runs.notes.note_intended([fit.uuid])
-        self._send_run(study, fit, tagged, [])
-
-    def _send_run(
-        self,
-        study: StudyRecord,
-        fit: TrialRecord | Fit,
-        tagged: dict[str, str],
-        metrics: list[Metric],
-    ) -> None:
-        runs, description, spec, result = self.runs, study.description, fit.spec, fit.result
+        """Sends an attempt at a trial. If it has several fits, its curve is their mean."""
+        runs, description, spec = self.runs, study.description, trial.spec
         values = _hyperparameters(description, spec)
         exact = json.dumps(values, ensure_ascii=False)
-        of_fit = isinstance(fit, Fit)
-        name = partial(run_name, description, spec, of_fit=of_fit)
-        outcome: str = fit.state
-        tagged |= {
+        tagged = {
             **_origin(study),
+            tags.PARENT: runs.ids[study.run],
+            tags.KIND: "trial",
+            tags.VERIFIED: trial.verified,
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
-            tags.STATE: fit.state,
+            tags.STATE: trial.state,
             tags.DEFAULTS: "yes" if spec.number == description.default_trial else "",
             # JSON can't be read if it is cut.
             tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
         }
-        further: dict[str, Any] = {}
-        if result is not None:
-            outcome = trial_outcome(result, 0 if of_fit else description.folds)
-            which = f"--trial {spec.number}"
-            command = shell_command("reproduce", description, which, store=self.root)
-            tagged |= _result_tags(result)
-            tagged[tags.NOTE] = trial_note(spec, values, result, command)
-            metrics += metrics_of(_result_metrics(result, description.objective), fit.ended, 0)
-            further = {n: v for n, v in result.defaulted.items() if n not in values}
-        elif fit.state == "interrupted":
-            tagged[tags.REASON] = "its process ended before the training did"
         params: list[Param] = []
-        if runs.begin(fit.uuid, name("running"), tagged, fit.started):
+        if runs.begin(trial.uuid, run_name(description, spec), tagged, trial.started):
             # The UI's charts need the trial's number as a param, for an axis. The charts have no
             # log scale, so they draw the logarithms of hyperparameters with a log scale.
             logs = {
@@ -194,14 +140,22 @@ class TrialExporter:
                 if is_log(parameter) and parameter.name in spec.values
             }
             params = params_of({"trial": spec.number, **logs, **values})
-            runs.log_inputs(fit.uuid, dataset_inputs(description))
-        params += params_of(further)
-        metrics = self._metrics(fit.uuid) + metrics
-        if fit.state == "running":
-            runs.write(fit.uuid, metrics, params)
-        else:
-            tagged[tags.RUN_NAME] = name(outcome)
-            runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
+            runs.log_inputs(trial.uuid, dataset_inputs(description))
+        metrics = self._metrics(trial.uuid)
+        if trial.state == "running":
+            runs.write(trial.uuid, metrics, params)
+            return
+        if isinstance(trial, EndedTrial):
+            result = trial.result
+            tagged |= _result_tags(result)
+            params += params_of({n: v for n, v in result.defaulted.items() if n not in values})
+            if result.repeats:
+                for epoch, means in epoch_metrics(self.journal.folder, trial).items():
+                    metrics += metrics_of(means, trial.ended, epoch)
+            metrics += metrics_of(_result_metrics(result, description.objective), trial.ended, 0)
+        elif trial.state == "interrupted":
+            tagged[tags.REASON] = "its process ended before the training did"
+        runs.write(trial.uuid, metrics, params, tagged, _STATUSES[trial.state], trial.ended)
 
     def _metrics(self, fit: str) -> list[Metric]:
         """Removes the unsent epochs of a fit, and returns their metrics."""

@@ -92,7 +92,7 @@ def view_tags(
     widths = {column: _width(len(text)) for column, text in columns.items()}
     # The column of names has room for the runs' colors, and the last column for the sort arrow.
     widths[list(columns)[-1]] += 30
-    widths |= {_CREATED: _ICON, _NAME: 60 + _width(_longest_name(description))}
+    widths |= {_CREATED: _ICON, _NAME: 60 + _width(len("#1234 defaults"))}
     table = {
         "searchFilter": f"tags.`{tags.KIND}` = 'trial'",
         "orderByKey": f"metrics.`{best}`",
@@ -149,7 +149,6 @@ def _columns(description: StudyDescription, best: str) -> dict[str, str]:
     return {
         **{f"params.`{name}`": name for name in params},
         **{f"tags.`{tag}`": tag for tag in (tags.STATE, tags.BEST_EPOCH)},
-        # The names of runs also show the value, but only four digits.
         f"metrics.`{best}`": best,
     }
 
@@ -157,12 +156,6 @@ def _columns(description: StudyDescription, best: str) -> dict[str, str]:
 def _width(letters: int) -> int:
     """Returns the width, in pixels, of a column that fits a text of so many letters."""
     return max(90, min(6 * letters + 32, 400))
-
-
-def _longest_name(description: StudyDescription) -> int:
-    """Returns the number of letters in the longest name of a run."""
-    spread = " ± 0.012" if description.trainings > 1 else ""
-    return len(f"#1234 · 0.1234{spread}, pruned")
 
 
 def _page(**sections: int) -> dict[str, Any]:

@@ -190,8 +190,8 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     for line in lines.values():
         assert escape(line) in results._repr_html_()
         assert line in " ".join(study_text(history).split())
-    assert expected in study_note(history, PAGES, "done")
-    assert expected not in study_note(history, PAGES)
+    assert expected in study_note(history, PAGES)
+    assert expected not in study_note(replace(history, status="RUNNING"), PAGES)
     data = StudyData(history)
     assert data.summary.verdict.text == expected
     drawn = belief(data).to_dict()
@@ -215,7 +215,8 @@ def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Stor
     assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
     said = "The search saw 1. 3 trials reach that; trial 2 has the lowest validation loss."
     assert said in study_verdict(history).text
-    assert said in study_note(history, PAGES, "done").split("\n")[2]
+    ended = replace(history, status="FINISHED")
+    assert said in study_note(ended, PAGES).split("\n")[2]
 
 
 def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_store: Store) -> None:
@@ -251,5 +252,5 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
         said = f"Trial {number} has a validation value of {value} {won}"
         assert champion_sentences(other, after) == (f"trial {number}, promoted: {address}", said)
     assert said in " ".join(study_text(other).split())
-    assert said in study_note(other, PAGES, "done")
+    assert said in study_note(replace(other, status="FINISHED"), PAGES)
     assert said in dict(StudyData(other).summary.facts)["champion"]
