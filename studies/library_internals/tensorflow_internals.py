@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import pickle
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -39,7 +38,6 @@ _resource_variable = ModulePart(
 )
 _operations = ModulePart(_LIBRARY, "tensorflow.python.framework.op_def_registry", "get")
 _traced = AttributePart(_LIBRARY, "Function", "_list_all_concrete_functions")
-_untraced = AttributePart(_LIBRARY, "Function", "_clone")
 _unique_id = AttributePart(_LIBRARY, "tf.Variable", "_unique_id")
 _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "tempfile")
 
@@ -161,20 +159,6 @@ def traced_functions(function: Any) -> list[Any]:
     if not hasattr(function, "get_concrete_function"):
         return []
     return list(_traced.of(function)())
-
-
-def untraced_functions() -> dict[type, Callable[[Any], Any]]:
-    """Returns an entry for a pickler's `dispatch_table`, which pickles a `tf.function` untraced.
-
-    Traces can't be pickled. The class of a `tf.function` has no public name, and its options can't
-    be read, so a private method of TensorFlow makes an untraced copy.
-    """
-    import tensorflow as tf
-
-    def reduced(function: Any) -> Any:
-        return _untraced.of(function)(None).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-
-    return {type(tf.function(lambda: None)): reduced}
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:

@@ -26,7 +26,6 @@ from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
-from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code.study_file_loading import import_from
 from studies.user_code.user_modules import import_texts, remember_text, texts_by_file
 from tracking.records import CodeDescription
@@ -128,9 +127,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
     arrays: dict[int, tuple[str, np.ndarray]] = {}
 
     class Writer(Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap(
-            {CodeType: reduced_code, **untraced_functions()}, Pickler.dispatch_table
-        )
+        dispatch_table: ClassVar = ChainMap({CodeType: reduced_code}, Pickler.dispatch_table)
 
         def persistent_id(self, thing: object) -> str | None:
             """Returns the name of a large array's file. Returns None for objects to pickle."""

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import pickle
 import sys
 import types
 import warnings
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studies.error_texts import describe, first_paragraph
 from studies.library_internals.keras_internals import compile_arguments
-from studies.library_internals.tensorflow_internals import untraced_functions
 from studies.user_code import is_users
 
 if TYPE_CHECKING:
@@ -163,11 +160,4 @@ def _users_modules_by_value() -> Iterator[None]:
 def _pickled(value: Any) -> bytes:
     import cloudpickle
 
-    class Writer(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap(
-            untraced_functions(), cloudpickle.Pickler.dispatch_table
-        )
-
-    stream = io.BytesIO()
-    Writer(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    return stream.getvalue()
+    return bytes(cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))

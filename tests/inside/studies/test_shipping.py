@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from doctored import Said, launch
 from user_commands import Answer, run
 
@@ -81,17 +80,6 @@ def test_neither_an_array_in_a_file_nor_what_was_loaded_is_copied(tmp_path: Path
     digits.load()
     there_and_back(make(lambda hp: None, digits), tmp_path)
     assert [file.name for file in tmp_path.glob("*.npy")] == ["x.npy"]
-
-
-def test_a_function_of_tensorflow_is_sent_after_it_was_called(tmp_path: Path) -> None:
-    @tf.function(reduce_retracing=True)
-    def doubled(x: Any) -> Any:
-        return x * 2.0
-
-    assert float(doubled(tf.constant(3.0))) == 6.0
-    function = there_and_back(make(lambda hp: doubled), tmp_path).build(None)
-    assert type(function) is type(doubled) and function is not doubled
-    assert float(function(tf.constant([1.0]))[0]) == 2.0
 
 
 def test_the_text_of_a_cell_goes_along_and_is_recorded(tmp_path: Path) -> None:
