@@ -487,21 +487,10 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
                 _REMEDY,
                 {**figures, "columns": differing},
             )
-        arrays = data.targets if part != "test" else ()
-        targets = _differing(*_drawn(arrays, part, samples)) if arrays else []
-        if targets:
-            yield DataFinding(
-                "same distribution",
-                "hint",
-                f"The targets differ between {pair}",
-                f"{', '.join(targets)}: the distributions in the two parts differ.",
-                _REMEDY,
-                {"part": part, "targets": targets},
-            )
 
 
 def _drawn(
-    arrays: Sequence[_CheckedArray], part: str, samples: int
+    inputs: Sequence[_CheckedArray], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Draws the given number of training samples, and as many samples of `part`.
 
@@ -509,7 +498,7 @@ def _drawn(
     """
     names: list[str] = []
     columns: list[np.ndarray] = []
-    for each in arrays:
+    for each in inputs:
         rows = [
             array[np.sort(np.random.default_rng(0).permutation(len(array))[:samples])]
             for array in (each.train, each.parts[part])
@@ -524,7 +513,7 @@ def _drawn(
 def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Turns samples into columns of numbers. Returns the columns' names, and the columns.
 
-    The names of columns that are pixels are empty.
+    The names of columns that are pixels or words are empty.
     """
     if array.kind == "texts":
         from sklearn.feature_extraction.text import HashingVectorizer
@@ -535,7 +524,7 @@ def _numbers(array: _CheckedArray, rows: np.ndarray) -> tuple[list[str], np.ndar
         )
         lengths = np.array([[len(text)] for text in texts])
         values = np.concatenate([words.transform(texts).toarray(), lengths], axis=1)
-        return [*[f"words of {array.key}"] * _MOST_FEATURES, f"length of {array.key}"], values
+        return [""] * values.shape[1], values
     values = rows.reshape(len(rows), -1).astype(np.float32)
     one_by_one = array.kind == "columns"
     names = array.columns if one_by_one else [""] * values.shape[1]
