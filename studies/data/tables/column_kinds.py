@@ -6,6 +6,7 @@ find these by the names and the values of columns, never by the target.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -174,26 +175,28 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
 
 
 def dates_of(series: Any) -> tuple[Any, bool]:
-    """Returns a column as dates, and whether the day comes before the month, as it may in 3/4/2024.
+    """Returns a column as dates, and whether the day comes before the month, as in 13/4/2024.
 
-    If both orders of day and month are possible, prefers the order that gives ascending dates from
-    row to row. Raises ValueError if a value is no date.
+    Raises ValueError if a value is no date, or if no day is above 12, so that both orders of day
+    and month are possible.
     """
     first = series.dropna().iloc[:1].tolist()
-    options = [(False, True), (True, True), (False, False)]
-    if first and re.match(r"\d{4}", str(first[0])):
-        del options[1]
+    orders = [False] if first and re.match(r"\d{4}", str(first[0])) else [False, True]
     readings = []
-    for day_first, alike in options:
-        try:
-            dates = read_dates(series, day_first, alike=alike)
-        except (ValueError, TypeError):
-            continue
-        if dates.dropna().is_monotonic_increasing:
-            return dates, day_first
-        readings.append((dates, day_first))
+    for alike in (True, False):
+        for day_first in orders:
+            with contextlib.suppress(ValueError, TypeError):
+                readings.append((read_dates(series, day_first, alike=alike), day_first))
+        if readings:
+            break
     if not readings:
         raise ValueError("holds values that can't be read as dates")
+    (dates, _), (others, _) = readings[0], readings[-1]
+    if not dates.equals(others):
+        raise ValueError(
+            f"holds dates such as {first[0]!r}, in which the day or the month may come first; "
+            "write them as 2024-12-31"
+        )
     return readings[0]
 
 

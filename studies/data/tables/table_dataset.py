@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -43,7 +42,6 @@ _MOST_CLASSES, _LEAST_ROWS = 100, 5
 # Only this many rows, from the first on, are searched for codes, and for words that pandas reads as
 # missing values.
 _FIRST_ROWS = 1000
-_DAY_AND_MONTH: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}")
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
 
 
@@ -338,9 +336,9 @@ class Table(Reader):
         try:
             numeric = frame[time].dtype.kind in "biuf"
             values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
-        except ValueError:
-            neither = f"{self.title} has neither dates nor numbers in the column {time!r} (time)"
-            raise DataError(neither, hint="Pass time=False.") from None
+        except ValueError as error:
+            wrong = f"{self.title} can't be ordered by the column {time!r} (time): it {error}"
+            raise DataError(wrong, hint="Or pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
 
     def _parts_of_dates(self, frame: Any) -> Iterator[Column]:
@@ -359,28 +357,8 @@ def _on_dates(frame: Any, time: str, unused: list[str]) -> dict[str, str]:
     decisions = dict.fromkeys(unused, "no input")
     if time:
         unseen = "; no input" if time in decisions else ""
-        decisions[time] = f"parts are split in time by it{_day_or_month_first(frame[time])}{unseen}"
+        decisions[time] = f"parts are split in time by it{unseen}"
     return decisions
-
-
-def _day_or_month_first(series: Any) -> str:
-    """Returns a phrase that says how dates such as 3/4/2024 are read.
-
-    Returns an empty text if the dates can be read in one way only.
-    """
-    if series.dtype.kind in "biufmM" or not _DAY_AND_MONTH.match(str(series.iloc[0])):
-        return ""
-    try:
-        dates = dates_of(series)[0]
-    except ValueError:
-        # Ignore the error here, because `_order` reports a value that is no date.
-        return ""
-    for text, date in zip(series.astype(str), dates, strict=True):
-        numbers = _DAY_AND_MONTH.match(text)
-        if numbers and int(numbers[1]) != int(numbers[2]):
-            day_first = date.day == int(numbers[1])
-            return ", the day before the month" if day_first else ", the month before the day"
-    return ""
 
 
 def _title(source: Any, part: str = "") -> str:
