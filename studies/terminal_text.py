@@ -1,4 +1,4 @@
-"""Fits text and tables to a terminal, and escapes text for terminals and spreadsheets."""
+"""Fits text and tables to a terminal, and escapes text for terminals."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from search_spaces.texts import readable
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 COLUMNS: Final = 80
 # Lines of text are at most this long, even if the terminal is wider, because longer lines are hard
@@ -26,7 +26,6 @@ _CONTROL = ("Cc", "Cs", "Zl", "Zp")
 # Characters that reverse the direction of the text.
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -170,27 +169,3 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
         header, *rows = zip(*block, strict=True)
         lines += ["", *table(header, rows)]
     return lines[1:]
-
-
-def as_csv(table: pd.DataFrame) -> str:
-    """Returns a table as CSV, with an apostrophe before texts that look like formulas.
-
-    In a spreadsheet, a formula may run commands:
-    https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    escaped = table.rename(columns=_escaped)
-    for name, dtype in zip(escaped.columns, escaped.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "biufmM":
-            escaped[name] = escaped[name].map(_escaped)
-    return str(escaped.to_csv(index=False, lineterminator="\n"))
-
-
-def _escaped(text: Any) -> Any:
-    text = str(text) if isinstance(text, list | tuple | dict) else text
-    if not isinstance(text, str) or not text.startswith(_FORMULA):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text

@@ -58,7 +58,6 @@ def export_command(
     from studies.commands.arguments import history_of
     from studies.exporting import export_keras, export_script, export_table
     from studies.progress import waiting
-    from studies.terminal_text import as_csv
     from tracking.history.trial_ranks import trials_table
 
     of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
@@ -81,7 +80,7 @@ def export_command(
     else:
         history = history_of(recorded.study, recorded.store)
         if output == Path("-"):
-            click.echo(as_csv(trials_table(history)), nl=False)
+            click.echo(trials_table(history).to_csv(index=False), nl=False)
             return
         with waiting("reading the trials"):
             export = export_table(history, format_, output, force=force)

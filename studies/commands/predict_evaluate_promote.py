@@ -73,7 +73,6 @@ def predict_command(
     from studies.commands.arguments import check_trusted, history_of
     from studies.progress import waiting
     from studies.results import check_output, predict_file
-    from studies.terminal_text import as_csv
 
     if output is not None:
         output = output.expanduser()
@@ -97,7 +96,7 @@ def predict_command(
     elif sys.stdout.isatty():
         tell(_first_rows(predictions.to_dataframe()))
     else:
-        click.echo(as_csv(predictions.to_dataframe()), nl=False)
+        click.echo(predictions.to_dataframe().to_csv(index=False), nl=False)
 
 
 def _first_rows(table: pd.DataFrame) -> str:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import RunnableStudy, save_model, trial_with_value
 from studies.progress import NoProgress, Progress
-from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_ranks import trials_table
 from tracking.records import EndedTrial
@@ -45,16 +44,15 @@ def export_table(
 ) -> TableExport:
     """Writes a table of trials into a file.
 
-    A CSV table has all trials, and the columns of `trials_table`. A text that a spreadsheet would
-    take for a formula gets an apostrophe in front. A LaTeX table has the ten best trials, with the
-    value, the epoch and the hyperparameters of each.
+    A CSV table has all trials, and the columns of `trials_table`. A LaTeX table has the ten best
+    trials, with the value, the epoch and the hyperparameters of each.
     """
     name = history.description.name
     # The study of churn.csv is named churn. The default must not be churn.csv, so it has "-trials".
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = trials_table(history)
-        text = as_csv(table)
+        text = table.to_csv(index=False)
     else:
         table, number = _best_trials(history), "{:.4g}".format
         text = table.to_latex(index=False, escape=True, float_format=number, na_rep="--")

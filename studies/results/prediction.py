@@ -22,7 +22,6 @@ from studies.results.samples import (
     read_table_columns,
     texts_as_tensor,
 )
-from studies.terminal_text import as_csv
 from tracking.history.study_history import StudyHistory, existing_store, read_study
 from tracking.store.atomic_writing import followed, replacing
 
@@ -72,7 +71,7 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Writes the predictions into a CSV file, atomically."""
-        text = as_csv(self.to_dataframe())
+        text = self.to_dataframe().to_csv(index=False)
         try:
             with replacing(followed(path)) as partial:
                 partial.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 Own modules are the modules that the study's file imports from its folder or its repository. They
 are found by the import statements in the text of each file, also within functions and branches. So
-the same files give the same modules in every process. Imports by a computed name are not found.
+the same files give the same modules in every process. Symbolic links are followed.
 
 The study's record has the texts of the modules. `import_texts` makes Python import these texts in
 place of the files.
@@ -37,7 +37,6 @@ _LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 # home folder, but their modules are not the study's own.
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
-_BY_NAME = ("import_module", "__import__")
 
 
 @cache
@@ -82,7 +81,6 @@ def own_modules(
         package: The package from which relative imports in the text start.
         texts: Recorded texts of modules, by file, which are read in place of the files.
     """
-    roots = _roots(path)
     replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
     own: dict[str, str] = {}
     foreign: set[str] = set()
@@ -91,7 +89,7 @@ def own_modules(
         for name in imported_names(*waiting.pop()):
             if name.partition(".")[0] in foreign:
                 continue
-            modules = [(_own_place(m.file, roots, path), m) for m in _resolved(name, path.parent)]
+            modules = [(_own_place(m.file, path), m) for m in _resolved(name, path.parent)]
             if modules and name not in NAMES and all(place is None for place, _ in modules):
                 # The modules of a library are skipped.
                 foreign.add(name)
@@ -123,11 +121,6 @@ def imported_names(source: str, package: str = "") -> list[str]:
             base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
             # An imported name may be a module of the package `base`.
             names += [base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)]
-        elif isinstance(node, ast.Call) and node.args:
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            argument = getattr(node.args[0], "value", None)
-            if called in _BY_NAME and isinstance(argument, str) and argument and argument[0] != ".":
-                names.append(argument)
     parents_first = (accumulate(name.split("."), "{}.{}".format) for name in names)
     return [name for name in dict.fromkeys(chain.from_iterable(parents_first)) if name]
 
@@ -138,13 +131,12 @@ def imported_modules(folder: Path) -> dict[str, str]:
     Imports can't be read from the cells, because the text of most cells is unknown here.
     """
     notebook = folder / "notebook.ipynb"
-    roots = _roots(notebook)
     texts: dict[str, str] = {}
     for module in tuple(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""
         if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
             continue
-        place, text = _own_place(Path(file), roots, notebook), read_text(Path(file))
+        place, text = _own_place(Path(file), notebook), read_text(Path(file))
         if place is not None and text is not None:
             texts[place] = text
     return dict(sorted(texts.items()))
@@ -200,31 +192,19 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     return None, namespace
 
 
-def _roots(path: Path) -> dict[Path, list[Path]]:
-    """Returns the folder of a study's file, and the roots below which its own modules are.
+def _own_place(file: Path, path: Path) -> str | None:
+    """Returns a file's path relative to the study's folder; None if the study doesn't own it.
 
-    The roots are that folder and, in a Git repository, the repository's top folder. If the file is
-    a symbolic link, there are two folders: that of the link, and that of the linked file.
+    The study owns the files in its folder and, in a Git repository, in the whole repository.
     """
-    files = Path(os.path.abspath(path)), path.resolve()
-    return {
-        file.parent: [file.parent, *[p for p in file.parents if (p / ".git").exists()][:1]]
-        for file in files
-    }
-
-
-def _own_place(file: Path, roots: Mapping[Path, list[Path]], path: Path) -> str | None:
-    """Returns a file's path relative to the study's folder; None if the study doesn't own it."""
-    resolved = file.resolve()
-    if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
+    file, path = file.resolve(), path.resolve()
+    if file.suffix != ".py" or _is_ours(file) or file == path:
         return None
-    if any(resolved.is_relative_to(place) for place in _PYTHONS):
+    if any(file.is_relative_to(place) for place in _PYTHONS):
         return None
-    # If the file is a symbolic link, the place of the link is preferred to that of the linked file.
-    for place in (Path(os.path.abspath(file)), resolved):
-        for folder, own in roots.items():
-            if any(place.is_relative_to(r) and not _is_installed(place, r) for r in own):
-                return PurePath(os.path.relpath(place, folder)).as_posix()
+    roots = [path.parent, *[p for p in path.parents if (p / ".git").exists()][:1]]
+    if any(file.is_relative_to(root) and not _is_installed(file, root) for root in roots):
+        return PurePath(os.path.relpath(file, path.parent)).as_posix()
     return None
 
 
@@ -249,9 +229,7 @@ def read_text(file: Path) -> str | None:
 
 def place_of(path: Path, place: str) -> Path:
     """Returns the file for a relative path from `own_modules`. `path` is the study's file."""
-    by_name = Path(os.path.normpath(path.parent / place))
-    by_link = Path(os.path.normpath(path.resolve().parent / place))
-    return by_link if by_link.is_file() and not by_name.is_file() else by_name
+    return Path(os.path.normpath(path.resolve().parent / place))
 
 
 def texts_by_file(code: CodeDescription) -> dict[str, str]:
@@ -339,46 +317,18 @@ class _TextLoader(SourceFileLoader):
         return self.source_to_code(self._text, self.path)
 
 
-# The longest time for a git command, which takes up to two seconds in a repository of a hundred
-# thousand files.
-_SECONDS = 10.0
-
-
-def commit_of(code: CodeDescription) -> dict[str, str]:
-    """Returns the "commit" of a study's code, and whether the code is "dirty".
-
-    The code is dirty if a tracked file of the repository has changed since the commit, or if a file
-    of the study is not tracked. Other untracked files, such as a store, don't count. Both values
-    are empty if they are unknown, e.g. without git.
-    """
-    path = _file_of(code)
-    files = [str(path)] if code.path else []
-    files += [str(place_of(path, place)) for place in code.modules or {}]
-    commit = _git(path.parent, "rev-parse", "HEAD")
-    if not commit:
-        return {"commit": "", "dirty": ""}
-    clean = _git(path.parent, "status", "--porcelain", "--untracked-files=no") == ""
-    if clean and files:
-        clean = _git(path.parent, "ls-files", "--error-unmatch", "--", *files) is not None
-    return {"commit": commit.strip(), "dirty": "false" if clean else "true"}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Returns the output of a git command, or None if it fails or git is missing."""
-    # A repository's setting `core.fsmonitor` may name a program, which git would run. So it is set
-    # to false.
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+def commit_of(code: CodeDescription) -> str:
+    """Returns the git commit of a study's folder; empty if it is unknown, e.g. without git."""
+    command = ["git", "-C", str(_file_of(code).parent), "rev-parse", "HEAD"]
     try:
         process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            timeout=10,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return process.stdout
+        return ""
+    return process.stdout.strip()

@@ -70,7 +70,7 @@ class StudyRecord:
     keeps: int | None
     created: int
     ended: int
-    git: Mapping[str, str]
+    git: str  # The commit of the study's code, or empty.
     corrected: str
     changed: int  # The journal's revision of the row's last change.
 
@@ -153,7 +153,6 @@ class JournalReader:
         )
         description = self._read(StudyDescription, row["description"])
         row["description"] = replace(description, name=row.pop("name"))
-        row["git"] = json.loads(row["git"])
         keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
         row["keeps"] = None if keeps == "all" else int(keeps)
         return StudyRecord(**row)

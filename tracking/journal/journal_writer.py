@@ -84,7 +84,7 @@ class Journal:
             if description.looked is not None:
                 self._change(looked=to_json(description.looked))
 
-    def set_running(self, git: Mapping[str, str]) -> None:
+    def set_running(self, git: str = "") -> None:
         """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True):
             # A later launch may keep fewer checkpoints, but not more, because the others were
@@ -95,7 +95,7 @@ class Journal:
             self._change(
                 launched=self._now(),
                 status="RUNNING",
-                git=json.dumps(dict(git)),
+                git=git,
                 keeps=str(min(counts, default=_ALL)),
                 ended_by="",
                 stopped="",

@@ -244,7 +244,7 @@ def _origin(study: StudyRecord) -> dict[str, str]:
     origin = {
         tags.SOURCE: path,
         tags.SOURCE_TYPE: "LOCAL" if path else "",
-        tags.COMMIT: study.git.get("commit", ""),
+        tags.COMMIT: study.git,
     }
     # `getuser` fails if the user has no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):

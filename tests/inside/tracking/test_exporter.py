@@ -381,7 +381,7 @@ def test_an_update_reads_only_changed_rows_of_the_journal(store: Store) -> None:
 def test_a_killed_launch_does_not_keep_the_reason_of_an_earlier_end(store: Store) -> None:
     export(store)
     journal = read_study(store, NAME).writing()
-    journal.set_running({})
+    journal.set_running()
     journal.end("KILLED", "", "")
     check(store)
     runs = runs_of(client_of(store), folder_of(store)).values()

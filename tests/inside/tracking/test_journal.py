@@ -92,7 +92,7 @@ def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told:
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
     if damage is not tear_pages:
         with pytest.raises(StoreError, match=told):
-            Journal(journal.folder, describe()).set_running({})
+            Journal(journal.folder, describe()).set_running()
     assert contents(tmp_path) == before
 
 
@@ -183,7 +183,7 @@ def test_a_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     journal = Journal.begin(tmp_path / "scripted", describe())
     for number in range(2):
         now -= 3_600_000_000_000
-        journal.set_running({})
+        journal.set_running()
         record_trial(journal, make_spec(number), losses(0.5))
         journal.end("FINISHED", "trials", "all are done")
     times = rows(journal.folder, "SELECT started, ended FROM trials ORDER BY id")
