@@ -86,12 +86,8 @@ class Progress:
         if name:
             self._names[spec.number] = name
 
-    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
-        """An epoch ended.
-
-        In a rerun, `compared` says how the epoch differs from the recorded epoch. It is empty if
-        the two epochs are the same, and None if this is not a rerun.
-        """
+    def epoch_ended(self, epoch: EpochResult) -> None:
+        """An epoch ended."""
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """A trial ended. ``best`` has the number and the value of the best trial so far."""
@@ -189,7 +185,6 @@ class NoProgress(Progress):
 _CURVE = 12
 _LONGEST_BAR, _SHORTEST_BAR = 30, 8
 _BEST = "  best so far"
-_IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # Columns that stay free at the end of a line. A terminal shows Ctrl-C as ^C there, and the line
 # must not wrap.
@@ -207,7 +202,6 @@ class _Running:
     curve: dict[int, BestEpoch] = field(default_factory=dict)
     epoch: int = 0
     repeat: int = 0
-    compared: str = ""
 
 
 class LiveProgress(Progress):
@@ -242,7 +236,7 @@ class LiveProgress(Progress):
             self._waits = ""
         self._start()
 
-    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
+    def epoch_ended(self, epoch: EpochResult) -> None:
         running = self._running.get(epoch.number)
         if running is None:
             return
@@ -252,14 +246,6 @@ class LiveProgress(Progress):
         value = epoch.metrics.get(running.spec.objective.metric)
         if value is not None:
             running.curve[epoch.epoch] = BestEpoch(epoch.epoch, value, epoch.metrics)
-        if compared:
-            if running.compared in ("", _IDENTICAL):
-                running.compared = f"differs from epoch {epoch.epoch}"
-        elif compared is not None:
-            running.compared = running.compared or _IDENTICAL
-        if compared is not None and not self._begun:
-            # A rerun without a bar prints nothing else, so it prints a line for each epoch.
-            self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         super().trial_ended(result, best)
@@ -336,11 +322,9 @@ class LiveProgress(Progress):
         if curve:
             last = list(curve.values())[-1]
             best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
-            # The line has no room for both the best value and the comparison.
-            shows_best = best is not last and not running.compared
-            at_best = f", best {best.value:.4g} at {best.epoch}" if shows_best else ""
+            at_best = f", best {best.value:.4g} at {best.epoch}" if best is not last else ""
             parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
-        return "  ".join([*parts, *filter(None, [running.compared])])
+        return "  ".join(parts)
 
     def _training(self, number: int) -> str:
         """Returns the name of a trial's repeat or fold, such as "fold 2/5"."""

@@ -148,8 +148,7 @@ class Rerun(Jobs):
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch with the record. Ends the rerun where the recorded training ended."""
         self.epochs.setdefault(epoch.epoch, {}).update(epoch.metrics)
-        self.compared = self._difference_of(epoch)
-        self.difference = self.difference or self.compared
+        self.difference = self.difference or self._difference_of(epoch)
         training = self.training
         if self._by_objective:
             pruned = self._trial.cut_short and self._was_pruned_after(epoch)

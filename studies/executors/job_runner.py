@@ -140,12 +140,8 @@ class Jobs(ABC):
 
     Attributes:
         queue: The jobs that have not begun.
-        compared: How the last epoch differs from the recorded epoch. It is empty if the two epochs
-            are the same, and None if epochs are not compared.
         stopped: Whether `stop` was called.
     """
-
-    compared: str | None = None
 
     def __init__(self) -> None:
         self.queue: deque[Job] = deque()
@@ -227,7 +223,7 @@ class _Run:
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         decision = self._jobs.on_epoch(epoch)
-        self._progress.epoch_ended(epoch, self._jobs.compared)
+        self._progress.epoch_ended(epoch)
         return decision
 
     def on_result(self, result: TrialResult) -> None:

@@ -5,9 +5,7 @@ The first screen and the page have one number and one next step.
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pexpect
 import pytest
 from in_mlflow import InMlflow
-from rich.cells import cell_len
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from stores import history_at
-from user_commands import KERASTUDY, as_json, environment, kerastudy_here
+from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 
@@ -115,27 +111,6 @@ def test_show_says_the_same_and_shows_the_champions_layers(digits: tuple[Path, A
     assert model["champion"].startswith(f"trial {best['trial']}: models:/digits@champion")
 
 
-def reproduced_at_a_terminal(folder: Path, arguments: list[str], launched: Any) -> Any:
-    """Returns the JSON document; the terminal shows how each epoch compares."""
-    command = f"{shlex.join([*KERASTUDY, *arguments])} > again.json"
-    shown, status = pexpect.run(
-        f"/bin/sh -c {shlex.quote(command)}",
-        cwd=str(folder),
-        env=environment(TERM="xterm", COLUMNS="80"),
-        encoding="utf-8",
-        withexitstatus=True,
-        timeout=120,
-    )
-    assert status == 0, shown
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", shown).splitlines()
-    assert max(map(cell_len, lines)) <= 80
-    epochs = range(1, launched["best"]["epochs"] + 1)
-    for epoch in epochs:
-        found = rf"trial +\d+ +[▁-█]+ +epoch +{epoch}/\d+  val_accuracy 0\.\d+  identical so far"
-        assert any(re.match(found, line) for line in lines), (epoch, lines)
-    return json.loads((folder / "again.json").read_text(encoding="utf-8"))
-
-
 def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     digits: tuple[Path, Any], tmp_path: Path
 ) -> None:
@@ -145,7 +120,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     store = ("--store", str(moved), "--json")
     shutil.move(folder / "kerastudy-store", folder / "hidden")
     try:
-        again = reproduced_at_a_terminal(tmp_path, ["reproduce", "digits", *store], launched)
+        again = as_json(kerastudy_here(tmp_path, "reproduce", "digits", *store))
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
         in_mlflow = InMlflow(history_at(moved, "digits"))
         mlflow.set_tracking_uri(shown["tracking_uri"])
