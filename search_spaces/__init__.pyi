@@ -49,7 +49,6 @@ from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed
 from .parameters.choices import Listed as Listed
-from .parameters.choices import parameter_from_dict as parameter_from_dict
 from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.values import canonical_json as canonical_json

@@ -56,12 +56,10 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     changes = differences(before.description, now)
     if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
         listed = "; ".join(change.removesuffix(".") for change in changes)
-        options = _recorded_options(before.description, now)
-        repeat = f" (or repeat the first launch's options: {' '.join(options)})" if options else ""
         raise StudyChangedError(
             f"The study {now.name!r} is recorded with another definition: {listed}",
-            hint=f"To resume it, undo the change{repeat}. Or start a new study under another name, "
-            "with --name.",
+            hint="To resume it, undo the change. Or start a new study under another name, with "
+            "--name.",
         )
 
 
@@ -99,16 +97,6 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             if was != is_now:
                 changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
     return changes
-
-
-def _recorded_options(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Returns the launch options, e.g. ``--epochs 40``, that set changed settings back."""
-    return [
-        f"{setting.option or '--' + name.replace('_', '-')} {getattr(before, name)}"
-        for name, setting in settings_of(StudyDefinition).items()
-        if setting.section and setting.at_launch and setting.another_study and not setting.reads
-        if type(getattr(before, name)) in (int, str) and getattr(before, name) != getattr(now, name)
-    ]
 
 
 def most_epochs(description: StudyDescription) -> int:

@@ -70,16 +70,14 @@ class Proposals:
         # engine's library.
         self._began = time.monotonic()
 
-    def report(self, epoch: EpochResult) -> bool:
-        """Reports an epoch to the engine; returns whether the pruner ends the trial."""
-        value = epoch.metrics.get(self._objective.metric)
-        with _naming("pruner", f"over trial {epoch.number} after epoch {epoch.epoch}"):
-            return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
-
     def prunes(self, running: Running, epoch: EpochResult) -> bool:
         """Reports an epoch if pruners see it; returns whether the pruner ends the trial."""
         seen = running.for_pruner(epoch, self.description)
-        return seen is not None and self.report(seen)
+        value = None if seen is None else seen.metrics.get(self._objective.metric)
+        if seen is None or value is None:
+            return False
+        with _naming("pruner", f"over trial {seen.number} after epoch {seen.epoch}"):
+            return self.engine.report(seen.number, seen.epoch, value)
 
     def take(self, trial: EndedTrial) -> None:
         """Adds a finished trial. The next `tell_all` gives its result to the engine."""
