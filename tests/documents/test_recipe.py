@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
 from pages import recipe_of
-from suite import exhaustive_but, one_thread
+from suite import one_thread
 from user_commands import kerastudy_here, run
 
 HELPERS = """
@@ -114,14 +113,14 @@ def build(hp):
 
 study = ks.Study(
     "all",
-    data=ks.datasets.arrays(x, y, validation=20, test=None, **(WEIGHTED)),
+    data=ks.datasets.arrays(x, y, validation=20, test=None, sample_weight=weights),
     build=build,
-    space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [SIZE])),
+    space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [16])),
     callbacks=lambda hp: [*slower, Jitter()],
     trials=2,
     keep=2,
     epochs=3,
-    SETTINGS,
+    threads=1,
 )
 """
 # That the weights are those of the recorded checkpoint too.
@@ -130,30 +129,20 @@ model.load_weights(sys.argv[2])
 assert all(np.array_equal(*pair) for pair in zip(best.weights, model.get_weights(), strict=True))
 print("and in its weights")
 """
-SETTINGS = {
-    "sample weights": ("{'sample_weight': weights}", "16", "threads=1"),
-    "class weights": ("{}", "24", "threads=2, class_weight={0: 1.0, 1: 1.5}"),
-}
 
 
-@pytest.mark.parametrize("setting", exhaustive_but(["sample weights"], SETTINGS))
-def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> None:
-    weighted, size, settings = SETTINGS[setting]
-    text = STUDY.replace("WEIGHTED", weighted).replace("SIZE", size).replace("SETTINGS", settings)
-    recipe = recipe_of("all_of_it").replace("_threads(1)  # the", f"_threads({settings[8]})  # the")
+def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path) -> None:
     for name, written in {
-        "all_of_it": text,
+        "all_of_it": STUDY,
         "own_helpers": HELPERS,
         "own_late": LATE,
-        "by_hand": recipe + WEIGHTS,
+        "by_hand": recipe_of("all_of_it") + WEIGHTS,
     }.items():
         (tmp_path / f"{name}.py").write_text(written, encoding="utf-8")
     # A process has the threads that it had first, and variables of the study's file use them.
     one_thread()
-    where = ("--executor", "in-process") if "threads=1" in settings else ("--workers", "1")
-    kerastudy_here(
-        tmp_path, "launch", "all_of_it.py", "--store", "store", "--verify", "off", *where
-    )
+    options = ("--store", "store", "--verify", "off", "--executor", "in-process")
+    kerastudy_here(tmp_path, "launch", "all_of_it.py", *options)
     (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
     usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
     done = run(tmp_path, [sys.executable, "by_hand.py", "1", str(checkpoint)], **usual)

@@ -18,8 +18,7 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
     - A repeated trial has one entry, the average of its trainings at their best epochs.
     - A cross-validated trial has the out-of-fold scores of all samples, for each epoch after which
-      all folds have scores. If samples are split into folds several times, only the first split
-      counts.
+      all folds have scores.
     - Trials that are not in `StudyHistory.holding` are left out, and so are trials whose files are
       missing or damaged.
     """

@@ -137,12 +137,11 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
 
 
 def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: Path) -> None:
-    folds = [{"train": 5, "validation": 5, "digest": ""}] * 4
+    folds = [{"train": 5, "validation": 5, "digest": ""}] * 2
     digests = {"train": "1" * 64, "validation": "2" * 64}
     sizes = {"train": 10, "validation": 10}
     data = DataDescription("made", "", "d", digests, sizes, {"folds": folds})
-    # Two folds, drawn twice.
-    description = describe(folds=4, cross_validation="2", trials=2, data=data)
+    description = describe(folds=2, cross_validation="2", trials=2, data=data)
     history = run_study(ScriptedExecutor(description), store=tmp_path)
     written = {}
     for trial in history.ended:
