@@ -164,44 +164,6 @@ class Doubling(keras.Sequential):
         return 2.0 * super().compute_loss(*arguments, **options)
 
 
-class WithAFit(keras.Sequential):
-    def fit(self, *arguments: Any, **options: Any) -> Any:
-        return super().fit(*arguments, **options)
-
-
-class Lately(layers.Layer):
-    """Makes a sublayer when it is built, and builds another when it is first trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trained_only, self.dropout = layers.Dense(8), layers.Dropout(0.3)
-
-    def build(self, shape: Any) -> None:
-        self.always = layers.Dense(8, activation="relu")
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        hidden = self.always(x)
-        if training:
-            hidden = hidden + 0.1 * self.trained_only(x)
-        return self.dropout(hidden, training=training)
-
-
-class BuiltByCall(keras.Model):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = Lately(), layers.Dense(3, activation="softmax")
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        return self.last(self.first(x, training=training))
-
-
-def built_by_call() -> keras.Model:
-    """As each trial begins: the model is called with a sample. Then its tracing fails."""
-    model = compiled(BuiltByCall())
-    model(X[:1])
-    return model
-
-
 def of_several_optimizers() -> keras.Model:
     chosen = optimizers.OptimizerMap(optimizers.Adam(0.01))
     chosen[".*first.*"] = optimizers.SGD(0.1)
@@ -381,8 +343,6 @@ CORPUS: dict[str, Case] = {
     "closed over": Case(closed_over, [{"strength": 0.5}, {"strength": 1.5}], programs=2),
     "counting": single(lambda: compiled(stack(Counting()))),
     "with its own loss": single(lambda: compiled(Doubling(stack().layers))),
-    "with its own fit": single(lambda: compiled(WithAFit(stack().layers)), trainer="plain"),
-    "built by a call": single(built_by_call, batch_size=16, trainer="plain"),
     "several steps": single(several_steps, batch_size=10, trainer="plain"),
     "a function's generator": single(with_a_function, batch_size=16),
 }

@@ -123,7 +123,6 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return Trial(folder).run(PlainTrainer(), state=folder / "whole.state")[1]
 
 
-# A model whose tracing fails is in the corpus, see `test_exactness`.
 @pytest.mark.parametrize("part", exhaustive_but(["structure", "a later epoch"], FAILURES))
 def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     part: str, wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
