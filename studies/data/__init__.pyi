@@ -41,7 +41,6 @@ from .npz_csv_parquet import is_data as is_data
 from .npz_csv_parquet import is_table as is_table
 from .npz_csv_parquet import name_of as name_of
 from .npz_csv_parquet import path_in as path_in
-from .npz_csv_parquet import read_arrays as read_arrays
 from .npz_csv_parquet import read_table as read_table
 from .npz_csv_parquet import spelled as spelled
 from .preprocessing import Preparation as Preparation

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import json
-import re
 import sqlite3
 import zipfile
 from collections.abc import Iterator
@@ -211,7 +210,7 @@ def _champion(database: sqlite3.Connection, folder: Path) -> list[dict[str, Any]
         {
             "trial": row["number"],
             "reason": row["reason"],
-            "predictions": re.sub(r"[0-9a-f]{32}", "UUID", row["predictions"]),
+            "predictions": row["predictions"],
             "files": _model_files(folder / row["folder"]),
         }
         for row in _rows(database, query)

@@ -43,7 +43,7 @@ def register_champion(
     if file.is_file():
         _, best = trial.best_training
         outputs = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
-        predictions = to_json(outputs.of(trial.uuid, best.epoch))
+        predictions = to_json(replace(outputs, epoch=best.epoch))
     with history.writing() as journal:
         journal.set_champion(trial.uuid, place.as_posix(), reason, predictions)
     for other in folder.parent.iterdir():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
-
-PredictionKind = Literal["classes", "binary", "regression"]
+from typing import Final
 
 MOST_SAMPLES: Final = 24
 """The most samples in `ValidationPredictions.worst`."""
@@ -25,16 +22,6 @@ MODEL_SUMMARY: Final = "model_summary.txt"
 def predictions_beside(folder: Path) -> Path:
     """Returns the file with a saved model's predictions, next to the model's folder."""
     return folder.with_name(f"{folder.name}-validation.json")
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """The counts of a class among the validation samples."""
-
-    name: str
-    samples: int
-    predicted: int  # The samples that are predicted as this class.
-    correct: int  # The samples of this class that are predicted as this class.
 
 
 @dataclass(frozen=True)
@@ -56,13 +43,10 @@ class WorstSample:
 class ValidationPredictions:
     """The champion's predictions for the validation data. All counts ignore sample weights."""
 
-    uuid: str  # The trial's uuid.
     trial: int
     epoch: int  # The best epoch, whose weights predict.
-    kind: PredictionKind  # With ``"binary"``, the output is one probability.
     samples: int
     class_names: tuple[str, ...] = ()  # The names of classes 0, 1, …; empty for a regression.
-    classes: tuple[ClassCounts, ...] = ()  # The counts in the order of `class_names`.
     # The number of samples by true class (rows) and predicted class (columns). Empty for a
     # regression, and with more than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -74,11 +58,7 @@ class ValidationPredictions:
     predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
     output: str = ""  # The output's name; empty if the model has one output.
 
-    def of(self, uuid: str, epoch: int) -> ValidationPredictions:
-        """Returns a copy with a trial's uuid and epoch."""
-        return dataclasses.replace(self, uuid=uuid, epoch=epoch)
-
     @property
     def correct(self) -> int:
-        """The number of samples whose true class is predicted; 0 for a regression."""
-        return sum(each.correct for each in self.classes)
+        """The number of samples whose true class is predicted, by the confusion matrix."""
+        return sum(line[place] for place, line in enumerate(self.confusion))

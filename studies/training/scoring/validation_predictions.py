@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from tracking.records.prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,
-    ClassCounts,
     ValidationPredictions,
     WorstSample,
 )
@@ -55,7 +54,7 @@ def validation_predictions(
 
     If a model has several outputs, the result is for the output of the objective, such as "kind"
     for "val_kind_accuracy", or for the first output. Returns None if the output gives neither a
-    class nor a number for each sample. The result's fields `uuid` and `epoch` are left empty.
+    class nor a number for each sample. The result's field `epoch` is left 0.
     """
     counter: _Classes | _Numbers | None = None
     start = 0
@@ -115,17 +114,10 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
 class _Classes:
     """Counts the predicted classes of an output, and keeps its worst-classified samples."""
 
-    def __init__(
-        self,
-        splits: LoadedData,
-        output: str,
-        classes: int,
-        kind: Literal["classes", "binary"] = "classes",
-    ) -> None:
-        self._preparation, self._output, self._kind = splits.preparation, output, kind
+    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
+        self._preparation, self._output, self._count = splits.preparation, output, classes
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
-        self._counts = np.zeros((3, classes), np.int64)
         # The worst-classified samples so far, the worst first, and their inputs.
         self._worst: list[tuple[WorstSample, Arrays]] = []
 
@@ -134,15 +126,13 @@ class _Classes:
 
         `start` is the number of samples that were added before.
         """
-        labels, classes = class_labels(y), self._counts.shape[1]
+        labels, classes = class_labels(y), self._count
         columns = y.shape[1] if y.ndim == 2 else 1
         if labels is None or columns not in (1, classes) or labels.max() >= classes:
             return False
         true, predicted = labels.astype(np.int64), probabilities.argmax(axis=1)
         if self._confusion.size:
             np.add.at(self._confusion, (true, predicted), 1)
-        counted_labels = (true, predicted, true[true == predicted])
-        self._counts += [np.bincount(labels, minlength=classes) for labels in counted_labels]
         of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
         for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
             worst = WorstSample(
@@ -160,24 +150,17 @@ class _Classes:
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        count = self._counts.shape[1]
         names: Any = self._preparation.class_names
         if isinstance(names, Mapping):
             names = names.get(self._output, ())
-        if not isinstance(names, tuple) or len(names) < count:
-            names = tuple(map(str, range(count)))
+        if not isinstance(names, tuple) or len(names) < self._count:
+            names = tuple(map(str, range(self._count)))
         return ValidationPredictions(
-            uuid="",
             trial=number,
             epoch=0,
-            kind=self._kind,
             output=self._output,
             samples=samples,
-            class_names=names[:count],
-            classes=tuple(
-                ClassCounts(name, *column)
-                for name, column in zip(names, self._counts.T.tolist(), strict=False)
-            ),
+            class_names=names[: self._count],
             confusion=tuple(map(tuple, self._confusion.tolist())),
             worst=tuple(_with_inputs(worst, x, self._preparation) for worst, x in self._worst),
         )
@@ -192,7 +175,7 @@ class _Numbers:
         self._predicted: list[np.ndarray] = []
         # The counts of the two classes, if the output is a probability. It becomes None as soon as
         # a target is not 0 or 1, or a prediction is not between 0 and 1.
-        self._classes: _Classes | None = _Classes(splits, output, 2, "binary")
+        self._classes: _Classes | None = _Classes(splits, output, 2)
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
         if y.size != len(y) or y.dtype.kind not in "biuf":
@@ -214,10 +197,8 @@ class _Numbers:
         count = min(samples, MOST_POINTS)
         places = np.linspace(0, samples - 1, count).round().astype(np.int64)
         return ValidationPredictions(
-            uuid="",
             trial=number,
             epoch=0,
-            kind="regression",
             output=self._output,
             samples=samples,
             truth=tuple(truth[places].tolist()),
