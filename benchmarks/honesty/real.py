@@ -122,8 +122,7 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
     )
     options: dict[str, Any] = {"store": folder / "store", "progress": False}
     study.launch(report=False, verify="off", **options)
-    # The best trial stays registered, so that its model can be loaded and judged.
-    found = study.confirm(keep=True, **options)
+    found = study.confirm(**options)
     history = ks.read_study(study.name, store=folder / "store")
     model = history.trial(found.reported_trial).load_model(trust=True)
     values = history.trial(found.winner).params

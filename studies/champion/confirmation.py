@@ -44,7 +44,6 @@ def confirm(
     seeds: int = 5,
     budget: int = 16,
     test: bool = True,
-    keep: bool = False,
     store: str | Path | None = None,
     executor: ExecutorName | None = None,
     workers: int | None = None,
@@ -67,7 +66,6 @@ def confirm(
         budget: The number of trainings in the race. In a cross-validated study, the trainings of
             all folds under one seed count as one.
         test: Whether to score the winner and the default values on the test part.
-        keep: Whether the present champion stays, even if another trial wins.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
             ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
@@ -92,14 +90,13 @@ def confirm(
         raising_interrupts(),
         opened(study, store, trust=trust, progress=progress) as recorded,
     ):
-        return confirm_study(recorded, options, keep=keep, in_process=here, workers=workers)
+        return confirm_study(recorded, options, in_process=here, workers=workers)
 
 
 def confirm_study(
     study: RunnableStudy,
     options: ConfirmOptions,
     *,
-    keep: bool = False,
     in_process: bool = False,
     workers: int | None = None,
 ) -> Confirmation:
@@ -113,7 +110,7 @@ def confirm_study(
         unfinished, outcome = confirmation_of(history, plan.to_json())
         if outcome is not None:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(outcome.time / 1000))
-            if keep or _needs_no_registration(plan, outcome):
+            if _needs_no_registration(plan, outcome):
                 progress.say(f"confirmed on {when}, and nothing has changed since")
                 return outcome
             progress.say(f"confirmed on {when}; its winner becomes the champion")
@@ -125,8 +122,7 @@ def confirm_study(
         ):
             trainings = Trainings(plan, executor, journal, progress)
             outcome = outcome or _run(trainings, unfinished)
-            if not keep:
-                _make_champion(study, plan, outcome, executor)
+            _make_champion(study, plan, outcome, executor)
             export_later(history.folder)
             return outcome
 

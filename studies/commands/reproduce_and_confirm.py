@@ -103,7 +103,6 @@ def reproduction_text(outcome: Reproduction) -> str:
     help="Trainings in the race. In a cross-validated study, all folds together count as one.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option("--keep", is_flag=True, help="Keep the present champion, whichever trial wins.")
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
 )
@@ -119,7 +118,6 @@ def confirm_command(
     seeds: int,
     budget: int,
     no_test: bool,
-    keep: bool,
     workers: int | None,
     executor: Any,
 ) -> None:
@@ -133,7 +131,7 @@ def confirm_command(
     models that are trained on all folds are evaluated on the test part.
 
     The winner becomes the champion, whatever the values on the test part are. Later launches keep
-    this champion. With --keep, the present champion stays.
+    this champion, until `promote` chooses another one.
 
     All results are recorded with the study. After Ctrl-C, run the command again to resume: no
     training runs twice. If the study has not changed since, the command shows the record.
@@ -149,7 +147,7 @@ def confirm_command(
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
     here = in_this_process(executor, workers, otherwise=False)
     with recorded.opened() as study:
-        confirmation = confirm_study(study, options, keep=keep, in_process=here, workers=workers)
+        confirmation = confirm_study(study, options, in_process=here, workers=workers)
     verdict = verdict_by(study.history, confirmation)
     document = {"verdict": verdict.text, **dataclasses.asdict(confirmation)}
     answer(recorded.as_json, lambda: document, lambda: _confirmation_text(confirmation, verdict))

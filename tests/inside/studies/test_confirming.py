@@ -355,7 +355,6 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
         f"Trial {outcome.winner} won under new seeds: expect {expected} from it."
     )
     assert worth.rstrip(".") in " ".join(told.split())
-    kerastudy_here(copied, "confirm", NAME, *SETTINGS, "--keep")
     tags = InMlflow(history_in(copied)).champion.tags
     assert tags["kerastudy.trial"] == str(left)
     # The next confirmation registers its winner, also if it is interrupted before it does so.
