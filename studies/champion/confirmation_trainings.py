@@ -268,20 +268,19 @@ class Plan:
 def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     """Plans the confirmation of a study; raises StudyError if too few trials have a value."""
     description = history.description
-    trials = history.holding
-    if len(trials) < 2:
-        raise StudyError(_too_few(history, len(trials)))
-    best, notes = trials[0], []
-    same = [trial for trial in trials if trial.code_digest == best.code_digest]
+    trials, notes = history.holding, list[str]()
+    same = [trial for trial in trials if trial.code_digest == trials[0].code_digest]
+    if len(same) < 2:
+        raise StudyError(
+            f"There is no choice to confirm in the study {description.name!r}: at least 2 trials "
+            "with the code of the best must have a value",
+            received=len(same),
+            hint="Launch it with more trials.",
+        )
     if len(same) < len(trials):
         notes.append(
             f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
             "race: the study's code was changed between its launches."
-        )
-    if len(same) < 2:
-        raise StudyError(
-            f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
-            "further trials with the code of the best trial."
         )
     racers = tuple(same[: options.top])
     if len(racers) < options.top:
@@ -293,20 +292,6 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
         options.rounds(len(racers)),
         options.test and "test" in description.data.digests,
         tuple(notes),
-    )
-
-
-def _too_few(history: StudyHistory, valued: int) -> str:
-    name, total = history.description.name, len(history.trials)
-    why = f"{'only one' if valued else 'none'} of its trials has a value"
-    what = "Launch it with more trials."
-    if total and history.counts()["infeasible"] == total:
-        many = f"all of its {total} trials are infeasible"
-        why = many if total > 1 else "its only trial is infeasible"
-        what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
-    return (
-        f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
-        f"one. {what}"
     )
 
 
