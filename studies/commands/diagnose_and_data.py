@@ -144,10 +144,10 @@ def _next_lines(diagnosis: Diagnosis) -> list[str]:
         same = launch.name == diagnosis.history.description.name
         where = "in this study" if same else f"in another study, {launch.name}"
         changes = "; ".join(dict.fromkeys(change for change, _ in launch.reasons))
-        return [
-            *wrapped(f"next     {changes} {where}", _INDENT),
-            f"{'':<{_INDENT}}{printable(diagnosis.command)}",
-        ]
+        lines = wrapped(f"next     {changes} {where}", _INDENT)
+        if diagnosis.command:
+            lines.append(f"{'':<{_INDENT}}{printable(diagnosis.command)}")
+        return lines
     text = "nothing in the record asks for another launch"
     if not diagnosis.findings:
         text = "the record is too short for advice: run more trials, or longer ones"

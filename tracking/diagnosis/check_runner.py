@@ -15,10 +15,9 @@ from tracking.diagnosis.diagnosed_study import (
     Finding,
     TooThinError,
 )
-from tracking.diagnosis.infeasible_check import infeasible_share
 from tracking.diagnosis.isolation_check import isolation
-from tracking.diagnosis.noise_checks import sufficiency, trial_variance
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
+from tracking.diagnosis.value_checks import infeasible_share, sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
 from tracking.shell_commands import study_command
 

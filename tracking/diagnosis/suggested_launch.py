@@ -35,22 +35,16 @@ class NextLaunch:
     reasons: Sequence[tuple[str, str]] = ()
 
     def command(self, history: StudyHistory) -> str:
-        """Returns the shell command, or the Python call for a notebook's study."""
+        """Returns the shell command. It is empty for a study of a notebook, which has no file."""
         description = history.description
+        if not description.code.path:
+            return ""
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
             # If an option of the present launch has set the number of folds, the next launch needs
             # this option, too. If the study's file has set the number, the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
-        if description.code.path:
-            options = _options(self.tailoring, settings)
-            return launch_command(history, self.name, options)
-        if self.name != description.name:
-            settings = {"name": self.name, **settings}
-        arguments = [f"{name}={value!r}" for name, value in settings.items()]
-        if not self.tailoring.empty:
-            arguments.append(f"tailoring=ks.{self.tailoring!r}")
-        return f"study.launch({', '.join(arguments)})"
+        return launch_command(history, self.name, _options(self.tailoring, settings))
 
 
 def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:

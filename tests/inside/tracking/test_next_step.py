@@ -16,7 +16,7 @@ from stores import history_at
 from tracking.diagnosis import diagnose
 from tracking.history import StudyHistory, StudyVerdict, read_study
 from tracking.journal import Journal
-from tracking.records import Corrected, DataDescription, Interval, Proposal
+from tracking.records import CodeDescription, Corrected, DataDescription, Interval, Proposal
 from tracking.store import create_store
 from tracking.study_summary import summary_of
 
@@ -41,7 +41,8 @@ def steps(history: StudyHistory) -> list[str]:
 
 
 def planted(folder: Path, **changes: Any) -> StudyHistory:
-    return Planted(**changes).history(folder / "store")
+    settings = {"code": CodeDescription("/s/a.py", "study", "", ""), **changes.pop("settings", {})}
+    return Planted(**changes, settings=settings).history(folder / "store")
 
 
 def test_a_sound_study_is_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The checks of trials' values: are there enough, and do they differ by more than noise?"""
+"""The checks of trials' values: do trials have any, are they enough, and is it more than noise?"""
 
 from __future__ import annotations
 
@@ -16,11 +16,52 @@ from tracking.diagnosis.diagnosed_study import (
     difference,
     expected_best,
 )
+from tracking.history.trial_ranks import reasons
 from tracking.history.verdicts import valid_confirmation
 
+_MANY_FAILED: Final = 0.2
+_LEAST_FAILED: Final = 2
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
 _LEVEL: Final = 0.95
+
+
+def infeasible_share(study: DiagnosedStudy) -> Finding | None:
+    """Finds out whether many trials fail.
+
+    Deep Learning Tuning Playbook, "Extracting insight from experimental results": "When a very
+    large fraction of points in a study are infeasible we should try to adjust the search space to
+    avoid sampling such points [...]. In some cases, a large number of infeasible points can
+    indicate a bug in the training code."
+
+    Here the fraction is very large if a fifth of the trials fail, and at least two (a rule of
+    thumb).
+    """
+    failures, total = study.infeasible, len(study.ranked) + len(study.infeasible)
+    if len(failures) < _LEAST_FAILED or len(failures) < _MANY_FAILED * total:
+        return None
+    why, changes = reasons(failures), Changes()
+    most_often = f": most often, {why[0].text}" if why else ""
+    advice = (
+        "Look at the reasons, and search where trials train; or make training more stable, by "
+        "warm-up, gradient clipping or normalization."
+    )
+    if sum(bool(trial.result.raised) for trial in failures) * 2 > len(failures):
+        changes = Changes(settings={"retry_infeasible": True}, resumes=True)
+        advice = "The code raised an error: mend it, then train these trials again."
+    return Finding(
+        "infeasible",
+        "problem",
+        "Many trials are infeasible",
+        f"{len(failures)} of {counted(total, 'trial')} have no value{most_often}.",
+        advice,
+        evidence={
+            "infeasible": len(failures),
+            "trials": total,
+            "reasons": {reason.text: len(reason.trials) for reason in why[:5]},
+        },
+        changes=changes,
+    )
 
 
 def sufficiency(study: DiagnosedStudy) -> Finding:
