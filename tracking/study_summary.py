@@ -248,8 +248,6 @@ class Summary:
         if before and description.code.path:
             trials = counted(before, "trial")
             yield Fact("code", f"{trials} ran before a change: values may not be comparable")
-        if history.superseded:
-            yield Fact("again", f"{counted(history.superseded, 'failed trial')}, trained once more")
         if description.unread:
             names = listed(description.unread)
             yield Fact("never read", f"{names}: ignored by the builder, so without any effect")

@@ -184,8 +184,6 @@ class Driver(Jobs):
             self._told_defaulted = True
             self._progress.say(_of_defaulted(trial))
         self._retention.add(trial)
-        if line := self._retention.told():
-            self._progress.say(line)
         self._proposals.take(trial)
         self._best = best_trial([self._best, trial], self._description.objective)
         self._progress.trial_ended(trial.result, self._best_value())

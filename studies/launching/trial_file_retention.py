@@ -1,7 +1,7 @@
 """Removes the files of trials that the study needs no more.
 
 ``--keep`` says how many of the best trials keep their checkpoints. Also removed are the states of
-finished trials, and the scores of samples that take more room than a study may use.
+finished trials, and the scores of trials without a value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
-from tracking.scores.score_files import KeptScores
 from tracking.store.checkpoint_files import StudyFiles
 
 
@@ -28,7 +27,6 @@ class Retention:
         # removed, and of trials without a value. At first there may be many files to remove, if an
         # earlier launch was killed or had a higher --keep.
         self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
-        self._scores = KeptScores()
         for trial in finished:
             self.add(trial)
 
@@ -46,11 +44,6 @@ class Retention:
                 # There is now one checkpoint too many. The worst trial loses its checkpoint: this
                 # trial, or the trial that this trial has pushed out of the best ones.
                 self._dropped.add(max(rank, self._ranks[keep]).number)
-            self._scores.add(rank, valued.result.scores_bytes)
-
-    def told(self) -> str:
-        """Returns a line for the user when scores are removed for the first time, else ""."""
-        return self._scores.notice()
 
     def last_kept(self) -> Rank | None:
         """Returns the rank of the worst trial whose checkpoint is kept.
@@ -73,7 +66,7 @@ class Retention:
             for repeat in repeats:
                 self._files.checkpoint(number, repeat).unlink(missing_ok=True)
         self._dropped.clear()
-        for number in self._scores.dropped() | (self._valueless if len(repeats) > 1 else set()):
+        for number in self._valueless:
             for repeat in repeats:
                 self._files.scores(number, repeat).unlink(missing_ok=True)
         self._valueless.clear()

@@ -63,7 +63,6 @@ class StudyHistory:
         keeps: How many of the best trials keep their checkpoints: the smallest `keep` of all
             launches so far. None if all trials keep them.
         server: The MLflow server that gets a copy of the study, or empty.
-        superseded: The number of infeasible attempts that a later attempt replaced.
         recorded_correction: The correction of the best value as JSON, or empty.
     """
 
@@ -77,7 +76,6 @@ class StudyHistory:
     stopped: str = ""
     keeps: int | None = None
     server: str = ""
-    superseded: int = 0
     recorded_correction: str = ""
 
     def __repr__(self) -> str:
@@ -261,7 +259,7 @@ def read_folder(store: Store, folder: Path) -> StudyHistory:
     """Reads the study in a folder of the store."""
     with JournalReader(folder).held_open() as journal:
         study, champion = journal.study(), journal.champion()
-        trials, superseded = latest_attempts(journal.attempts())
+        trials = latest_attempts(journal.attempts())
         server = journal.header().address
     running = study.status == "RUNNING"
     return StudyHistory(
@@ -275,7 +273,6 @@ def read_folder(store: Store, folder: Path) -> StudyHistory:
         stopped="" if running else study.stopped,
         keeps=study.keeps,
         server=server,
-        superseded=superseded,
         recorded_correction=study.corrected,
     )
 

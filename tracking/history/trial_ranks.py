@@ -27,15 +27,10 @@ _EPOCH = re.compile(r" (?:in|after) epoch \d+")
 _COLUMNS = ("number", "state", "value", "epoch", "epochs", "started", "seconds", "seed", "reason")
 
 
-def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
-    """Returns the last attempt at each trial, and the number of earlier infeasible attempts."""
-    latest: dict[int, TrialRecord] = {}
-    superseded = 0
-    for trial in attempts:
-        before = latest.get(trial.number)
-        superseded += before is not None and before.state == "infeasible"
-        latest[trial.number] = trial
-    return [latest[number] for number in sorted(latest)], superseded
+def latest_attempts(attempts: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Returns the last attempt at each trial, by number."""
+    latest = {trial.number: trial for trial in attempts}
+    return [latest[number] for number in sorted(latest)]
 
 
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:

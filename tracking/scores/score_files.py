@@ -2,31 +2,24 @@
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): arrays and a JSON
 header, which can be read without running code. In an array of zeros and ones, each number takes one
-bit. In other arrays, each number takes 16 bits if that is precise enough, else 32 bits. A study
-keeps the files of its best trials, up to 64 MB in all.
+bit. In other arrays, each number takes 32 bits.
 """
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from search_spaces.errors import InternalError
-from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.atomic_writing import replacing
 
-# Numbers of 16 bits are precise enough if they change the objective by at most this share.
-_HALF = 1e-5
-# The score files of a study take at most this many bytes.
-_MOST_BYTES: Final = 64 * 10**6
 # These fields are not in the header: the file has the arrays as tensors, and the members (the
 # trainings or folds) have files of their own.
 _LEFT_OUT = ("values", "weights", "members", "groups")
@@ -116,11 +109,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
         return np.packbits(values.reshape(-1).astype(bool)), True
     if values.dtype.kind != "f":
         return np.ascontiguousarray(values), False
-    with np.errstate(over="ignore"):
-        half = np.ascontiguousarray(values, np.float16)
-    exact, rounded = scores.value, dataclasses.replace(scores, values=half).value
-    is_precise = abs(rounded - exact) <= _HALF * abs(exact)
-    return half if is_precise else np.ascontiguousarray(values, np.float32), False
+    return np.ascontiguousarray(values, np.float32), False
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
@@ -140,49 +129,3 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-class KeptScores:
-    """Decides which trials keep their files of scores: the best ones, up to `most` bytes."""
-
-    def __init__(self, most: int = _MOST_BYTES) -> None:
-        self._most = most
-        # Each entry has a trial's rank and the size of its file. The best trial comes first.
-        self._kept: list[tuple[Rank, int]] = []
-        self._bytes = 0
-        self._dropped: set[int] = set()
-        self._noticed = False
-
-    @property
-    def numbers(self) -> set[int]:
-        """The numbers of the trials that keep their scores."""
-        return {rank.number for rank, _ in self._kept}
-
-    def add(self, rank: Rank, size: int) -> None:
-        """Adds a trial, and the size of its file in bytes. Without a file, the size is 0."""
-        if not size:
-            return
-        bisect.insort(self._kept, (rank, size))
-        self._bytes += size
-        while self._bytes > self._most:
-            last, freed = self._kept.pop()
-            self._bytes -= freed
-            self._dropped.add(last.number)
-
-    def dropped(self) -> set[int]:
-        """Returns the numbers of the trials whose files must be deleted.
-
-        The next call does not return them again.
-        """
-        dropped, self._dropped = self._dropped, set()
-        return dropped
-
-    def notice(self) -> str:
-        """Returns a line for the user when scores are first dropped, else an empty text."""
-        if self._noticed or not self._dropped:
-            return ""
-        self._noticed = True
-        return (
-            f"the scores of validation samples reached {self._most // 10**6} MB: only those of the "
-            f"best {len(self._kept)} trials are kept"
-        )

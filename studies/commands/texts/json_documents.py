@@ -35,7 +35,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "unread": list(description.unread),
         "wanted": description.trials,
         "default_trial": description.default_trial,
-        "superseded": history.superseded,
         "reasons": [reason._asdict() for reason in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
         "verdict": _verdict_document(verdict),

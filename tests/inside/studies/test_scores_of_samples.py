@@ -24,7 +24,7 @@ import kerastudy as ks
 from studies.launching import Retention
 from studies.training import CompiledTrainer, HyperModelTrainer, NotScoredError, sample_scores
 from tracking.history import best_scores
-from tracking.records import EndedTrial, Objective, TrialRecord, TrialResult, TrialState
+from tracking.records import Objective, TrialRecord, TrialResult, TrialState
 from tracking.scores import SampleScores, read_scores
 from tracking.store import StudyFiles
 
@@ -478,28 +478,6 @@ def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_pa
             retention.tidy()
         kept = {path.name for path in files.folder.iterdir()} - {files.checkpoint(2).name}
         assert kept == {files.checkpoint(number).name for number in BEST[:keep]}
-
-
-def test_the_best_trials_keep_their_scores_within_the_limit(tmp_path: Path) -> None:
-    """The files of both repeats of all others are removed; a line says so once."""
-    # In megabytes, from the best trial: 17, 14, 0, 21, 7, 21 and 28.
-    sizes = {0: 21, 1: 14, 3: 21, 4: 28, 6: 7, 7: 17}
-    for attempt in range(20):
-        files = StudyFiles(tmp_path / f"{attempt}")
-        files.folder.mkdir()
-        retention, lines = Retention(files, describe(repeats=2), []), []
-        for trial in random.Random(attempt).sample(TRIALS, len(TRIALS)):
-            assert isinstance(trial, EndedTrial)
-            scores_bytes = 10**6 * sizes.get(trial.number, 0)
-            for repeat in (0, 1) if scores_bytes else ():
-                files.scores(trial.number, repeat).write_bytes(b"0")
-            retention.add(replace(trial, result=replace(trial.result, scores_bytes=scores_bytes)))
-            lines += filter(None, [retention.told()])
-            retention.tidy()
-        kept = {files.scores(number, repeat) for number in (7, 1, 3, 6) for repeat in (0, 1)}
-        assert {*files.folder.iterdir()} == kept
-        (line,) = lines
-        assert line.startswith("the scores of validation samples reached 64 MB: only those of the")
 
 
 def rank(trial: TrialRecord) -> tuple[float, float, int, int]:
