@@ -10,13 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
-from tracking.history.learning_curves import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_ranks import Reason, reasons
 from tracking.history.verdicts import (
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _MOST_REASONS = 5
-# With this many bars, the line of the progress is narrower than 80 columns.
-_BARS = 28
 _MOST_FOLDS = 10
 _MOST_CLASSES = 10
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -239,7 +235,6 @@ class Summary:
         yield Fact("trials", f"{count}: {states or 'none has begun'}")
         if history.stopped and history.ended_by != "trials":
             yield Fact("ended", history.stopped)
-        yield Fact("progress", _progress(history))
         yield from reason_facts(reasons(history.trials))
         if contradicted := sum(not trial.holds for trial in history.trials):
             trials = counted(contradicted, "trial")
@@ -436,19 +431,6 @@ def _on_test(history: StudyHistory) -> str:
     of = f"trial {last.trial}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
     return f"{metrics + level if metrics else 'not scored'}, by {of}; read {times}"
-
-
-def _progress(history: StudyHistory) -> str:
-    """Returns the best value so far after each trial, as a sparkline."""
-    objective = history.description.objective
-    trials = sorted(history.holding, key=lambda trial: trial.number)
-    values = [trial.value for trial in trials if trial.value is not None]
-    best = list(accumulate(values, max if objective.direction == "max" else min))
-    if len(best) < 2:
-        return ""
-    return (
-        f"{number(best[0])} {sparkline(best, _BARS)} {number(best[-1])}, the best so far by trial"
-    )
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -155,11 +155,8 @@
   const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
 
   // Returns the names of the tables with the chart's data: tables of the page, or tables that only
-  // this chart has. A table with one column is left out, since it only has guide lines.
-  function tablesOf({ usermeta: { tables }, datasets }) {
-    const own = Object.keys(datasets).filter((name) => Object.keys(datasets[name][0] ?? {}).length > 1);
-    return tables.length ? tables : own;
-  }
+  // this chart has.
+  const tablesOf = ({ usermeta: { tables }, datasets }) => (tables.length ? tables : Object.keys(datasets));
 
   // These columns have positions on an axis, which people don't read.
   const unread = /_unit$/;
