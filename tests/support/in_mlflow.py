@@ -45,7 +45,7 @@ class InMlflow:
         self.runs = runs_of(self.client, history.folder)
 
     def run(self, uuid: str) -> Run:
-        """Returns the run of a trial or of a fit."""
+        """Returns the run of a trial or of the study."""
         return self.runs[uuid]
 
     @property
@@ -53,11 +53,6 @@ class InMlflow:
         """The parent run of the study's trials."""
         (parent,) = [r for r in self.runs.values() if r.data.tags["kerastudy.kind"] == "study"]
         return parent
-
-    def below(self, run: Run) -> list[Run]:
-        """Returns the child runs of a run."""
-        parent, runs = run.info.run_id, self.runs.values()
-        return [each for each in runs if each.data.tags.get("mlflow.parentRunId") == parent]
 
     def points(self, run: Run, metric: str) -> list[tuple[int, float]]:
         """Returns the steps and values of a metric, in the order of the steps."""
