@@ -165,7 +165,6 @@ def build(hp: Mapping[str, Any]) -> keras.Model:
     return compiled(stack(layers.Dense(4, "tanh"), layers.BatchNormalization()))
 
 
-@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions")
 @pytest.mark.filterwarnings("ignore:Limiting epochs")
 def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path: Path) -> None:
