@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 # The driver writes this line when it ends a worker. If a worker's input ends without this line, the
 # driver has died.
 ENDED = "ended\n"
+# The driver writes this instead of the path of a folder that the worker must not remove.
+KEPT = "kept"
 _STDIN = 0
-# The driver keeps this file of the launch's folder locked, by `temporary_folder`.
-_LOCKED = "in-use"
-_SECONDS_TO_UNLOCK = 0.5
 # Removing a folder fails while other workers write into it, so it is tried this many times.
 _REMOVALS = 20
 
@@ -47,7 +46,7 @@ def main() -> None:
         # Closing the terminal sends this signal to all of its processes, too.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     handle, threads, folder = _read_line().split("\t")
-    shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
+    shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute() if folder != KEPT else None
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     # By default Python looks for garbage so often that TensorFlow's import takes a third longer,
@@ -67,25 +66,15 @@ def main() -> None:
             watcher.join()
 
 
-def _end_with_driver(shared: Path) -> None:
+def _end_with_driver(shared: Path | None) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
     If the driver has died, this function also removes the launch's shared folder. On a Ray cluster,
-    the parent of this process may die while the driver lives.
+    `shared` is None, because the parent of this process may die while the driver lives.
     """
-    if _read_line() != ENDED.strip() and _unlocked(shared):
+    if _read_line() != ENDED.strip() and shared is not None:
         _remove(shared)
     os._exit(0)
-
-
-def _unlocked(shared: Path) -> bool:
-    from filelock import FileLock
-
-    try:
-        FileLock(shared / _LOCKED).acquire(timeout=_SECONDS_TO_UNLOCK).lock.release()
-    except OSError:
-        return False
-    return True
 
 
 def _remove(shared: Path) -> None:

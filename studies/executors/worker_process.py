@@ -273,7 +273,9 @@ class WorkerProcess:
         on_output: OnOutput,
         folder: str | None = None,
         variables: Mapping[str, str] | None = None,
+        keeps: bool = False,
     ) -> None:
+        """Starts the process. If it `keeps` the launch's folder, it never removes the folder."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             # The user's code may have called `socket.setdefaulttimeout`, and then messages would
@@ -305,7 +307,7 @@ class WorkerProcess:
                 handle = theirs.share(self._process.pid).hex()
             else:
                 handle = str(theirs.fileno())
-            shared = os.fsencode(load.shared).hex()
+            shared = worker_main.KEPT if keeps else os.fsencode(load.shared).hex()
             self._process.stdin.write(f"{handle}\t{load.threads}\t{shared}\n")
             self._process.stdin.flush()
             self.connection.send(load)

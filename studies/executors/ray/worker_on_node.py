@@ -67,7 +67,7 @@ class Host:
                 if value is not None:
                     os.environ[name] = value
             where = self._arrival.folder if Path(self._arrival.folder).is_dir() else None
-            self._process = WorkerProcess(self._arrival.load, self._lines.put, where)
+            self._process = WorkerProcess(self._arrival.load, self._lines.put, where, keeps=True)
             yield from self._parcels(self._process)
         except WorkerError as error:
             yield Parcel(error)
