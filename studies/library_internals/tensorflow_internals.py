@@ -178,7 +178,8 @@ def set_global_seed(seed: int) -> None:
     """Sets TensorFlow's global seed. Unlike `tf.random.set_seed`, it drops no kernels."""
     eager = _context.get()()
     _seed.set(eager, seed)
-    _generator.set(eager, random.Random(seed))
+    # The context has no generator before the first seed, so `_generator.set` would raise an error.
+    setattr(eager, _generator.name, random.Random(seed))
 
 
 @contextlib.contextmanager
