@@ -59,7 +59,7 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
     """
     if history.registered is not None:
         with history.writing() as journal:
-            journal.set_reason(history.registered.number, reason)
+            journal.set_reason(reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
@@ -74,7 +74,7 @@ def withdraw_champion(history: StudyHistory) -> None:
     """Records that the study has no champion."""
     if history.registered is not None:
         with history.writing() as journal:
-            journal.withdraw(history.registered.number)
+            journal.withdraw_champion()
 
 
 def read_model_summary(history: StudyHistory) -> str:

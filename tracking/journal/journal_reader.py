@@ -50,7 +50,6 @@ class Header:
 class Champion:
     """A study's champion, a saved model."""
 
-    number: int
     trial: str  # The uuid of the trial.
     trial_number: int
     folder: Path
@@ -247,7 +246,7 @@ class JournalReader:
     def champion(self) -> Champion | None:
         """Returns the study's champion, or None."""
         rows = self._rows(
-            "SELECT c.id AS number, c.trial, t.number AS trial_number, c.folder, c.reason, "
+            "SELECT c.trial, t.number AS trial_number, c.folder, c.reason, "
             "c.predictions FROM champions c JOIN trials t ON t.uuid = c.trial "
             "WHERE NOT c.withdrawn LIMIT 1"
         )

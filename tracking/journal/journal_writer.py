@@ -235,15 +235,15 @@ class Journal:
                 time=self._now(),
             )
 
-    def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a champion was chosen. With an empty reason, launches may choose another."""
+    def set_reason(self, reason: str) -> None:
+        """Records why the champion was chosen. If `reason` is empty, launches choose again."""
         with self._transaction(synced=True) as database:
-            database.execute("UPDATE champions SET reason = ? WHERE id = ?", (reason, champion))
+            database.execute("UPDATE champions SET reason = ? WHERE NOT withdrawn", (reason,))
 
-    def withdraw(self, champion: int) -> None:
-        """Records that a saved model is no longer the champion."""
+    def withdraw_champion(self) -> None:
+        """Records that the study has no champion."""
         with self._transaction(synced=True) as database:
-            database.execute("UPDATE champions SET withdrawn = 1 WHERE id = ?", (champion,))
+            database.execute("UPDATE champions SET withdrawn = 1")
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Records an evaluation on the test part."""
