@@ -307,7 +307,7 @@ class Driver(Jobs):
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
-        former = {fit.spec.repeat: fit for fit in journal.fits(trial=before.uuid)}
+        former = {fit.spec.repeat: fit for fit in journal.fits(before.uuid)}
         curves = journal.curves([before.uuid])
         # The last fit is always run again, as its result ends the trial.
         for fit in running.fits[:-1]:

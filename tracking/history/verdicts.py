@@ -367,7 +367,7 @@ def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
     return {
         fit.identity: (fit.result, fit.uuid)
         for confirmation in journal.confirmations()
-        for fit in journal.fits(confirmation=confirmation.uuid)
+        for fit in journal.fits(confirmation.uuid)
         if fit.result is not None
     }
 

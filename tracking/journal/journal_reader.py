@@ -79,9 +79,7 @@ class Fit:
     """One training of a trial or of a confirmation."""
 
     uuid: str
-    trial: str
-    confirmation: str
-    identity: str
+    identity: str  # For a training of a confirmation, a digest of everything that it depends on.
     spec: TrialSpec
     state: str
     result: TrialResult | None
@@ -177,17 +175,13 @@ class JournalReader:
             self._parse(row, spec=TrialSpec, result=TrialResult, whole=Repeat)
         return [(TrialRecord if row["result"] is None else EndedTrial)(**row) for row in rows]
 
-    def fits(self, *, confirmation: str | None = None, trial: str | None = None) -> list[Fit]:
-        """Returns all fits, or those of a confirmation or a trial, by its uuid."""
-        owners = {"confirmation": confirmation, "trial": trial}
-        owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
-        condition = "".join(f"WHERE {name} = ? " for name in owner)
+    def fits(self, owner: str) -> list[Fit]:
+        """Returns the fits of a trial or of a confirmation, by its uuid."""
         rows = self._rows(
-            "SELECT uuid, coalesce(trial, '') AS trial, "
-            "coalesce(confirmation, '') AS confirmation, identity, spec, state, result FROM fits "
+            "SELECT uuid, identity, spec, state, result FROM fits "
             # The "+" has the same reason as in `attempts`.
-            f"{condition}ORDER BY +id",
-            *owner.values(),
+            "WHERE trial = ?1 OR confirmation = ?1 ORDER BY +id",
+            owner,
         )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 

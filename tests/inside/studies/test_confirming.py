@@ -146,7 +146,8 @@ def history_in(folder: Path, name: str = NAME) -> StudyHistory:
 
 
 def trainings_in(folder: Path, name: str = NAME) -> list[Fit]:
-    return [fit for fit in history_in(folder, name).journal.fits() if fit.confirmation]
+    journal = history_in(folder, name).journal
+    return [fit for each in journal.confirmations() for fit in journal.fits(each.uuid)]
 
 
 class ByHand:
@@ -289,7 +290,7 @@ def test_ctrl_c_loses_only_the_running_training(folder: Path, outcome: Confirmat
     assert "running" not in {fit.state for fit in trainings}
     ended = Counter(fit.identity for fit in trainings if fit.result is not None)
     assert len(ended) == 16 and set(ended.values()) == {1}
-    assert {fit.confirmation for fit in trainings} == {outcome.uuid}
+    assert [each.uuid for each in history_in(folder).journal.confirmations()] == [outcome.uuid]
 
 
 def test_no_command_takes_trainings_for_trials(folder: Path, outcome: Confirmation) -> None:

@@ -43,8 +43,8 @@ def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
 
 
 def running(history: StudyHistory) -> list[str]:
-    states = [trial.state for trial in history.trials] + [f.state for f in history.journal.fits()]
-    return [state for state in states if state == "running"]
+    fits = [fit for trial in history.trials for fit in history.journal.fits(trial.uuid)]
+    return [each.state for each in (*history.trials, *fits) if each.state == "running"]
 
 
 def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
