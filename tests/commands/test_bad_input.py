@@ -177,9 +177,6 @@ CASES: dict[str, tuple[Any, ...]] = {
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},
                                         ["'val_auc'", "'val_accuracy'", "'val_loss'"]),
-    "has mismatched lengths": ({"data": "ks.datasets.arrays(x, y[1:])"}, ["150", "149", "length"]),
-    "has a grid without steps": ({"seed": "    epochs=2, engine='optuna:grid',"},
-                                 ["grid", "learning_rate"]),
     "warms up by a negative number": (
         {"seed": "    epochs=2, pruner='median,n_warmup_steps=-1',"}, ["negative"]
     ),
@@ -192,19 +189,13 @@ CASES: dict[str, tuple[Any, ...]] = {
 
 
 # `test_workers` tests studies that a worker can't load.
-@pytest.mark.parametrize(
-    ("name", "executor"),
-    [
-        *((name, "in-process") for name in CASES),
-        pytest.param("raises", "worker", marks=pytest.mark.exhaustive),
-    ],
-)
-def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_a_study_that(tmp_path: Path, name: str) -> None:
     case, words, *options = CASES[name]
     file = write_study(tmp_path, **(case if isinstance(case, dict) else {}))
     if isinstance(case, str):
         file.write_text(case)
-    told = kerastudy_here(tmp_path, "launch", file, "--executor", executor, *options, expect=2)
+    told = kerastudy_here(tmp_path, "launch", file, *HERE, *options, expect=2)
     check_refused(told, *words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}
