@@ -84,7 +84,7 @@ CREATE TABLE evaluations (
 );
 CREATE TABLE champions (
     id INTEGER PRIMARY KEY, trial TEXT NOT NULL, folder TEXT NOT NULL, reason TEXT NOT NULL,
-    predictions TEXT NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0, time INTEGER NOT NULL
+    predictions TEXT NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0
 );
 """
 

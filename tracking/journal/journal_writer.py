@@ -232,7 +232,6 @@ class Journal:
                 folder=folder,
                 reason=reason,
                 predictions=predictions,
-                time=self._now(),
             )
 
     def set_reason(self, reason: str) -> None:

@@ -59,9 +59,9 @@ def left_running(store: Store) -> str:
     path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE study SET status = 'RUNNING'")
-        for table, result in (("trials", "NULL"), ("fits", "result")):
-            changes = f"state = 'running', result = {result}, ended = 0"
-            database.execute(f"UPDATE {table} SET {changes} WHERE uuid = ?", (uuid,))
+        changes = "state = 'running', result = NULL, ended = 0"
+        database.execute(f"UPDATE trials SET {changes} WHERE uuid = ?", (uuid,))
+        database.execute("UPDATE fits SET state = 'running' WHERE uuid = ?", (uuid,))
     return "running"
 
 
