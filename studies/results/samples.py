@@ -105,15 +105,11 @@ class Inputs:
             return f"the columns {listed(self.columns, most=_SHOWN)}"
         return " and ".join(map(str, self.arrays))
 
-    def error(self, source: Path | str, fault: str) -> DataError:
-        """Returns the error for samples that don't fit the model.
+    def error(self, path: Path, fault: str) -> DataError:
+        """Returns the error for a file whose samples don't fit the model."""
+        return DataError(f"{str(path)!r} {fault}. The model takes {self}.")
 
-        `source` is the samples' file, or the subject of the error's sentence.
-        """
-        subject = repr(str(source)) if isinstance(source, Path) else source
-        return DataError(f"{subject} {fault}. The model takes {self}.")
-
-    def fitted(self, array: np.ndarray, expected: Input, source: Path | str) -> np.ndarray:
+    def fitted(self, array: np.ndarray, expected: Input, path: Path) -> np.ndarray:
         """Returns the samples for one input with the type and the axes that the input takes.
 
         Raises DataError if the samples don't fit the input.
@@ -123,14 +119,14 @@ class Inputs:
         lacks_axis = array.ndim == len(expected.shape) and expected.shape[-1:] == (1,)
         samples = array[..., None] if lacks_axis else array
         if array.ndim and not len(array):
-            raise self.error(source, f"has no samples{of}")
+            raise self.error(path, f"has no samples{of}")
         if array.ndim == 0 or not _same_sizes(samples.shape[1:], expected.shape):
             advice = ""
             if _same_sizes(array.shape, expected.shape):
                 advice = ": it is one sample, not an array of samples; make it x[None]"
-            raise self.error(source, f"has samples{of} of shape {array.shape[1:]}{advice}")
+            raise self.error(path, f"has samples{of} of shape {array.shape[1:]}{advice}")
         if array.dtype.kind not in ("UO" if expected.texts else "biuf"):
-            raise self.error(source, f"has values{of} of type {array.dtype}")
+            raise self.error(path, f"has values{of} of type {array.dtype}")
         return samples.astype(str) if expected.texts else samples
 
 
