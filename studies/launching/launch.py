@@ -103,9 +103,7 @@ def launch_target(
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
-                lambda folder: LoadStudy(
-                    target, folder, overrides, data, threads=overrides.get("threads") or 1
-                ),
+                lambda folder: LoadStudy(target, folder, overrides, data),
                 options,
                 progress,
                 overrides.get("trials"),
@@ -190,8 +188,7 @@ def describe_target(
     with showing() as progress:
         progress.wait(what_is_loaded(target))
         with temporary_folder() as folder:
-            threads = overrides.get("threads") or 1
-            load = LoadStudy(target, Path(folder), overrides, data, threads)
+            load = LoadStudy(target, Path(folder), overrides, data)
             pool = WorkerPool([Worker(load)])
             try:
                 pool.load()

@@ -174,6 +174,11 @@ CASES: dict[str, tuple[Any, ...]] = {
         {"space": "__import__('keras_tuner').HyperParameters()"},
         ["SearchSpace", "--set and --only"],
     ),
+    "runs TensorFlow before it sets threads": (
+        {"study": "keras.ops.sum(keras.ops.ones(3))\nstudy = ks.Study(\n    \"blobs\"",
+         "seed": "    epochs=2, threads=3,"},
+        ["3 thread(s)", "set_intra_op_parallelism_threads(3) first"],
+    ),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},
                                         ["'val_auc'", "'val_accuracy'", "'val_loss'"]),

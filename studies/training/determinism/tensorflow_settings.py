@@ -59,8 +59,8 @@ def configure_tensorflow(threads: int | None) -> int:
             raise StudyError(
                 f"This study runs with {threads} thread(s) per trial, but TensorFlow has run in "
                 f"this process with {running}, and the number changes results. Launch before the "
-                f"first use of TensorFlow, or with --threads {threads} (in Python with "
-                "executor='worker')."
+                "first use of TensorFlow, or with executor='worker'. In a study's file, call "
+                f"tf.config.threading.set_intra_op_parallelism_threads({threads}) first."
             ) from None
         return running
     return threads or 1
