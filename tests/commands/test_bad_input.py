@@ -175,7 +175,7 @@ CASES: dict[str, tuple[Any, ...]] = {
         ["SearchSpace", "--set and --only"],
     ),
     "runs TensorFlow before it sets threads": (
-        {"study": "keras.ops.sum(keras.ops.ones(3))\nstudy = ks.Study(\n    \"blobs\"",
+        {"study": "__import__('keras').ops.ones(3)\nstudy = ks.Study(\n    \"blobs\"",
          "seed": "    epochs=2, threads=3,"},
         ["3 thread(s)", "set_intra_op_parallelism_threads(3) first"],
     ),
