@@ -59,43 +59,6 @@ def test_a_builder_without_branches_takes_few_builds() -> None:
     assert (found.builds <= 25, found.complete, found.notes) == (True, True, ())
 
 
-def test_optuna_with_a_loop_a_switch_and_a_chain_of_cases() -> None:
-    def build(trial: Any) -> None:
-        for i in range(trial.suggest_int("num_layers", 1, 3)):
-            trial.suggest_int(f"units_{i}", 4, 128, log=True)
-            if trial.suggest_categorical(f"dropout_{i}", [False, True]):
-                trial.suggest_float(f"rate_{i}", 0.1, 0.5)
-        optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd", "rmsprop"])
-        if optimizer == "adam":
-            trial.suggest_float("beta", 0.8, 0.99)
-        elif optimizer == "sgd" and trial.suggest_float("momentum", 0.0, 0.9) > 0:
-            trial.suggest_categorical("nesterov", [False, True])
-        trial.suggest_float("lr", 1e-5, 1e-1, log=True)
-
-    found = discover(build)
-    switch = [False, True]
-    from_two = {"num_layers": [2, 3]}
-    assert found.space == SearchSpace(
-        Int("num_layers", 1, 3),
-        Int("units_0", 4, 128, scale="log"),
-        Choice("dropout_0", switch),
-        Float("rate_0", 0.1, 0.5, when={"dropout_0": True}),
-        Int("units_1", 4, 128, scale="log", when=from_two),
-        Choice("dropout_1", switch, when=from_two),
-        Float("rate_1", 0.1, 0.5, when={"dropout_1": True}),
-        Int("units_2", 4, 128, scale="log", when={"num_layers": 3}),
-        Choice("dropout_2", switch, when={"num_layers": 3}),
-        Float("rate_2", 0.1, 0.5, when={"dropout_2": True}),
-        Choice("optimizer", ["adam", "sgd", "rmsprop"]),
-        Float("beta", 0.8, 0.99, when={"optimizer": "adam"}),
-        Float("momentum", 0.0, 0.9, when={"optimizer": "sgd"}),
-        # That it takes a momentum above 0 can't be said in a condition.
-        Choice("nesterov", switch, when={"optimizer": "sgd"}),
-        Float("lr", 1e-5, 1e-1, scale="log"),
-    )
-    assert found.builds <= 60
-
-
 def test_keras_tuners_scopes_are_taken_as_they_are() -> None:
     def build(hp: Any) -> None:
         model = hp.Choice("model", ["mlp", "cnn", "linear"])
