@@ -37,7 +37,6 @@ from search_spaces.space import (
     check_known,
     fixed_others,
     replaced,
-    types_of,
     value_of_type,
 )
 
@@ -192,7 +191,7 @@ def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
     """Reads a range such as `LOW..HIGH:STEP:SCALE`. The step and the scale may be missing."""
-    kinds = types_of(parameter)
+    kinds = parameter.types
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
         raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
@@ -261,7 +260,7 @@ def _read_listed(parameter: Listed, text: str) -> Any:
             return parameter.canonical(reading)
     # The value is new, so the first reading that has the type of one of the parameter's values
     # counts.
-    types = types_of(parameter)
+    types = parameter.types
     return next((reading for reading in readings if type(reading) in types), text)
 
 

@@ -12,7 +12,6 @@ from search_spaces.conditions import ByName, check_parents, holds, parents_first
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
-from search_spaces.parameters.ranges import Int
 from search_spaces.parameters.values import (
     NOT_GIVEN,
     canonical_json,
@@ -536,7 +535,7 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
         if is_object(value):
             return plain_value(value, what)
     plain = plain_scalar(value, what)
-    types = types_of(parameter)
+    types = parameter.types
     if type(plain) in types:
         return plain
     if type(plain) is int and float in types and abs(plain) <= _LARGEST:
@@ -544,10 +543,3 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
     accepted = " or ".join(name for kind, name in _TYPES.items() if kind in types)
     hint = "Another kind of value needs another declaration, by replace(…)."
     raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
-
-
-def types_of(parameter: Parameter) -> frozenset[type]:
-    """Returns the types of the values that a parameter has."""
-    if isinstance(parameter, Listed):
-        return frozenset(type(value) for value in parameter.values)
-    return frozenset({int if isinstance(parameter, Int) else float})

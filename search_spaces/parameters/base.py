@@ -219,6 +219,11 @@ class Parameter(abc.ABC):
     def count(self) -> int | None:
         """How many values the domain has. None if the domain is continuous."""
 
+    @property
+    @abc.abstractmethod
+    def types(self) -> frozenset[type]:
+        """The types of the values in the domain."""
+
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
         """Returns a sentence on why a value is outside the domain, or None if it is inside."""

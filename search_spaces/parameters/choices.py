@@ -77,6 +77,11 @@ class Listed(Parameter):
         """How many values there are."""
         return len(self.values)
 
+    @property
+    def types(self) -> frozenset[type]:
+        """The types of the values."""
+        return frozenset(map(type, self.values))
+
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, or None. 1, 1.0 and True are three values."""
         if self._index(value) is not None:

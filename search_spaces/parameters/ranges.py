@@ -344,6 +344,11 @@ class Float(Ranged):
     high: float = attrs.field(converter=checked(_number))
     step: float | None = attrs.field(default=None, kw_only=True, converter=checked(_number_or_none))
 
+    @property
+    def types(self) -> frozenset[type]:
+        """Float alone."""
+        return frozenset({float})
+
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, or None. An int counts as a float."""
         if not is_number(value):
@@ -402,6 +407,11 @@ class Int(Ranged):
     low: int = attrs.field(converter=checked(_integer))
     high: int = attrs.field(converter=checked(_integer))
     step: int = attrs.field(default=1, kw_only=True, converter=checked(_integer))
+
+    @property
+    def types(self) -> frozenset[type]:
+        """Int alone."""
+        return frozenset({int})
 
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, or None. Floats such as 3.0 are not in it."""

@@ -126,7 +126,7 @@ class RecordedStudy:
         Checks first that the user trusts the store.
         """
         from studies.champion import RunnableStudy
-        from studies.commands.arguments import check_trusted, history_of
+        from studies.commands.named_studies_and_data import check_trusted, history_of
         from studies.progress import showing
 
         check_trusted(self.store, self.trust)

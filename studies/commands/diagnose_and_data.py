@@ -49,7 +49,7 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     kerastudy diagnose digits
     kerastudy diagnose digits --json
     """
-    from studies.commands.arguments import history_of
+    from studies.commands.named_studies_and_data import history_of
     from tracking.diagnosis.check_runner import diagnose, document
 
     diagnosis = diagnose(history_of(study, store))
@@ -101,7 +101,7 @@ def data_command(
     kerastudy data digits --json
     """
     from studies.check_data import check_file, check_target
-    from studies.commands.arguments import data_to_use, is_data_target
+    from studies.commands.named_studies_and_data import data_to_use, is_data_target
     from studies.user_code import resolve_target
 
     # Standard output is for results, so what the user's code prints goes to standard error.

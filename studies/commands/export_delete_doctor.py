@@ -55,7 +55,7 @@ def export_command(
     kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
     """
-    from studies.commands.arguments import history_of
+    from studies.commands.named_studies_and_data import history_of
     from studies.exporting import export_keras, export_script, export_table
     from studies.progress import waiting
     from tracking.history.trial_ranks import trials_table

@@ -151,7 +151,7 @@ def show_command(
     kerastudy show digits --model
     kerastudy show digits --json
     """
-    from studies.commands.arguments import history_of
+    from studies.commands.named_studies_and_data import history_of
     from studies.commands.texts import json_documents
     from studies.commands.texts.study_text import study_text, trial_text
 
@@ -198,7 +198,7 @@ def compare_command(
     kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
-    from studies.commands.arguments import history_of
+    from studies.commands.named_studies_and_data import history_of
     from tracking.history.comparison import compare
 
     comparison = compare([history_of(study, store) for study in studies])

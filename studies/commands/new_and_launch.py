@@ -199,7 +199,7 @@ def launch_command(
             "all studies of the catalog: kerastudy list --catalog."
         )
     from search_spaces import Tailoring
-    from studies.commands.arguments import data_to_use, is_data_target
+    from studies.commands.named_studies_and_data import data_to_use, is_data_target
     from studies.commands.texts.json_documents import definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.launching import describe_target, launch_target

@@ -70,7 +70,7 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """
-    from studies.commands.arguments import check_trusted, history_of
+    from studies.commands.named_studies_and_data import check_trusted, history_of
     from studies.progress import waiting
     from studies.results import check_output, predict_file
 

@@ -4,13 +4,13 @@ from .builder_trial import OnEpochResult as OnEpochResult
 from .builder_trial import run_trial as run_trial
 from .building.build import build_model as build_model
 from .building.build import class_weight_of as class_weight_of
-from .building.builder_tracing import Resolved as Resolved
-from .building.builder_tracing import TracedObjective as TracedObjective
-from .building.builder_tracing import resolve_space as resolve_space
 from .building.custom_object_code import loading_warnings as loading_warnings
 from .building.custom_object_code import own_code as own_code
 from .building.study_checks import check_study as check_study
 from .building.target_checks import check_targets as check_targets
+from .building.tracing_builders_and_functions import Resolved as Resolved
+from .building.tracing_builders_and_functions import TracedObjective as TracedObjective
+from .building.tracing_builders_and_functions import resolve_space as resolve_space
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import StateError as StateError

@@ -29,7 +29,7 @@ from studies.training.builder_trial import (
     why_infeasible,
     with_saved_weights,
 )
-from studies.training.building.builder_tracing import FunctionEnded, check_returned
+from studies.training.building.tracing_builders_and_functions import FunctionEnded, check_returned
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.determinism.random_states import begin_trial
 from studies.training.model_properties import replaced_method, scalars

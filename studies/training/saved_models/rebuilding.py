@@ -11,7 +11,7 @@ import numpy as np
 from search_spaces import Hyperparameters, SearchSpace
 from studies.data import Part, Preparation, Splits, examples_of, seal
 from studies.training.building.build import build_model
-from studies.training.building.builder_tracing import FirstFit, model_of
+from studies.training.building.tracing_builders_and_functions import FirstFit, model_of
 from studies.training.determinism.random_states import begin_trial
 from studies.training.model_variables import as_built, build_variables
 from tracking.records import TrialSpec
