@@ -2,11 +2,11 @@ from .chart_data import StudyData as StudyData
 from .chart_data import axes_of as axes_of
 from .chart_data import drawable as drawable
 from .chart_data import importances as importances
+from .charts import belief as belief
 from .html_page import templates as templates
 from .html_page import write_report as write_report
 from .notebook_charts import NotebookChart as NotebookChart
 from .notebook_charts import StudyPlots as StudyPlots
-from .result_charts import belief as belief
 from .sections_and_figures import sections as sections
 from .sections_and_figures import table_of_trials as table_of_trials
 from .sections_and_figures import tables as tables

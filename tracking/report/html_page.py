@@ -20,7 +20,7 @@ from tracking.history.champions import read_model_summary
 from tracking.history.study_history import StudyHistory
 from tracking.report import theme
 from tracking.report.chart_data import StudyData, drawable, value_text
-from tracking.report.result_charts import one_curve
+from tracking.report.charts import one_curve
 from tracking.report.sections_and_figures import (
     TRIALS,
     details,

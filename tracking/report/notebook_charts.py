@@ -10,7 +10,7 @@ import altair as alt
 
 from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
-from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report import charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
 from tracking.report.sections_and_figures import tables
 
@@ -137,15 +137,15 @@ class StudyPlots:
 
     def belief(self) -> alt.LayerChart:
         """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
-        return self._shown(result_charts.belief(self._data))
+        return self._shown(charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
         """Returns a chart of each trial's value, and of the best value so far."""
-        return self._shown(result_charts.optimization_history(self._data))
+        return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
         """Returns a chart of all learning curves, with those of the best trials in front."""
-        return self._shown(result_charts.learning_curves(self._data))
+        return self._shown(charts.learning_curves(self._data))
 
     def importance(self) -> alt.LayerChart:
         """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
@@ -158,7 +158,7 @@ class StudyPlots:
                 f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
                 f"a study that has {len(self._data.ranked)}."
             )
-        return self._shown(hyperparameter_charts.importance(self._data))
+        return self._shown(charts.importance(self._data))
 
     def slice(self, name: str) -> alt.LayerChart:
         """Returns a chart of the trials' values by one hyperparameter.
@@ -166,7 +166,7 @@ class StudyPlots:
         Raises:
             StudyError: If no hyperparameter that varies has this name.
         """
-        return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
+        return self._shown(charts.hyperparameter_slice(self._data, self._axis(name)))
 
     def predictions(self) -> alt.LayerChart:
         """Returns a chart of the champion's predictions for the validation data.
@@ -183,8 +183,8 @@ class StudyPlots:
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
         if output.confusion:
-            return self._shown(prediction_charts.confusion_matrix(output))
-        return self._shown(prediction_charts.targets(output))
+            return self._shown(charts.confusion_matrix(output))
+        return self._shown(charts.targets(output))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         axes = {axis.name: axis for axis in self._data.axes}

@@ -17,7 +17,7 @@ from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.prediction_records import ValidationPredictions
 from tracking.records.verification_texts import REPRODUCED
-from tracking.report import hyperparameter_charts, prediction_charts, result_charts, theme
+from tracking.report import charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
 from tracking.shell_commands import data_command
 
@@ -79,7 +79,7 @@ class Section:
 def sections(data: StudyData) -> list[Section]:
     """Returns the sections of a study's page, without empty ones."""
     count = counted(len(data.history.trials), "trial")
-    charts = [
+    chart_sections = [
         Section("How much of it to believe", tuple(_belief(data))),
         Section(_SEARCH, tuple(_search(data))),
         Section(
@@ -92,8 +92,8 @@ def sections(data: StudyData) -> list[Section]:
         Section(_TRAINING, tuple(_training(data))),
         Section(_HYPERPARAMETERS, tuple(_hyperparameters(data)), _marks(data)),
     ]
-    diagnosed = _diagnosed(data, {section.heading for section in charts if section.figures})
-    parts = [*charts, diagnosed, *_of_champion(data)]
+    diagnosed = _diagnosed(data, {section.heading for section in chart_sections if section.figures})
+    parts = [*chart_sections, diagnosed, *_of_champion(data)]
     data_findings = looked_at(data.history)
     if data_findings is not None:
         parts.append(_of_data(data_findings, data_command(data.history.description)))
@@ -116,7 +116,7 @@ def _of_champion(data: StudyData) -> Iterator[Section]:
             tuple(_champion(output)),
             f"The predictions of trial {output.trial}, at epoch {output.epoch}, for "
             f"{output.samples:,} validation samples.",
-            prediction_charts.worst_samples(output),
+            charts.worst_samples(output),
         )
 
 
@@ -152,7 +152,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
             "good, as the trial was chosen on these samples. The line on the test part covers the "
             "chance in both seeds and samples."
         )
-    yield Figure(result_charts.belief(data), " ".join((text, *verdict.grounds)))
+    yield Figure(charts.belief(data), " ".join((text, *verdict.grounds)))
 
 
 def _diagnosed(data: StudyData, charts: Container[str]) -> Section:
@@ -185,7 +185,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         return
     without = None in data.trials["value"]
     yield Figure(
-        result_charts.optimization_history(data),
+        charts.optimization_history(data),
         "Each mark is a trial. The line is the best value so far, once the axis has room for it. "
         "If the line is flat at the end, more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"], "trial")
@@ -200,10 +200,10 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     for axis in data.by_importance():
         active = sum(axis.unit(trial.spec.values) is not None for trial in data.ranked)
         few = "" if active == total else f"Active in {active} of {counted(total, 'trial')}."
-        yield Figure(hyperparameter_charts.hyperparameter_slice(data, axis), few, small=True)
+        yield Figure(charts.hyperparameter_slice(data, axis), few, small=True)
     if data.importances:
         yield Figure(
-            hyperparameter_charts.importance(data),
+            charts.importance(data),
             f"Each hyperparameter's own share in the differences between these {total} trials "
             "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
             "difference). Other ranges give other shares.",
@@ -239,14 +239,14 @@ def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
 def _champion(output: ValidationPredictions) -> Iterator[Figure]:
     if output.confusion:
         yield Figure(
-            prediction_charts.confusion_matrix(output),
+            charts.confusion_matrix(output),
             "Rows are true classes, columns are predicted classes. Mistakes are orange: the larger "
             "their share of the class, the stronger the colour.",
             half=True,
         )
     if output.truth:
         text = "Dashed: where the prediction is right."
-        yield Figure(prediction_charts.targets(output), text)
+        yield Figure(charts.targets(output), text)
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
@@ -254,7 +254,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
-            result_charts.learning_curves(data),
+            charts.learning_curves(data),
             "The ten best trials that were not pruned are blue, with a point at the best epoch; "
             "all others are behind. Pruned trials end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),

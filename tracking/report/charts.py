@@ -1,7 +1,8 @@
-"""The charts of trials' values, of learning curves, and of values with intervals."""
+"""The charts of trials, learning curves, values with intervals, hyperparameters, predictions."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import altair as alt
 from search_spaces.texts import counted, number
 from tracking.history.verdicts import StudyVerdict
 from tracking.records.evaluation_records import Interval
+from tracking.records.prediction_records import ValidationPredictions
 from tracking.report import theme
-from tracking.report.chart_data import StudyData, significant
+from tracking.report.chart_data import HyperparameterAxis, StudyData, significant, value_text
 
 _TOP = 10
 
@@ -27,6 +29,12 @@ _COLORS = {
     _DEFAULT: theme.GREY,
     _DEFAULT_TRIAL: theme.GREY,
 }
+
+_MOST_LABELED = 25
+# On cells of this opacity, the numbers have a contrast of at least 4.5, also in dark mode.
+_DARKEST = 0.55
+_MOST_WORST = 10
+_TARGET, _PREDICTION = "target", "prediction"
 
 
 def optimization_history(data: StudyData) -> alt.LayerChart:
@@ -214,4 +222,162 @@ def _seeded(
         {"place": place, "value": value, "seed": name}
         for value, name in zip(values, names, strict=True)
         if value is not None
+    ]
+
+
+def importance(data: StudyData) -> alt.LayerChart:
+    """Returns a chart of the hyperparameters' importances."""
+    shares = data.importances
+    rows = [
+        {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
+        for name, share in list(shares.items())[:20]
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "share:Q",
+            title="share of importance",
+            axis=alt.Axis(format=".0%", grid=True, tickCount=6),
+            # This leaves room for the text beside the longest bar.
+            scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
+        ),
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+    )
+    bars = base.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
+        tooltip=["name:N", alt.Tooltip("share:Q", format=".1%")]
+    )
+    first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
+    return theme.finished(
+        [bars, base.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
+        "importance",
+        "Importance of hyperparameters",
+        max(80, 26 * len(rows)),
+        f"Importance of hyperparameters by fANOVA: {first}.",
+    )
+
+
+def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
+    """Returns a chart of the trials' values by one hyperparameter."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
+    y = theme.objective_axis("value", objective, scale)
+    further: dict[str, Any] = {}
+    if not axis.numeric:
+        # Points with the same choice are side by side, so that they don't hide each other.
+        further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
+    active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
+    active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
+    tooltip = [*theme.tooltips(data, 0), axis.tooltip()]
+    further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
+    points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
+    return theme.finished(
+        points,
+        f"slice_{axis.field}",
+        f"{objective.metric} by {axis.name}",
+        150,
+        f"{objective.metric} of each trial by {axis.name}, in its sampling scale.",
+    )
+
+
+def confusion_matrix(output: ValidationPredictions) -> alt.LayerChart:
+    """Returns a chart of the numbers of samples by true and predicted class."""
+    names = list(output.class_names)
+    if len(set(names)) < len(names):
+        names = [f"{place}: {name}" for place, name in enumerate(names)]
+    rows = [
+        {
+            "true": names[i],
+            "predicted": names[j],
+            "samples": amount,
+            "share": significant(amount / max(sum(line), 1), 3),
+            "right": int(i == j),
+        }
+        for i, line in enumerate(output.confusion)
+        for j, amount in enumerate(line)
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "predicted:N",
+            sort=None,
+            title="predicted class",
+            axis=alt.Axis(labelAngle=0 if max(map(len, names)) < 5 else -45, labelLimit=90),
+            scale=alt.Scale(paddingInner=0.04),
+        ),
+        y=alt.Y("true:N", sort=None, title="true class", axis=alt.Axis(labelLimit=90)),
+        tooltip=["true:N", "predicted:N", "samples:Q", alt.Tooltip("share:Q", format=".1%")],
+    )
+    cells = base.mark_rect(cornerRadius=2).encode(
+        color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
+        opacity=alt.Opacity(
+            # A square root scale makes rare mistakes visible.
+            "share:Q",
+            scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, _DARKEST]),
+            legend=None,
+        ),
+    )
+    layers = [cells]
+    if len(names) <= _MOST_LABELED:
+        numbers = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        layers.append(numbers.encode(text="samples:Q"))
+    return theme.finished(
+        layers,
+        "confusion",
+        "Confusion matrix",
+        max(180, min(520, 28 * len(names))),
+        f"{output.correct} of {output.samples} validation samples are classified rightly.",
+    )
+
+
+def targets(output: ValidationPredictions) -> alt.LayerChart:
+    """Returns a chart of a regression's predictions by their targets."""
+    points = sorted(zip(output.truth, output.predicted, strict=True))
+    kinds = {_TARGET: [x for x, _ in points], _PREDICTION: [y for _, y in points]}
+    rows = [
+        {"x": significant(x), "y": significant(y), "kind": kind}
+        for kind, values in kinds.items()
+        for (x, _), y in zip(points, values, strict=True)
+    ]
+    color = alt.Color(
+        "kind:N",
+        sort=None,
+        title=None,
+        scale=alt.Scale(domain=list(kinds), range=[theme.GREY, theme.BLUE]),
+        legend=alt.Legend(orient="top"),
+    )
+    scale = alt.Scale(zero=False, nice=True)
+    table = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("x:Q", title=_TARGET, scale=scale),
+        y=alt.Y("y:Q", title=_PREDICTION, scale=scale),
+        color=color,
+    )
+    target, prediction = (
+        table.transform_filter(f"datum.kind == '{kind}'") for kind in (_TARGET, _PREDICTION)
+    )
+    return theme.finished(
+        [
+            # On the dashed line, a prediction equals its target.
+            target.mark_line(strokeWidth=1.2, strokeDash=[4, 3]),
+            prediction.mark_point(filled=True, size=28, opacity=0.6),
+        ],
+        "targets",
+        "Prediction by target",
+        340,
+        f"Targets and predictions of {len(points)} samples.",
+    )
+
+
+def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
+    """Returns the misclassified samples as texts, the worst first."""
+    names = output.class_names
+    wrong = [sample for sample in output.worst if sample.true != sample.predicted]
+    return [
+        {
+            "index": f"{sample.index:,}",
+            "true": names[sample.true],
+            "predicted": names[sample.predicted],
+            "probability": number(sample.probability, 2),
+            "confidence": number(sample.confidence, 2),
+            "image": base64.b64encode(sample.png).decode("ascii"),
+            "row": {name: value_text(value) for name, value in sample.row.items()},
+        }
+        for sample in wrong[:_MOST_WORST]
     ]
