@@ -17,8 +17,8 @@ from .recorded_code import trial_with_value as trial_with_value
 from .reproduction import Reproduction as Reproduction
 from .reproduction import reproduce as reproduce
 from .reproduction import trainer_in_words as trainer_in_words
-from .rerun_jobs import VerificationStopped as VerificationStopped
-from .rerun_jobs import best_training_of as best_training_of
-from .rerun_jobs import save_model as save_model
-from .rerun_jobs import weights_of as weights_of
-from .verification_by_model_fit import Verifier as Verifier
+from .trainings_by_model_fit import VerificationStopped as VerificationStopped
+from .trainings_by_model_fit import best_training_of as best_training_of
+from .trainings_by_model_fit import save_model as save_model
+from .trainings_by_model_fit import weights_of as weights_of
+from .verification import Verifier as Verifier

@@ -26,7 +26,7 @@ from studies.champion.confirmation_trainings import (
 )
 from studies.champion.evaluation_on_test_part import warning_of
 from studies.champion.recorded_code import AnyExecutor, RunnableStudy, opened
-from studies.champion.verification_by_model_fit import Verifier
+from studies.champion.verification import Verifier
 from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
 from tracking.history.study_history import CONFIRMED, refreshed

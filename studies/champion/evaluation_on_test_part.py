@@ -17,7 +17,7 @@ from studies.champion.recorded_code import (
     in_worker,
     opened,
 )
-from studies.champion.rerun_jobs import weights_of
+from studies.champion.trainings_by_model_fit import weights_of
 from studies.definition import StudyDefinition, no_data
 from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.exporter_process import export_later

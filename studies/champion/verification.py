@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
-from studies.champion.rerun_jobs import (
+from studies.champion.trainings_by_model_fit import (
     AllFolds,
     RecordedTraining,
     Rerun,
