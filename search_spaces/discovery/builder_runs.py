@@ -61,7 +61,8 @@ class Tracer:
     Attributes:
         space: The space declared outside the builder, or None. The domains in this space override
             the domains that the builder declares.
-        merged: By name, the parameters for which several domains of the name were merged.
+        merged: Maps a name that is declared with several domains to the parameter that has
+            the values of all of them.
         parameters: The parameters declared so far. Each is as in its first declaration, but has no
             condition.
         occurrences: For each parameter, the different conditional scopes in which it is declared.

@@ -152,9 +152,9 @@ def doctor_command(store: Path, fix: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
     Checks the journals, the checkpoints by their checksums, the champions, and studies that a
-    killed launch left in the state RUNNING. Running studies are not checked. With --fix, deletes
-    only files that can be made again. If weights are missing or damaged, prints the command that
-    trains the same weights again, bit for bit.
+    killed launch left in the state RUNNING. Studies that are being launched are not
+    checked. With --fix, deletes only files that can be made again. If weights are missing or
+    damaged, prints the command that trains the same weights again, bit for bit.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 

@@ -74,7 +74,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
     The code is the text of the study's file or, in a notebook, of the cell that defines the
-    builder. `defined_name` is the study's name in this text, which a launch may change.
+    builder. `defined_name` is the study's name in this text. A launch may rename the study.
     """
     function = builder_function(study.build)
     path, cell = Path(), ""
@@ -262,7 +262,7 @@ _files: Final[list[Loading]] = []
 
 
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
-    """Returns the result of `Study.launch` while a file is loaded; None if no file is loaded.
+    """Returns the value of a `Study.launch` in a file that is being loaded, else None.
 
     Raises StudyLaunched if `study` is the wanted study.
     """

@@ -145,8 +145,8 @@ def imported_modules(folder: Path) -> dict[str, str]:
 def _resolved(name: str, folder: Path) -> Iterator[_Module]:
     """Yields the files of a module.
 
-    They are those that the module was imported from or, if it is not imported, those that an
-    import would run.
+    The files of an imported module are the files that it was imported from. If the module is not
+    imported, they are the files that an import would run.
     """
     parent, _, _ = name.rpartition(".")
     # The user may have a module with the name of a module of kerastudy. `sys.modules` lacks it.

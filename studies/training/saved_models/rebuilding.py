@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
-# The number of samples that decide the signature and variables of an objective function's model.
+# An objective function's model is called on this many samples, to make its variables and signature.
 _SAMPLES = 32
 
 

@@ -85,7 +85,7 @@ def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tup
 
     If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
     gets the interval of Clopper and Pearson instead. Its sample size is the number of independent
-    samples on which an accuracy would vary as much as it does on the resamples.
+    samples for which the accuracy would have the variance that it has over the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(some) for some in counts])

@@ -54,7 +54,7 @@ _DATA_SETS_KEPT = 2
 
 
 class CompiledTrainer:
-    """Trains models by programs, and models that a program can't train exactly by `model.fit`.
+    """Trains models by programs, or by `model.fit` if a program can't train the model exactly.
 
     Attributes:
         plain: The trainer by `model.fit`.
