@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -72,7 +73,7 @@ class SampleScores:
         """The weights of the samples, of shape (n,). They are 1 if samples have no weights."""
         return np.ones(len(self)) if self.weights is None else np.asarray(self.weights, np.float64)
 
-    @property
+    @cached_property
     def value(self) -> float:
         """The objective on all samples."""
         return float(self.of_resamples(np.ones((1, len(self)), np.float32))[0])

@@ -248,14 +248,14 @@ def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
     The sums are in float32. Sums of hits (0 or 1) are exact up to 16 million samples, so equal
     accuracies stay equal.
     """
-    values = np.stack([np.asarray(candidate.values, np.float32) for candidate in block], axis=1)
+    values = np.stack([np.asarray(candidate.values, np.float32) for candidate in block])
     totals = counts.sum(axis=1, keepdims=True)
     if any(candidate.weights is not None for candidate in block):
-        weights = np.stack([c.weights_or_ones for c in block], axis=1, dtype=np.float32)
+        weights = np.stack([c.weights_or_ones for c in block], dtype=np.float32)
         values *= weights
-        totals = counts @ weights
+        totals = counts @ weights.T
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        means = (counts @ values) / totals
+        means = (counts @ values.T) / totals
         means += np.array([candidate.constant for candidate in block], np.float32)
         roots = np.array([candidate.kind == "root_mean" for candidate in block])
         means[:, roots] = np.sqrt(means[:, roots])
