@@ -42,6 +42,12 @@ SHOWN = """
         .map((row) => Number(row.cells[0].textContent));
 """
 
+SHARES_ARE_WHOLE = """
+    const chart = document.querySelector("[data-chart=importance] svg");
+    const end = (element) => element.getBoundingClientRect().right;
+    return [...chart.querySelectorAll("text")].every((text) => end(text) <= end(chart));
+"""
+
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
@@ -253,6 +259,7 @@ def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, width: int, he
     try:
         wide = page.execute_script("return document.documentElement.scrollWidth")
         assert wide <= width
+        wait(page, SHARES_ARE_WHOLE, "the chart of importances to show all its texts")
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -1,10 +1,8 @@
 """Compares studies by best values and costs, and says which is better.
 
-The cost of a study is its epochs and its seconds of training, summed over all trials:
-
-- Pruned and infeasible trials count, too. Repeated trials count with all of their trainings.
-- If a trial continues another trial, only its own epochs count.
-- The sum does not depend on the number of workers.
+The cost of a study is its epochs and its seconds of training, summed over all trials. Pruned and
+infeasible trials count, too, and repeated trials with all of their trainings. The sum does not
+depend on the number of workers.
 
 Which search is better at equal budget takes launches of each search under several seeds: the
 searches' mean best values are compared, and the difference has an interval. A search is a study's

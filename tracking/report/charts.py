@@ -30,6 +30,8 @@ _COLORS = {
     _DEFAULT_TRIAL: theme.GREY,
 }
 
+# The width of a share as a text, such as "100 %", in pixels.
+_SHARE = 44
 _MOST_LABELED = 25
 # On cells of this opacity, the numbers have a contrast of at least 4.5, also in dark mode.
 _DARKEST = 0.55
@@ -236,9 +238,13 @@ def importance(data: StudyData) -> alt.LayerChart:
         x=alt.X(
             "share:Q",
             title="share of importance",
-            axis=alt.Axis(format=".0%", grid=True, tickCount=6),
-            # This leaves room for the text beside the longest bar.
-            scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
+            axis=alt.Axis(format=".0%", grid=True, tickCount=4),
+            # This leaves room for the text beside the longest bar, also on a narrow screen.
+            scale=alt.Scale(
+                domain=[0, max(shares.values(), default=1.0)],
+                nice=False,
+                rangeMax=alt.ExprRef(f"width - {_SHARE}"),
+            ),
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )
