@@ -78,8 +78,9 @@ def unknown_direction(metric: str) -> ObjectiveError:
     """Returns the error for an objective whose direction is unknown."""
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
-        f"It is not known whether {metric!r} should go up or down: it is no metric of Keras. If "
-        f"it is yours, pass Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
+        f"It is not known whether {metric!r} should go up or down: Keras has no metric of this "
+        "name. If it is your own, or that of an output, pass "
+        f"Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
         hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
 
@@ -144,7 +145,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
-        if study.direction not in _DIRECTIONS:
+        if study.direction not in tuple(_DIRECTIONS):
             raise StudyError.of_setting("direction", "'maximize' or 'minimize'", study.direction)
         return Objective(VALUE, _DIRECTIONS[study.direction])
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
@@ -170,6 +171,5 @@ def no_data(study: str) -> str:
     """Returns the message for an operation that needs data, if an objective function loads it."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. A test "
-        "part, scores of samples and training on more data need a study with data and a builder: "
-        "Study(data=…, build=…)."
+        "part and scores of samples need a study with data and a builder: Study(data=…, build=…)."
     )

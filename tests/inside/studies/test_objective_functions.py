@@ -195,6 +195,7 @@ BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets
         ({"epochs": 3}, "so it takes no epochs. Received: 3"),
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
+        ({"direction": ["maximize"]}, "direction must be 'maximize' or 'minimize'"),
         ({"objective_function": 3}, "must be a function of a trial"),
         ({"engine": "keras-tuner:hyperband"}, "but so does the obj"),
         ({**BUILDER, "data": None}, "has no data"),
