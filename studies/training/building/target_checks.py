@@ -121,6 +121,11 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             f"{number(high)}: encode them as 0 and 1, or use the loss of another kind of target, "
             "as in kerastudy.outputs"
         )
+    if loss.name == _SPARSE and y.dtype.kind == "f" and (y != np.floor(y)).any():
+        return (
+            f"{loss.name} takes whole numbers as labels, but there are fractions: use the loss of "
+            "a regression, as kerastudy.outputs.regression() does"
+        )
     if loss.name == _SPARSE and (low < 0 or (units is not None and high >= units)):
         return (
             f"the labels go from {number(low)} to {number(high)}, and the last layer has "

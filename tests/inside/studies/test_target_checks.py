@@ -95,6 +95,7 @@ def test_a_softmax_of_one_unit_is_refused_in_each_model(make: Model, loss: Any) 
         (dense(3, "softmax"), "categorical_focal_crossentropy", LABELS[:, None], TO_LABELS),
         (pixels(), SPARSE[0], np.eye(3)[PIXELS], "one-hot"),
         (pixels(), CATEGORICAL[0], PIXELS, TO_LABELS),
+        (dense(3, "softmax"), SPARSE[0], LABELS / 2, r"fractions.*outputs\.regression\(\)"),
         (dense(3, "softmax"), SPARSE[0], LABELS + 1, "from 1 to 3"),
         (dense(3, "softmax"), SPARSE[1], LABELS - 1, "from -1 to 1"),
         (dense(3, "softmax"), SPARSE[3], (LABELS + 1).astype("uint8")[:, None], "from 1 to 3"),
