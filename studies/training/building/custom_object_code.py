@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 _LAMBDA = "__lambda__"
-_ADVICE = "Use functions and classes of the top level of a file."
+_ADVICE = "Use functions and classes of the top level of a file, without @tf.function."
 
 
 class OwnCode(NamedTuple):

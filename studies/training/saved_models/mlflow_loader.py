@@ -87,7 +87,7 @@ def load_keras_model(folder: str | Path) -> Any:
     if contents.get("missing"):
         raise ValueError(
             f"{'; '.join(contents['missing'])}. Use functions and classes of the top level of the "
-            "study's file"
+            "study's file, without @tf.function"
         )
     python = contents.get("python", _PYTHON)
     if pickled.is_file() and python != _PYTHON:

@@ -168,6 +168,19 @@ def with_generator() -> keras.Model:
     return compiled([], weighted(weights))  # type: ignore[arg-type]
 
 
+def with_traced_function() -> keras.Model:
+    import tensorflow as tf
+
+    twice = tf.function(lambda x: 2 * x)
+    twice(keras.ops.ones(1))
+
+    class Twice(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return twice(x)
+
+    return compiled([Twice()], "mse")
+
+
 def with_own_code() -> keras.Model:
     """A class in a function, a function of the file, and a loss that closes over a number."""
     factor = 2.0
@@ -226,6 +239,7 @@ def test_a_model_with_a_lambda_is_not_loaded(tmp_path: Path) -> None:
     ("build", "said"),
     [
         (with_lambda, "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode"),
+        (with_traced_function, "Use functions and classes of the top level of a file, without @tf"),
         (with_generator, "will not be compiled when loaded: 'loss' can't be pickled: TypeError"),
     ],
 )
