@@ -29,7 +29,6 @@ from tracking.records import (
     EndedTrial,
     EpochResult,
     Proposal,
-    StudyDescription,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -58,7 +57,7 @@ class Driver(Jobs):
         super().__init__()
         self._by_fit = by_fit
         self._executor, self._journal, self._progress = executor, journal, progress
-        description = journal.description
+        self._description = description = journal.description
         self._files = files_of(journal.folder)
         self._trials = StudyTrials(recorded)
         for number, trial in self._trials.all.items():
@@ -73,7 +72,7 @@ class Driver(Jobs):
         # The trials whose present fit was ended by the study's `trial_timeout`.
         self._out_of_time: set[int] = set()
         self._first_trials = FirstTrials(description, recorded)
-        self._proposals = Proposals(make_engine, curve, journal, self._trials)
+        self._proposals = Proposals(make_engine, curve, description, self._trials)
         self._best = best_trial(self._trials.finished.values(), description.objective)
         self._told_defaulted = any(t.result.defaulted for t in self._trials.finished.values())
         self._retention = Retention(self._files, description, self._trials.finished.values())
@@ -98,10 +97,6 @@ class Driver(Jobs):
                 self._journal.end_left_over()
             raise
         return self._why_it_ended()
-
-    @property
-    def _description(self) -> StudyDescription:
-        return self._proposals.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; returns whether the fit and the trial continue."""
@@ -350,6 +345,6 @@ def _of_defaulted(trial: EndedTrial) -> str:
     names = trial.result.defaulted
     it, its = ("it", "its") if len(names) == 1 else ("them", "their")
     return (
-        f"warning: trial {trial.number} declared {quoted(names)}, which tracing the builder had "
-        f"not found, and used {its} default. To tune {it}, declare {it} in the study's space."
+        f"warning: trial {trial.number} declared {quoted(names)}, which tracing had not found, and "
+        f"used {its} default. To tune {it}, declare {it} in the study's space."
     )

@@ -20,8 +20,7 @@ from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.launching.running_trials import Running, StudyTrials
 from tracking.history.trial_ranks import best_trial
-from tracking.journal import Journal
-from tracking.records import EndedTrial, EpochResult, Proposal
+from tracking.records import EndedTrial, EpochResult, Proposal, StudyDescription
 from tracking.store.store_folder import as_store_errors
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
@@ -51,10 +50,10 @@ class Proposals:
         self,
         make_engine: Callable[[], Engine],
         curve: Curve,
-        journal: Journal,
+        description: StudyDescription,
         trials: StudyTrials,
     ) -> None:
-        self._trials, self.description = trials, journal.description
+        self._trials, self.description = trials, description
         self.exhausted = False
         self.ending: Ending | None = None
         self._objective = self.description.objective

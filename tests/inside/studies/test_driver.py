@@ -402,7 +402,7 @@ def test_what_tracing_misses_stays_at_its_default(folder: Path) -> None:
     run = InMlflow(history).run(history.trial(1).uuid)
     assert run.data.params["late"] == "0.25", "it is recorded all the same"
     (line,) = [text for text in progress.said.splitlines() if "declared" in text]
-    assert "trial 1 declared 'late', which tracing the builder had not found" in line
+    assert "trial 1 declared 'late', which tracing had not found" in line
     assert "declare it in the study's space" in line
 
 
