@@ -30,6 +30,5 @@ from .seeds import trial_seed as trial_seed
 from .study_definition import StudyDefinition as StudyDefinition
 from .study_definition import check_no_own_fit as check_no_own_fit
 from .study_settings import OF_A_STUDY as OF_A_STUDY
-from .study_settings import CallbackBuilder as CallbackBuilder
 from .study_settings import StudySettings as StudySettings
 from .study_settings import check_initial as check_initial

@@ -24,6 +24,5 @@ from .worker_messages import LoadStudy as LoadStudy
 from .worker_pool import LaunchWorkers as LaunchWorkers
 from .worker_pool import LocalWorkers as LocalWorkers
 from .worker_pool import WorkerPool as WorkerPool
-from .worker_process import OnOutput as OnOutput
 from .worker_process import ProcessLike as ProcessLike
 from .worker_process import Worker as Worker
