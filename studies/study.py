@@ -75,7 +75,8 @@ class Study(StudyDefinition):
         space: The search space. Parameters named ``epochs`` and ``batch_size`` are used in
             training. Hyperparameters that only the builder declares are tuned, too. None: the space
             has the hyperparameters that the builder declares.
-        objective: A metric that the model logs, or an `Objective` for a metric of your own.
+        objective: A metric that the model logs, or an `Objective` for a metric of your own, or of
+            one of several outputs.
         trials: The number of trials, at least 1. After a launch that was stopped, the next launch
             runs the trials that are missing.
         epochs: The number of epochs of each trial, at least 1. It is ignored if the space has a
@@ -94,7 +95,7 @@ class Study(StudyDefinition):
         class_weight: The weight of each class in training, as in `model.fit`. A class without a
             weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.
-            The model must have a single output of classes.
+            The model must have a single output of classes, and the data must not come in batches.
         objective_function: A function like Optuna's ``objective(trial)``, which takes the place of
             data and builder. It loads data, trains models and returns a number. Its calls of
             `model.fit` are recorded. To find the search space, kerastudy runs the function up to
