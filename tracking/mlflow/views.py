@@ -105,7 +105,8 @@ def view_tags(
     # The UI adds a chart for each metric that has no chart. To prevent that, each such metric gets
     # a chart that is marked as deleted.
     curve_keys = {chart["metricKey"] for chart in curves}
-    single = [_deleted(name) for name in (best, *_SINGLE)]
+    spread = to_mlflow(f"best_{objective.metric}_std")
+    single = [_deleted(name) for name in (best, spread, *_SINGLE)]
     hidden = [_deleted(to_mlflow(name)) for name in names]
     charts = {
         **table,
