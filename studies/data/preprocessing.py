@@ -202,7 +202,10 @@ def _fit(name: str, train: np.ndarray, input_name: str) -> Prepared:
 
     if train.dtype.kind not in "biuf":
         raise DataError(f"preprocess={name} scales numbers, but {input_name} holds texts.")
-    rows = _as_read(train.reshape(len(train), -1))
+    # Values too large for float32 become infinite, which `check_finite` reports.
+    with np.errstate(over="ignore"):
+        rows = _as_read(train.reshape(len(train), -1))
+    check_finite(rows, f"{input_name} of the train part, rounded to float32,")
     if name == "minmax":
         minmax = MinMaxScaler().fit(rows)
         scale, offset = minmax.scale_, minmax.min_
@@ -237,9 +240,8 @@ class Prepared:
 
     def apply(self, array: np.ndarray, samples: str) -> np.ndarray:
         """Returns samples after preprocessing, as float32. `samples` is their name in messages."""
-        rows = _as_read(array.reshape(len(array), -1)) * self.scale + self.offset
-        # Values too large for float32 become infinite, which `check_finite` reports.
         with np.errstate(over="ignore"):
+            rows = _as_read(array.reshape(len(array), -1)) * self.scale + self.offset
             scaled: np.ndarray = rows.astype(np.float32).reshape(array.shape)
         check_finite(scaled, f"The result of preprocess={self.name} for {samples}")
         return scaled

@@ -80,6 +80,8 @@ def test_other_preprocessing_is_refused(x: Any, preprocess: Any, words: str) -> 
 def test_results_that_float32_can_not_hold_are_refused() -> None:
     with pytest.raises(DataError, match="for x of the validation part holds 207 NaN"):
         load(X * 1e-10, preprocess="minmax", validation=(X * 1e30, Y), test=None)
+    with pytest.raises(DataError, match="x of the train part, rounded to float32, holds 240 NaN"):
+        load(X * 1e300, preprocess="standardize", validation=(X, Y), test=None)
 
 
 def test_a_layer_is_adapted_to_the_training_part_of_the_data() -> None:
