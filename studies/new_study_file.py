@@ -239,7 +239,7 @@ def _of_folder(folder: Path) -> Samples:
     classes = len(classes_in(folders_of_parts(place)["train"]))
     output = _output("binary" if classes == 2 else "classification", classes, str(folder))
     if texts:
-        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
+        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new_texts")
     call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
     note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
     return Samples(call, _PIXELS, output, (note,), "new_images")

@@ -331,18 +331,21 @@ def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
         raise inputs.error(
             path, "is a table, but the study's data has no names of columns: give an npz file"
         )
-    table = read_table(path)
+    texts = inputs.arrays[0].texts
+    table = read_table(path, texts=inputs.columns if texts else ())
     missing = [name for name in inputs.columns if name not in table.columns]
     if missing:
         raise inputs.error(path, f"lacks columns: {quoted(missing, most=_SHOWN)}")
     table = table[list(inputs.columns)]
+    if table.isna().to_numpy().any():
+        raise inputs.error(path, "has empty cells")
+    if texts:
+        return np.asarray(table.to_numpy(str))
     # pandas also counts durations as numbers.
     kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
     others = [name for name, kind in kinds.items() if kind not in "biuf"]
     if others:
         raise inputs.error(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
-    if table.isna().to_numpy().any():
-        raise inputs.error(path, "has empty cells")
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     array: np.ndarray = table.to_numpy().astype(np.result_type(*types))
     return array

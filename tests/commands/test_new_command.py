@@ -87,6 +87,7 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
     kerastudy_here(tmp_path, "new", "study.py", "--data", "the texts")
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
     assert 'data = ks.datasets.text("the texts")' in text
+    assert "kerastudy predict study --input new_texts\n" in text
     assert "output = ks.outputs.binary()" in text
 
 

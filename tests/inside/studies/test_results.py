@@ -217,6 +217,9 @@ def test_a_table_needs_names_of_columns(tmp_path: Path) -> None:
     assert read_inputs(file, Inputs(("7", "9"), one))[0][""].tolist() == [[1, 0.5], [3, 2.5]]
     with pytest.raises(DataError, match=r"no names of columns: give an npz file\. The model takes"):
         read_inputs(file, Inputs((), one))
+    texts = Inputs(("7",), (Input("", np.dtype(str), (1,)),))
+    file.write_text("9,7\na,07\nb,NA or\n")
+    assert read_inputs(file, texts)[0][""].tolist() == [["07"], ["NA or"]]
 
 
 def test_columns_without_numbers_are_refused(tmp_path: Path) -> None:
