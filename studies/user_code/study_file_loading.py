@@ -132,8 +132,9 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except BaseException as error:
         # A script may fail after a search, because it has no results. If the target names a
         # function, `_find` says more.
+        file.fault = _where_raised(path, error)
         if file.search is None and not callable(vars(module).get(target.variable)):
-            raise StudyFileError(_where_raised(path, error)) from None
+            raise StudyFileError(file.fault) from None
     finally:
         _files.pop()
     return file
@@ -183,10 +184,12 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         hint = suggestion(target.variable, studies) if studies else "It has no study at all."
         if callable(vars(file.module).get(target.variable)):
             hint = (
-                "It is called in no search of the file. If it is an objective function, make a "
+                "No search that the file reaches calls it. If it is an objective function, make a "
                 "study of it at the top level of the file: study = kerastudy.Study("
                 f"{Path(path).stem!r}, objective_function={target.variable}, direction=…)."
             )
+            if file.fault:
+                hint += f" {file.fault}. Searches of other functions are skipped: no results."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
         names = [name for name, study in studies.items() if study is file.launched]
@@ -229,6 +232,7 @@ class Loading:
     Attributes:
         launched: The study whose launch ended the loading.
         search: The script's search that ended the loading.
+        fault: The error that ended the loading, and its line, or empty.
     """
 
     module: ModuleType
@@ -236,6 +240,7 @@ class Loading:
     study_name: str
     launched: StudyDefinition | None = None
     search: Search | None = None
+    fault: str = ""
 
     def ends_at(self, study: StudyDefinition) -> bool:
         """Returns whether loading ends at this launch of a study."""

@@ -216,8 +216,12 @@ def test_one_search_of_several(tmp_path: Path, variable: str, name: str, trials:
 
 
 def test_a_function_of_no_search_needs_a_study(tmp_path: Path) -> None:
-    with pytest.raises(StudyFileError, match=r"no study 'objective'.*in no search.*=objective, "):
+    with pytest.raises(StudyFileError, match=r"no study 'objective'.*No search.*=objective, "):
         load(tmp_path, TWO, "objective")
+    # The search of `second` is not reached.
+    early = TWO.replace("b = optuna", "print(a.best_value)\nb = optuna")
+    with pytest.raises(StudyFileError, match=r"'second'.* that the file reaches.*, line 8: Value"):
+        load(tmp_path, early, "second")
 
 
 def test_an_optuna_script_is_launched_and_reproduced(tmp_path: Path) -> None:
