@@ -75,7 +75,7 @@ def load_champion(history: StudyHistory, *, trust: bool = False) -> keras.Model:
     check_trust(store.root, trust)
     folder = store.inside(_registered(history).folder)
     hint = f"If its files are damaged, register it again: kerastudy promote {shlex.quote(study)}"
-    return _loaded(folder, f"The registered model of the study {study!r}, in {str(folder)!r}", hint)
+    return _loaded(folder, f"The registered model of {study!r}, in {str(folder)!r},", hint)
 
 
 def load_trial_model(
@@ -109,4 +109,4 @@ def _loaded(folder: Path, what: str, hint: str = "") -> keras.Model:
         return load_keras_model(folder)
     except Exception as error:
         fault = describe(error).rstrip(".")
-        raise StudyError(f"{what}, can't be loaded: {fault}", hint=hint) from error
+        raise StudyError(f"{what} can't be loaded: {fault}", hint=hint) from error

@@ -84,8 +84,8 @@ def save_champion(
         raise
     except Exception as error:
         raise StudyError(
-            f"Trial {spec.number} is the best, but its model could not be saved as a model of "
-            f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
+            f"The model of trial {spec.number} could not be saved as a model of MLflow: "
+            f"{first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
         ) from error
     return {f"val_{name}": value for name, value in metrics.items()}
 
