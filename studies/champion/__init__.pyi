@@ -20,5 +20,4 @@ from .reproduction import trainer_in_words as trainer_in_words
 from .trainings_by_model_fit import VerificationStopped as VerificationStopped
 from .trainings_by_model_fit import best_training_of as best_training_of
 from .trainings_by_model_fit import save_model as save_model
-from .trainings_by_model_fit import weights_of as weights_of
 from .verification import Verifier as Verifier

@@ -154,7 +154,7 @@ def examples_of(x: Arrays) -> Arrays | None:
 
 
 def preprocessed_parts(
-    table: TableColumns | None, parts: Mapping[str, Any], preprocess: object, seed: int
+    table: TableColumns | None, parts: Mapping[str, Any], preprocess: object
 ) -> tuple[str | None, dict[str, Any], dict[str, Prepared], FittedTable | None]:
     """Fits the preprocessing on the training samples, and applies it to all parts.
 

@@ -102,7 +102,7 @@ def _called(
         pass
     except Exception as error:
         if following.ended is None:
-            return _failed(study, number, error)
+            return _failed(number, error)
     if following.ended is None:
         return _concluded(study, task, following, returned)
     stopped = following.ended == "interrupted"
@@ -110,7 +110,7 @@ def _called(
     return TrialResult(number, following.ended, reason=reason)
 
 
-def _failed(study: StudyDefinition, number: int, error: Exception) -> TrialResult:
+def _failed(number: int, error: Exception) -> TrialResult:
     """Returns the result of a trial whose function has raised an error."""
     if prunes_trial(error):
         return TrialResult(number, "pruned")

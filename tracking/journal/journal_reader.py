@@ -51,7 +51,6 @@ class Champion:
     """A study's champion, a saved model."""
 
     trial: str  # The uuid of the trial.
-    trial_number: int
     folder: Path
     reason: str
     predictions: str
@@ -240,9 +239,7 @@ class JournalReader:
     def champion(self) -> Champion | None:
         """Returns the study's champion, or None."""
         rows = self._rows(
-            "SELECT c.trial, t.number AS trial_number, c.folder, c.reason, "
-            "c.predictions FROM champions c JOIN trials t ON t.uuid = c.trial "
-            "WHERE NOT c.withdrawn LIMIT 1"
+            "SELECT trial, folder, reason, predictions FROM champions WHERE NOT withdrawn LIMIT 1"
         )
         found = (Champion(**{**row, "folder": self.folder / row["folder"]}) for row in rows)
         return next(found, None)

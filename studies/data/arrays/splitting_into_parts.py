@@ -155,7 +155,7 @@ class Divided:
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
-        name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess, options.seed)
+        name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess)
         transformed = {key: replace(part, x=x[key]) for key, part in parts.items()}
         preparation = Preparation(
             example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files

@@ -253,7 +253,7 @@ class Table(Reader):
         time = table._time(frame, dates)
         if self.open or self.time is None:
             unused = [name for name in dates if name not in self.dates]
-            decisions |= _on_dates(frame, time, unused)
+            decisions |= _on_dates(time, unused)
         if self.open and decisions:
             decisions["to change it"] = (
                 "set drop, categories, missing, dates or time (options: --drop, --missing, "
@@ -353,7 +353,7 @@ class Table(Reader):
             yield from (Column(part, "category") for part in others)
 
 
-def _on_dates(frame: Any, time: str, unused: list[str]) -> dict[str, str]:
+def _on_dates(time: str, unused: list[str]) -> dict[str, str]:
     decisions = dict.fromkeys(unused, "no input")
     if time:
         unseen = "; no input" if time in decisions else ""
