@@ -43,7 +43,7 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     Are the best trials at an end of a range? Were there enough trials? Do they train long enough,
     overfit, differ by more than noise? Why do trials fail? What does a scientific hyperparameter
     do? Each finding has its figures, and a command that acts on it. The last line is one command
-    for all findings. Nothing is trained. The report has the same findings with charts.
+    for all findings. Nothing is trained. The report has the same findings, and links to charts.
 
     \b
     kerastudy diagnose digits
