@@ -6,20 +6,11 @@ import inspect
 from typing import Any
 
 import keras_tuner
-import optuna
 import pytest
 from conformance.engine import SMALL
 from keras_tuner import oracles
-from optuna.pruners import (
-    HyperbandPruner,
-    MedianPruner,
-    PatientPruner,
-    PercentilePruner,
-    SuccessiveHalvingPruner,
-    ThresholdPruner,
-    WilcoxonPruner,
-)
-from optuna.samplers import CmaEsSampler, QMCSampler, RandomSampler, TPESampler
+from optuna import pruners, samplers
+from optuna.samplers import CmaEsSampler, TPESampler
 
 import kerastudy as ks
 from search_spaces import EngineError, OptunaSpace
@@ -38,7 +29,7 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
 
 
 @pytest.mark.parametrize(
-    ("short", "name"),
+    ("given", "name"),
     [
         ("keras-tuner", "keras-tuner:bayesian"),
         ("Bayesian", "keras-tuner:bayesian"),
@@ -49,25 +40,51 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
         ("grid", "optuna:grid"),
         ("keras-tuner:grid", "optuna:grid"),
         ("TPE, n_startup_trials=3,group=True", "optuna:tpe,group=true,n_startup_trials=3"),
+        (TPESampler(), "optuna:tpe"),
+        (TPESampler, "optuna:tpe"),
+        (TPESampler(n_startup_trials=3, group=True), "optuna:tpe,group=true,n_startup_trials=3"),
+        (TPESampler(prior_weight=2.0), "optuna:tpe,prior_weight=2.0"),
+        (CmaEsSampler(popsize=8), "optuna:cma-es,popsize=8"),
+        (samplers.RandomSampler(), "optuna:random"),
+        (
+            oracles.BayesianOptimizationOracle(OBJECTIVE, num_initial_points=4),
+            "keras-tuner:bayesian,num_initial_points=4",
+        ),
+        (
+            oracles.HyperbandOracle(OBJECTIVE, max_epochs=9, factor=2),
+            "keras-tuner:hyperband,factor=2",
+        ),
+        (keras_tuner.GridSearch, "optuna:grid"),
     ],
 )
-def test_names_of_engines_have_one_spelling(short: str, name: str) -> None:
-    assert check_engine(short) == name
+def test_an_engine_by_name_or_as_an_object_has_one_spelling(given: Any, name: str) -> None:
+    spelled = given if isinstance(given, str) else name_of_object("engine", given, 9)
+    assert check_engine(spelled) == name
+    assert isinstance(given, str) or spelled == name
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("what", "given", "said"),
     [
-        ("tpe,n", "NAME=VALUE"),
-        ("tpe,=3", "NAME=VALUE"),
-        ("tpe,a=b/c", "must be a number, true, false, null or a word"),
-        ("tpe,a=NaN", "must be finite"),
-        ("keras-tuner:hyperbnd", "Did you mean 'keras-tuner:hyperband'"),
+        ("engine", "tpe,n", "NAME=VALUE"),
+        ("engine", "tpe,=3", "NAME=VALUE"),
+        ("engine", "tpe,a=b/c", "must be a number, true, false, null or a word"),
+        ("engine", "tpe,a=NaN", "must be finite"),
+        ("engine", "keras-tuner:hyperbnd", "Did you mean 'keras-tuner:hyperband'"),
+        ("engine", samplers.QMCSampler(), "one of TPESampler"),
+        ("engine", TPESampler(gamma=lambda n: 1), "tpe,SETTING=VALUE'"),
+        ("engine", CmaEsSampler(independent_sampler=TPESampler()), "cma-es,SETTING=VALUE'"),
+        ("engine", oracles.HyperbandOracle(OBJECTIVE), "Give the study epochs=100"),
+        ("engine", object(), "one of TPESampler"),
+        ("pruner", pruners.WilcoxonPruner(), "one of MedianPruner"),
+        ("pruner", pruners.PatientPruner(None, patience=1), "one of MedianPruner"),
     ],
 )
-def test_other_names_are_refused(name: str, told: str) -> None:
-    with pytest.raises(EngineError, match=told):
-        check_engine(name)
+def test_other_names_and_what_can_not_be_made_again_are_refused(
+    what: str, given: Any, said: str
+) -> None:
+    with pytest.raises(EngineError, match=said):
+        check_engine(given) if isinstance(given, str) else name_of_object(what, given, 9)
 
 
 def test_settings_in_a_name_have_the_types_of_json() -> None:
@@ -87,36 +104,14 @@ def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        (TPESampler(), "optuna:tpe"),
-        (TPESampler, "optuna:tpe"),
-        (TPESampler(n_startup_trials=3, group=True), "optuna:tpe,group=true,n_startup_trials=3"),
-        (TPESampler(prior_weight=2.0), "optuna:tpe,prior_weight=2.0"),
-        (CmaEsSampler(popsize=8), "optuna:cma-es,popsize=8"),
-        (RandomSampler(), "optuna:random"),
+        (pruners.MedianPruner(n_warmup_steps=3), "median,n_warmup_steps=3"),
+        (pruners.PercentilePruner(10.0), "percentile,percentile=10.0"),
         (
-            oracles.BayesianOptimizationOracle(OBJECTIVE, num_initial_points=4),
-            "keras-tuner:bayesian,num_initial_points=4",
+            pruners.SuccessiveHalvingPruner(),
+            "successive-halving,min_resource=auto,reduction_factor=4",
         ),
-        (
-            oracles.HyperbandOracle(OBJECTIVE, max_epochs=9, factor=2),
-            "keras-tuner:hyperband,factor=2",
-        ),
-        (keras_tuner.GridSearch, "optuna:grid"),
-    ],
-)
-def test_an_engine_as_an_object(given: Any, name: str) -> None:
-    assert name_of_object("engine", given, 9) == name
-    assert check_engine(name) == name
-
-
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        (MedianPruner(n_warmup_steps=3), "median,n_warmup_steps=3"),
-        (PercentilePruner(10.0), "percentile,percentile=10.0"),
-        (SuccessiveHalvingPruner(), "successive-halving,min_resource=auto,reduction_factor=4"),
-        (HyperbandPruner(max_resource=9), "hyperband,max_resource=9"),
-        (ThresholdPruner(lower=0.2), "threshold,lower=0.2"),
+        (pruners.HyperbandPruner(max_resource=9), "hyperband,max_resource=9"),
+        (pruners.ThresholdPruner(lower=0.2), "threshold,lower=0.2"),
     ],
 )
 def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> None:
@@ -124,23 +119,6 @@ def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> Non
     again = make_pruner(check_pruner(name), 9)
     assert type(again) is type(given)
     assert vars(again) == vars(given)
-
-
-@pytest.mark.parametrize(
-    ("what", "given", "said"),
-    [
-        ("engine", QMCSampler(), "one of TPESampler"),
-        ("engine", TPESampler(gamma=lambda n: 1), "tpe,SETTING=VALUE'"),
-        ("engine", CmaEsSampler(independent_sampler=TPESampler()), "cma-es,SETTING=VALUE'"),
-        ("engine", oracles.HyperbandOracle(OBJECTIVE), "Give the study epochs=100"),
-        ("engine", object(), "one of TPESampler"),
-        ("pruner", WilcoxonPruner(), "one of MedianPruner"),
-        ("pruner", PatientPruner(None, patience=1), "one of MedianPruner"),
-    ],
-)
-def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str) -> None:
-    with pytest.raises(EngineError, match=said):
-        name_of_object(what, given, 9)
 
 
 def test_a_sampler_keeps_its_seed_and_its_settings() -> None:
@@ -159,8 +137,8 @@ def test_a_study_takes_objects() -> None:
         "objects",
         data=ks.datasets.digits(),
         build=print,
-        engine=optuna.samplers.TPESampler(n_startup_trials=1),
-        pruner=optuna.pruners.MedianPruner(n_warmup_steps=3),
+        engine=TPESampler(n_startup_trials=1),
+        pruner=pruners.MedianPruner(n_warmup_steps=3),
     )
     assert study.engine == "optuna:tpe,n_startup_trials=1"
     assert study.pruner == "median,n_warmup_steps=3"
