@@ -1,4 +1,4 @@
-"""Studies with builders in the styles of Keras Tuner's guides and of Optuna's Keras examples."""
+"""Studies with builders in the styles of Keras Tuner's guides."""
 
 import keras
 import keras_tuner
@@ -142,29 +142,6 @@ fit_returns_dict = ks.Study(
     objective=ks.Objective("typical_error", "min"),
     epochs=2,
 )
-
-
-# Optuna's steps, its way to begin a builder, and what a trial knows of itself.
-def optuna_steps_model(trial):
-    keras.backend.clear_session()
-    units = trial.suggest_int("units", 4, 16, step=4)
-    dropout = trial.suggest_float("dropout", 0.0, 0.4, step=0.2)
-    trial.suggest_categorical("activation", ["relu", "tanh"])
-    trial.set_user_attr("hidden units", units)
-    model = keras.Sequential([keras.Input((FEATURES,))], name=f"trial_{trial.number}")
-    model.add(layers.Dense(units, activation=trial.params["activation"]))
-    # Another model in each trial, whatever the hyperparameters are.
-    for _ in range(trial.number):
-        model.add(layers.Dense(trial.user_attrs["hidden units"], activation="relu"))
-    if dropout > 0.0:
-        model.add(layers.Dropout(dropout))
-    model.add(layers.Dense(1))
-    learning_rate = trial.suggest_categorical("lr", [1e-3, 1e-2])
-    model.compile(keras.optimizers.Adam(learning_rate), loss="mse")
-    return model
-
-
-optuna_steps = ks.Study("optuna steps", data=numbers(), build=optuna_steps_model, epochs=3)
 
 
 # A generator against a discriminator, each with an optimizer of its own.

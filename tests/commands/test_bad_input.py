@@ -107,6 +107,7 @@ def test_a_place_that_can_be_no_store_is_told(
         (["show", "digits"], "kerastudy launch"),
         (["evaluate", "digits"], "kerastudy launch"),
         (["ui", "digits"], "kerastudy launch"),
+        (["doctor", "--fix"], "kerastudy-store"),
         (["report", "digits", "--output", "nowhere/report.html"], "nowhere"),
         (["show", "digits", "--trial", "1", "--all"], "--all"),
         (["show", "digits", "--trial", "1", "--top", "3"], "--top"),

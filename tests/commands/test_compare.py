@@ -60,7 +60,7 @@ def lines(told: Answer) -> list[list[str]]:
     return [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
 
 
-def test_json_has_all_of_two_studies(store: Path) -> None:
+def test_json_and_text_have_all_of_two_studies(store: Path) -> None:
     told = document(store, "compare", "digits", "손글씨 [red]")
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, _ = told["studies"]
@@ -69,9 +69,6 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1, "params": params}
     assert (one["trials"]["complete"], one["trials"]["total"]) == (3, 3)
     assert (one["epochs"], one["seconds"]) == (6, 4.5)
-
-
-def test_the_text_says_the_same(store: Path) -> None:
     said = lines(run(store, "compare", "digits", "손글씨 [red]"))
     for line in (
         ["objective", "min val_loss"],

@@ -77,7 +77,7 @@ def check(text: str, share: str) -> None:
 
 
 def test_a_flaw_is_in_the_verdict(launched: tuple[Path, Answer], tmp_path: Path) -> None:
-    """Python and tags have the same text: see `test_verdicts`, `test_champion_in_mlflow`."""
+    """Python and tags have the same text: see `test_verdicts`."""
     folder = tmp_path / "copy"
     shutil.copytree(launched[0], folder)
     done = launched[1]

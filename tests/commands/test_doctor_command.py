@@ -26,9 +26,3 @@ def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: P
     lines = told.stdout.splitlines()
     assert all(line.startswith("mended  ") for line in lines[:-1])
     assert lines[-1] == f"2 wrong in {str(copied_store)!r}, 2 mended"
-
-
-def test_no_store_is_wrong_use(tmp_path: Path) -> None:
-    told = kerastudy_here(tmp_path, "doctor", "--fix", expect=2)
-    assert "kerastudy-store" in told.last and "--store" in told.last
-    assert not list(tmp_path.iterdir())

@@ -13,7 +13,6 @@ from pathlib import Path
 import pexpect
 import pytest
 from stores import empty_store
-from suite import exhaustive_but
 from user_commands import environment, kerastudy_here, run
 
 COMMANDS = [
@@ -31,13 +30,10 @@ def imported(errors: str) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("arguments", exhaustive_but(
-    [["launch", "--help"]],
-    [["--help"], ["--version"], ["list"], ["list", "--json"], ["list", "--catalog"],
-     ["launch", "--help"]]))  # fmt: skip
-def test_nothing_heavy_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    """Other commands import less."""
     empty_store(tmp_path / "kerastudy-store")
-    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", "launch", "--help"]
     assert not imported(run(tmp_path, command).stderr) & HEAVY
     assert [path.name for path in tmp_path.iterdir()] == ["kerastudy-store"]
 

@@ -65,6 +65,14 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
     experiment = client.get_experiment_by_name("blobs")
     (study,) = client.search_runs([experiment.experiment_id], "tags.`kerastudy.kind` = 'study'")
     assert "report.html" in [file.path for file in client.list_artifacts(study.info.run_id)]
+    version = client.get_model_version_by_alias("blobs", "champion")
+    assert version.run_id == study.info.run_id
+    # The verdict changes, so a link leads to it.
+    assert "[The study](#/experiments/" in version.description
+    assert version.tags["epoch"] == str(again["best"]["epoch"])
+    (file,) = copied_store.glob("mlartifacts/**/requirements.txt")
+    fixed = dict(line.split("==") for line in file.read_text().split())
+    assert {"keras", "tensorflow"} <= fixed.keys()
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{again['best']['value']:.4g}" in page
 

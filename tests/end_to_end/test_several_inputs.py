@@ -67,7 +67,7 @@ study = ks.Study(
 
 
 def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
-    """What its process needs is in `commands/test_champion_in_mlflow`."""
+    """What its process needs is in `commands/test_mlflow_process`."""
     (tmp_path / "several.py").write_text(SEVERAL, encoding="utf-8")
     options = ("--executor", "in-process", "--verify", "off", "--json")
     launched = as_json(kerastudy_here(tmp_path, "launch", "several.py", *options))

@@ -10,51 +10,36 @@ from typing import Any
 
 from scripted import describe
 
+from tracking import records
 from tracking.history import StudyHistory, record_evaluation
 from tracking.journal import Journal
-from tracking.records import (
-    BestEpoch,
-    CodeDescription,
-    Confirmation,
-    DataDescription,
-    EpochResult,
-    Evaluation,
-    Interval,
-    Measured,
-    Objective,
-    Proposal,
-    Racer,
-    Repeat,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-    TrialState,
-)
 from tracking.store import create_store
 
 ENVIRONMENT = {"python": "3.11.7", "keras": "3.15.1", "device": "a processor"}
 VALUES = {"rate": 0.001, "units": 8, "kind": "b", "momentum": 0.5}
-LOSS = Objective("val_loss", "min")
+# The metrics of each epoch.
+Curve = Sequence[Mapping[str, float]]
+LOSS = records.Objective("val_loss", "min")
 
 
-def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
+def make_spec(number: int = 0, **fields: Any) -> records.TrialSpec:
     """Returns the spec of a trial in `scripted.SPACE`."""
     made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
     made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
-    return TrialSpec(number, **{**made, **fields})
+    return records.TrialSpec(number, **{**made, **fields})
 
 
 def make_result(
-    spec: TrialSpec, curve: Sequence[Mapping[str, float]], state: TrialState = "complete"
-) -> TrialResult:
-    """Returns the result of a trial with a curve, which has the metrics of each epoch."""
+    spec: records.TrialSpec, curve: Curve, state: records.TrialState = "complete"
+) -> records.TrialResult:
+    """Returns the result of a trial with a curve."""
     metric, objective = spec.objective.metric, spec.objective
-    best: BestEpoch | None = None
+    best: records.BestEpoch | None = None
     for epoch, metrics in enumerate(curve, start=1):
         if best is None or objective.is_better(metrics[metric], best.value):
-            best = BestEpoch(epoch, metrics[metric], dict(metrics))
+            best = records.BestEpoch(epoch, metrics[metric], dict(metrics))
     valued = state != "infeasible"
-    return TrialResult(
+    return records.TrialResult(
         spec.number,
         state,
         epochs=len(curve),
@@ -67,7 +52,7 @@ def make_result(
 
 
 # The code of a study whose file is gone.
-CODE = CodeDescription("/a.py", "study", "…", "c" * 64, "study")
+CODE = records.CodeDescription("/a.py", "study", "…", "c" * 64, "study")
 
 
 def losses(*values: float) -> list[dict[str, float]]:
@@ -77,18 +62,18 @@ def losses(*values: float) -> list[dict[str, float]]:
 
 def record_trial(
     journal: Journal,
-    spec: TrialSpec,
-    curve: Sequence[Mapping[str, float]] = (),
-    state: TrialState = "complete",
+    spec: records.TrialSpec,
+    curve: Curve = (),
+    state: records.TrialState = "complete",
     engine_state: Mapping[str, str] | None = None,
     **environment: str,
 ) -> str:
     """Records a trial as the driver does, and returns its uuid. A "running" trial does not end."""
-    proposal = Proposal(spec.number, spec.values, engine_state or {})
+    proposal = records.Proposal(spec.number, spec.values, engine_state or {})
     uuid = journal.begin_trial(spec, proposal, {**ENVIRONMENT, **environment})
     journal.begin_fit(uuid, spec, only=True)
     for epoch, metrics in enumerate(curve, start=1):
-        journal.log_epoch(uuid, EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
+        journal.log_epoch(uuid, records.EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
     if state != "running":
         journal.end_trial(uuid, make_result(spec, curve, state))
     journal.flush()
@@ -122,73 +107,74 @@ def record_study(
 def record_confirmed(journal: Journal, study: str, value: float, low: float, high: float) -> None:
     """Records a confirmation whose winner, trial 0, has this value on the test part."""
     uuid = journal.begin_confirmation("{}")
-    outcome = Confirmation(
+    outcome = records.Confirmation(
         study, uuid, "val_accuracy", "max", 0, value, None, (1,), (), None, 0,
-        Interval(value, low, high),
+        records.Interval(value, low, high),
     )  # fmt: skip
     journal.end_confirmation(uuid, outcome)
 
 
 def record_repeated(
-    journal: Journal, spec: TrialSpec, curve: Sequence[Mapping[str, float]], epochs: Sequence[int]
+    journal: Journal, spec: records.TrialSpec, curve: Curve, epochs: Sequence[int]
 ) -> None:
     """Records a trial of 6 s. `epochs` has the epochs of each repeat, whose curves are missing."""
     result = make_result(spec, curve)
     assert result.best is not None
-    repeats = [Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
-    uuid = journal.begin_trial(spec, Proposal(spec.number, spec.values), ENVIRONMENT)
+    repeats = [records.Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
+    uuid = journal.begin_trial(spec, records.Proposal(spec.number, spec.values), ENVIRONMENT)
     result = replace(result, epochs=max(epochs), seconds=6.0, repeats=repeats)
     journal.end_trial(uuid, result)
 
 
-def code_of(file: Path, name: str, study: str) -> CodeDescription:
+def code_of(file: Path, name: str, study: str) -> records.CodeDescription:
     """Returns the code of a study in a file. `name` is the variable, `study` the study's name."""
     folder = str(file.parent)
-    return CodeDescription(str(file), name, "", "", study_name=study, folder=folder)
+    return records.CodeDescription(str(file), name, "", "", study_name=study, folder=folder)
 
 
-def other_data() -> DataDescription:
+def other_data() -> records.DataDescription:
     """Returns the description of data that no recorded study has."""
-    return DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
+    return records.DataDescription("elsewhere", "memory", "e" * 64, {}, {}, {})
 
 
 def record_confirmation(
     journal: Journal,
     study: str,
-    race: Sequence[Racer],
-    trainings: Sequence[TrialSpec] = (),
+    race: Sequence[records.Racer],
+    trainings: Sequence[records.TrialSpec] = (),
     **fields: Any,
 ) -> None:
     """Records a confirmation that has ended. `race` has the winner first."""
     uuid = journal.begin_confirmation('{"options": {"top": 2}}')
     for number, spec in enumerate(trainings):
         training = journal.begin_training(uuid, spec, f"{uuid}{number}")
-        journal.log_epoch(training, EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
+        journal.log_epoch(training, records.EpochResult(spec.number, 1, {"val_loss": 0.5}, 0.1))
         journal.end_fit(training, make_result(spec, losses(0.5)))
-    outcome = Confirmation(
+    outcome = records.Confirmation(
         study, uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
-        race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
+        race[0].trial, records.Interval(0.31, 0.2, 0.42), records.Interval(0.1, 0.05, 0.15),
     )  # fmt: skip
     journal.end_confirmation(uuid, replace(outcome, **fields))
 
 
 def record_reading(history: StudyHistory, study: str, trial: int, digest: str) -> None:
     """Records an evaluation of another study's trial on the test part with a digest."""
-    metrics = {"loss": Measured(0.3)}
+    metrics = {"loss": records.Measured(0.3)}
     record_evaluation(
-        history, Evaluation(study, trial, 2, 50, digest, metrics, time=1_700_000_000_000)
+        history, records.Evaluation(study, trial, 2, 50, digest, metrics, time=1_700_000_000_000)
     )
 
 
 def trial_record(
-    number: int, value: float | None, epoch: int = 1, state: TrialState = "complete"
-) -> TrialRecord:
+    number: int, value: float | None, epoch: int = 1, state: records.TrialState = "complete"
+) -> records.TrialRecord:
     """Returns a trial as it is read from a journal, with its best value at an epoch."""
-    best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
-    trial = TrialRecord(f"trial-{number}", make_spec(number), "running", None, {}, {}, "", 0)
+    best = None if value is None else records.BestEpoch(epoch, value, {"val_loss": value})
+    uuid, spec = f"trial-{number}", make_spec(number)
+    trial = records.TrialRecord(uuid, spec, "running", None, {}, {}, "", 0)
     if state == "running":
         return trial
-    return trial.with_result(TrialResult(number, state, epochs=epoch, best=best))
+    return trial.with_result(records.TrialResult(number, state, epochs=epoch, best=best))
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -48,12 +48,6 @@ def of_some_losses_and_metrics() -> keras.Model:
     return model
 
 
-def of_alignments() -> keras.Model:
-    model = keras.Sequential([layers.Input((12,)), layers.Reshape((12, 1)), layers.Dense(4)])
-    model.compile("adam", losses.CTC())
-    return model
-
-
 def of_many_metrics() -> keras.Model:
     kept = [getattr(metrics, name)() for name in METRICS]
     kept += [

@@ -21,20 +21,8 @@ from studies.definition import LaunchOptions
 from studies.executors import Executor, Handler
 from studies.launching import run_study as run_on_executor
 from studies.progress import NoProgress, Progress
+from tracking import records
 from tracking.history import StudyHistory, read_study
-from tracking.records import (
-    BestEpoch,
-    CodeDescription,
-    DataDescription,
-    EpochResult,
-    Objective,
-    StudyDescription,
-    TrialResult,
-    TrialSpec,
-    TrialTask,
-    from_json,
-    to_json,
-)
 from tracking.store import checkpoint_digest, replacing
 
 SPACE = SearchSpace(
@@ -45,12 +33,12 @@ SPACE = SearchSpace(
 )
 
 
-def describe(**settings: Any) -> StudyDescription:
+def describe(**settings: Any) -> records.StudyDescription:
     """Returns the definition of a made-up study."""
     fields: dict[str, Any] = {
         "name": "scripted",
         "space": SPACE,
-        "objective": Objective("val_loss", "min"),
+        "objective": records.Objective("val_loss", "min"),
         "engine": "optuna:tpe",
         "pruner": "none",
         "trials": 12,
@@ -60,12 +48,12 @@ def describe(**settings: Any) -> StudyDescription:
         "threads": 1,
         "keep": 3,
         "try_defaults": False,
-        "data": DataDescription(
+        "data": records.DataDescription(
             "made up", "memory", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
         ),
-        "code": CodeDescription("", "", "", ""),
+        "code": records.CodeDescription("", "", "", ""),
     }
-    return StudyDescription(**{**fields, **settings})
+    return records.StudyDescription(**{**fields, **settings})
 
 
 def run_study(
@@ -93,16 +81,16 @@ def run_study(
     return launched
 
 
-def loss(spec: TrialSpec, epoch: int) -> float:
+def loss(spec: records.TrialSpec, epoch: int) -> float:
     """Returns a made-up loss, which depends on the spec. The best epoch is not always the last."""
     rate, units = spec.values["rate"], spec.values["units"]
     turn = spec.seed % spec.epochs + 1
     return abs(rate - 0.01) * 20 + abs(units - 32) / 32 + abs(epoch - turn) * 0.1 + 0.2
 
 
-def write_checkpoint(path: Path, spec: TrialSpec) -> str:
+def write_checkpoint(path: Path, spec: records.TrialSpec) -> str:
     """Writes a checkpoint that contains the spec, and returns the checkpoint's digest."""
-    text = to_json(dataclasses.replace(spec, attempt=1))
+    text = records.to_json(dataclasses.replace(spec, attempt=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         with h5py.File(partial, "w") as file:
@@ -110,10 +98,11 @@ def write_checkpoint(path: Path, spec: TrialSpec) -> str:
         return checkpoint_digest(partial)
 
 
-def read_checkpoint(path: Path) -> TrialSpec:
+def read_checkpoint(path: Path) -> records.TrialSpec:
     """Returns the spec in a checkpoint of `write_checkpoint`."""
     with h5py.File(path, "r") as file:
-        return from_json(TrialSpec, file["layers/scripted/vars/0"][()].tobytes().decode())
+        text = file["layers/scripted/vars/0"][()].tobytes().decode()
+        return records.from_json(records.TrialSpec, text)
 
 
 def save_made_up_model(folder: Path, checkpoint: Path) -> dict[str, float]:
@@ -148,8 +137,8 @@ class ScriptedExecutor:
 
     trainer = "plain"
 
-    description: StudyDescription
-    before: Callable[[TrialSpec], None] = lambda spec: None
+    description: records.StudyDescription
+    before: Callable[[records.TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
     out_of_memory: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
@@ -162,14 +151,14 @@ class ScriptedExecutor:
     wrong: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._waiting: deque[tuple[TrialTask, ...]] = deque()
+        self._waiting: deque[tuple[records.TrialTask, ...]] = deque()
         self._replacing = self.closed = False
 
     @property
     def free(self) -> int:
         return 0 if self._replacing else self.workers - len(self._waiting)
 
-    def submit(self, *fits: TrialTask) -> None:
+    def submit(self, *fits: records.TrialTask) -> None:
         assert self.free
         self._waiting.append(fits)
 
@@ -182,7 +171,7 @@ class ScriptedExecutor:
         for _ in range(len(self._waiting)):
             self._run_job(self._waiting.popleft(), handler)
 
-    def _run_job(self, fits: Sequence[TrialTask], handler: Handler) -> None:
+    def _run_job(self, fits: Sequence[records.TrialTask], handler: Handler) -> None:
         for task in fits:
             result = self._run(task, handler)
             if result is None:
@@ -191,7 +180,7 @@ class ScriptedExecutor:
             if result.state != "complete":
                 return
 
-    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+    def _run(self, task: records.TrialTask, handler: Handler) -> records.TrialResult | None:
         """Runs a fit; returns its result, or None if its process died."""
         spec = task.spec
         self.before(spec)
@@ -210,15 +199,15 @@ class ScriptedExecutor:
         elif spec.number in self.raises:
             raised = "NameError: modl (mine.py, line 3)"
             reason = f"the builder raised {raised}"
-            return TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
+            return records.TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
         elif spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"
-            return TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
+            return records.TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
         return self._train(task, handler)
 
-    def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
+    def _train(self, task: records.TrialTask, handler: Handler) -> records.TrialResult:
         spec, checkpoint = task.spec, task.checkpoint
-        best: BestEpoch | None = None
+        best: records.BestEpoch | None = None
         state, epoch, digest = "complete", 0, ""
         trainer = "plain" if task.by_fit else self.trainer
         wrong = self.wrong.get(spec.number) if trainer == "compiled" else None
@@ -227,9 +216,9 @@ class ScriptedExecutor:
             if epoch == wrong:
                 metrics = {name: value - 10 for name, value in metrics.items()}
             if best is None or metrics["val_loss"] < best.value:
-                best = BestEpoch(epoch, metrics["val_loss"], metrics)
+                best = records.BestEpoch(epoch, metrics["val_loss"], metrics)
             decision = handler.on_epoch(
-                EpochResult(spec.number, epoch, metrics, 0.1 * epoch, spec.repeat)
+                records.EpochResult(spec.number, epoch, metrics, 0.1 * epoch, spec.repeat)
             )
             if decision != "continue":
                 state = {"prune": "pruned", "stop": "interrupted", "end": "complete"}[decision]
@@ -240,7 +229,7 @@ class ScriptedExecutor:
             if task.state is not None:
                 task.state.parent.mkdir(parents=True, exist_ok=True)
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
-        return TrialResult(
+        return records.TrialResult(
             spec.number,
             state,  # type: ignore[arg-type]
             epochs=epoch,
@@ -254,7 +243,7 @@ class ScriptedExecutor:
         )
 
     def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+        self, spec: records.TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         raise StudyError("a scripted study has no model")
 
@@ -266,6 +255,6 @@ class WithModel(ScriptedExecutor):
     """A scripted executor that can save a champion, as an empty MLflow model."""
 
     def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+        self, spec: records.TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         return save_made_up_model(folder, checkpoint)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
@@ -31,13 +30,3 @@ def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
         )
         for value in values
     ]
-
-
-def exhaustive(test: Callable[..., None]) -> Callable[..., None]:
-    """Returns a test of a conformance class as exhaustive, as another class always runs it."""
-
-    @functools.wraps(test)
-    def left(*arguments: Any, **named: Any) -> None:
-        test(*arguments, **named)
-
-    return pytest.mark.exhaustive(left)

@@ -76,15 +76,6 @@ def single(build: Callable[[], keras.Model], **options: Any) -> Case:
     return Case(lambda hp: build(), values=({},), **{"batch_size": 8, **options})
 
 
-def dropout_in_a_row(hp: Values) -> keras.Model:
-    inputs = keras.Input((12,))
-    hidden = layers.Dense(8)(inputs) * 0.3
-    hidden = layers.Dropout(hp["rate"])(layers.Dropout(hp["rate"])(hidden))
-    hidden = ops.multiply(layers.LeakyReLU(0.3)(hidden), 0.7)
-    outputs = layers.Dense(3, activation="softmax")(hidden)
-    return compiled(keras.Model(inputs, outputs), optimizers.Adam(hp["lr"]))
-
-
 def attentive(hp: Values) -> keras.Model:
     inputs = keras.Input((12,))
     steps = layers.Reshape((4, 3))(inputs)
@@ -110,12 +101,6 @@ def decayed(hp: Values) -> Any:
     optimizer = optimizers.RMSprop(hp["lr"], momentum=0.5, centered=True, weight_decay=decay)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
-
-
-def frozen(hp: Values) -> keras.Model:
-    inner = stack(layers.Dense(8), layers.BatchNormalization(), layers.Dropout(hp["rate"]), units=5)
-    inner.trainable = False
-    return compiled(stack(inner, layers.Dense(4, activation="relu")))
 
 
 class Subclassed(keras.Model):
@@ -208,17 +193,6 @@ CORPUS: dict[str, Case] = {
         ],
         programs=2,
     ),
-    "noises": stacked(
-        lambda hp: [
-            layers.GaussianNoise(hp["rate"]),
-            layers.Dense(8, activation="selu"),
-            layers.AlphaDropout(hp["rate"]),
-            layers.Dense(8, activation="gelu"),
-            layers.GaussianDropout(0.2),
-        ],
-        lambda hp: optimizers.RMSprop(hp["lr"]),
-        batch_size=8,
-    ),
     # Constants beside the dropout's own, which TensorFlow merges with it.
     "rescaled": stacked(
         lambda hp: [
@@ -233,7 +207,6 @@ CORPUS: dict[str, Case] = {
         lambda hp: optimizers.SGD(hp["lr"]),
         batch_size=8,
     ),
-    "dropout in a row": Case(dropout_in_a_row, programs=2),
     "convolutional": stacked(
         lambda hp: [
             layers.Reshape((4, 3, 1)),
@@ -282,21 +255,6 @@ CORPUS: dict[str, Case] = {
         batch_size=8,
     ),
     "attentive": Case(attentive, batch_size=8, programs=2),
-    "normalized": stacked(
-        lambda hp: [
-            layers.Normalization(mean=0.1, variance=2.0),
-            layers.Dense(8, kernel_constraint="max_norm"),
-            layers.LayerNormalization(),
-            layers.GroupNormalization(2),
-            layers.UnitNormalization(),
-            layers.PReLU(),
-            layers.ActivityRegularization(l2=hp["rate"] / 10),
-            layers.Dense(8, activity_regularizer=regularizers.L1(hp["rate"] / 10)),
-        ],
-        lambda hp: optimizers.Adadelta(hp["lr"]),
-        batch_size=8,
-        programs=2,
-    ),
     # Half precision, with a loss scale that adapts itself.
     "mixed": stacked(
         lambda hp: [
@@ -318,14 +276,7 @@ CORPUS: dict[str, Case] = {
             inputs=np.random.default_rng(5).normal(size=(400, 12)), targets=np.arange(400) % 3
         ),
     ),
-    "seeded": stacked(
-        lambda hp: [layers.Dense(8, kernel_initializer=hp["start"]), layers.Dropout(0.5, seed=3)],
-        lambda hp: "adam",
-        values=[{"start": "he_normal"}, {"start": "orthogonal"}],
-        batch_size=100,
-    ),
     "shared": Case(shared),
-    "frozen": Case(frozen),
     "subclassed": Case(
         lambda hp: compiled(Subclassed(6, hp["rate"]), optimizers.Adam(hp["lr"])), batch_size=10
     ),
@@ -362,11 +313,6 @@ CORPUS |= {
         batch_size=8,
         programs=3,
     ),
-    "averaged": optimized(
-        lambda hp: optimizers.Lion(
-            hp["lr"], use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3, weight_decay=0.01
-        )
-    ),
     # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.
     "averaged at the end": optimized(
         lambda hp: optimizers.Adam(hp["lr"], use_ema=True, amsgrad=True), judge=by_fit
@@ -380,12 +326,6 @@ CORPUS |= {
         lambda hp: optimizers.Adamax(
             schedules.CosineDecay(hp["lr"], 9, warmup_target=0.1, warmup_steps=2),
             global_clipnorm=0.5,
-        ),
-        programs=2,
-    ),
-    "stepped": optimized(
-        lambda hp: optimizers.RMSprop(
-            schedules.PiecewiseConstantDecay([2, 4], [hp["lr"], 0.003, 0.001])
         ),
         programs=2,
     ),
@@ -412,11 +352,6 @@ CORPUS |= {
     "losses": single(kinds.of_many_losses, data=aimed(dict.fromkeys(kinds.LOSSES, ONE_HOT))),
     "some losses and metrics": single(
         kinds.of_some_losses_and_metrics, data=aimed(dict.fromkeys(kinds.SOME_LOSSES, ONE_HOT))
-    ),
-    "alignments": single(
-        kinds.of_alignments,
-        data=aimed(np.stack([CLASSES, CLASSES[::-1]], 1).astype("int32") + 1),
-        trainer="plain",
     ),
     "metrics": single(kinds.of_many_metrics, data=aimed(ONE_HOT)),
     "binary": Case(

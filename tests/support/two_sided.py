@@ -74,30 +74,7 @@ def listed(hp: Values) -> keras.Model:
     return model
 
 
-class Subclassed(keras.Model):
-    """Takes a dict, returns a dict."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.drop, self.flatten = layers.Dropout(rate), layers.Flatten()
-        self.kind, self.size = layers.Dense(3, activation="softmax"), layers.Dense(1)
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        hidden = keras.ops.cast(self.flatten(inputs["image"]), "float32") / 255
-        hidden = self.drop(
-            keras.ops.concatenate([hidden, inputs["tabular"]], axis=-1), training=training
-        )
-        return {"kind": self.kind(hidden), "size": self.size(hidden)}
-
-
-def subclassed(hp: Values) -> keras.Model:
-    model = Subclassed(hp["rate"])
-    model.compile(keras.optimizers.Adam(hp["lr"]), LOSSES, metrics={"kind": ["accuracy"]})
-    return model
-
-
 MODELS: dict[str, tuple[Callable[[Values], keras.Model], Callable[..., Dataset]]] = {
     "named": (named, by_name),
     "listed": (listed, in_order),
-    "subclassed": (subclassed, by_name),
 }

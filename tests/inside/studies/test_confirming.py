@@ -21,14 +21,7 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import StudyError
-from studies.champion import (
-    DEFAULTS,
-    ConfirmOptions,
-    RunnableStudy,
-    confirm_study,
-    make_plan,
-    not_paired,
-)
+from studies import champion
 from studies.definition import fold_seed
 from studies.progress import NoProgress, Progress
 from tracking.history import (
@@ -77,8 +70,8 @@ folds = study("folds", ks.datasets.arrays(x[:150], y[:150], test=60), trials=3, 
 NAME = "확인 study"
 HERE = ("--executor", "in-process", "--store", "store")
 SETTINGS = ("--top", "4", "--budget", "6", *HERE)
-OPTIONS = ConfirmOptions(top=4, budget=6)
-OF_FOLDS = ConfirmOptions(top=2, budget=4)
+OPTIONS = champion.ConfirmOptions(top=4, budget=6)
+OF_FOLDS = champion.ConfirmOptions(top=2, budget=4)
 
 
 def launched(folder: Path, *variables: str) -> Path:
@@ -110,11 +103,11 @@ class Interrupting(NoProgress):
 
 
 def confirmed(
-    folder: Path, progress: Progress, name: str = NAME, options: ConfirmOptions = OPTIONS
+    folder: Path, progress: Progress, name: str = NAME, options: champion.ConfirmOptions = OPTIONS
 ) -> Confirmation:
     """Confirms a study in this process."""
-    study = RunnableStudy(history_in(folder, name), progress)
-    return confirm_study(study, options, in_process=True)
+    study = champion.RunnableStudy(history_in(folder, name), progress)
+    return champion.confirm_study(study, options, in_process=True)
 
 
 @pytest.fixture(scope="module")
@@ -246,9 +239,9 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     launched(tmp_path, "folds")
     history, x, y = history_in(tmp_path, "folds"), by_hand.x, by_hand.y
     # Without the trial of the defaults, the epoch to train them for is not known.
-    plan = make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
-    assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
-    assert "so the number of epochs to train them is not known" in not_paired(plan, {})
+    plan = champion.make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
+    assert plan.test_trainings(champion.DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
+    assert "so the number of epochs to train them is not known" in champion.not_paired(plan, {})
     with pytest.raises(KeyboardInterrupt, match=r"^5 of 22 trainings are recorded"):
         confirmed(tmp_path, Interrupting(5), "folds", OF_FOLDS)
     outcome = confirmed(tmp_path, NoProgress(), "folds", OF_FOLDS)

@@ -6,7 +6,6 @@ Without such trials, TPE is Optuna's own: see `test_first_values`.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ import pytest
 import scripted
 from conformance.engine import Played, ask, make
 from scripted import run_study
-from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -35,13 +33,10 @@ COMMON = (
 FLAT = SearchSpace(*COMMON, ks.dropout())
 CONDITIONAL = SearchSpace(*COMMON, ks.Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}))
 
-# Each fails on half of the space.
-HALVES: dict[str, Callable[[Values], bool]] = {
-    "a float in log scale": lambda v: v["learning_rate"] > 1e-3,
-    "categories": lambda v: v["optimizer"] in ("lion", "rmsprop"),
-    "an int": lambda v: v["units"] > 264,
-    "a product": lambda v: v["units"] * v["layers"] > 930,
-}
+
+def half(values: Values) -> bool:
+    """Trials fail on this half of the space."""
+    return values["optimizer"] in ("lion", "rmsprop")
 
 
 def away(values: Values) -> float:
@@ -51,13 +46,6 @@ def away(values: Values) -> float:
     return abs(rate) / 4 + abs(values["units"] - 130) / 500 + abs(values["layers"] - 3) / 20 + kind
 
 
-def towards(values: Values) -> float:
-    """An objective that gets better towards what fails, and in it, as where memory runs out."""
-    rate = math.log10(values["learning_rate"])
-    kind = 0.2 * (values["optimizer"] != "lion")
-    return kind - rate / 4 - values["units"] / 500 - values["layers"] / 8
-
-
 class Study(Played):
     """A study played without training, some of whose trials fail."""
 
@@ -65,12 +53,10 @@ class Study(Played):
         self,
         space: SearchSpace,
         fails: Callable[[Values], bool],
-        objective: Callable[[Values], float] = away,
         seed: int = 0,
-        engine: str = "optuna:tpe",
     ) -> None:
-        made = make(engine, space=space, seed=seed)
-        super().__init__(made, value_of=lambda values, epoch: objective(values))
+        made = make("optuna:tpe", space=space, seed=seed)
+        super().__init__(made, value_of=lambda values, epoch: away(values))
         self.fails = fails
 
     def proposed(self, trials: int, workers: int = 1) -> list[Values]:
@@ -85,28 +71,14 @@ class Study(Played):
         return [proposal.values for proposal in proposals]
 
 
-SPACES = {"flat": FLAT, "conditional": CONDITIONAL}
-CASES = [
-    *itertools.product(SPACES, HALVES, [away], [1, 4]),
-    # The best is at the edge: somewhere beyond it trials must fail.
-    *itertools.product(SPACES, HALVES, [towards], [1]),
-]
-
-
-@pytest.mark.parametrize(
-    ("space", "half", "objective", "workers"),
-    exhaustive_but([("conditional", "categories", away, 4)], CASES),
-)
-def test_later_trials_of_tpe_fail_less_often(
-    space: str, half: str, objective: Callable[[Values], float], workers: int
-) -> None:
+def test_later_trials_of_tpe_fail_less_often() -> None:
+    """Four of them are trained side by side."""
     first = later = 0
     for seed in SEEDS:
-        study = Study(SPACES[space], HALVES[half], objective, seed)
-        failed = list(map(HALVES[half], study.proposed(60, workers)))
+        failed = list(map(half, Study(CONDITIONAL, half, seed).proposed(60, workers=4)))
         first += sum(failed[:30])
         later += sum(failed[30:])
-    assert later < (1 / 2 if objective is away else 2 / 3) * first
+    assert later < first / 2
 
 
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
@@ -131,9 +103,8 @@ def test_pruners_pass_infeasible_trials_over() -> None:
 
 
 @pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:cma-es"])
-@pytest.mark.parametrize("direction", exhaustive_but(["max"], ["min", "max"]))
 def test_objectives_near_the_end_of_all_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, direction: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """Engines go on with them; the record has the true values."""
     ordinary = scripted.loss
@@ -143,7 +114,7 @@ def test_objectives_near_the_end_of_all_numbers(
         return extremes.get(spec.number % 6, ordinary(spec, epoch))
 
     monkeypatch.setattr(scripted, "loss", loss)
-    objective = Objective("val_loss", direction)  # type: ignore[arg-type]
+    objective = Objective("val_loss", "max")
     space = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Int("units", 4, 64))
     description = scripted.describe(engine=engine, objective=objective, space=space)
     for trials in (10, 16):

@@ -28,15 +28,8 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy, kerastudy_here
 
 import kerastudy as ks
+from studies import executors
 from studies.definition import LaunchOptions, RayOptions
-from studies.executors import (
-    InProcessExecutor,
-    LoadStudy,
-    RayPool,
-    RayWorkers,
-    Session,
-    connected,
-)
 from studies.executors.ray import worker_on_node
 from studies.launching import run_study
 from studies.progress import NoProgress
@@ -108,10 +101,10 @@ def cluster() -> Iterator[Any]:
 
 
 @contextmanager
-def on_ray(file: Path, shared: Path | None = None) -> Iterator[RayPool]:
-    with tempfile.TemporaryDirectory() as folder, connected(RayOptions()) as there:
-        load = LoadStudy(Target(str(file)), shared or Path(folder))
-        started = RayWorkers(load, cluster=there, trials=None, workers=1, on_output=print)
+def on_ray(file: Path, shared: Path | None = None) -> Iterator[executors.RayPool]:
+    with tempfile.TemporaryDirectory() as folder, executors.connected(RayOptions()) as there:
+        load = executors.LoadStudy(Target(str(file)), shared or Path(folder))
+        started = executors.RayWorkers(load, cluster=there, trials=None, workers=1, on_output=print)
         try:
             started.load()
             yield started.pool
@@ -129,7 +122,7 @@ def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
     file.write_text(text, encoding="utf-8")
     study, code = load_study(Target(str(file)))
-    here = InProcessExecutor(Session.open(study, code, None))
+    here = executors.InProcessExecutor(executors.Session.open(study, code, None))
     if here.description.threads != 1:
         pytest.skip("TensorFlow has more threads in this process")
     off = {"verify": "off", "report": False}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -97,12 +96,9 @@ def threads() -> set[threading.Thread]:
     return {each for each in threading.enumerate() if not isinstance(each, dummies)}
 
 
-@pytest.mark.parametrize("raises", exhaustive_but([False], [False, True]))
-def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) -> None:
+def test_a_training_that_ends_within_an_epoch_leaves_no_threads() -> None:
     class Ends(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if raises:
-                raise RuntimeError("enough")
             self.model.stop_training = True
 
     def train() -> streamed.Batches:
@@ -110,8 +106,7 @@ def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) ->
 
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
     before = threads()
-    with pytest.raises(RuntimeError, match="enough") if raises else contextlib.nullcontext():
-        by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Ends()])
+    by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Ends()])
     wait_until(lambda: threads() <= before)
 
 
@@ -222,9 +217,8 @@ def of_texts() -> keras.Model:
     return made
 
 
-@pytest.mark.parametrize("dtype", exhaustive_but(["U14"], ["U14", "object"]))
-def test_texts_are_trained_on_as_by_hand(dtype: str) -> None:
-    splits = ks.datasets.arrays(TEXTS.astype(dtype), LABELS, validation=0.25, test=None).load()
+def test_texts_are_trained_on_as_by_hand() -> None:
+    splits = ks.datasets.arrays(TEXTS, LABELS, validation=0.25, test=None).load()
     trainer = CompiledTrainer()
     trained = by_trainer(trainer, of_texts, splits, spec_of(batch_size=8))
     assert trainer.used == ("plain", "the samples are texts")

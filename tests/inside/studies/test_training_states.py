@@ -22,17 +22,7 @@ from losses_and_metrics import Lasting, MakingLate, Moving, with_state
 from model_zoo import Holding, Unseeded, compiled, stack
 from suite import exhaustive_but
 
-from studies.training import (
-    CompiledTrainer,
-    StateError,
-    TrainingState,
-    capture,
-    identity_of,
-    read_state,
-    restore,
-    weights_digest,
-    write_state,
-)
+from studies import training
 from tracking.records import BestEpoch
 
 random = np.random.default_rng(0)
@@ -46,9 +36,9 @@ ARRAYS = [
 ]
 
 
-def make_state(**fields: object) -> TrainingState:
-    state = TrainingState(
-        identity=identity_of(make_spec()),
+def make_state(**fields: object) -> training.TrainingState:
+    state = training.TrainingState(
+        identity=training.identity_of(make_spec()),
         epochs=[{"loss": 0.1 + 0.2, "val_loss": 1e-300}, {"loss": float("nan"), "val_loss": 2.0}],
         best=BestEpoch(1, 1e-300, {"loss": 0.1 + 0.2, "val_loss": 1e-300}),
         weights_sha256="f" * 64,
@@ -70,54 +60,55 @@ def bits(value: Any) -> str:
 
 def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
     state, path = make_state(), tmp_path / "a folder" / "trial.state"
-    write_state(path, state)
-    assert bits(dataclasses.asdict(read_state(path))) == bits(dataclasses.asdict(state))
+    training.write_state(path, state)
+    assert bits(dataclasses.asdict(training.read_state(path))) == bits(dataclasses.asdict(state))
 
 
 def test_the_state_is_kept_if_the_next_can_not_be_written(tmp_path: Path) -> None:
     """A disk that is full stops the study; it is not taken for the trial's fault."""
     path = tmp_path / "trial.state"
     for digest in "ab":
-        write_state(path, make_state(weights_sha256=digest))
+        training.write_state(path, make_state(weights_sha256=digest))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         with pytest.raises(OSError, match="os error"):
-            write_state(path, make_state(weights_sha256="c"))
+            training.write_state(path, make_state(weights_sha256="c"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert read_state(path).weights_sha256 == "b"
+    assert training.read_state(path).weights_sha256 == "b"
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     with pytest.raises(OSError, match=path.name):
-        write_state(path / "in a file" / "trial.state", make_state())
+        training.write_state(path / "in a file" / "trial.state", make_state())
 
 
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
     """Gone, cut anywhere, or with any one byte changed."""
     path = tmp_path / "trial.state"
-    with pytest.raises(StateError, match="can't be read"):
-        read_state(path)
-    write_state(path, make_state())
+    with pytest.raises(training.StateError, match="can't be read"):
+        training.read_state(path)
+    training.write_state(path, make_state())
     whole = path.read_bytes()
     for length in range(0, len(whole), 97):
         path.write_bytes(whole[:length])
-        with pytest.raises(StateError):
-            read_state(path)
+        with pytest.raises(training.StateError):
+            training.read_state(path)
     for place in range(0, len(whole), 61):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(StateError):
-            read_state(path)
+        with pytest.raises(training.StateError):
+            training.read_state(path)
 
 
 def test_identity_is_what_an_epoch_computes() -> None:
     spec = make_spec()
-    same_computing = make_spec(attempt=3, epochs=9)
-    assert identity_of(same_computing) == identity_of(spec)
+    identity = training.identity_of(spec)
+    assert training.identity_of(make_spec(attempt=3, epochs=9)) == identity
+    # The builder of a confirmation sees the trial's number.
     confirming = make_spec(number=5, seed=spec.seed, confirms=spec.number)
-    assert identity_of(confirming) == identity_of(spec), "its builder sees the trial's number"
-    assert identity_of(dataclasses.replace(spec, number=5)) != identity_of(spec)
+    assert training.identity_of(confirming) == identity
+    assert training.identity_of(dataclasses.replace(spec, number=5)) != identity
     for change in ({"seed": 1}, {"batch_size": 1}, {"threads": 2}, {"values": {"rate": 0.2}}):
-        assert identity_of(make_spec(**change)) != identity_of(spec)
+        assert training.identity_of(make_spec(**change)) != identity
 
 
 class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
@@ -129,9 +120,9 @@ class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
 def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
     """Those of Keras do so in the trainers' conformance."""
     one, other = Keeping([1.0, 2.0]), Keeping([])
-    captured = capture([one])
+    captured = training.capture([one])
     one.kept.append(3.0)
-    restore([other], captured)
+    training.restore([other], captured)
     other.kept.append(4.0)
     assert other.kept == [1.0, 2.0, 4.0]
     assert captured == [{"kept": [1.0, 2.0]}]
@@ -145,8 +136,8 @@ def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
     ],
 )
 def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, told: str) -> None:
-    with pytest.raises(StateError, match=told):
-        capture([callback])
+    with pytest.raises(training.StateError, match=told):
+        training.capture([callback])
 
 
 # A training that is cut comes to what it comes to uncut, whatever keeps state.
@@ -208,15 +199,15 @@ def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptu
     study = make_study(lambda hp: build(), callbacks=lambda hp: callbacks())
     spec, state = spec_of(4, values=VALUES), tmp_path / "trial.state"
     fitted = by_fit(build, study.data.load(), spec, callbacks())
-    cut, _ = train(CompiledTrainer(), study, spec, tmp_path, at(2, "stop"), state=state)
+    cut, _ = train(training.CompiledTrainer(), study, spec, tmp_path, at(2, "stop"), state=state)
     if what == "a schedule":
-        assert len(read_state(state).epochs) == 2
+        assert len(training.read_state(state).epochs) == 2
     else:
         assert not state.exists() and "starts from its first epoch" in cut.trainer_reason
     with caplog.at_level(logging.WARNING):
         spec = dataclasses.replace(spec, attempt=2)
-        again, found = train(CompiledTrainer(), study, spec, tmp_path, state=state)
+        again, found = train(training.CompiledTrainer(), study, spec, tmp_path, state=state)
     assert found == [epoch.metrics for epoch in fitted]
     best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
-    assert again.weights_sha256 == weights_digest(best.weights)
+    assert again.weights_sha256 == training.weights_digest(best.weights)
     assert "trained from its first epoch" not in caplog.text

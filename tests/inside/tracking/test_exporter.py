@@ -276,16 +276,6 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     assert [model.name for model in client.search_registered_models()] == ["my model"]
 
 
-def choose_another(history: StudyHistory) -> None:
-    """Records that a person promoted trial 1."""
-    journal = history.writing()
-    first = history.journal.champion()
-    assert first is not None
-    shutil.copytree(first.folder, history.folder / "champion" / "another")
-    journal.set_champion(history.trial(1).uuid, "champion/another", "promoted")
-    journal.close()
-
-
 def test_a_champion_that_is_withdrawn_loses_the_alias(store: Store) -> None:
     export(store)
     withdraw_champion(read_study(store, NAME))
@@ -298,7 +288,12 @@ def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
     """MLflow's UI copies a version by "Promote model", with its tags."""
     export(store)
     client, history = client_of(store), read_study(store, NAME)
-    choose_another(history)
+    first = history.journal.champion()
+    assert first is not None
+    shutil.copytree(first.folder, history.folder / "champion" / "another")
+    journal = history.writing()
+    journal.set_champion(history.trial(1).uuid, "champion/another", "promoted")
+    journal.close()
     check(store)
     version = client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["kerastudy.promoted"] == "promoted"
