@@ -35,10 +35,7 @@ def launch(folder: Path, said: Said | None = None, **settings: Any) -> StudyHist
 
 
 def outcome(history: StudyHistory) -> list[tuple]:
-    return [
-        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.best and t.best.value)
-        for t in history.trials
-    ]
+    return [(t.number, t.state, dict(t.spec.values), t.spec.seed, t.best) for t in history.trials]
 
 
 def history_of(store: Store) -> StudyHistory:

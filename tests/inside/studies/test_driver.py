@@ -16,7 +16,7 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
-from doctored import Said
+from doctored import Said, outcome
 from in_mlflow import InMlflow
 from scripted import SPACE, ScriptedExecutor, describe, loss, run_study
 from simulated_workers import SimulatedWorkers
@@ -38,10 +38,6 @@ from tracking.store import locked_study
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
     executor = executor or ScriptedExecutor(describe(**settings))
     return run_study(executor, store=folder)
-
-
-def outcome(history: StudyHistory) -> list[tuple]:
-    return [(t.number, t.state, dict(t.spec.values), t.spec.seed, t.best) for t in history.trials]
 
 
 @pytest.fixture(scope="module")

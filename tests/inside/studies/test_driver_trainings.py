@@ -109,17 +109,12 @@ def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(
     assert len(files) == 2 * TRAININGS
 
 
-def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
+def test_only_the_champion_is_trained_on_all_folds_and_has_a_checkpoint(
     histories: dict[str, StudyHistory],
 ) -> None:
     folded = histories["fold"]
     best = folded.best
     assert best is not None and best.whole is not None
-    path = folded.checkpoint(best)
-    assert path is not None
-    spec = read_checkpoint(path)
-    assert (spec.fold, spec.epochs, spec.seed) == (ALL_FOLDS, best.epoch, best.spec.seed)
-    assert spec.values == best.spec.values
     assert len(fit_metrics(folded.folder, best.whole.uuid)) == best.epoch
     assert [t.number for t in folded.ended if t.whole is not None] == [best.number]
     files = [path.name for path in folded.files.folder.glob("trial-*")]

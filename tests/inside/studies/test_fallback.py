@@ -25,7 +25,6 @@ from studies.training import (
     run_trial,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
-from studies.training.traced_programs import program_cache as programs
 from tracking.records import EpochResult, TrialResult, TrialTask
 
 
@@ -101,10 +100,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 UNIMPLEMENTED = tf.errors.UnimplementedError(None, None, "not this one")
 FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
-    "variables": (compiling, "make_variables", raising(TypeError("odd"))),
     "structure": (compiling, "Structure", raising(AttributeError("no '_layout'"))),
-    "tracing": (programs, "trace_validation", raising(ImportError("no such module"))),
-    "training": (Loop, "__call__", after(Loop.__call__, UNIMPLEMENTED)),
     # After the validation of the second one.
     "a later epoch": (Loop, "__call__", after(Loop.__call__, UNIMPLEMENTED, calls=4)),
     "memory": (
