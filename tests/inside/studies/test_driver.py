@@ -284,7 +284,7 @@ def test_a_study_that_runs_already_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def simulate(folder: Path, request: pytest.FixtureRequest) -> Any:
     def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:
-        description = describe(name=request.node.name, **{"trials": 12, **settings})
+        description = describe(**{"name": request.node.name, "trials": 12, **settings})
         simulated = SimulatedWorkers(description, **(executor or {}))
         return run_study(simulated, store=folder, workers=2)
 
