@@ -306,6 +306,8 @@ def _key(history: StudyHistory) -> str:
 
 def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     # These imports take time, and are not needed if a correction is recorded.
+    from threadpoolctl import threadpool_limits
+
     from tracking.history.sample_scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
 
@@ -318,7 +320,10 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
         why = best.result.unscored or (why if best.result.scores_bytes else "")
         return None, f"{whose} no scores of validation samples{': ' if why else ''}{why}"
     try:
-        estimate = corrected(scores, direction, reported=best.value)
+        # Where trainings take all cores, several threads of numpy wait for each other: a correction
+        # by 100,000 samples of 1,000 trials then takes minutes instead of seconds.
+        with threadpool_limits(1):
+            estimate = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:
         return None, str(error)
     except (ArithmeticError, MemoryError, ValueError) as error:
