@@ -227,7 +227,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     def with_champion(number: int, promoted: str) -> StudyHistory:
         uuid = history.trials[number].uuid
         folder = history.folder / "champion"
-        champion = Champion(uuid, number, folder, promoted, "")
+        champion = Champion(uuid, folder, promoted, "")
         return replace(history, registered=champion)
 
     before, values = study_verdict(history), [trial.value for trial in history.trials]
