@@ -61,29 +61,6 @@ def test_the_users_arrays_stay_as_they_are() -> None:
     assert np.array_equal(x, X)
 
 
-@pytest.mark.parametrize(
-    ("x", "preprocess", "words"),
-    [
-        (X, StandardScaler(), "'minmax'. Received: an object of type Stan.*Normaliz.*ready-made"),
-        (np.array([["one word"]] * 60), "standardize", "scales numbers, but x holds texts"),
-        ({"a": X, "b": X}, "standardize", "for x, but x holds arrays named 'a', 'b'.*as dicts"),
-        ((X, X), "minmax", "for x, but x holds 2 arrays in a tuple"),
-        ({"a": X}, {"tab": "minmax"}, "for 'tab', but x holds arrays named 'a'"),
-        (X, {"a": "minmax"}, "for 'a', but x holds one array"),
-    ],
-)
-def test_other_preprocessing_is_refused(x: Any, preprocess: Any, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        load(x, preprocess=preprocess)
-
-
-def test_results_that_float32_can_not_hold_are_refused() -> None:
-    with pytest.raises(DataError, match="for x of the validation part holds 207 NaN"):
-        load(X * 1e-10, preprocess="minmax", validation=(X * 1e30, Y), test=None)
-    with pytest.raises(DataError, match="x of the train part, rounded to float32, holds 240 NaN"):
-        load(X * 1e300, preprocess="standardize", validation=(X, Y), test=None)
-
-
 def test_a_layer_is_adapted_to_the_training_part_of_the_data() -> None:
     words = np.array([f"word{number} again" for number in range(60)])
     data = ks.datasets.arrays(words, Y, test=None)
@@ -94,9 +71,3 @@ def test_a_layer_is_adapted_to_the_training_part_of_the_data() -> None:
     normalized = ks.preprocessing.adapted(keras.layers.Normalization(axis=None), several, of="a")
     mean = several.load().train.x["a"].mean()  # type: ignore[call-overload]
     assert np.asarray(normalized.mean).item() == pytest.approx(mean)
-    for own, of, said in (
-        (keras.layers.Dense(1), None, "layer must be one with adapt"),
-        (keras.layers.Normalization(), None, r"of must be one of .*\['a', 'b'\]. Received: None"),
-    ):
-        with pytest.raises(DataError, match=said):
-            ks.preprocessing.adapted(own, several, of=of)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,54 +199,6 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
         array = second.of(fold).train.x
         assert isinstance(array, np.memmap) and Path(str(array.filename)).is_relative_to(tmp_path)
         assert second.of(fold).digest == alone.of(fold).digest
-
-
-@pytest.mark.parametrize(
-    ("how", "data", "words"),
-    [
-        (11, NO_TEST, "rarest class of y has 10 sample.s., fewer than 11 folds.*stratify=False"),
-        (70, arrays(X, Y / 7, test=None), "The data has 60 sample.s., fewer than 70 folds"),
-        (3, arrays(X, Y, validation=(X, Y)), "the data has a ready-made validation part"),
-        (ks.splits.grouped(GROUPS[1:], 3), NO_TEST, "holds 59 group.s. for 60 samples"),
-        (ks.splits.grouped(GROUPS, 13), arrays(X, Y / 7, test=None), "12 group.s. can't be split"),
-        (
-            ks.splits.grouped(GROUPS, 3),
-            arrays(X, Y),
-            "some groups would be in the test part and in folds",
-        ),
-        (ks.splits.forward(3), arrays(X, Y), "would be earlier"),
-        (ks.splits.forward(3, gap=50), NO_TEST, "can't be split by splits.forward"),
-    ],
-)
-def test_folds_that_can_not_be_made_are_refused(how: Any, data: Any, words: str) -> None:
-    with pytest.raises(DataError, match=words) as raised:
-        folds_of(data, how)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-@pytest.mark.parametrize("others", [["a", "b"], [1.0, 2.0]])
-def test_samples_without_a_group_are_refused(missing: Any, others: list[Any]) -> None:
-    for groups in ([*others, missing], pd.Series([*others, missing])):
-        with pytest.raises(DataError, match=r"has no group for 1 sample.*sample 2, counted"):
-            ks.splits.grouped(groups, 2)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: ks.splits.forward(1),
-        lambda: ks.splits.forward(2.0),
-        lambda: ks.splits.forward(3, gap=-1),
-        lambda: ks.splits.grouped([[1, 2]], 2),
-        lambda: ks.splits.grouped([["a", "b"], ["c", None]], 2),
-        lambda: ks.splits.grouped(None, 2),
-        lambda: ks.splits.grouped(np.array([1, "1"], object), 2),
-    ],
-)
-def test_wrong_numbers_of_folds_are_refused(make: Any) -> None:
-    with pytest.raises(DataError, match=r"must be .*Received"):
-        make()
 
 
 # Samples that depend on each other
