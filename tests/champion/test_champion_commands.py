@@ -23,9 +23,10 @@ def champion_of(kinds: Kinds) -> Any:
 
 def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     module = kinds.module()
-    labels = (module["y_test"] == "small").astype(int)
+    samples, kinds_of_samples = module["test"]
+    labels = (kinds_of_samples == "small").astype(int)
     model = champion_of(kinds)
-    x_test = module["x_test"].to_numpy()
+    x_test = samples.to_numpy()
     by_hand = model.evaluate(x_test, labels, batch_size=16, verbose=0, return_dict=True)
 
     # Another study has read the same test part before.

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from blobs import Launched, write_study
+from study_file import Launched, write_study
 from user_commands import kerastudy_here
 
 
@@ -14,7 +14,7 @@ from user_commands import kerastudy_here
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """Three trials of two epochs; tests must not write into this store."""
     folder = tmp_path_factory.mktemp("launched")
-    printing = "import kerastudy as ks\n\nprint('printed by the study file')\n"
+    printing = "print('printed by the study file')\n"
     file = write_study(folder / "my studies", imports=printing)
     store = folder / "my store"
     options = ("--executor", "in-process", "--verify", "off", "--json")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import Launched, write_study
 from handmade import contents
+from study_file import Launched, write_study
 from user_commands import Answer, kerastudy_here
 
 HERE = ("--executor", "in-process")
@@ -140,35 +140,31 @@ def test_wrong_arguments_on_a_study_of_the_store(
     assert contents(launched.store) == before
 
 
-# Wrong study files by name: the text of the file, or of `blobs.PLACES` to replace; the words of the
+# Wrong study files by name: the text of the file, or other parts of `study_text`; the words of the
 # message; options of the launch.
 CASES: dict[str, tuple[Any, ...]] = {
-    "does not parse": ("a = 1\nb = = 2\n", ["my_study.py", "does not parse", "line 2"]),
-    "raises": ("\n\nraise ValueError('of mine')\n",
-               ["my_study.py", "line 3", "ValueError: of mine"]),
-    "exits": ("import sys\nsys.exit(3)\n", ["my_study.py", "SystemExit"]),
+    "does not parse": ("a = 1\nb = = 2\n", ["study.py", "does not parse", "line 2"]),
+    "raises": ("\n\nraise ValueError('of mine')\n", ["study.py", "line 3", "ValueError: of mine"]),
+    "exits": ("import sys\nsys.exit(3)\n", ["study.py", "SystemExit"]),
     "lacks a module": ("import no_such_module_here\n", ["no_such_module_here"]),
-    "has no study": ("a = 1\n", ["my_study.py", "no study"]),
+    "has no study": ("a = 1\n", ["study.py", "no study"]),
     "has two studies": (
-        {"returned": "    return model\n\n\ndef another():\n    return ks.Study('x', build=build,"
-         " data=ks.datasets.arrays(x, y), space=ks.SearchSpace(ks.dropout()))\n\n\n",
-         "study": 'other = another()\nstudy = ks.Study(\n    "blobs"'},
-        ["2 studies", "my_study.py:other", "study"],
+        {"more": "other = ks.Study('x', build=build, data=ks.datasets.arrays(x, y))\n"},
+        ["2 studies", "study.py:other", "study"],
     ),
-    "returns no model": ({"returned": "    pass\n"}, ["Keras model", "None"]),
-    "returns a score": ({"returned": "    return 42\n"},
-                        ["Keras model", "42", "objective of Optuna's"]),
+    "returns no model": ({"returned": "pass"}, ["Keras model", "None"]),
+    "returns a score": ({"returned": "return 42"}, ["Keras model", "42", "objective of Optuna's"]),
     "has another input": (
-        {"returned": "    wide, top = keras.layers.Input((7,)), keras.layers.Dense(3, 'softmax')\n"
+        {"returned": "wide, top = keras.layers.Input((7,)), keras.layers.Dense(3, 'softmax')\n"
          "    model = keras.Sequential([wide, top])\n"
          "    model.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
-         "    return model\n"},
+         "    return model"},
         ["the model raised ValueError", "value 7"],
     ),
-    "calls what is not there": ({"returned": "    return mdel\n"},
-                                ["NameError", "'mdel'", "my_study.py, line 22"]),
+    "calls what is not there": ({"returned": "return mdel"},
+                                ["NameError", "'mdel'", "study.py, line 21"]),
     "does not compile": ({"compiled": ""}, ["not compiled"]),
-    "reads what is undeclared": ({"returned": "    hp['learning_rat']\n    return model\n"},
+    "reads what is undeclared": ({"returned": "return hp['learning_rat']"},
                                  ["'learning_rat'", "learning_rate"]),
     "has no space": ({"space": "{}"}, ["SearchSpace", "{}"]),
     "has Keras Tuner's space": (
@@ -176,17 +172,14 @@ CASES: dict[str, tuple[Any, ...]] = {
         ["SearchSpace", "--set and --only"],
     ),
     "runs TensorFlow before it sets threads": (
-        {"study": "__import__('keras').ops.ones(3)\nstudy = ks.Study(\n    \"blobs\"",
-         "seed": "    epochs=2, threads=3,"},
+        {"more": "__import__('keras').ops.ones(3)", "threads": "3"},
         ["3 thread(s)", "set_intra_op_parallelism_threads(3) first"],
     ),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},
                                         ["'val_auc'", "'val_accuracy'", "'val_loss'"]),
-    "warms up by a negative number": (
-        {"seed": "    epochs=2, pruner='median,n_warmup_steps=-1',"}, ["negative"]
-    ),
-    "lacks the bound of its pruner": ({"seed": "    epochs=2, pruner='threshold',"}, ["lower"]),
+    "warms up by a negative number": ({"pruner": "'median,n_warmup_steps=-1'"}, ["negative"]),
+    "lacks the bound of its pruner": ({"pruner": "'threshold'"}, ["lower"]),
     "has no file to start with": ({}, ["'nowhere.json' cannot be read"],
                                   "--start-with", "nowhere.json"),
     "lacks what is to be tuned": ({}, ["'learning_rat'", "Did you mean 'learning_rate'?"],
@@ -204,7 +197,7 @@ def test_a_study_that(tmp_path: Path, name: str) -> None:
     told = kerastudy_here(tmp_path, "launch", file, *HERE, *options, expect=2)
     check_refused(told, *words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
-    assert left == {"my_study.py"}
+    assert left == {"study.py"}
 
 
 def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_path: Path) -> None:
@@ -214,7 +207,7 @@ def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_
         space="ks.SearchSpace(ks.learning_rate(1e-2, 1.0), ks.dropout())",
         data="ks.datasets.arrays(x + 1, y)",
         objective='"val_loss"',
-        epochs="epochs=3",
+        epochs="3",
     )
     before = contents(copied_store)
     arguments = ("launch", file, "--store", copied_store, *HERE, "--trials", "4")

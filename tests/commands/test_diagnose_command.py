@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blobs import write_study
 from handmade import code_of, record_study
+from study_file import write_study
 from user_commands import Answer, as_json, kerastudy_here
 
 import kerastudy as ks
@@ -93,7 +93,7 @@ def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
     assert following["reasons"][0]["changes"] == "learning_rate"
     assert run(folder, "diagnose", "blobs").stdout.splitlines()[-1].strip() == following["command"]
     command = shlex.split(following["command"])
-    assert command[:3] == ["kerastudy", "launch", str(made / "my_study.py")]
+    assert command[:3] == ["kerastudy", "launch", str(made / "study.py")]
     launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials", "1")
     run(folder, *command[1:], *launching)
     second = ks.read_study("blobs-2", store=folder / "my store").description.space

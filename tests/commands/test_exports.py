@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from blobs import Launched
 from handmade import record_study
 from scripted import ScriptedExecutor, describe, run_study
+from study_file import Launched
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks

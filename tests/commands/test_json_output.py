@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from blobs import Launched
+from study_file import Launched
 from user_commands import as_json, kerastudy_here
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

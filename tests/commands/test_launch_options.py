@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blobs import Launched
+from study_file import Launched
 from user_commands import as_json, kerastudy_here
 
 HERE = ("--json", "--verify", "off", "--executor", "in-process")

@@ -6,12 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-from blobs import Launched
 from exported import check_equal
 from handmade import record_study
 from in_mlflow import open_store_client, wait_for_exporters
 from mlflow.entities import ViewType
 from stores import store_at
+from study_file import Launched
 from user_commands import Answer, as_json, kerastudy_here, run
 
 import kerastudy as ks

@@ -13,7 +13,8 @@ import pytest
 from damage import settle
 from doctored import launch
 from handmade import contents
-from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here, write_study
+from study_file import write_study
+from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here
 
 import kerastudy as ks
 
@@ -73,8 +74,8 @@ MARKS = {
 
 def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> None:
     canary, made = tmp_path / "ran", tmp_path / "made"
-    planted = f"import keras\nopen({str(canary)!r}, 'w').close()"
-    file = write_study(tmp_path, **{"import keras\n": planted + "\n"})
+    planted = f"open({str(canary)!r}, 'w').close()\n"
+    file = write_study(tmp_path, name='"작은 연구"', imports=planted)
     options = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
     kerastudy_here(tmp_path, "launch", file, *options, "--store", made)
     settle(made / "작은 연구" / "journal.db")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pexpect
 import psutil
 from rich.cells import cell_len
-from user_commands import KERASTUDY, as_json, environment, kerastudy_here, launched, write_study
+from study_file import write_study
+from user_commands import KERASTUDY, as_json, environment, kerastudy_here, launched
 
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
 
 
 def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
-    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    write_study(tmp_path, epochs="100000")
     with (tmp_path / "study.py").open("a", encoding="utf-8") as file:
         # What TensorFlow rewrites is written to a file that it removes when its process ends well.
         file.write("import tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n")
@@ -67,7 +68,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
 
     The trials are then the same as if nothing had happened: see `test_driver`.
     """
-    write_study(tmp_path)
+    write_study(tmp_path, name='"작은 연구"', epochs="3")
     arguments = ["launch", "study.py", "--trials", "3"]
     terminal = pexpect.spawn(
         KERASTUDY[0],

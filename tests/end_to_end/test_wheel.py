@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from user_commands import as_json, run, write_study
+from study_file import write_study
+from user_commands import as_json, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ def test_a_wheel_launches_and_reproduces_a_users_study(tmp_path: Path) -> None:
     folder = tmp_path / "user's folder"
     (folder / "studies").mkdir(parents=True)
     (folder / "studies" / "__init__.py").write_text("NAME = 'theirs'\n")
-    write_study(folder / "studies", "mine.py")
+    write_study(folder / "studies", "mine.py", name='"작은 연구"')
     at = {"PYTHONPATH": str(installed)}
     imported = "import kerastudy; print(kerastudy.__file__)"
     where = run(folder, [sys.executable, "-P", "-c", imported], **at)

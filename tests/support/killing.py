@@ -22,67 +22,44 @@ from typing import Any, Literal, NamedTuple
 
 import psutil
 import study_record
+from study_file import DEEP, study_text
 from user_commands import KERASTUDY, environment
 
 NAME = "chaos"
 # With these options, no proposal depends on which worker's trial ends first.
 REPEATABLE = ("--engine", "optuna:random", "--pruner", "none")
-STUDY_FILE = '''
-import time
-
-import numpy as np
-
-import kerastudy as ks
-
-random = np.random.default_rng(0)
-x = random.normal(size=(600, 12)).astype("float32")
+STUDY_FILE = study_text(
+    **DEEP,
+    name='"chaos"',
+    imports="import time\n",
+    samples="""x = random.normal(size=(600, 12)).astype("float32")
 y = (x[:, :4].sum(axis=1) + 0.5 * random.normal(size=600) > 0).astype("int64")
-
-
-def build(hp):
-    import keras
-
+""",
+    first="""
     if hp["units"] == 7:
         raise ValueError("unlucky")
-    model = keras.Sequential(
-        [
-            keras.layers.Input((12,)),
-            keras.layers.Dense(hp["units"], activation="relu"),
-            keras.layers.Dropout(hp["dropout"]),
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.Adam(hp["learning_rate"]), "binary_crossentropy", metrics=["accuracy"]
-    )
-    return model
-
-
+""",
+    more="""
 def callbacks(hp):
     import keras
 
+    # An epoch of some length costs nothing.
     class Slow(keras.callbacks.Callback):
-        """Gives an epoch some length, which costs nothing."""
-
         def on_epoch_end(self, epoch, logs=None):
             time.sleep(0.06)
 
     return [Slow(), keras.callbacks.EarlyStopping("val_loss", patience=3)]
 
-
-study = ks.Study(
-    "chaos",
-    data=ks.datasets.arrays(x, y),
-    build=build,
-    callbacks=callbacks,
-    space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1), ks.dropout(0.0, 0.5), ks.units(4, 8)),
-    objective="val_loss",
-    epochs=8,
-    batch_size=64,
-    pruner="median",
-    keep=3,
+""",
+    space="ks.SearchSpace(ks.learning_rate(1e-3, 0.1), ks.dropout(0.0, 0.5), ks.units(4, 8))",
+    callbacks="callbacks",
+    objective='"val_loss"',
+    trials="20",
+    epochs="8",
+    batch_size="64",
+    pruner='"median"',
+    keep="3",
 )
-'''
 
 # "pause" kills nothing: it stops all processes, and lets them continue some seconds later.
 Victim = Literal["driver", "worker", "all", "pause"]

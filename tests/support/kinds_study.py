@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study_file import DEEP, study_text
 from user_commands import kerastudy_here
 
-STUDY = """
-import numpy as np
-import pandas as pd
-
-import kerastudy as ks
-
-random = np.random.default_rng(4)
-
+STUDY = study_text(
+    **DEEP,
+    name='"kinds"',
+    imports="import pandas as pd\n",
+    samples="""
 
 def table(count):
     drawn = {"size": random.normal(3e4, 2e3, count), "age": random.integers(0, 90, count)}
@@ -25,44 +23,23 @@ def table(count):
 
 
 x, y = table(120)
-x_test, y_test = table(50)
-
-
-def build(hp):
-    import keras
-
-    model = keras.Sequential(
-        [
-            keras.layers.Input((2,)),
-            keras.layers.Dense(hp["units"], activation="relu"),
-            keras.layers.Dropout(0.2),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.Adam(0.01), loss=loss, metrics=["accuracy"])
-    return model
-
-
+test = table(50)
+""",
+    more="""
 def callbacks(hp):
     import keras
 
     return [keras.callbacks.EarlyStopping("val_loss", patience=50)]
 
-
-study = ks.Study(
-    "kinds",
-    data=ks.datasets.arrays(x, y, validation=40, test=(x_test, y_test), preprocess="standardize"),
-    build=build,
-    callbacks=callbacks,
-    space=ks.SearchSpace(ks.units(2, 9)),
-    objective=ks.Objective("val_loss", "min"),
-    trials=2,
-    epochs=2,
-    batch_size=16,
-    keep=1,
+""",
+    data='ks.datasets.arrays(x, y, validation=40, test=test, preprocess="standardize")',
+    space="ks.SearchSpace(ks.units(2, 9))",
+    callbacks="callbacks",
+    objective='ks.Objective("val_loss", "min")',
+    trials="2",
+    batch_size="16",
+    keep="1",
 )
-"""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Runs `kerastudy` as users do: in a new process, in a user's folder.
-
-`write_study` writes the study of the executors' tests. `blobs` has another study.
-"""
+"""Runs `kerastudy` as users do: in a new process, in a user's folder."""
 
 from __future__ import annotations
 
@@ -14,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 from unittest.mock import patch
-
-from conformance.executor import STUDY_FILE
 
 _USUAL = {
     "COLUMNS": "100",
@@ -126,14 +121,3 @@ def as_json(done: subprocess.CompletedProcess[str]) -> Any:
         raise ValueError(f"{text} is no JSON")
 
     return json.loads(done.stdout, parse_constant=no_constant)
-
-
-def write_study(folder: Path, name: str = "study.py", **replaced: str) -> Path:
-    """Writes a small study into a folder. `replaced` has new texts by the texts they replace."""
-    text = STUDY_FILE
-    for old, new in replaced.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    file = folder / name
-    file.write_text(text, encoding="utf-8")
-    return file

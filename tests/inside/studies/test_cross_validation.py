@@ -12,49 +12,28 @@ from exact_training import set_generators
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 from stores import history_at
+from study_file import DEEP, study_text
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from studies.commands import definition_text
 from tracking.history import StudyHistory, fit_metrics
 
-STUDY = '''
-"""Three classes that are hard to tell apart."""
-import keras
-import numpy as np
-
-import kerastudy as ks
-
-random = np.random.default_rng(3)
-Y = np.repeat([0, 1, 2], [50, 36, 25])
-X = (random.normal(size=(111, 6)) + Y[:, None] * 0.7).astype("float32")
-
-
-def build(hp):
-    model = keras.Sequential([
-        keras.layers.Input((6,)),
-        keras.layers.Dense(8, activation="relu"),
-        keras.layers.Dropout(hp["dropout"]),
-        keras.layers.Dense(3, activation="softmax"),
-    ])
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.Adam(hp["rate"]), loss, metrics=["accuracy"])
-    return model
-
-
-study = ks.Study(
-    "folds",
-    data=ks.datasets.arrays(X, Y, test=21),
-    build=build,
-    space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1, scale="log"), ks.Float("dropout", 0.1, 0.5)),
-    objective="val_loss",
-    trials=2,
-    epochs=3,
-    batch_size=16,
-    class_weight="balanced",
-    cross_validation=3,
+STUDY = study_text(
+    **DEEP,
+    name='"folds"',
+    samples="""y = np.repeat([0, 1, 2], [50, 36, 25])
+x = (random.normal(size=(111, 6)) + y[:, None] * 0.7).astype("float32")
+""",
+    data="ks.datasets.arrays(x, y, test=21)",
+    space="ks.SearchSpace(ks.learning_rate(0.001, 0.1), ks.dropout(0.1, 0.5))",
+    objective='"val_loss"',
+    trials="2",
+    epochs="3",
+    batch_size="16",
+    class_weight='"balanced"',
+    cross_validation="3",
 )
-'''
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +56,7 @@ def made() -> dict[str, Any]:
     """What the file defines, and the indices by scikit-learn: of all folds, and of each."""
     names: dict[str, Any] = {}
     exec(STUDY, names)
-    y = names["Y"]
+    y = names["y"]
     pool, _ = train_test_split(
         np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
     )
@@ -90,7 +69,7 @@ def trained_by_hand(
     made: dict[str, Any], params: Any, seed: int, train: Any, validation: Any, epochs: int
 ) -> tuple[Any, list[dict[str, float]]]:
     """Trains with Keras alone, as the README says."""
-    x, y = made["X"], made["Y"]
+    x, y = made["x"], made["y"]
     weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[made["pool"]])
     keras.utils.set_random_seed(seed)
     model = made["build"](params)
@@ -182,7 +161,7 @@ def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory)
 def test_what_can_not_be_cross_validated(
     made: dict[str, Any], fields: dict[str, Any], told: str
 ) -> None:
-    data = ks.datasets.arrays(made["X"], made["Y"])
+    data = ks.datasets.arrays(made["x"], made["y"])
     usual: dict[str, Any] = {"data": data, "build": made["build"], "cross_validation": 3}
     with pytest.raises(ks.errors.StudyError, match=told):
         ks.Study("refused", **{**usual, **fields})

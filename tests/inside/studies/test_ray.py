@@ -115,8 +115,9 @@ def on_ray(file: Path, shared: Path | None = None) -> Iterator[executors.RayPool
 def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
     """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
-    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
-    np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
+    y = np.arange(150) % 3
+    x = (np.random.default_rng(0).normal(size=(150, 4)) + y[:, None]).astype("float32")
+    np.savez(data, x_train=x, y_train=y)
     # The first two trials end early.
     text = STUDY_FILE.replace("trials=4,", 'trials=3, pruner="threshold,upper=0.8",')
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")

@@ -79,11 +79,11 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
     np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
     for wrong, told in (
         (x[0], "The samples can't be predicted: "),
-        (x[:3, :4], "The samples can't be predicted: "),
+        (x[:3, :2], "The samples can't be predicted: "),
         ([], "The samples can't be predicted: "),
         ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
         (x.astype(str), "The samples can't be predicted: "),
-        (pd.DataFrame(x[:3, :4]), "The samples can't be predicted: "),
+        (pd.DataFrame(x[:3, :2]), "The samples can't be predicted: "),
     ):
         with pytest.raises(ks.errors.DataError, match=re.escape(told)):
             history.predict(wrong)
@@ -145,8 +145,8 @@ def test_dir_shows_what_is_public() -> None:
 
 def _samples() -> tuple[np.ndarray, np.ndarray]:
     """The study's data, made anew."""
-    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
-    return x, (x.sum(axis=1) > 0).astype("int64")
+    y = np.arange(150) % 3
+    return (np.random.default_rng(0).normal(size=(150, 4)) + y[:, None]).astype("float32"), y
 
 
 # A study's record as a study of Optuna's, compared with what MLflow shows.

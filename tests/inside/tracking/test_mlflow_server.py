@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blobs import write_study
 from exported import check_equal, experiment_of, runs_of
 from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
 from stores import store_at
+from study_file import write_study
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks

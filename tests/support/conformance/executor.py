@@ -8,49 +8,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from study_file import DEEP, study_text
 
 from search_spaces import StudyError, WorkerError
 from studies.executors import Executor
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
-STUDY_FILE = '''
-"""A small study on made data."""
-import keras
-import numpy as np
-import kerastudy as ks
-
-random = np.random.default_rng(0)
-x = random.normal(size=(90, 6)).astype("float32")
-y = (x.sum(axis=1) > 0).astype("int64")
-
-
-def build(hp):
+STUDY_FILE = study_text(
+    **DEEP,
+    name='"작은 연구"',
+    first="""
     if hp["units"] == 13:
         raise ValueError("unlucky")
-    model = keras.Sequential([
-        keras.layers.Input((6,)),
-        keras.layers.Dense(hp["units"], activation="relu"),
-        keras.layers.Dropout(hp["dropout"]),
-        keras.layers.Dense(1, activation="sigmoid"),
-    ])
-    optimizer = keras.optimizers.Adam(hp["learning_rate"])
-    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
-    return model
-
-
-study = ks.Study(
-    "작은 연구",
-    data=ks.datasets.arrays(x, y, name="made up"),
-    build=build,
-    space=ks.SearchSpace(ks.learning_rate(), ks.dropout(), ks.units(4, 16)),
-    objective="val_loss",
-    trials=4,
-    epochs=3,
+""",
+    data='ks.datasets.arrays(x, y, name="made up")',
+    space="ks.SearchSpace(ks.learning_rate(), ks.dropout(), ks.units(4, 16))",
+    objective='"val_loss"',
+    trials="4",
+    epochs="3",
     # The tests are about proposals of the engine, of which some are unlucky.
-    try_defaults=False,
+    try_defaults="False",
 )
-'''
 VALUES = {"learning_rate": 0.01, "dropout": 0.25, "units": 8}
 
 Open = Callable[..., AbstractContextManager[Executor]]
@@ -138,7 +117,7 @@ class ExecutorConformance:
             "val_loss",
             "min",
         )
-        assert description.data.sizes == {"train": 54, "validation": 18, "test": 18}
+        assert description.data.sizes == {"train": 90, "validation": 30, "test": 30}
         assert description.code.source == STUDY_FILE
         assert description.threads >= 1
         assert {"python", "tensorflow", "keras", "device"} <= set(executor.environment)
