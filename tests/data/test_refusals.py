@@ -242,7 +242,7 @@ REFUSED = {
         f"{code}, images('.').load()": "must be the parts train, validation and test, or"
         for code in (
             "file('val/a/1.png'), file('test/a/1.png')",
-            "file('train/a/1.png'), file('val/a/1.png'), file('rose/1.png')",
+            "file('train/a/1.png'), file('val/a/1.png'), file('rose/a/1.png')",
             "file('train/a/1.png'), file('val/a/1.png'), file('valid/a/1.png')",
         )
     },
