@@ -13,37 +13,23 @@ from pathlib import Path
 import pytest
 from in_mlflow import InMlflow
 from stores import history_at
+from study_file import study_text
 from user_commands import Answer, as_json, kerastudy_here
 
-STUDY = """
-import keras
-import numpy as np
-import kerastudy as ks
-
-x = np.random.default_rng(0).normal(size=(110, 3)).astype("float32")
+STUDY = study_text(
+    name='"flawed"',
+    samples="""x = random.normal(size=(110, 3)).astype("float32")
 y = np.zeros(110, "int64")
 y[[7, 70]] = 1
 train = (x[:60], y[:60])
-
-
-def build(hp):
-    layer = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros")
-    layer.bias_initializer = keras.initializers.Constant(-3.0)
-    model = keras.Sequential([keras.layers.Input((3,)), layer])
-    model.compile(keras.optimizers.SGD(hp["rate"]), "binary_crossentropy", metrics=["accuracy"])
-    return model
-
-
-study = ks.Study(
-    "flawed",
-    data=ks.datasets.arrays(*train, validation=(x[60:], y[60:]), test=train),
-    build=build,
-    space=ks.SearchSpace(ks.Float("rate", 1e-6, 1e-4)),
-    objective="val_accuracy",
-    trials=2,
-    epochs=1,
+""",
+    returned="""model.layers[-1].set_weights([np.zeros((3, 2)), np.array([3.0, 0.0])])
+    return model""",
+    data="ks.datasets.arrays(*train, validation=(x[60:], y[60:]), test=train)",
+    space="ks.SearchSpace(ks.learning_rate(1e-6, 1e-4))",
+    trials="2",
+    epochs="1",
 )
-"""
 FLAW = "All 60 test samples are training samples too: a model that only remembers gets them right"
 HERE = ("--executor", "in-process")
 
