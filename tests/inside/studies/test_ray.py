@@ -119,7 +119,7 @@ def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
     x = (np.random.default_rng(0).normal(size=(150, 4)) + y[:, None]).astype("float32")
     np.savez(data, x_train=x, y_train=y)
     # The first two trials end early.
-    text = STUDY_FILE.replace("trials=4,", 'trials=3, pruner="threshold,upper=0.8",')
+    text = STUDY_FILE.replace("trials=4,", 'trials=3, pruner="threshold,upper=1.1",')
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
     file.write_text(text, encoding="utf-8")
     study, code = load_study(Target(str(file)))
