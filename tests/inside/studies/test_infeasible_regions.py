@@ -34,16 +34,18 @@ FLAT = SearchSpace(*COMMON, ks.dropout())
 CONDITIONAL = SearchSpace(*COMMON, ks.Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}))
 
 
-def half(values: Values) -> bool:
-    """Trials fail on this half of the space."""
-    return values["optimizer"] in ("lion", "rmsprop")
+# Each fails on half of the space.
+HALVES: dict[str, Callable[[Values], bool]] = {
+    "a float in log scale": lambda v: v["learning_rate"] > 1e-3,
+    "a product": lambda v: v["units"] * v["layers"] > 930,
+}
 
 
-def away(values: Values) -> float:
-    """An objective that is best well inside of what is feasible."""
-    rate = math.log10(values["learning_rate"]) + 4
-    kind = 0.2 * (values["optimizer"] != "adam")
-    return abs(rate) / 4 + abs(values["units"] - 130) / 500 + abs(values["layers"] - 3) / 20 + kind
+def towards(values: Values) -> float:
+    """An objective that gets better towards what fails, and in it, as where memory runs out."""
+    rate = math.log10(values["learning_rate"])
+    kind = 0.2 * (values["optimizer"] != "lion")
+    return kind - rate / 4 - values["units"] / 500 - values["layers"] / 8
 
 
 class Study(Played):
@@ -56,7 +58,7 @@ class Study(Played):
         seed: int = 0,
     ) -> None:
         made = make("optuna:tpe", space=space, seed=seed)
-        super().__init__(made, value_of=lambda values, epoch: away(values))
+        super().__init__(made, value_of=lambda values, epoch: towards(values))
         self.fails = fails
 
     def proposed(self, trials: int, workers: int = 1) -> list[Values]:
@@ -71,11 +73,13 @@ class Study(Played):
         return [proposal.values for proposal in proposals]
 
 
-def test_later_trials_of_tpe_fail_less_often() -> None:
-    """Four of them are trained side by side."""
+@pytest.mark.parametrize(("half", "workers"), [("a float in log scale", 1), ("a product", 4)])
+def test_later_trials_of_tpe_fail_less_often(half: str, workers: int) -> None:
+    """Of TPE as it is in Optuna, 88 % and 82 % as many fail as before."""
     first = later = 0
     for seed in SEEDS:
-        failed = list(map(half, Study(CONDITIONAL, half, seed).proposed(60, workers=4)))
+        study = Study(CONDITIONAL, HALVES[half], seed)
+        failed = list(map(HALVES[half], study.proposed(60, workers)))
         first += sum(failed[:30])
         later += sum(failed[30:])
     assert later < first / 2
