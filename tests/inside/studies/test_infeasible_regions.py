@@ -32,8 +32,6 @@ COMMON = (
 )
 FLAT = SearchSpace(*COMMON, ks.dropout())
 CONDITIONAL = SearchSpace(*COMMON, ks.Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}))
-
-
 # Each fails on half of the space.
 HALVES: dict[str, Callable[[Values], bool]] = {
     "a float in log scale": lambda v: v["learning_rate"] > 1e-3,
@@ -51,12 +49,7 @@ def towards(values: Values) -> float:
 class Study(Played):
     """A study played without training, some of whose trials fail."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        fails: Callable[[Values], bool],
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, space: SearchSpace, fails: Callable[[Values], bool], seed: int = 0) -> None:
         made = make("optuna:tpe", space=space, seed=seed)
         super().__init__(made, value_of=lambda values, epoch: towards(values))
         self.fails = fails
