@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 from exact_training import GENERATORS
-from model_zoo import SPARSE, Values, dropouts, stack
+from model_zoo import SPARSE, Values, compiled, dropouts, stack
 
 layers, losses, metrics, ops = keras.layers, keras.losses, keras.metrics, keras.ops
 LOSSES = (
@@ -16,6 +16,7 @@ LOSSES = (
     "KLDivergence LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError "
     "MeanSquaredLogarithmicError Poisson SquaredHinge Tversky"
 ).split()
+LOSSES_OF_CLASSES = ["SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"]
 METRICS = (
     "AUC Accuracy BinaryAccuracy BinaryCrossentropy CategoricalAccuracy CategoricalCrossentropy "
     "CategoricalHinge ConcordanceCorrelation CosineSimilarity FalseNegatives FalsePositives Hinge "
@@ -48,6 +49,18 @@ def of_some_losses_and_metrics() -> keras.Model:
     return model
 
 
+def of_circles() -> keras.Model:
+    model = keras.Sequential([layers.Input((12,)), layers.Dense(4), layers.UnitNormalization()])
+    model.compile("adam", losses.Circle())
+    return model
+
+
+def of_alignments() -> keras.Model:
+    model = keras.Sequential([layers.Input((12,)), layers.Reshape((12, 1)), layers.Dense(4)])
+    model.compile("adam", losses.CTC())
+    return model
+
+
 def of_many_metrics() -> keras.Model:
     kept = [getattr(metrics, name)() for name in METRICS]
     kept += [
@@ -66,6 +79,26 @@ def of_many_metrics() -> keras.Model:
     return model
 
 
+def of_metrics_of_classes() -> keras.Model:
+    kept = [
+        metrics.SparseCategoricalAccuracy(),
+        metrics.SparseCategoricalCrossentropy(),
+        metrics.SparseTopKCategoricalAccuracy(2),
+        metrics.MeanIoU(3, sparse_y_pred=False),
+    ]
+    return compiled(stack(), metrics=kept)
+
+
+def measured(hp: Values) -> keras.Model:
+    model = stack(layers.Dense(8, activation="relu"), layers.Dropout(hp["rate"]))
+    model.compile(
+        keras.optimizers.Adam(hp["lr"]),
+        losses.SparseCategoricalCrossentropy(ignore_class=2),
+        metrics=["accuracy", metrics.SparseTopKCategoricalAccuracy(2, name="top")],
+    )
+    return model
+
+
 def binary(hp: Values) -> keras.Model:
     hidden = layers.Dense(8, activation="relu", kernel_regularizer=keras.regularizers.L1(hp["l1"]))
     model = keras.Sequential([layers.Input((12,)), hidden, layers.Dense(1, activation="sigmoid")])
@@ -77,16 +110,22 @@ def binary(hp: Values) -> keras.Model:
     return model
 
 
-def weighed(hp: Values) -> keras.Model:
+def weighed(hp: Values, loss: str = SPARSE) -> keras.Model:
     """Has metrics with weights and metrics without."""
     model = dropouts({"rate": hp["rate"], "l1": 1e-3, "l2": 1e-4, "lr": 1e-2})
     model.compile(
         keras.optimizers.Adam(0.01),
-        SPARSE,
+        loss,
         metrics=["accuracy"],
-        weighted_metrics=["accuracy", metrics.SparseCategoricalCrossentropy()],
+        weighted_metrics=["accuracy", getattr(metrics, METRIC_OF[loss])()],
     )
     return model
+
+
+METRIC_OF = {
+    SPARSE: "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+}
 
 
 def of_weighted_steps() -> keras.Model:

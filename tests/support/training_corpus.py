@@ -76,6 +76,15 @@ def single(build: Callable[[], keras.Model], **options: Any) -> Case:
     return Case(lambda hp: build(), values=({},), **{"batch_size": 8, **options})
 
 
+def dropout_in_a_row(hp: Values) -> keras.Model:
+    inputs = keras.Input((12,))
+    hidden = layers.Dense(8)(inputs) * 0.3
+    hidden = layers.Dropout(hp["rate"])(layers.Dropout(hp["rate"])(hidden))
+    hidden = ops.multiply(layers.LeakyReLU(0.3)(hidden), 0.7)
+    outputs = layers.Dense(3, activation="softmax")(hidden)
+    return compiled(keras.Model(inputs, outputs), optimizers.Adam(hp["lr"]))
+
+
 def attentive(hp: Values) -> keras.Model:
     inputs = keras.Input((12,))
     steps = layers.Reshape((4, 3))(inputs)
@@ -96,11 +105,26 @@ def shared(hp: Values) -> keras.Model:
     return compiled(keras.Model(inputs, outputs), optimizer)
 
 
+def branched(hp: Values) -> keras.Model:
+    inputs = keras.Input((12,))
+    hidden = layers.Dropout(hp["rate"])(layers.Dense(8, activation="relu")(inputs))
+    one = layers.Dense(3, activation="softmax", name="one")(hidden)
+    other = layers.Dense(3, name="other")(hidden)
+    model = keras.Model(inputs, layers.Average()([one, ops.softmax(other)]))
+    return compiled(model, optimizers.Adam(hp["lr"]))
+
+
 def decayed(hp: Values) -> Any:
     decay = hp["rate"] / 10
     optimizer = optimizers.RMSprop(hp["lr"], momentum=0.5, centered=True, weight_decay=decay)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
+
+
+def frozen(hp: Values) -> keras.Model:
+    inner = stack(layers.Dense(8), layers.BatchNormalization(), layers.Dropout(hp["rate"]), units=5)
+    inner.trainable = False
+    return compiled(stack(inner, layers.Dense(4, activation="relu")))
 
 
 class Subclassed(keras.Model):
@@ -149,6 +173,44 @@ class Doubling(keras.Sequential):
         return 2.0 * super().compute_loss(*arguments, **options)
 
 
+class WithAFit(keras.Sequential):
+    def fit(self, *arguments: Any, **options: Any) -> Any:
+        return super().fit(*arguments, **options)
+
+
+class Lately(layers.Layer):
+    """Makes a sublayer when it is built, and builds another when it is first trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained_only, self.dropout = layers.Dense(8), layers.Dropout(0.3)
+
+    def build(self, shape: Any) -> None:
+        self.always = layers.Dense(8, activation="relu")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        hidden = self.always(x)
+        if training:
+            hidden = hidden + 0.1 * self.trained_only(x)
+        return self.dropout(hidden, training=training)
+
+
+class BuiltByCall(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = Lately(), layers.Dense(3, activation="softmax")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.last(self.first(x, training=training))
+
+
+def built_by_call() -> keras.Model:
+    """As each trial begins: the model is called with a sample. Then its tracing fails."""
+    model = compiled(BuiltByCall())
+    model(X[:1])
+    return model
+
+
 def of_several_optimizers() -> keras.Model:
     chosen = optimizers.OptimizerMap(optimizers.Adam(0.01))
     chosen[".*first.*"] = optimizers.SGD(0.1)
@@ -193,6 +255,17 @@ CORPUS: dict[str, Case] = {
         ],
         programs=2,
     ),
+    "noises": stacked(
+        lambda hp: [
+            layers.GaussianNoise(hp["rate"]),
+            layers.Dense(8, activation="selu"),
+            layers.AlphaDropout(hp["rate"]),
+            layers.Dense(8, activation="gelu"),
+            layers.GaussianDropout(0.2),
+        ],
+        lambda hp: optimizers.RMSprop(hp["lr"]),
+        batch_size=8,
+    ),
     # Constants beside the dropout's own, which TensorFlow merges with it.
     "rescaled": stacked(
         lambda hp: [
@@ -206,6 +279,17 @@ CORPUS: dict[str, Case] = {
         ],
         lambda hp: optimizers.SGD(hp["lr"]),
         batch_size=8,
+    ),
+    "dropout in a row": Case(dropout_in_a_row, programs=2),
+    "pooled": stacked(
+        lambda hp: [
+            layers.Reshape((4, 3)),
+            layers.Conv1D(4, 2, padding="same", activation="swish"),
+            layers.SpatialDropout1D(hp["rate"]),
+            layers.GlobalAveragePooling1D(),
+            layers.Dropout(hp["rate"]),
+        ],
+        lambda hp: optimizers.Nadam(hp["lr"]),
     ),
     "convolutional": stacked(
         lambda hp: [
@@ -234,6 +318,17 @@ CORPUS: dict[str, Case] = {
         ],
         lambda hp: optimizers.Adafactor(hp["lr"]),
     ),
+    "volumes": stacked(
+        lambda hp: [
+            layers.Reshape((3, 2, 2, 1)),
+            layers.ConvLSTM2D(2, 2, padding="same"),
+            layers.Reshape((2, 2, 2, 1)),
+            layers.Conv3D(4, 2, padding="same", activation="relu"),
+            layers.SpatialDropout3D(hp["rate"]),
+            layers.Flatten(),
+        ],
+        lambda hp: optimizers.Lamb(schedules.ExponentialDecay(hp["lr"], 2, 0.9)),
+    ),
     "recurrent": stacked(
         lambda hp: [
             layers.Reshape((4, 3)),
@@ -241,6 +336,16 @@ CORPUS: dict[str, Case] = {
         ],
         batch_size=12,
         programs=2,
+    ),
+    "gated": stacked(
+        lambda hp: [
+            layers.Reshape((4, 3)),
+            layers.Masking(0.0),
+            layers.TimeDistributed(layers.Dense(4, activation="tanh")),
+            layers.Bidirectional(layers.GRU(3)),
+            layers.Dropout(hp["rate"]),
+        ],
+        lambda hp: optimizers.Muon(hp["lr"]),
     ),
     "stateful LSTM": single(stateful, resumes=False),
     # With sparse gradients.
@@ -255,6 +360,21 @@ CORPUS: dict[str, Case] = {
         batch_size=8,
     ),
     "attentive": Case(attentive, batch_size=8, programs=2),
+    "normalized": stacked(
+        lambda hp: [
+            layers.Normalization(mean=0.1, variance=2.0),
+            layers.Dense(8, kernel_constraint="max_norm"),
+            layers.LayerNormalization(),
+            layers.GroupNormalization(2),
+            layers.UnitNormalization(),
+            layers.PReLU(),
+            layers.ActivityRegularization(l2=hp["rate"] / 10),
+            layers.Dense(8, activity_regularizer=regularizers.L1(hp["rate"] / 10)),
+        ],
+        lambda hp: optimizers.Adadelta(hp["lr"]),
+        batch_size=8,
+        programs=2,
+    ),
     # Half precision, with a loss scale that adapts itself.
     "mixed": stacked(
         lambda hp: [
@@ -276,7 +396,15 @@ CORPUS: dict[str, Case] = {
             inputs=np.random.default_rng(5).normal(size=(400, 12)), targets=np.arange(400) % 3
         ),
     ),
+    "seeded": stacked(
+        lambda hp: [layers.Dense(8, kernel_initializer=hp["start"]), layers.Dropout(0.5, seed=3)],
+        lambda hp: "adam",
+        values=[{"start": "he_normal"}, {"start": "orthogonal"}],
+        batch_size=100,
+    ),
     "shared": Case(shared),
+    "branched": Case(branched),
+    "frozen": Case(frozen),
     "subclassed": Case(
         lambda hp: compiled(Subclassed(6, hp["rate"]), optimizers.Adam(hp["lr"])), batch_size=10
     ),
@@ -294,6 +422,8 @@ CORPUS: dict[str, Case] = {
     "closed over": Case(closed_over, [{"strength": 0.5}, {"strength": 1.5}], programs=2),
     "counting": single(lambda: compiled(stack(Counting()))),
     "with its own loss": single(lambda: compiled(Doubling(stack().layers))),
+    "with its own fit": single(lambda: compiled(WithAFit(stack().layers)), trainer="plain"),
+    "built by a call": single(built_by_call, batch_size=16, trainer="plain"),
     "several steps": single(several_steps, batch_size=10, trainer="plain"),
     "a function's generator": single(with_a_function, batch_size=16),
 }
@@ -313,6 +443,12 @@ CORPUS |= {
         batch_size=8,
         programs=3,
     ),
+    "clipped": optimized(lambda hp: optimizers.Ftrl(hp["lr"], clipvalue=0.1)),
+    "averaged": optimized(
+        lambda hp: optimizers.Lion(
+            hp["lr"], use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3, weight_decay=0.01
+        )
+    ),
     # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.
     "averaged at the end": optimized(
         lambda hp: optimizers.Adam(hp["lr"], use_ema=True, amsgrad=True), judge=by_fit
@@ -321,6 +457,7 @@ CORPUS |= {
         lambda hp: optimizers.Adam(hp["lr"], gradient_accumulation_steps=2), batch_size=10
     ),
     "decayed": optimized(decayed, batch_size=8),
+    "schedule-free": optimized(lambda hp: optimizers.ScheduleFreeAdamW(hp["lr"])),
     # Its warmup stands beside constants.
     "warmed up": optimized(
         lambda hp: optimizers.Adamax(
@@ -328,6 +465,20 @@ CORPUS |= {
             global_clipnorm=0.5,
         ),
         programs=2,
+    ),
+    "restarted": optimized(
+        lambda hp: optimizers.SGD(schedules.CosineDecayRestarts(hp["lr"], 2, alpha=hp["rate"] / 10))
+    ),
+    "stepped": optimized(
+        lambda hp: optimizers.RMSprop(
+            schedules.PiecewiseConstantDecay([2, 4], [hp["lr"], 0.003, 0.001])
+        ),
+        programs=2,
+    ),
+    "slowed": optimized(
+        lambda hp: optimizers.Adam(
+            schedules.InverseTimeDecay(hp["lr"], 2, hp["rate"], staircase=True)
+        )
     ),
     # What MultiOptimizer holds can't be compared surely: each trial has a program of its own.
     "several optimizers": single(of_several_optimizers, programs=2, resumes=False),
@@ -350,10 +501,22 @@ def aimed(y: Any) -> Callable[[], Splits]:
 # Losses and metrics.
 CORPUS |= {
     "losses": single(kinds.of_many_losses, data=aimed(dict.fromkeys(kinds.LOSSES, ONE_HOT))),
+    "losses of classes": single(
+        lambda: kinds.of_many_losses(kinds.LOSSES_OF_CLASSES),
+        data=aimed(dict.fromkeys(kinds.LOSSES_OF_CLASSES, CLASSES)),
+    ),
     "some losses and metrics": single(
         kinds.of_some_losses_and_metrics, data=aimed(dict.fromkeys(kinds.SOME_LOSSES, ONE_HOT))
     ),
+    "circle loss": single(kinds.of_circles),
+    "alignments": single(
+        kinds.of_alignments,
+        data=aimed(np.stack([CLASSES, CLASSES[::-1]], 1).astype("int32") + 1),
+        trainer="plain",
+    ),
     "metrics": single(kinds.of_many_metrics, data=aimed(ONE_HOT)),
+    "metrics of classes": single(kinds.of_metrics_of_classes),
+    "measured": Case(kinds.measured, batch_size=10),
     "binary": Case(
         kinds.binary,
         [{"l1": 1e-3, "lr": 0.1}, {"l1": 1e-2, "lr": 0.3}],
@@ -375,6 +538,7 @@ CORPUS |= {
     f"weights of {name}": Case(kinds.weighed, data=data)
     for name, data in {
         "both parts": lambda: samples(sample_weight=WEIGHTS),
+        "whole numbers": lambda: samples(sample_weight=np.arange(COUNT) % 4),
         "training only": lambda: samples(sample_weight=WEIGHTS, validation=READY),
         "validation only": lambda: samples(validation=(*READY, WEIGHTS[:VALIDATION])),
     }.items()
@@ -391,6 +555,14 @@ CORPUS |= {
     ),
     # A class without a weight counts 1; the validation is not weighted.
     "weights of classes": Case(kinds.weighed, class_weight={0: 0.3, 2: 5.0}),
+    "weights of classes in a column": Case(
+        kinds.weighed, data=aimed(CLASSES[:, None]), class_weight={0: 0.3, 2: 5.0}
+    ),
+    "weights of one-hot classes": Case(
+        lambda hp: kinds.weighed(hp, "categorical_crossentropy"),
+        data=aimed(ONE_HOT),
+        class_weight={0: 0.3, 2: 5.0},
+    ),
 }
 # Several inputs and outputs. What Keras can't weigh is refused, see test_target_checks.
 CORPUS |= {
@@ -403,4 +575,5 @@ CORPUS |= {
     )
     for name, (build, data) in two_sided.MODELS.items()
     for weighted in (False, True)
+    if not (weighted and name == "listed, given names")
 }

@@ -74,7 +74,40 @@ def listed(hp: Values) -> keras.Model:
     return model
 
 
+def listed_throughout(hp: Values) -> keras.Model:
+    """Has inputs, outputs, losses and metrics in lists."""
+    inputs, outputs = _layers(hp)
+    model = keras.Model(list(inputs.values()), list(outputs.values()))
+    model.compile("rmsprop", list(LOSSES.values()), metrics=[["accuracy"], ["mae", "mse"]])
+    return model
+
+
+class Subclassed(keras.Model):
+    """Takes a dict, returns a dict."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.drop, self.flatten = layers.Dropout(rate), layers.Flatten()
+        self.kind, self.size = layers.Dense(3, activation="softmax"), layers.Dense(1)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        hidden = keras.ops.cast(self.flatten(inputs["image"]), "float32") / 255
+        hidden = self.drop(
+            keras.ops.concatenate([hidden, inputs["tabular"]], axis=-1), training=training
+        )
+        return {"kind": self.kind(hidden), "size": self.size(hidden)}
+
+
+def subclassed(hp: Values) -> keras.Model:
+    model = Subclassed(hp["rate"])
+    model.compile(keras.optimizers.Adam(hp["lr"]), LOSSES, metrics={"kind": ["accuracy"]})
+    return model
+
+
 MODELS: dict[str, tuple[Callable[[Values], keras.Model], Callable[..., Dataset]]] = {
     "named": (named, by_name),
-    "listed": (listed, in_order),
+    "listed, given names": (listed, by_name),
+    "listed, given tuples": (listed, in_order),
+    "listed throughout": (listed_throughout, in_order),
+    "subclassed": (subclassed, by_name),
 }
