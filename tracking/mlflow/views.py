@@ -90,8 +90,8 @@ def view_tags(
     best = to_mlflow(f"best_{objective.metric}")
     columns = _columns(description, best)
     widths = {column: _width(len(text)) for column, text in columns.items()}
-    # The column of names has room for the runs' colors, and the last column for the sort arrow.
-    widths[list(columns)[-1]] += 30
+    # The column of names has room for the runs' colors, and the sorted column for its arrow.
+    widths[next(iter(columns))] += 30
     widths |= {_CREATED: _ICON, _NAME: 60 + _width(len("#1234 defaults"))}
     table = {
         "searchFilter": f"tags.`{tags.KIND}` = 'trial'",
@@ -148,9 +148,9 @@ def _columns(description: StudyDescription, best: str) -> dict[str, str]:
     """Returns the headings of the table's columns, by MLflow's ids of the columns."""
     params = [to_mlflow(name) for name in description.space.dimensions[:_MOST_TABLE_COLUMNS]]
     return {
+        f"metrics.`{best}`": best,
         **{f"params.`{name}`": name for name in params},
         **{f"tags.`{tag}`": tag for tag in (tags.STATE, tags.BEST_EPOCH)},
-        f"metrics.`{best}`": best,
     }
 
 

@@ -93,11 +93,10 @@ def test_runs_are_named_by_number_and_params_have_4_digits(shared_store: Store) 
     assert json.loads(runs[0].data.tags["kerastudy.hyperparameters"]).items() >= values.items()
 
 
-def test_hyperparameters_come_first_after_the_name_and_are_drawn_in_their_scale() -> None:
+def test_hyperparameters_come_first_after_the_value_and_are_drawn_in_their_scale() -> None:
     space = SearchSpace(ks.Float("rate", 1e-5, 1e-1, scale="log"), ks.Float("share", 0.0, 1.0))
     columns = view("trials", space=space)["selectedColumns"]
-    assert columns[:2] == ["params.`rate`", "params.`share`"]
-    assert columns[-1] == "metrics.`best_val_loss`"
+    assert columns[:3] == ["metrics.`best_val_loss`", "params.`rate`", "params.`share`"]
     charts = view("charts", space=space)["compareRunCharts"]
     (parallel,) = [chart for chart in charts if chart["type"] == "PARALLEL"]
     assert parallel["selectedParams"] == ["log10 rate", "share"]
