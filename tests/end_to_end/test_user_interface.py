@@ -149,7 +149,7 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     values = {trial.number: trial.best.value for trial in best if trial.best}
     assert [values[number] for number in numbers[:5]] == sorted(values.values())[:5]
     assert history.description.name not in {name.split(" (")[0] for name in names}
-    wanted = ["params.`rate`", "params.`units`"]
+    wanted = ["metrics.`best_val_loss`", "params.`rate`", "params.`units`"]
     wait_for(browser, lambda: columns(browser)[: len(wanted)] == wanted, f"columns {wanted}")
     # The views are listed.
     browser.find_element(By.CSS_SELECTOR, "[data-testid='saved-views-trigger']").click()
