@@ -152,7 +152,8 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     wanted = ["metrics.`best_val_loss`", "params.`rate`", "params.`units`"]
     wait_for(browser, lambda: columns(browser)[: len(wanted)] == wanted, f"columns {wanted}")
     # The views are listed.
-    browser.find_element(By.CSS_SELECTOR, "[data-testid='saved-views-trigger']").click()
+    menu = "[data-testid='saved-views-trigger']"
+    wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, menu), "menu")[0].click()
     listed = "[data-testid^='saved-views-item-']"
     found = wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, listed), "view")
     assert [each.text for each in found] == ["Trials", "Charts", "Curves of the ten best"]
