@@ -87,6 +87,11 @@ def resolve_class_weight(
             f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}",
             hint="Give weights for these classes only. A class without a weight counts 1.",
         )
+    if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} gives all training samples the weight 0",
+            hint="Give at least one class a weight above 0.",
+        )
     return dict(class_weight)
 
 

@@ -97,6 +97,13 @@ _WORDS: Final = {"True": True, "False": False, "None": None}
 # contain only letters, digits and a few signs.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+# The smallest allowed value of each setting. It is checked here, because Optuna and Keras Tuner
+# check the value only in the first trials, or never.
+_LEAST: Final = {
+    **dict.fromkeys(("seed", "n_startup_trials", "prior_weight", "alpha"), 0),
+    **dict.fromkeys(("n_ei_candidates", "min_resource", "max_resource", "num_initial_points"), 1),
+    **dict.fromkeys(("popsize", "reduction_factor", "factor"), 2),
+}
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
@@ -160,6 +167,9 @@ def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]
         setting = f"The setting {name!r} of {who}"
         if not fits:
             raise EngineError.of_setting(setting, f"of type {' or '.join(words)}", value)
+        least = _LEAST.get(name)
+        if least is not None and isinstance(value, (int, float)) and value < least:
+            raise EngineError.of_setting(setting, f"at least {least}", value)
 
 
 _SAMPLERS: Final = {

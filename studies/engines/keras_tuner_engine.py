@@ -101,7 +101,7 @@ def check_oracle(
     except SearchSpaceError as error:
         raise EngineError(str(error)) from None
     if engine == HYPERBAND:
-        _check_hyperband(options, pruner, space, epochs)
+        _check_hyperband(pruner, space, epochs)
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
@@ -112,12 +112,7 @@ def oracle_settings(engine: str) -> dict[str, str]:
     }.get(engine, {})
 
 
-def _check_hyperband(
-    options: Mapping[str, Any], pruner: str, space: SearchSpace, epochs: int
-) -> None:
-    factor = options.get("factor", FACTOR)
-    if factor < 2:
-        raise EngineError.of_setting(f"The setting 'factor' of {HYPERBAND}", "at least 2", factor)
+def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
     if "epochs" in space:
         raise EngineError(
             "Keras Tuner's Hyperband itself decides how many epochs a trial trains, but 'epochs' "

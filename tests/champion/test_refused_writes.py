@@ -8,22 +8,40 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from kinds_study import Kinds
+from mlflow_server import MlflowServer
 from study_record import left_behind
+from suite import exhaustive_but
 from user_commands import Answer, kerastudy_here
 from write_steps import NEEDS_NO_ROOM, Refusal, Steps
 
 STORE = "kerastudy-store"
 COMMANDS = {
     "delete": ("delete", "kinds", "--yes"),
+    "report": ("report", "kinds", "--no-open", "--output", "page.html"),
+    "keras": ("export", "kinds", "--as", "keras", "--output", "model.keras"),
     "csv": ("export", "kinds", "--as", "csv", "--output", "all.csv"),
+    "confirm": ("confirm", "kinds", "--top", "2", "--budget", "2", "--no-test",
+                "--executor", "in-process"),
+    "promote": ("promote", "kinds", "--trial", "WORST", "--reason", "it is small"),
     "reason": ("promote", "kinds", "--reason", "it is best"),
-}
+    "push": ("push", "kinds", "--tracking-uri", "SERVER"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Returns the address of an MLflow server."""
+    started = MlflowServer(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started.address
+    started.kill()
 
 
 def watched(
@@ -51,6 +69,10 @@ def outcome(folder: Path) -> list[Any]:
                     "SELECT name FROM study",
                     "SELECT number FROM champions JOIN trials ON trials.uuid = trial "
                     "WHERE NOT withdrawn",
+                    "SELECT state FROM confirmations",
+                    "SELECT count(*) FROM evaluations",
+                    "SELECT state, count(*) FROM fits WHERE confirmation IS NOT NULL "
+                    "AND state = 'complete'",
                 )
             ]
     return found
@@ -63,11 +85,14 @@ def place(step: str) -> str:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", exhaustive_but(["delete", "csv", "reason"], COMMANDS))
 def test_what_is_refused_is_told_in_a_line_and_done_later(
-    kinds: Kinds, tmp_path: Path, name: str, fault: Refusal
+    kinds: Kinds, tmp_path: Path, name: str, fault: Refusal, request: pytest.FixtureRequest
 ) -> None:
-    command = COMMANDS[name]
+    places = {"WORST": str(kinds.trials[-1]["trial"])}
+    if name == "push":
+        places["SERVER"] = request.getfixturevalue("server")
+    command = tuple(places.get(word, word) for word in COMMANDS[name])
     calm = Path(shutil.copytree(kinds.folder, tmp_path / "calm"))
     answer, steps = watched(calm, command)
     assert answer.returncode == 0, answer.stderr

@@ -219,6 +219,8 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
         (HYPERBAND, {"epochs": 1}, "at least 2 epochs. Received: 1"),
         (HYPERBAND, {"pruner": "median"}, "'median'"),
         ("optuna:tpe,n_startup_trials=few", {}, "of type int"),
+        ("optuna:tpe,n_ei_candidates=0", {}, "at least 1"),
+        ("keras-tuner:bayesian,alpha=-1", {}, "at least 0"),
         ("optuna:grid,a=1", {}, "It has no settings"),
         ("optuna:tpe,n_startup_trial=3", {}, "Did you mean 'n_startup_trials'"),
         ("keras-tuner:bayesian,bets=1", {}, "Did you mean 'beta'"),
