@@ -11,8 +11,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any, Final, TypeGuard, TypeVar
 
-from search_spaces.errors import KerastudyError, near_match
-from search_spaces.texts import quoted
+from search_spaces.errors import KerastudyError
+from search_spaces.texts import near_match, quoted
 
 Error = type[KerastudyError]
 

@@ -18,10 +18,11 @@ import graphlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
+from search_spaces.texts import suggestion
 
 ByName = Mapping[str, Parameter]
 

@@ -30,17 +30,11 @@ writes the sentences. The command line prints them as one line and exits with co
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import numbers
-from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from search_spaces.texts import quoted
+from search_spaces.texts import shown
 
 _NOTHING: Final = object()
-_LONGEST_SHOWN: Final = 200
-_MOST_SIMILAR: Final = 3
 
 
 def __dir__() -> list[str]:
@@ -198,46 +192,6 @@ class ServerRefusedError(TrackingError):
 
 class InternalError(KerastudyError):
     """The base of the errors that kerastudy raises and handles itself: users never see one."""
-
-
-def shown(value: object) -> str:
-    """Returns a short form of a value for a message. For arrays, returns the type only."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    if inspect.isroutine(value):
-        return f"the function {value.__qualname__}"
-    entries: Any = list(value.values()) if isinstance(value, dict) else value
-    several = isinstance(entries, list | tuple)
-    has_arrays = several and any(hasattr(type(entry), "shape") for entry in entries)
-    plain = (numbers.Number, str, bytes, list, tuple, dict, type(None))
-    if has_arrays or not isinstance(value, plain):
-        return f"an object of type {type(value).__name__}"
-    text = " ".join(repr(value).split("\n"))
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-
-
-def suggestion(received: object, names: Iterable[str]) -> str:
-    """Returns a sentence with the most similar names, or with all names if none is similar."""
-    choices = list(names)
-    if not choices:
-        return "There are no names to choose from."
-    return near_match(received, choices) or f"Choose from {quoted(choices)}."
-
-
-def near_match(received: object, names: Iterable[str]) -> str:
-    """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar.
-
-    Upper and lower case count as the same.
-    """
-    text, folded = str(received).casefold(), dict[str, list[str]]()
-    for name in names if isinstance(received, str) else ():
-        folded.setdefault(name.casefold(), []).append(name)
-    similar = difflib.get_close_matches(text, folded)
-    # difflib does not find "curves" similar to "learning_curves". So names that contain the
-    # received text count as similar, too.
-    similar = similar or [name for name in folded if len(text) > 3 and text in name]
-    near = [name for each in similar[:_MOST_SIMILAR] for name in folded[each]]
-    return f"Did you mean {quoted(near, 'or')}?" if near else ""
 
 
 __all__ = [n for n in dir() if n.endswith("Error") and n != "InternalError"]

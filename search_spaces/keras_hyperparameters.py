@@ -22,10 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Unpack
 
 from search_spaces.argument_checks import whole_number
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Declared, Parameter
 from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.ranges import Float, Int
+from search_spaces.texts import suggestion
 
 # The names of Keras 3.15's initializers, activations and optimizers are listed here, so that this
 # module does not import Keras. They are from https://keras.io/api/layers/initializers/,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from search_spaces.conditions import ByName, check_parents, holds, parents_first, with_changes
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
 from search_spaces.parameters.values import (
@@ -19,7 +19,7 @@ from search_spaces.parameters.values import (
     plain_scalar,
     plain_value,
 )
-from search_spaces.texts import quoted
+from search_spaces.texts import quoted, suggestion
 
 _LARGEST: Final = sys.float_info.max
 _TYPES: Final[Mapping[type, str]] = {

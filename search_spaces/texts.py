@@ -1,10 +1,17 @@
-"""Texts for people: numbers, lists, amounts and durations in messages, tables and pages."""
+"""Texts for people: numbers, lists, durations and similar names in messages, tables and pages."""
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 import math
+import numbers
 from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_LONGEST_SHOWN: Final = 200
+_MOST_SIMILAR: Final = 3
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -60,3 +67,43 @@ def duration(seconds: float) -> str:
             rest = whole % size // part
             return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"{whole} s"
+
+
+def shown(value: object) -> str:
+    """Returns a short form of a value for a message. For arrays, returns the type only."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__qualname__}"
+    entries: Any = list(value.values()) if isinstance(value, dict) else value
+    several = isinstance(entries, list | tuple)
+    has_arrays = several and any(hasattr(type(entry), "shape") for entry in entries)
+    plain = (numbers.Number, str, bytes, list, tuple, dict, type(None))
+    if has_arrays or not isinstance(value, plain):
+        return f"an object of type {type(value).__name__}"
+    text = " ".join(repr(value).split("\n"))
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
+def suggestion(received: object, names: Iterable[str]) -> str:
+    """Returns a sentence with the most similar names, or with all names if none is similar."""
+    choices = list(names)
+    if not choices:
+        return "There are no names to choose from."
+    return near_match(received, choices) or f"Choose from {quoted(choices)}."
+
+
+def near_match(received: object, names: Iterable[str]) -> str:
+    """Returns a question such as "Did you mean 'adam'?", or an empty text if no name is similar.
+
+    Upper and lower case count as the same.
+    """
+    text, folded = str(received).casefold(), dict[str, list[str]]()
+    for name in names if isinstance(received, str) else ():
+        folded.setdefault(name.casefold(), []).append(name)
+    similar = difflib.get_close_matches(text, folded)
+    # difflib does not find "curves" similar to "learning_curves". So names that contain the
+    # received text count as similar, too.
+    similar = similar or [name for name in folded if len(text) > 3 and text in name]
+    near = [name for each in similar[:_MOST_SIMILAR] for name in folded[each]]
+    return f"Did you mean {quoted(near, 'or')}?" if near else ""

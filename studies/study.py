@@ -7,7 +7,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from search_spaces.errors import StudyError, near_match, suggestion
+from search_spaces.errors import StudyError
+from search_spaces.texts import near_match, suggestion
 from studies.definition import StudyDefinition
 from tracking.records import Objective
 

@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple, Self
 
 from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.conditions import holds
-from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
+from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
 from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
 from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.values import NOT_GIVEN, Scalar
 from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace
+from search_spaces.texts import suggestion
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6

@@ -21,7 +21,7 @@ from typing import (
 import attrs
 
 from search_spaces.argument_checks import choice
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.values import (
     NOT_GIVEN,
     MaybeScalar,
@@ -33,6 +33,7 @@ from search_spaces.parameters.values import (
     plain_value,
     spelling,
 )
+from search_spaces.texts import suggestion
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 """The values that each parent may have, by the parent's name. The condition is met if every parent

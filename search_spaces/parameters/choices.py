@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, near_match
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.base import Parameter, attrs_parameter, checked
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.values import (
@@ -21,6 +21,7 @@ from search_spaces.parameters.values import (
     plain_value,
     spelling,
 )
+from search_spaces.texts import near_match
 
 _SWITCH: Final = (False, True)
 

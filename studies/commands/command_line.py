@@ -189,7 +189,7 @@ class Group(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command:
         """Returns a command. If there is none of this name, suggests the nearest name."""
         if name not in self._modules:
-            from search_spaces.errors import suggestion
+            from search_spaces.texts import suggestion
 
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         module = importlib.import_module(f"studies.commands.{self._modules[name]}")

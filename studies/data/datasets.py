@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces import argument_checks as checks
-from search_spaces.errors import DataError, shown
+from search_spaces.errors import DataError
+from search_spaces.texts import shown
 from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
 from studies.data.arrays.user_samples import Samples, check_samples
 from studies.data.dataset_base import Dataset, options_of

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from search_spaces.errors import DataError, shown
+from search_spaces.errors import DataError
+from search_spaces.texts import shown
 from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
 from studies.data.arrays.loaded_data import PART_NAMES, LoadedData, Part
 from studies.data.arrays.nested_arrays import Arrays, length_of, named_arrays

@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from search_spaces.errors import EngineError, near_match, suggestion
+from search_spaces.errors import EngineError
+from search_spaces.texts import near_match, suggestion
 
 DEFAULT_ENGINE: Final = "optuna:tpe"
 HYPERBAND: Final = "keras-tuner:hyperband"

@@ -11,7 +11,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
-from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
+from search_spaces.errors import EngineError, ObjectiveError, StudyError
+from search_spaces.texts import near_match
 from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
 from tracking.records import Direction, Objective, RecordedSettings
 

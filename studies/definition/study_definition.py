@@ -12,7 +12,8 @@ from typing import Any, NoReturn, Self
 
 from search_spaces import SearchSpace, Tailoring
 from search_spaces import argument_checks as checks
-from search_spaces.errors import DataError, StudyError, suggestion
+from search_spaces.errors import DataError, StudyError
+from search_spaces.texts import suggestion
 from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
 from studies.definition.class_weights import check_class_weight
 from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options

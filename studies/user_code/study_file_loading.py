@@ -22,7 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from search_spaces.errors import StudyFileError, suggestion
+from search_spaces.errors import StudyFileError
+from search_spaces.texts import suggestion
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.library_internals.intercepted_searches import Search, searches_replaced

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from search_spaces.errors import StoreError, StudyNotFoundError, near_match
-from search_spaces.texts import quoted
+from search_spaces.errors import StoreError, StudyNotFoundError
+from search_spaces.texts import near_match, quoted
 from tracking.history.learning_curves import epoch_metrics
 from tracking.history.trial_ranks import latest_attempts, ranked
 from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader

@@ -8,7 +8,8 @@ from typing import Any, Never, cast
 
 import altair as alt
 
-from search_spaces.errors import StudyError, suggestion
+from search_spaces.errors import StudyError
+from search_spaces.texts import suggestion
 from tracking.history.study_history import StudyHistory
 from tracking.report import charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable

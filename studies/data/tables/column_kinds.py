@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from search_spaces.errors import DataError, suggestion
-from search_spaces.texts import listed, quoted
+from search_spaces.errors import DataError
+from search_spaces.texts import listed, quoted, suggestion
 from studies.data.tables.column_values import (
     MISSING,
     SPELLED,
