@@ -28,10 +28,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from search_spaces.conditions import with_changes
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter_and_values import (
+    Parameter,
+    Scalar,
+    identity,
+    is_object,
+    read_object,
+)
 from search_spaces.parameters.ranges import SCALES, Float, Int
-from search_spaces.parameters.values import Scalar, identity, is_object, read_object
 from search_spaces.space import (
     SearchSpace,
     check_known,

@@ -19,9 +19,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
-from search_spaces.parameters.values import NOT_GIVEN, Scalar
+from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar
 from search_spaces.texts import suggestion
 
 ByName = Mapping[str, Parameter]
@@ -34,6 +33,17 @@ def holds(parameter: Parameter, parents: ByName, active: Mapping[str, Any]) -> b
         if name not in active or same(active[name]) not in map(same, values):
             return False
     return True
+
+
+def condition_in_words(parameter: Parameter) -> str:
+    """Returns a clause such as "'momentum' is active when 'optimizer' is 'sgd'"."""
+    if not parameter.when:
+        return f"{parameter.name!r} is always active"
+    parts = [
+        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
+        for parent, values in parameter.when.items()
+    ]
+    return f"{parameter.name!r} is active when {' and '.join(parts)}"
 
 
 def check_parents(parameters: ByName) -> None:

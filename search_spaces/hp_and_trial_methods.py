@@ -15,11 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
+from search_spaces.conditions import condition_in_words
 from search_spaces.errors import HyperparameterError
-from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed
+from search_spaces.parameters.parameter_and_values import (
+    NOT_GIVEN,
+    Parameter,
+    Scalar,
+    without_numpy,
+)
 from search_spaces.parameters.ranges import Float, Int
-from search_spaces.parameters.values import NOT_GIVEN, Scalar, without_numpy
 from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace, unknown_name
 from search_spaces.texts import suggestion

@@ -23,8 +23,8 @@ from typing import Final, Unpack
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Declared, Parameter
 from search_spaces.parameters.choices import Boolean, Choice
+from search_spaces.parameters.parameter_and_values import Declared, Parameter
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.texts import suggestion
 

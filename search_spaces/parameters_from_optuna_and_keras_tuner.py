@@ -31,8 +31,17 @@ from typing import Any, Final
 
 from search_spaces.argument_checks import is_whole
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter_and_values import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Parameter,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    without_numpy,
+)
 from search_spaces.parameters.ranges import (
     MOST_VALUES,
     Float,
@@ -42,15 +51,6 @@ from search_spaces.parameters.ranges import (
     leads_to,
     steps_between,
     value_at,
-)
-from search_spaces.parameters.values import (
-    NOT_GIVEN,
-    MaybeScalar,
-    Scalar,
-    canonical_json,
-    identity,
-    is_number,
-    without_numpy,
 )
 
 Range = type[Float] | type[Int]

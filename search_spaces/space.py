@@ -8,12 +8,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from search_spaces.conditions import ByName, check_parents, holds, parents_first, with_changes
+from search_spaces.conditions import (
+    ByName,
+    check_parents,
+    condition_in_words,
+    holds,
+    parents_first,
+    with_changes,
+)
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter, condition_in_words
 from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
-from search_spaces.parameters.values import (
+from search_spaces.parameters.parameter_and_values import (
     NOT_GIVEN,
+    Parameter,
     canonical_json,
     is_object,
     plain_scalar,

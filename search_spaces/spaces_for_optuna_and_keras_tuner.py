@@ -36,8 +36,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter_and_values import Parameter
 from search_spaces.parameters.ranges import Float, Int, decimal_of
 from search_spaces.space import SearchSpace, of_active
 

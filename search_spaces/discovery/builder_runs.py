@@ -9,8 +9,7 @@ from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
 from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
-from search_spaces.parameters.base import Parameter
-from search_spaces.parameters.values import NOT_GIVEN, Scalar
+from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar
 from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace
 from search_spaces.texts import suggestion

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from search_spaces.discovery.builder_runs import Key, Trace, Tracer
-from search_spaces.parameters.base import Condition, Parameter
 from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.values import Scalar
+from search_spaces.parameters.parameter_and_values import Condition, Parameter, Scalar
 
 MOST_TRIED: Final = 6
 """All values of a numeric range are tried if there are at most this many. That takes at most five

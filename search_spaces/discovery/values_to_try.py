@@ -26,7 +26,7 @@ from search_spaces.discovery.inferred_conditions import (
     survey,
     values_of,
 )
-from search_spaces.parameters.base import Condition, Parameter
+from search_spaces.parameters.parameter_and_values import Condition, Parameter
 
 _MOST_PAIRS: Final = 16
 """Two parameters with more pairs of values are not combined, since each pair takes a build."""

@@ -11,16 +11,18 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter, attrs_parameter, checked
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.parameters.values import (
+from search_spaces.parameters.parameter_and_values import (
     NOT_GIVEN,
+    Parameter,
     Scalar,
+    attrs_parameter,
+    checked,
     identity,
     is_object,
     plain_value,
     spelling,
 )
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.texts import near_match
 
 _SWITCH: Final = (False, True)

@@ -23,8 +23,13 @@ import attrs
 
 from search_spaces.argument_checks import choice, finite_number, whole_number
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.base import Parameter, attrs_parameter, checked
-from search_spaces.parameters.values import NOT_GIVEN, is_number
+from search_spaces.parameters.parameter_and_values import (
+    NOT_GIVEN,
+    Parameter,
+    attrs_parameter,
+    checked,
+    is_number,
+)
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 
