@@ -17,7 +17,7 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.library_internals.quiet_imports import import_quietly
+from studies.library_internals.tensorflow_internals import import_quietly
 from studies.progress import showing
 from studies.training import prepare_environment
 from studies.user_code import Target, load_study, what_is_loaded

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 import click
 
 from studies.interruption import raising_interrupts
-from studies.library_internals.quiet_imports import load_late
+from studies.library_internals.keras_internals import load_late
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine_protocol import Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials
-from studies.library_internals.keras_tuner_internals import check_parts
-from studies.library_internals.quiet_imports import silenced
+from studies.library_internals.optuna_and_keras_tuner_internals import check_parts
+from studies.library_internals.tensorflow_internals import silenced
 from tracking.records import Proposal, TrialRecord, TrialResult, finished_trials
 
 if TYPE_CHECKING:

@@ -25,7 +25,11 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
 
 from search_spaces import KerasTunerSpace, SearchSpace, canonical_json
-from studies.library_internals.keras_tuner_internals import random_values, start_bracket, vectors_of
+from studies.library_internals.optuna_and_keras_tuner_internals import (
+    random_values,
+    start_bracket,
+    vectors_of,
+)
 from tracking.records import Objective
 
 _LISTED: Final = 10_000

@@ -25,8 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import OptunaSpace
 from studies.engines.optuna_engine import INFEASIBLE
-from studies.library_internals import optuna_internals
-from studies.library_internals.optuna_internals import put_trial
+from studies.library_internals import optuna_and_keras_tuner_internals as optuna_internals
+from studies.library_internals.optuna_and_keras_tuner_internals import put_trial
 
 if TYPE_CHECKING:
     from optuna import Study

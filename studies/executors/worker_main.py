@@ -54,7 +54,7 @@ def main() -> None:
     gc.set_threshold(50_000)
     _import_kerastudy()
     with _connection(handle) as connection:
-        from studies.library_internals.quiet_imports import load_late
+        from studies.library_internals.keras_internals import load_late
         from studies.training import prepare_environment
 
         load_late()

@@ -1,1 +1,1 @@
-"""Access to private parts of TensorFlow, Keras, Optuna and Keras Tuner, and helpers for imports."""
+"""Access to private parts of TensorFlow, Keras, Optuna and Keras Tuner, and their late imports."""

@@ -1,10 +1,14 @@
-"""Private parts of Keras, and why no public part suffices."""
+"""Private parts of Keras, where no public part suffices, and the late import of its slow parts."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from studies.library_internals.private_api_lookup import AttributePart, ModulePart
@@ -302,3 +306,31 @@ def make_losses(model: keras.Model, y: Any, y_pred: Any, weights: Any) -> None:
     compiled = _loss_of.of(model)
     if compiled is not None and not compiled.built:
         compiled(y, y_pred, weights)
+
+
+# The packages of Keras that load slowly. Each has a public and a private name.
+_LATE: Final = frozenset(
+    ("keras.wrappers", "keras.src.wrappers", "keras.visualization", "keras.src.visualization")
+)
+
+
+def load_late() -> None:
+    """Makes `import keras` delay packages that load slowly until their first use.
+
+    Only worker processes and the command line call this function. In a user's own process, Keras is
+    imported as usual.
+    """
+    if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _LateFinder())
+
+
+class _LateFinder:
+    """Finds the packages in `_LATE`, and delays their execution to their first use."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in _LATE else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec

@@ -8,7 +8,6 @@ private names that kerastudy uses. Looking up a missing name raises MissingPartE
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import Any
 
 from search_spaces.errors import StudyError
@@ -30,12 +29,15 @@ class PrivatePart:
 
     def missing(self) -> MissingPartError:
         """Returns the error that says that the name is missing."""
+        # The command line imports this module, and must start quickly.
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
-            version = importlib.metadata.version(self.library)
-        except importlib.metadata.PackageNotFoundError:
-            version = "as installed"
+            installed = version(self.library)
+        except PackageNotFoundError:
+            installed = "as installed"
         return MissingPartError(
-            f"{self.library} {version} lacks {self}",
+            f"{self.library} {installed} lacks {self}",
             hint="Install a version that kerastudy supports: pip install kerastudy.",
         )
 

@@ -1,10 +1,12 @@
-"""Private parts of TensorFlow, and why no public part suffices."""
+"""Imports TensorFlow without output, and uses private parts of it where no public part suffices."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,41 @@ from studies.library_internals.private_api_lookup import AttributePart, ModulePa
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+def import_quietly() -> None:
+    """Imports TensorFlow without output, in a process that does not train."""
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        with silenced():
+            import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Hides the output of TensorFlow's libraries while they are loaded.
+
+    The libraries print before they read TF_CPP_MIN_LOG_LEVEL, and they don't use `sys.stderr`. So
+    this context redirects the standard error of the whole process.
+    """
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:
+        # A process without a terminal may have no standard error.
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
+
 
 _LIBRARY = "tensorflow"
 _CONTEXT = "tensorflow.python.eager.context"

@@ -12,7 +12,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from studies.error_texts import describe
-from studies.library_internals.quiet_imports import import_quietly
+from studies.library_internals.tensorflow_internals import import_quietly
 from studies.results.model_loading import load_champion, registered_folder
 from studies.results.samples import (
     Input,

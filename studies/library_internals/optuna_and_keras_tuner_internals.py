@@ -1,4 +1,10 @@
-"""Private parts of Optuna, and why no public part suffices."""
+"""Private parts of Optuna and Keras Tuner, which the subclasses in `studies.engines` use.
+
+Functions for Optuna say why no public part suffices. Keras Tuner's public methods `create_trial`
+and `end_trial` write files, print, and stop after some failures. If a private part of Keras Tuner
+is missing, the engine is refused before anything is trained, because without the part it might
+propose other values than Keras Tuner.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import contextlib
 import inspect
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from studies.library_internals.private_api_lookup import AttributePart
 
@@ -14,13 +20,13 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, TrialState
 
-_LIBRARY = "optuna"
-_trials_of_study = AttributePart(_LIBRARY, "Study", "_get_trials")
-_put_trial = AttributePart(_LIBRARY, "InMemoryStorage", "_set_trial")
-_sample = AttributePart(_LIBRARY, "TPESampler", "_sample")
-_rank = AttributePart(_LIBRARY, "TPESampler", "_compute_acquisition_func")
-_estimate = AttributePart(_LIBRARY, "TPESampler", "_build_parzen_estimator")
-_share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
+_OPTUNA = "optuna"
+_trials_of_study = AttributePart(_OPTUNA, "Study", "_get_trials")
+_put_trial = AttributePart(_OPTUNA, "InMemoryStorage", "_set_trial")
+_sample = AttributePart(_OPTUNA, "TPESampler", "_sample")
+_rank = AttributePart(_OPTUNA, "TPESampler", "_compute_acquisition_func")
+_estimate = AttributePart(_OPTUNA, "TPESampler", "_build_parzen_estimator")
+_share = AttributePart(_OPTUNA, "TPESampler", "_gamma")
 
 
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
@@ -136,3 +142,54 @@ def _contents(value: Any) -> Any:
         return kind.__name__
     attributes = getattr(value, "__dict__", {})
     return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in attributes.items()}
+
+
+_KERAS_TUNER = "keras-tuner"
+_seed_state = AttributePart(_KERAS_TUNER, "Oracle", "_seed_state")
+_duplicate = AttributePart(_KERAS_TUNER, "Oracle", "_duplicate")
+_random_values = AttributePart(_KERAS_TUNER, "Oracle", "_random_values")
+_random_state = AttributePart(_KERAS_TUNER, "BayesianOptimizationOracle", "_random_state")
+_vectors = AttributePart(_KERAS_TUNER, "BayesianOptimizationOracle", "_vectorize_trials")
+_at_random = AttributePart(_KERAS_TUNER, "BayesianOptimizationOracle", "_random_populate_space")
+_brackets = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_brackets")
+_start_bracket = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_start_new_bracket")
+_count_bracket = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_increment_bracket_num")
+_size = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_get_size")
+_current_bracket = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_current_bracket")
+_current_round = AttributePart(_KERAS_TUNER, "HyperbandOracle", "_current_iteration")
+
+_ALL: Final = (_seed_state, _duplicate, _random_values)
+_NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
+    "keras-tuner:bayesian": (_random_state, _vectors, _at_random),
+    "keras-tuner:hyperband": (
+        _brackets,
+        _start_bracket,
+        _count_bracket,
+        _size,
+        _current_bracket,
+        _current_round,
+    ),
+}
+
+
+def check_parts(engine: str, oracle: Any) -> None:
+    """Raises MissingPartError if an oracle lacks a private part that its engine uses."""
+    for part in (*_ALL, *_NEEDED.get(engine, ())):
+        part.of(oracle)
+
+
+def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
+    """Returns an oracle's trials as vectors, by a private method of Keras Tuner's class `kind`."""
+    result: tuple[Any, Any] = _vectors.of(kind)(oracle)
+    return result
+
+
+def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
+    """Returns values that an oracle draws, by a private method of Keras Tuner's class `kind`."""
+    result: dict[str, Any] | None = _random_values.of(kind)(oracle)
+    return result
+
+
+def start_bracket(kind: Any, oracle: Any) -> None:
+    """Starts a bracket of Hyperband, by a private method of Keras Tuner's class `kind`."""
+    _start_bracket.of(kind)(oracle)
