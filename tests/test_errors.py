@@ -1,7 +1,5 @@
 """All errors are one tree: users catch its root, or the branch that they expect."""
 
-from __future__ import annotations
-
 import ast
 import builtins
 import inspect

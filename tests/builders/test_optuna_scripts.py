@@ -1,7 +1,5 @@
 """Optuna's scripts as people write them: each runs as it stands, and plain Keras agrees."""
 
-from __future__ import annotations
-
 import runpy
 import shutil
 from pathlib import Path

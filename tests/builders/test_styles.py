@@ -3,8 +3,6 @@
 Each runs under an engine, leaves a record, and comes to the same when it runs again.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A study that is launched once; its champion is evaluated, promoted and served."""
 
-from __future__ import annotations
-
 import pytest
 from kinds_study import STUDY, Kinds
 from user_commands import as_json

@@ -1,7 +1,5 @@
 """Evaluated, promoted, served: judged by Keras alone, on data read by hand."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Images and texts in folders: studied, and predicted from raw files, also without kerastudy."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

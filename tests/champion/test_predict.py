@@ -1,7 +1,5 @@
 """Samples in files are predicted by the registered model, as by Keras and by a server."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from kinds_study import Kinds

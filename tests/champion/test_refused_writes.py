@@ -3,8 +3,6 @@
 What is refused is told in a line. When the disk takes it again, the command does what it is for.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sqlite3

@@ -1,7 +1,5 @@
 """A study on a CSV file: its champion takes the columns of the table, also without kerastudy."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 the seed of each study, so that ``--seed N --studies 1`` does the same again.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """Commands killed in the middle of what they do lose nothing, double nothing, and leave nothing."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

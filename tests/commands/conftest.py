@@ -1,7 +1,5 @@
 """A study that is launched once, and looked at by many tests."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Bad input gets one clear line, exit code 2, and changes nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``kerastudy compare``, ``list`` and ``show`` of recorded studies: text, JSON, and refusals."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

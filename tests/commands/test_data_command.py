@@ -4,8 +4,6 @@ The 60 test samples of the study are its training samples. One of them is positi
 50 validation samples. So always answering 0 is right in 59 of 60 and 49 of 50.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``kerastudy diagnose``, and the launch that follows: from the record to a real one."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``kerastudy doctor`` on a real study: what it prints, and how it exits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from user_commands import as_json, kerastudy_here

@@ -1,7 +1,5 @@
 """Trials as CSV and Parquet; a model as a .keras file."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

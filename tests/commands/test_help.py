@@ -1,7 +1,5 @@
 """Help, version, the first line of a command, and how little is imported for them."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import signal

@@ -1,7 +1,5 @@
 """Options of `kerastudy launch` that say what is tuned."""
 
-from __future__ import annotations
-
 from study_file import Launched
 from user_commands import as_json, kerastudy_here
 

@@ -1,7 +1,5 @@
 """The exporter's process fills MLflow beside a launch. Commands that read do not import MLflow."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

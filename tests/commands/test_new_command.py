@@ -1,7 +1,5 @@
 """`kerastudy new`: study files that launch as they are written."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A CSV file like the tables at work: identifiers, codes, dates, gaps, free text, a rare class."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Code that is recorded in somebody else's store is not run unasked."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Data in arrays: what becomes of it, its digests, several inputs, sample weights."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import subprocess

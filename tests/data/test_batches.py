@@ -1,7 +1,5 @@
 """Data in batches: facts that are known before a training."""
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections.abc import Iterator

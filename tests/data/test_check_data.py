@@ -3,8 +3,6 @@
 Judged by counts made with Python's sets, numpy and pandas.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Data sets with a name, npz files, and folders of images and texts as Keras reads them."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Preprocessing: fitted on the training part alone, applied to all parts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

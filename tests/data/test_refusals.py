@@ -1,7 +1,5 @@
 """What data refuses: a table of Python, and of the message that it gets."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parts and folds, judged by scikit-learn's own splitters and by counts."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any

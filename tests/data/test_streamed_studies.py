@@ -1,7 +1,5 @@
 """Studies of data that comes in batches: recorded, gone on with, reproduced, refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

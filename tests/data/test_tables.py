@@ -1,7 +1,5 @@
 """Tables: kinds of columns, statistics of the training part alone, dates."""
 
-from __future__ import annotations
-
 import datetime
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The code of the documentation runs: pages, examples, the notebook, docstrings."""
 
-from __future__ import annotations
-
 import doctest
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """What papers say of files holds: decisions, the changelog, paths, the rooms."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

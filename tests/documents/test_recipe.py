@@ -1,7 +1,5 @@
 """The recipe of docs/reproducing.md, word by word, for a study with all that it speaks of."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What holds for all end-to-end tests."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

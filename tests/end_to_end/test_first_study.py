@@ -3,8 +3,6 @@
 The first screen and the page have one number and one next step.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import time

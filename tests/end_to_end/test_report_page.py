@@ -1,7 +1,5 @@
 """A study's report in a real browser: linked charts, the table, the content security policy."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A model of several inputs and outputs is launched, and predicts by name in plain MLflow."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

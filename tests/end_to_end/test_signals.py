@@ -1,7 +1,5 @@
 """Ctrl-C, and other signals to a launch and to its processes; a driver that is killed."""
 
-from __future__ import annotations
-
 import io
 import re
 import signal

@@ -1,7 +1,5 @@
 """`kerastudy ui`: MLflow's UI in a real browser."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """A champion is what plain Keras comes to, even where the compiled trainer is wrong."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The wheel: built, installed away from the checkout, used from a user's own folder."""
 
-from __future__ import annotations
-
 import sys
 import zipfile
 from pathlib import Path

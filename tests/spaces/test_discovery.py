@@ -1,7 +1,5 @@
 """The search space of a builder, found by running it."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Callable

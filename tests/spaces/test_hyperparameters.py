@@ -1,7 +1,5 @@
 """What a model builder receives: values by name, and declarations as Keras Tuner's and Optuna's."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from typing import Any

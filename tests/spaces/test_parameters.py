@@ -1,7 +1,5 @@
 """Parameters by example: defaults, coordinates, grids, nearest values, and equality."""
 
-from __future__ import annotations
-
 import enum
 from typing import Any
 

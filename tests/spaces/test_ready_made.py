@@ -1,7 +1,5 @@
 """Ready-made parameters: their ranges, what can be overridden, and the names of Keras's parts."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """What spaces and parameters refuse: each argument by its declaration, and a table of the rest."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import pickle

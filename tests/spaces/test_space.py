@@ -1,7 +1,5 @@
 """SearchSpace: which parameters are active, what a builder reads, the grid, JSON, and changes."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

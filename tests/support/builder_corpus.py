@@ -1,7 +1,5 @@
 """Launches the studies of tests/builders/styles.py in this process, and runs trials again."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from collections.abc import Iterator, Mapping

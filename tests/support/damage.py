@@ -1,7 +1,5 @@
 """Damages the files of a store, as disks, kills and people do."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A scripted study whose store tests damage and mend."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

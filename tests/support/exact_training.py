@@ -1,7 +1,5 @@
 """Trains a model in several ways, and keeps its metrics and the bits of its state by epoch."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

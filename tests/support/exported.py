@@ -1,7 +1,5 @@
 """Compares a study in MLflow with the study's journal, which is read by SQL alone."""
 
-from __future__ import annotations
-
 import json
 import math
 import sqlite3

@@ -1,7 +1,5 @@
 """Records trials and studies that are made up. Nothing is trained."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

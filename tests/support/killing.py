@@ -4,8 +4,6 @@ A seed draws the instants: some part of a second after a number of trials have e
 after a launch began. It also draws the victims: the driver, a worker, or all processes at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

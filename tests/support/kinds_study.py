@@ -1,7 +1,5 @@
 """A small study of a table, whose champion tests use."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Models with each loss and metric of Keras, and with a user's own losses and metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

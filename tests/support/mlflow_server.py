@@ -1,7 +1,5 @@
 """A real MLflow server, which tests stop and start again."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

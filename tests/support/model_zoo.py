@@ -1,7 +1,5 @@
 """Models of many tests, whose samples have 12 numbers and one of 3 classes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ CONTRIBUTING.md says which blocks run. A comment ``invisible-code-block: python`
 readers don't see. ``# exits with 1`` after a command names its exit code.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import re

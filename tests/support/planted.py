@@ -1,7 +1,5 @@
 """Records made-up studies that have at most one fault. Nothing is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Records studies for reports. They have all kinds of hyperparameters, and odd texts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An executor that trains nothing, for tests of the driver, the record and the engine."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

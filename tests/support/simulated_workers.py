@@ -1,7 +1,5 @@
 """Several workers that train nothing. A seed decides the order of their epochs."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Notes the SQL statements for a journal, and finds those that read whole tables."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import sqlite3

@@ -1,7 +1,5 @@
 """Opens stores that must exist, and reads studies in them."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import sys

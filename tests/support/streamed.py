@@ -1,7 +1,5 @@
 """Data in batches of each kind, and training on it by Keras alone."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping

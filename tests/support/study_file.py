@@ -1,7 +1,5 @@
 """A small study in a file, which many tests launch by a command, some with other parts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

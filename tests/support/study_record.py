@@ -4,8 +4,6 @@ The record must be the same however often processes were killed. It has no times
 of attempts, which differ between launches.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

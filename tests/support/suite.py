@@ -1,7 +1,5 @@
 """Marks the tests that only `pytest -m ""` runs, as they show more of the same."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import Any
 

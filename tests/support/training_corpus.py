@@ -5,8 +5,6 @@ hyperparameters as a dict. Its model takes samples of 12 numbers and gives proba
 classes, unless its data is other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

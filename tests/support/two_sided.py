@@ -1,7 +1,5 @@
 """Models with two inputs and two outputs, in all forms that Keras takes, and their data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

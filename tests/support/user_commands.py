@@ -1,7 +1,5 @@
 """Runs `kerastudy` as users do: in a new process, in a user's folder."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -4,8 +4,6 @@ The thread runs the same code as a worker's process, which would import TensorFl
 seconds of CPU.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

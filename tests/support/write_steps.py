@@ -4,8 +4,6 @@ A step is a commit to a database, the opening of a file for writing, or the rena
 creation of a file or folder.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import os

@@ -1,7 +1,5 @@
 """Arrays in files that are mapped to memory: too large for it, or shared by processes; digests."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Parts of looking at data: a glance, marks of samples, and the classifier of two samples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.stats import norm

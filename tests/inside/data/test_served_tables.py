@@ -1,7 +1,5 @@
 """The first layers of a table's champion make the same bits of its columns as training had."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """What holds for every parameter and space; Optuna and Keras Tuner propose from each space."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

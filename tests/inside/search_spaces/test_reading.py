@@ -1,7 +1,5 @@
 """What a builder reads of a space."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import search_spaces as ss

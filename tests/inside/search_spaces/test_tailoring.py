@@ -1,7 +1,5 @@
 """The text form of a tailoring: what is read, what is refused, and how it travels."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import re

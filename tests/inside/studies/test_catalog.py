@@ -1,7 +1,5 @@
 """The ready studies: each loads, trains and gives a value; one is reproduced by a new process."""
 
-from __future__ import annotations
-
 import functools
 import html
 import math

@@ -1,7 +1,5 @@
 """Class weights: checked before any training, part of the record, and what resuming notices."""
 
-from __future__ import annotations
-
 import gc
 import weakref
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Two tiny studies, one cross-validated, are confirmed: each number again by plain Keras."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from collections import Counter

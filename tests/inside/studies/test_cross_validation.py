@@ -1,7 +1,5 @@
 """Cross-validated studies against plain Keras on the indices of scikit-learn's splitters."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The driver: what is recorded, in what order, and how a study goes on after anything."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json

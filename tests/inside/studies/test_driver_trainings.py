@@ -1,7 +1,5 @@
 """Trials of several trainings: what is recorded, what their value is, what pruners see."""
 
-from __future__ import annotations
-
 import statistics
 from dataclasses import replace
 from pathlib import Path

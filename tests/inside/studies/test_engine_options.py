@@ -1,7 +1,5 @@
 """Settings of engines and pruners, by name and as objects."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

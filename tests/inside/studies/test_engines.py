@@ -1,7 +1,5 @@
 """Engines: what all must do, and against Optuna's and Keras Tuner's own loops."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import random

@@ -1,7 +1,5 @@
 """What a process has and loads, and what bits depend on beside a trial's spec and code."""
 
-from __future__ import annotations
-
 import keras
 import pytest
 

@@ -1,7 +1,5 @@
 """The test part: Keras's own numbers on it, and intervals that numpy and scikit-learn draw too."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """The corpus of models, trained by plain `fit` and by both trainers: every bit the same."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from pathlib import Path

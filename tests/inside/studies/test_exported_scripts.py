@@ -1,7 +1,5 @@
 """Trials as scripts of plain Keras, run where kerastudy and its libraries can't be imported."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """Whatever fails in the compiled trainer: `model.fit` trains from the first epoch, unharmed."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path

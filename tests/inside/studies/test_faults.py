@@ -4,8 +4,6 @@ The steps are not listed here: `faults` notes them while the code runs. Processe
 Below, disks are really full, or read-only, in the midst of a study or between launches.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import subprocess

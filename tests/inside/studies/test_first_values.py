@@ -1,7 +1,5 @@
 """The values of a study's first trials: the defaults; those of a file, or of another study."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from pathlib import Path

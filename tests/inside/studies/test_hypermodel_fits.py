@@ -1,7 +1,5 @@
 """What a HyperModel's own `fit` returns, and the weights that may be kept for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path

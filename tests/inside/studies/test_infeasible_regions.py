@@ -3,8 +3,6 @@
 Without such trials, TPE is Optuna's own: see `test_first_values`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import sys

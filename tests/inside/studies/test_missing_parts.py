@@ -1,7 +1,5 @@
 """A private part of a library is missing: `model.fit` trains, or one error names the part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Objective functions: what may be returned, raised and reported, their data, and their studies."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable

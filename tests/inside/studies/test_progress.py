@@ -1,7 +1,5 @@
 """What a person sees of a study: while it runs, at a terminal and in a log, and by commands."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

@@ -1,7 +1,5 @@
 """Where trials run: on a Ray cluster. Its nodes are processes of this machine, of one CPU each."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """What people get of a study: values, curves, tables, models, a study of Optuna's, predictions."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Scores of samples, scores that trials record, and which checkpoints and scores stay on disk."""
 
-from __future__ import annotations
-
 import functools
 import random
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Scripts for Keras Tuner and Optuna, files that launch studies, and other targets of a launch."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import sys

@@ -1,7 +1,5 @@
 """A registered model takes samples as its user has them, and gives its trial's own values."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import sys

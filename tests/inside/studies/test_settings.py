@@ -1,7 +1,5 @@
 """A setting is declared once: other texts on it come from the declaration, or agree with it."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re

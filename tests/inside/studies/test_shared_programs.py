@@ -1,7 +1,5 @@
 """Trials share a program only if nothing that their own code reads differs: plain Keras judges."""
 
-from __future__ import annotations
-
 import builtins
 import dataclasses
 import functools

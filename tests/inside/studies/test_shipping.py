@@ -1,7 +1,5 @@
 """A study's code: what another process gets, and its own modules, even if named like ours."""
 
-from __future__ import annotations
-
 import inspect
 import linecache
 import os

@@ -1,7 +1,5 @@
 """Stopping a study at awkward moments, and trials that begin or end together."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

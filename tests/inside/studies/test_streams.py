@@ -1,7 +1,5 @@
 """Training on batches, texts, and samples without targets: as `fit` by hand, to the bit."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Keras is the judge of the pairs that pass: a step on them gives a finite loss.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Both trainers do what every trainer must; what the compiled one can't do, it leaves to `fit`."""
 
-from __future__ import annotations
-
 import functools
 import gc
 import logging

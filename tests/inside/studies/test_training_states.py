@@ -1,7 +1,5 @@
 """Trainings that are cut and go on, and their states in files."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging

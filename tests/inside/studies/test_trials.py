@@ -1,7 +1,5 @@
 """What becomes of a trial around its trainer, what is refused before any trial."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """User code that keeps or changes state, and callbacks: each fit is as if alone, in plain `fit`."""
 
-from __future__ import annotations
-
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace

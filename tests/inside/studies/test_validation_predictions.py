@@ -1,7 +1,5 @@
 """What a champion predicts of the validation data: counted by scikit-learn, seen in the samples."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -4,8 +4,6 @@ With an executor that trains nothing: the record around a comparison. That of a 
 lines that a launch prints, are in `tests/end_to_end/test_verified_champion.py`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

@@ -1,7 +1,5 @@
 """Where trials run: in this process, or in worker processes, as many as suit the machine."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

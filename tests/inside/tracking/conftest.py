@@ -1,7 +1,5 @@
 """A store that is made once, and copied for each test that writes."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

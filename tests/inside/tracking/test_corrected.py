@@ -1,7 +1,5 @@
 """The best of many, corrected: against a slow script, and against the truth of made studies."""
 
-from __future__ import annotations
-
 import tracemalloc
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a diagnosis finds, in studies with one planted fault and in sound ones, and what follows."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import re

@@ -1,7 +1,5 @@
 """Differences between searches: judged by simulated searches whose true difference is known."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The doctor: what is damaged or left behind in a store is said, mended, and made again."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

@@ -1,7 +1,5 @@
 """The exporter sends a journal to MLflow once, whatever was killed, deleted, renamed or lost."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import shutil

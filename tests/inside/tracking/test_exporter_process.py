@@ -1,7 +1,5 @@
 """The exporter's process beside a launch: it sends ended trials, and no server delays a study."""
 
-from __future__ import annotations
-
 import contextlib
 import http.server
 import threading

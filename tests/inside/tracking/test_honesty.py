@@ -1,7 +1,5 @@
 """What the verdict states holds in worlds whose truth is known: a short run of the benchmark."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from pages import recipe_of_honesty

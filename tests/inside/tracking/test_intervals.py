@@ -1,7 +1,5 @@
 """Intervals over seeds and samples: against SciPy, published examples, and known truths."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A study's journal: what is written is read back, whatever happens to its process or its file."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

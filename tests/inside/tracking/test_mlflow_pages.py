@@ -1,7 +1,5 @@
 """The texts that people read in MLflow: names, prepared views, and descriptions of studies."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

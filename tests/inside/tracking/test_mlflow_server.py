@@ -1,7 +1,5 @@
 """Studies on a real MLflow server, on SQLite and on PostgreSQL; the server may be killed."""
 
-from __future__ import annotations
-
 import tempfile
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The value of the default beside that to expect, and the one next step, from a study's record."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is recorded of a study is found, and read back as it was."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import sqlite3

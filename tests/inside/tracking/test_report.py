@@ -1,7 +1,5 @@
 """The report's tables and charts, compared with the record as pandas and numpy read it."""
 
-from __future__ import annotations
-
 import html
 import itertools
 import json

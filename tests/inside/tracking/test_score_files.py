@@ -1,7 +1,5 @@
 """Scores of samples: their files, those of folds together, and their matrix."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any, Literal

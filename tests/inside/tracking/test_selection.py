@@ -1,7 +1,5 @@
 """The best of the trials, and the rounds of a race."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """The store's folder: made, opened, refused, held by processes; files whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import platform
 import stat

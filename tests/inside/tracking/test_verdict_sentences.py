@@ -1,7 +1,5 @@
 """The verdict in sentences: a table of cases, written by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

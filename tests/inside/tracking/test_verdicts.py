@@ -1,7 +1,5 @@
 """The verdict on a recorded study: its grounds, that it is never outdated, where it stands."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import replace

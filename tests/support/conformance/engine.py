@@ -1,7 +1,5 @@
 """The conformance suite of engines."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 

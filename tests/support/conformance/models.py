@@ -1,7 +1,5 @@
 """Models for `TrainerConformance`, and their training by Keras alone."""
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What every trainer must do: bit for bit what `model.fit`, written by hand, does."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
