@@ -28,7 +28,7 @@ from search_spaces import units as units
 from search_spaces.errors import KerastudyError as KerastudyError
 from studies import Study as Study
 from studies import datasets as datasets
-from studies.champion.choosing import promote as promote
+from studies.champion.choice_and_promotion import promote as promote
 from studies.champion.confirmation import confirm as confirm
 from studies.champion.evaluation_on_test_part import evaluate as evaluate
 from studies.check_data import check_data as check_data

@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.recorded_code import (
-    RunnableStudy,
-    champion_or,
-    in_worker,
-    opened,
-)
-from studies.champion.trainings_by_model_fit import weights_of
+from studies.champion.runnable_recorded_study import RunnableStudy, champion_or, in_worker, opened
+from studies.champion.verification_and_retraining import weights_of
 from studies.definition import StudyDefinition, no_data
 from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.exporter_process import export_later

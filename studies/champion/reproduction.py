@@ -11,8 +11,8 @@ from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
-from studies.champion.recorded_code import AS_IT_IS, AnyExecutor, RunnableStudy
-from studies.champion.trainings_by_model_fit import Rerun, best_training_of, trainings_of
+from studies.champion.runnable_recorded_study import AS_IT_IS, AnyExecutor, RunnableStudy
+from studies.champion.verification_and_retraining import Rerun, best_training_of, trainings_of
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.mlflow.exporter_process import export_later

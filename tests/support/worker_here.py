@@ -63,7 +63,7 @@ class _OneHere(LocalWorkers):
 @contextlib.contextmanager
 def recorded_workers_here() -> Iterator[None]:
     """Loads recorded studies in this process, e.g. for `reproduce`, `evaluate` and `export`."""
-    with patch("studies.champion.recorded_code.LocalWorkers", _OneHere):
+    with patch("studies.champion.runnable_recorded_study.LocalWorkers", _OneHere):
         yield
 
 

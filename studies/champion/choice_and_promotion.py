@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.recorded_code import RunnableStudy, champion_or, opened
-from studies.champion.trainings_by_model_fit import AllFolds, weights_of
-from studies.champion.verification import Verifier
+from studies.champion.runnable_recorded_study import RunnableStudy, champion_or, opened
+from studies.champion.verification_and_retraining import AllFolds, Verifier, weights_of
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor

@@ -15,7 +15,7 @@ from pathlib import Path
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.champion.recorded_code import AnyExecutor
+from studies.champion.runnable_recorded_study import AnyExecutor
 from studies.definition import fold_seed
 from studies.definition.seeds import confirmation_seed, race_seed
 from studies.executors import Job, Jobs, run_jobs, spec_of
