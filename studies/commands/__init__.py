@@ -2,9 +2,8 @@
 
 | module | holds |
 |---|---|
-| `command_line` | the command `kerastudy`; options, errors and output of all commands |
-| `arguments` | finds the store, the study and the data that a command names |
-| `texts/` | writes studies and trials as text and as JSON documents |
+| `command_line` | the command `kerastudy`, and what all commands share |
+| `study_as_text_and_json` | writes a study, or a trial, as text and as a JSON document |
 | other modules | the commands that the module's name lists |
 """
 

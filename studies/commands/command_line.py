@@ -1,4 +1,8 @@
-"""The command ``kerastudy``, and the options, errors and output that its subcommands share."""
+"""The command ``kerastudy``, and what its subcommands share.
+
+They share options, the ways to find the study and the data that arguments name, errors and output.
+Modules that are not needed for ``--help`` are imported within functions.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,22 @@ import importlib
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import click
 
+from search_spaces.errors import KerastudyError, StoreError, StudyError
+from search_spaces.texts import suggestion
 from studies.interruption import raising_interrupts
 from studies.library_internals.keras_internals import load_late
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
     from studies.champion import RunnableStudy
+    from tracking.history.study_history import StudyHistory
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -126,7 +134,6 @@ class RecordedStudy:
         Checks first that the user trusts the store.
         """
         from studies.champion import RunnableStudy
-        from studies.commands.named_studies_and_data import check_trusted, history_of
         from studies.progress import showing
 
         check_trusted(self.store, self.trust)
@@ -144,6 +151,75 @@ def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
         command(RecordedStudy(**{name: arguments.pop(name) for name in names}), **arguments)
 
     return data_option(trust_option(common_options(run)))
+
+
+def history_of(study: str, store: Path) -> StudyHistory:
+    """Reads the study that a command names, as `read_study` does."""
+    from studies.progress import waiting
+    from tracking.history.study_history import existing_store, read_study
+
+    opened = existing_store(store)
+    with waiting(f"reading the store {str(opened.root)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study))
+
+
+def check_trusted(store: Path, trust: bool) -> None:
+    """Asks the user whether to run the code in a store of another user. Records a yes."""
+    from tracking.store import store_json
+    from tracking.store.store_folder import real_folder
+
+    root = real_folder(store)
+    # This raises StoreError if another version of kerastudy made the store. Then no question about
+    # trust is asked.
+    store_json.read_facts(root)
+    reason = store_json.stranger(root) if store_json.is_store(root) else ""
+    if not reason:
+        return
+    text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
+    if not trust:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise StoreError(f"{text} If you trust it, give --trust.")
+        if not click.confirm(f"{text} Do you trust it?", err=True):
+            raise StoreError("Nothing was run.")
+    # If the answer can't be recorded, the next command asks again.
+    with contextlib.suppress(OSError):
+        store_json.trust(root)
+
+
+def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
+    """Returns ``--data`` and ``--target`` as one text, such as "/data/houses.csv?target=price".
+
+    The text is empty without ``--data``. `hint` is added to the message of an error.
+    """
+    from studies.data import is_table, spelled
+
+    if column is not None and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} names the column to predict in a csv or parquet file: name this "
+            f"file by --data.{hint}"
+        )
+    return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+
+
+def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) -> bool:
+    """Returns whether TARGET is a data file or folder, not a study.
+
+    A name of the catalog is a study, even if there is a folder of that name. TARGET is also a study
+    if the user gave `data`, a file that replaces the study's own data. The options `of_table` are
+    for data files: if the user gave one for a study, this raises UsageError.
+    """
+    from studies.data import is_data
+    from studies.user_code import catalog_names
+
+    is_study = data is not None or target in catalog_names()
+    if not is_study and is_data(str(Path(target).expanduser())):
+        return True
+    if of_table:
+        raise click.UsageError(
+            "--drop, --missing, --dates and --time are for a table as TARGET. A study has these "
+            "choices in its file: change them there."
+        )
+    return False
 
 
 class Group(click.Group):
@@ -189,8 +265,6 @@ class Group(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command:
         """Returns a command. If there is none of this name, suggests the nearest name."""
         if name not in self._modules:
-            from search_spaces.texts import suggestion
-
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         module = importlib.import_module(f"studies.commands.{self._modules[name]}")
         command: click.Command = getattr(module, f"{name}_command")
@@ -257,7 +331,6 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        from search_spaces.errors import KerastudyError
         from tracking.store.store_folder import as_store_errors
 
         try:

@@ -15,6 +15,9 @@ from search_spaces.texts import counted
 from studies.commands.command_line import (
     answer,
     common_options,
+    data_to_use,
+    history_of,
+    is_data_target,
     json_option,
     other_data_options,
     print_json,
@@ -49,7 +52,6 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     kerastudy diagnose digits
     kerastudy diagnose digits --json
     """
-    from studies.commands.named_studies_and_data import history_of
     from tracking.diagnosis.check_runner import diagnose, document
 
     diagnosis = diagnose(history_of(study, store))
@@ -101,7 +103,6 @@ def data_command(
     kerastudy data digits --json
     """
     from studies.check_data import check_file, check_target
-    from studies.commands.named_studies_and_data import data_to_use, is_data_target
     from studies.user_code import resolve_target
 
     # Standard output is for results, so what the user's code prints goes to standard error.

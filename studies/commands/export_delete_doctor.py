@@ -16,6 +16,7 @@ from studies.commands.command_line import (
     RecordedStudy,
     answer,
     common_options,
+    history_of,
     recorded_study_options,
 )
 from studies.terminal_text import printable, printable_path, wrapped
@@ -55,7 +56,6 @@ def export_command(
     kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
     """
-    from studies.commands.named_studies_and_data import history_of
     from studies.exporting import export_keras, export_script, export_table
     from studies.progress import waiting
     from tracking.history.trial_ranks import trials_table

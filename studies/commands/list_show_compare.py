@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search_spaces.texts import amounts, duration, readable
-from studies.commands.command_line import answer, common_options
+from studies.commands.command_line import answer, common_options, history_of
 from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
@@ -151,9 +151,13 @@ def show_command(
     kerastudy show digits --model
     kerastudy show digits --json
     """
-    from studies.commands.named_studies_and_data import history_of
-    from studies.commands.texts import json_documents
-    from studies.commands.texts.study_text import study_text, trial_text
+    from studies.commands.study_as_text_and_json import (
+        full_trial_document,
+        model_document,
+        study_document,
+        study_text,
+        trial_text,
+    )
 
     options = {"--trial": trial, "--top": top, "--all": every or None, "--model": model or None}
     chosen = [name for name, value in options.items() if value is not None]
@@ -161,19 +165,19 @@ def show_command(
         raise click.UsageError(f"Give only one of {' and '.join(chosen)}.")
     history = history_of(study, store)
     if model:
-        document = json_documents.model_document(history)
+        document = model_document(history)
         answer(as_json, lambda: document, lambda: "\n".join(document.values()))
     elif trial is not None:
         record = history.trial(trial)
         answer(
             as_json,
-            lambda: json_documents.full_trial_document(history, record),
+            lambda: full_trial_document(history, record),
             lambda: trial_text(history, record),
         )
     else:
         answer(
             as_json,
-            lambda: json_documents.study_document(history),
+            lambda: study_document(history),
             lambda: study_text(history, top=top, every=every),
         )
 
@@ -198,7 +202,6 @@ def compare_command(
     kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
-    from studies.commands.named_studies_and_data import history_of
     from tracking.history.comparison import compare
 
     comparison = compare([history_of(study, store) for study in studies])

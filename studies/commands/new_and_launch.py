@@ -22,6 +22,8 @@ from search_spaces.errors import StudyError
 from studies.commands.command_line import (
     Sectioned,
     answer,
+    data_to_use,
+    is_data_target,
     json_option,
     other_data_options,
     store_option,
@@ -199,9 +201,13 @@ def launch_command(
             "all studies of the catalog: kerastudy list --catalog."
         )
     from search_spaces import Tailoring
-    from studies.commands.named_studies_and_data import data_to_use, is_data_target
-    from studies.commands.texts.json_documents import definition_document, study_document
-    from studies.commands.texts.study_text import definition_text, study_text, verdict_text
+    from studies.commands.study_as_text_and_json import (
+        definition_document,
+        definition_text,
+        study_document,
+        study_text,
+        verdict_text,
+    )
     from studies.launching import describe_target, launch_target
     from studies.user_code import resolve_target
 

@@ -14,7 +14,9 @@ from studies.commands.command_line import (
     EXIT_NO,
     RecordedStudy,
     answer,
+    check_trusted,
     common_options,
+    history_of,
     print_json,
     recorded_study_options,
     tell,
@@ -70,7 +72,6 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """
-    from studies.commands.named_studies_and_data import check_trusted, history_of
     from studies.progress import waiting
     from studies.results import check_output, predict_file
 

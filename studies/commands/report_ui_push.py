@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.command_line import answer, common_options
+from studies.commands.command_line import answer, common_options, history_of
 
 if TYPE_CHECKING:
     from tracking.store.store_folder import Store
@@ -49,7 +49,6 @@ def report_command(
     kerastudy report digits
     kerastudy report digits --output digits.html --no-open
     """
-    from studies.commands.named_studies_and_data import history_of
     from studies.exporting import explained, file_for
     from studies.progress import waiting
     from tracking.report.html_page import write_report
@@ -110,7 +109,6 @@ def ui_command(
     kerastudy ui digits --port 5001
     """
     from search_spaces.errors import StoreError
-    from studies.commands.named_studies_and_data import history_of
     from studies.interruption import catching_interrupts
     from tracking.history.study_history import existing_store
     from tracking.mlflow.server import free_place, serving
@@ -211,7 +209,6 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     kerastudy push digits --tracking-uri http://mlflow.example.org:5000
     """
     from search_spaces.errors import StudyError
-    from studies.commands.named_studies_and_data import history_of
     from studies.launching import server_for
     from studies.progress import waiting
     from tracking.mlflow.study_exporter import StudyExporter
