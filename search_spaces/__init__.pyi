@@ -1,7 +1,3 @@
-from .command_line_changes import Tailoring as Tailoring
-from .command_line_changes import read_domain as read_domain
-from .command_line_changes import spell_domain as spell_domain
-from .command_line_changes import spell_values as spell_values
 from .discovery.builder_runs import LimitReachedError as LimitReachedError
 from .discovery.discovered_space import Discovery as Discovery
 from .discovery.discovered_space import discover as discover
@@ -55,5 +51,9 @@ from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .space import SearchSpace as SearchSpace
 from .space import complete as complete
+from .space_changes import Tailoring as Tailoring
+from .space_changes import read_domain as read_domain
+from .space_changes import spell_domain as spell_domain
+from .space_changes import spell_values as spell_values
 from .spaces_for_optuna_and_keras_tuner import KerasTunerSpace as KerasTunerSpace
 from .spaces_for_optuna_and_keras_tuner import OptunaSpace as OptunaSpace

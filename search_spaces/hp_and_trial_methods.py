@@ -26,7 +26,8 @@ from search_spaces.parameters.parameter_and_values import (
 )
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
-from search_spaces.space import SearchSpace, unknown_name
+from search_spaces.space import SearchSpace
+from search_spaces.space_changes import unknown_name
 from search_spaces.texts import suggestion
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from search_spaces.conditions import (
-    ByName,
     check_parents,
     condition_in_words,
     holds,
@@ -17,26 +15,21 @@ from search_spaces.conditions import (
     with_changes,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Fixed, Listed, parameter_from_dict
+from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter_and_values import (
     NOT_GIVEN,
     Parameter,
     canonical_json,
-    is_object,
-    plain_scalar,
-    plain_value,
 )
-from search_spaces.texts import quoted, suggestion
-
-_LARGEST: Final = sys.float_info.max
-_TYPES: Final[Mapping[type, str]] = {
-    float: "a number",
-    int: "an int",
-    bool: "true or false",
-    str: "a text",
-    type(None): "None",
-}
-
+from search_spaces.space_changes import (
+    check_known,
+    fixed_at,
+    fixed_others,
+    replaced,
+    unknown_name,
+    value_of_type,
+)
+from search_spaces.texts import quoted
 
 VERSION: Final = 1
 """The version of a space's JSON. Readers refuse other versions."""
@@ -324,7 +317,7 @@ class SearchSpace:
         new: dict[str, Parameter] = {}
         for name, value in {**(values or {}), **named}.items():
             parameter = self[name]
-            new[name] = _fixed(parameter, value_of_type(parameter, value))
+            new[name] = fixed_at(parameter, value_of_type(parameter, value))
         return SearchSpace(with_changes(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
@@ -449,17 +442,6 @@ def of_active(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> dict[
     return {name: values[name] for name in space.names if name in values}
 
 
-def unknown_name(name: object, names: Iterable[str]) -> str:
-    """Returns the message about a name that is not in the space, whose names are `names`."""
-    return f"{name!r} is not in the search space. {suggestion(name, names)}"
-
-
-def check_known(name: str, parameters: ByName) -> None:
-    """Raises SearchSpaceError if no parameter has this name."""
-    if name not in parameters:
-        raise SearchSpaceError(unknown_name(name, parameters))
-
-
 def _declared(groups: Iterable[object]) -> dict[str, Parameter]:
     """Returns the parameters of nested groups by name, in declared order."""
     parameters: dict[str, Parameter] = {}
@@ -485,68 +467,3 @@ def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
             raise SearchSpaceError(
                 "A search space takes parameters and groups of them", received=item, hint=hint
             )
-
-
-def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns a Fixed for each parameter that varies and is not in `names`, at its default."""
-    varying = tuple(names)
-    if not varying:
-        raise SearchSpaceError(
-            "only() needs the name of a parameter that varies. To fix one, use fix(name=value)."
-        )
-    for name in varying:
-        check_known(name, parameters)
-        if isinstance(parameters[name], Fixed):
-            raise SearchSpaceError(
-                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
-                f"replace(Float({name!r}, …)), or leave it out."
-            )
-    return {
-        name: _fixed(parameter, parameter.default)
-        for name, parameter in parameters.items()
-        if name not in varying and not isinstance(parameter, Fixed)
-    }
-
-
-def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns the new declarations of parameters.
-
-    A declaration without a `when` gets the `when` of the old declaration. The same goes for
-    `otherwise`.
-    """
-    merged = {}
-    for name, parameter in new.items():
-        check_known(name, parameters)
-        old = parameters[name]
-        otherwise = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
-        merged[name] = parameter.conditioned(parameter.when or old.when, otherwise)
-    return merged
-
-
-def _fixed(parameter: Parameter, value: Any) -> Fixed:
-    fixed = Fixed(parameter.name, parameter.opened(value))
-    return fixed.conditioned(parameter.when, parameter.otherwise)
-
-
-def value_of_type(parameter: Parameter, value: object) -> Any:
-    """Checks that the type of a value suits a parameter, and returns the value.
-
-    The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
-    False or True. A Choice or a Fixed takes any value that has the type of one of the parameter's
-    own values. If one of these is a tuple, list or dict, the parameter takes any of these kinds.
-    """
-    what = f"The value to fix {parameter.subject} at"
-    if isinstance(parameter, Listed) and parameter.objects:
-        if parameter.contains(value):
-            return parameter.opened(parameter.canonical(value))
-        if is_object(value):
-            return plain_value(value, what)
-    plain = plain_scalar(value, what)
-    types = parameter.types
-    if type(plain) in types:
-        return plain
-    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
-        return float(plain)
-    accepted = " or ".join(name for kind, name in _TYPES.items() if kind in types)
-    hint = "Another kind of value needs another declaration, by replace(…)."
-    raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)

@@ -1,4 +1,6 @@
-"""Changes of a space by the options `--only` and `--set` of the command line.
+"""Changes of a space by `fix`, `only` and `replace`, and by texts of the command line.
+
+The options `--only` and `--set` take these texts:
 
     --only a,b                          a and b vary; all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
@@ -23,30 +25,39 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from search_spaces.conditions import with_changes
+from search_spaces.conditions import ByName, with_changes
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.parameter_and_values import (
+    NOT_GIVEN,
     Parameter,
     Scalar,
     identity,
     is_object,
+    plain_scalar,
+    plain_value,
     read_object,
 )
 from search_spaces.parameters.ranges import SCALES, Float, Int
-from search_spaces.space import (
-    SearchSpace,
-    check_known,
-    fixed_others,
-    replaced,
-    value_of_type,
-)
+from search_spaces.texts import suggestion
+
+if TYPE_CHECKING:
+    from search_spaces.space import SearchSpace
 
 Kind = TypeVar("Kind", bound=Parameter)
 
+_LARGEST: Final = sys.float_info.max
+_TYPES: Final[Mapping[type, str]] = {
+    float: "a number",
+    int: "an int",
+    bool: "true or false",
+    str: "a text",
+    type(None): "None",
+}
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 
 
@@ -120,7 +131,7 @@ class Tailoring(NamedTuple):
             varying = _names(self.only, before)
             changes |= fixed_others(varying, {**before, **changes})
             named += varying
-        return SearchSpace(with_changes(before, changes, named))
+        return type(space)(with_changes(before, changes, named))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the changes in JSON's types."""
@@ -141,6 +152,83 @@ def _names(texts: Iterable[str], parameters: Mapping[str, Parameter]) -> list[st
     for name in names:
         check_known(name, parameters)
     return names
+
+
+def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
+    """Returns a Fixed for each parameter that varies and is not in `names`, at its default."""
+    varying = tuple(names)
+    if not varying:
+        raise SearchSpaceError(
+            "only() needs the name of a parameter that varies. To fix one, use fix(name=value)."
+        )
+    for name in varying:
+        check_known(name, parameters)
+        if isinstance(parameters[name], Fixed):
+            raise SearchSpaceError(
+                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
+                f"replace(Float({name!r}, …)), or leave it out."
+            )
+    return {
+        name: fixed_at(parameter, parameter.default)
+        for name, parameter in parameters.items()
+        if name not in varying and not isinstance(parameter, Fixed)
+    }
+
+
+def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
+    """Returns the new declarations of parameters.
+
+    A declaration without a `when` gets the `when` of the old declaration. The same goes for
+    `otherwise`.
+    """
+    merged = {}
+    for name, parameter in new.items():
+        check_known(name, parameters)
+        old = parameters[name]
+        otherwise = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
+        merged[name] = parameter.conditioned(parameter.when or old.when, otherwise)
+    return merged
+
+
+def fixed_at(parameter: Parameter, value: Any) -> Fixed:
+    """Returns a Fixed with this value and the parameter's condition."""
+    fixed = Fixed(parameter.name, parameter.opened(value))
+    return fixed.conditioned(parameter.when, parameter.otherwise)
+
+
+def value_of_type(parameter: Parameter, value: object) -> Any:
+    """Checks that the type of a value suits a parameter, and returns the value.
+
+    The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
+    False or True. A Choice or a Fixed takes any value that has the type of one of the parameter's
+    own values. If one of these is a tuple, list or dict, the parameter takes any of these kinds.
+    """
+    what = f"The value to fix {parameter.subject} at"
+    if isinstance(parameter, Listed) and parameter.objects:
+        if parameter.contains(value):
+            return parameter.opened(parameter.canonical(value))
+        if is_object(value):
+            return plain_value(value, what)
+    plain = plain_scalar(value, what)
+    types = parameter.types
+    if type(plain) in types:
+        return plain
+    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
+        return float(plain)
+    accepted = " or ".join(name for kind, name in _TYPES.items() if kind in types)
+    hint = "Another kind of value needs another declaration, by replace(…)."
+    raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
+
+
+def unknown_name(name: object, names: Iterable[str]) -> str:
+    """Returns the message about a name that is not in the space, whose names are `names`."""
+    return f"{name!r} is not in the search space. {suggestion(name, names)}"
+
+
+def check_known(name: str, parameters: ByName) -> None:
+    """Raises SearchSpaceError if no parameter has this name."""
+    if name not in parameters:
+        raise SearchSpaceError(unknown_name(name, parameters))
 
 
 def read_domain(parameter: Parameter, text: str) -> Parameter:
