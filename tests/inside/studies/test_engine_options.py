@@ -12,10 +12,15 @@ from optuna.samplers import CmaEsSampler, TPESampler
 
 import kerastudy as ks
 from search_spaces import EngineError, OptunaSpace
-from studies.definition import check_engine, check_pruner, name_of_object, split_options
+from studies.definition import (
+    HYPERBAND,
+    check_engine,
+    check_pruner,
+    name_of_object,
+    split_options,
+)
 from studies.engines import (
     BAYESIAN,
-    HYPERBAND,
     make_pruner,
     make_sampler,
     oracle_settings,
