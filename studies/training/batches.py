@@ -34,7 +34,7 @@ from studies.data import (
 )
 from studies.definition.seeds import epoch_seed, permutation
 from studies.library_internals.keras_internals import adapter_class
-from studies.training.determinism.random_states import (
+from studies.training.random_states_and_user_objects import (
     global_random_states,
     set_global_random_states,
 )

@@ -31,8 +31,6 @@ import numpy as np
 from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
-from studies.training.determinism.random_states import global_random_states, seed_generator_states
-from studies.training.determinism.restoring_user_objects import UsersState
 from studies.training.model_properties import may_change_model, stateful_layers
 from studies.training.model_structure import Structure
 from studies.training.model_variables import (
@@ -41,6 +39,11 @@ from studies.training.model_variables import (
     build_variables,
     copy_of,
     saved_variables,
+)
+from studies.training.random_states_and_user_objects import (
+    UsersState,
+    global_random_states,
+    seed_generator_states,
 )
 from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer

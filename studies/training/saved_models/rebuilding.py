@@ -12,8 +12,8 @@ from search_spaces import Hyperparameters, SearchSpace
 from studies.data import Part, Preparation, Splits, examples_of, seal
 from studies.training.building.build import build_model
 from studies.training.building.tracing_builders_and_functions import FirstFit, model_of
-from studies.training.determinism.random_states import begin_trial
 from studies.training.model_variables import as_built, build_variables
+from studies.training.random_states_and_user_objects import begin_trial
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:

@@ -21,13 +21,6 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.batches import in_batches, known_size
-from studies.training.determinism.random_states import (
-    begin_epoch,
-    global_random_states,
-    other_states,
-    set_global_random_states,
-)
-from studies.training.determinism.tensorflow_settings import present_settings
 from studies.training.model_properties import (
     class_overrides,
     has_own_steps,
@@ -37,6 +30,13 @@ from studies.training.model_properties import (
 )
 from studies.training.model_structure import Structure
 from studies.training.model_variables import make_variables
+from studies.training.random_states_and_user_objects import (
+    begin_epoch,
+    global_random_states,
+    other_states,
+    set_global_random_states,
+)
+from studies.training.tensorflow_settings_and_environment import present_settings
 from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
 from studies.training.traced_programs.program_cache import Programs, is_due
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from studies.definition.seeds import permutation
-from studies.training.determinism.random_states import SeedStates, begin_epoch
-from studies.training.determinism.tensorflow_settings import present_settings
 from studies.training.model_properties import overrides, terminating
 from studies.training.model_structure import Structure
+from studies.training.random_states_and_user_objects import SeedStates, begin_epoch
+from studies.training.tensorflow_settings_and_environment import present_settings
 from studies.training.traced_programs.program_cache import Program
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.training.trainers import OnEpoch, Training, end_epochs
