@@ -40,6 +40,8 @@ from .keras_hyperparameters import learning_rate as learning_rate
 from .keras_hyperparameters import momentum as momentum
 from .keras_hyperparameters import optimizer as optimizer
 from .keras_hyperparameters import units as units
+from .optuna_and_keras_tuner_translation import KerasTunerSpace as KerasTunerSpace
+from .optuna_and_keras_tuner_translation import OptunaSpace as OptunaSpace
 from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed
@@ -55,5 +57,3 @@ from .space_changes import Tailoring as Tailoring
 from .space_changes import read_domain as read_domain
 from .space_changes import spell_domain as spell_domain
 from .space_changes import spell_values as spell_values
-from .spaces_for_optuna_and_keras_tuner import KerasTunerSpace as KerasTunerSpace
-from .spaces_for_optuna_and_keras_tuner import OptunaSpace as OptunaSpace

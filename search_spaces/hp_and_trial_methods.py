@@ -5,16 +5,25 @@ Methods such as `hp.Float` work as in `keras_tuner.HyperParameters`
 
 Methods such as `trial.suggest_int` work as in `optuna.trial.Trial`
 (https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html).
+
+A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
+These declarations become two parameters. Their names in the space and in every record are:
+
+    learning_rate when optimizer is adam
+    learning_rate when optimizer is sgd
+
+The builder reads both as "learning_rate". If no condition separates the declarations, they become
+one parameter with the values of all declarations.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
 
-from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
+from search_spaces import optuna_and_keras_tuner_translation as declarations
 from search_spaces.conditions import condition_in_words
 from search_spaces.errors import HyperparameterError
 from search_spaces.parameters.choices import Fixed
@@ -22,13 +31,19 @@ from search_spaces.parameters.parameter_and_values import (
     NOT_GIVEN,
     Parameter,
     Scalar,
+    same_domain,
     without_numpy,
 )
 from search_spaces.parameters.ranges import Float, Int
-from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
 from search_spaces.space import SearchSpace
 from search_spaces.space_changes import unknown_name
 from search_spaces.texts import suggestion
+
+_WHEN: Final = " when "
+_LONGEST_NAME: Final = 120
+"""Longer names are cut. MLflow allows 250 characters."""
+_MOST_LISTED: Final = 4
+"""A name such as "rate when optimizer is sgd or adam" lists at most this many values."""
 
 
 def copied(value: Any) -> Any:
@@ -474,3 +489,27 @@ class Hyperparameters(InlineDeclarations):
             for name, value in self._readable.items()
         ]
         return f"Hyperparameters({', '.join(shown)})"
+
+
+def read_as(name: str) -> str:
+    """Returns the name by which a builder reads a parameter: the name without " when …"."""
+    return name.partition(_WHEN)[0]
+
+
+def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
+    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `taken`."""
+    words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
+    base = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(base) > _LONGEST_NAME:
+        base = base[: _LONGEST_NAME - 1].rstrip() + "…"
+    unique, count = base, 1
+    while unique in taken:
+        count += 1
+        unique = f"{base} ({count})"
+    return unique
+
+
+def _in_words(values: Sequence[Scalar]) -> str:
+    if len(values) > _MOST_LISTED:
+        return f"{values[0]} or {len(values) - 1} others"
+    return " or ".join(str(value) for value in values)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
-from search_spaces import parameters_from_optuna_and_keras_tuner as declarations
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
-from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar
-from search_spaces.parameters_from_optuna_and_keras_tuner import read_as, same_domain
+from search_spaces.hp_and_trial_methods import InlineDeclarations, copied, read_as
+from search_spaces.optuna_and_keras_tuner_translation import categorical
+from search_spaces.parameters.choices import Fixed, Listed
+from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar, same_domain
+from search_spaces.parameters.ranges import Int, Ranged
 from search_spaces.space import SearchSpace
 from search_spaces.texts import suggestion
 
@@ -181,7 +183,7 @@ class Tracer:
         return self._one([self.parameters[key].renamed(name) for key in self.variants[name]])
 
     def _one(self, parameters: list[Parameter]) -> Parameter:
-        domain = declarations.with_all_values(parameters)
+        domain = _with_all_values(parameters)
         if domain is None:
             raise SearchSpaceError(
                 f"{parameters[1].name!r} is declared twice with different domains, as "
@@ -211,6 +213,37 @@ class Tracer:
         ]
         shown = ", ".join(different[:_SHOWN_VALUES]) + (", …" if different[_SHOWN_VALUES:] else "")
         return f"{shown} and otherwise defaults" if shown else "its defaults"
+
+
+def _with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
+    """Returns one parameter with the values of all declarations.
+
+    The parameter has the name and default of the first declaration, and the scale of the first
+    range. It has a step only if all ranges have the same step, and the ends of all declarations are
+    on one grid. Returns None if the declarations are of different kinds, such as Int and Float.
+    """
+    first = declared[0]
+    if all(isinstance(each, Listed) for each in declared):
+        values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
+        return categorical(first.name, values).with_default(first.opened(first.default))
+    ranges: list[Any] = [each for each in declared if isinstance(each, Ranged)]
+    model = ranges[0]
+    kind, scalar = type(model), int if isinstance(model, Int) else float
+    # A declared range with only one value became a Fixed, so a Fixed counts as a range here.
+    if not all(type(p) in (kind, Fixed) and type(p.default) is scalar for p in declared):
+        return None
+    ends: list[Any] = [
+        end
+        for each in declared
+        for end in ((each.low, each.high) if isinstance(each, Ranged) else (each.default,))
+    ]
+    low, high = min(ends), max(ends)
+    options = {"default": first.default, "scale": model.scale if low > 0 else "linear"}
+    with contextlib.suppress(SearchSpaceError):
+        wide: Ranged = kind(model.name, low, high, step=model.step, **options)
+        if all(map(wide.contains, ends)) and {each.step for each in ranges} == {model.step}:
+            return wide
+    return kind(model.name, low, high, **options)  # type: ignore[no-any-return]
 
 
 class TracedHyperparameters(InlineDeclarations):

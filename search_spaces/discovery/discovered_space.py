@@ -22,8 +22,8 @@ from search_spaces.discovery.inferred_conditions import (
 )
 from search_spaces.discovery.values_to_try import Explorer
 from search_spaces.errors import SearchSpaceError
+from search_spaces.hp_and_trial_methods import variant_name
 from search_spaces.parameters.parameter_and_values import Condition, Parameter, identity
-from search_spaces.parameters_from_optuna_and_keras_tuner import variant_name
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300

@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from search_spaces.discovery.inferred_conditions import is_few, values_of
-from search_spaces.hp_and_trial_methods import Hyperparameters
-from search_spaces.parameters_from_optuna_and_keras_tuner import read_as
+from search_spaces.hp_and_trial_methods import Hyperparameters, read_as
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8

@@ -385,6 +385,11 @@ class Parameter(abc.ABC):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
+def same_domain(one: Parameter, other: Parameter) -> bool:
+    """Returns whether two parameters have the same values on the same scale."""
+    return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Returns whether a value is an int or a float. Booleans are not numbers here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
