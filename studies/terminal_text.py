@@ -7,12 +7,9 @@ import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from search_spaces.texts import readable
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS: Final = 80
 # Lines of text are at most this long, even if the terminal is wider, because longer lines are hard

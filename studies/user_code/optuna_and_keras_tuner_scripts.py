@@ -1,24 +1,31 @@
 """Makes a study from a script for Keras Tuner or Optuna, without changes to the script.
 
 The script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
-This call is intercepted, so it searches nothing. The study is made from the call's arguments, and
-from the tuner or the Optuna study whose method is called. From Keras Tuner, the study gets the
-builder and the data; from Optuna, the objective function. From both, it gets the engine with its
-settings, and the number of trials.
+This call is intercepted, so it searches nothing. Files and databases of earlier searches stay as
+they are: a tuner gets an empty folder, an Optuna study is created in memory, and no study is
+deleted. A script that loads or copies another study, or calls `study.ask`, ends with an error.
+
+The study is made from the call's arguments, and from the tuner or the Optuna study whose method is
+called. From Keras Tuner, the study gets the builder and the data; from Optuna, the objective
+function. From both, it gets the engine with its settings, and the number of trials.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Never
 
 import numpy as np
 
@@ -32,10 +39,11 @@ from studies.definition import (
     split_options,
     with_options,
 )
-from studies.library_internals.intercepted_searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
+_KERAS_TUNER: Final = "keras_tuner"
+_OPTUNA: Final = "optuna"
 _MAIN: Final = "__main__"
 # The number of trials if a script sets no limit. Its search then ends by a timeout or by Ctrl-C.
 _WITHOUT_END: Final = 10_000
@@ -46,6 +54,28 @@ _KNOWN_ARGUMENTS: Final = frozenset(
 )
 # Callbacks that are left out, because a study itself keeps checkpoints and learning curves.
 _RECORDERS: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that a script was about to begin.
+
+    Attributes:
+        library: ``"keras_tuner"`` or ``"optuna"``.
+        owner: The tuner, or Optuna's study.
+        function: The builder that was given to the tuner, or the objective function.
+        arguments: The arguments of ``search`` or ``optimize``, by name. The arguments of ``search``
+            have the names that they have in `keras.Model.fit`.
+        made_with: The arguments with which the tuner's oracle, or Optuna's study, was made.
+        queued: The hyperparameters that ``enqueue_trial`` was called with.
+    """
+
+    library: str
+    owner: Any
+    function: Any
+    arguments: Mapping[str, Any]
+    made_with: Mapping[str, Any]
+    queued: Sequence[Mapping[str, Any]] = ()
 
 
 class ScriptStudy(NamedTuple):
@@ -67,7 +97,7 @@ def libraries_searched(
     if "kerastudy" not in names:
         for text in own_modules(path, source, package, texts).values():
             names.update(imported_names(text))
-    return frozenset(() if "kerastudy" in names else names & {KERAS_TUNER, OPTUNA})
+    return frozenset(() if "kerastudy" in names else names & {_KERAS_TUNER, _OPTUNA})
 
 
 @contextlib.contextmanager
@@ -96,9 +126,135 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
                 value.__module__ = name
 
 
+# Intercepting the search
+
+# An object, and the name and the new value of one of its attributes.
+_Replacement = tuple[Any, str, Callable[..., Any]]
+_OnSearch = Callable[[Search], None]
+
+
+@contextlib.contextmanager
+def searches_replaced(libraries: Collection[str], on_search: _OnSearch) -> Iterator[None]:
+    """Calls `on_search` in place of each search. An error of `on_search` ends the script."""
+    with contextlib.ExitStack() as stack:
+        replacements: list[_Replacement] = []
+        if _KERAS_TUNER in libraries:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
+            replacements += _replaced_in_keras_tuner(folder, on_search)
+        if _OPTUNA in libraries:
+            replacements += _replaced_in_optuna(on_search)
+        for owner, name, function in replacements:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, function)
+        yield
+
+
+def _replaced_in_keras_tuner(folder: str, on_search: _OnSearch) -> list[_Replacement]:
+    import keras
+    import keras_tuner
+    from keras_tuner.engine.base_tuner import BaseTuner
+
+    make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
+    fit = inspect.signature(keras.Model.fit)
+    # The arguments of each oracle, and the builder of each tuner.
+    made_with = weakref.WeakKeyDictionary[Any, Mapping[str, Any]]()
+    builders = weakref.WeakKeyDictionary[Any, Any]()
+
+    @functools.wraps(make_oracle)
+    def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(make_oracle, oracle, *positional, **named)
+        make_oracle(oracle, *positional, **named)
+        made_with[oracle] = arguments
+
+    @functools.wraps(make_tuner)
+    def tuner_made(tuner: Any, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(make_tuner, tuner, *positional, **named)
+        builders[tuner] = arguments.get("hypermodel")
+        new = {"directory": folder, "project_name": f"tuner-{id(tuner)}", "overwrite": True}
+        make_tuner(tuner, **{**arguments, **new})
+
+    def search(tuner: Any, *positional: Any, **named: Any) -> None:
+        # A HyperModel's own `fit` may take more arguments than `keras.Model.fit`.
+        of_fit = {name: value for name, value in named.items() if name in fit.parameters}
+        arguments = dict(fit.bind_partial(None, *positional, **of_fit).arguments)
+        arguments.pop("self")
+        arguments |= named
+        on_search(Search(_KERAS_TUNER, tuner, builders[tuner], arguments, made_with[tuner.oracle]))
+
+    return [
+        (keras_tuner.Oracle, "__init__", oracle_made),
+        (BaseTuner, "__init__", tuner_made),
+        (BaseTuner, "search", search),
+    ]
+
+
+def _replaced_in_optuna(on_search: _OnSearch) -> list[_Replacement]:
+    import optuna
+
+    create = optuna.create_study
+    study_optimize = optuna.Study.optimize
+    # The arguments, and the enqueued hyperparameters, of each study.
+    made_with = weakref.WeakKeyDictionary[Any, Mapping[str, Any]]()
+    queued = weakref.WeakKeyDictionary[Any, list[Mapping[str, Any]]]()
+
+    @functools.wraps(create)
+    def created(**named: Any) -> optuna.Study:
+        in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
+        verbosity = optuna.logging.get_verbosity()
+        # Without this, Optuna would log that the study is in memory.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = create(**in_memory)
+        optuna.logging.set_verbosity(verbosity)
+        made_with[study] = named
+        return study
+
+    def queue(study: optuna.Study, params: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        queued.setdefault(study, []).append(dict(params))
+
+    @functools.wraps(study_optimize)
+    def optimize(study: optuna.Study, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(study_optimize, study, *positional, **named)
+        function = arguments.pop("func")
+        first = tuple(queued.get(study, ()))
+        on_search(Search(_OPTUNA, study, function, arguments, made_with.get(study, {}), first))
+
+    def refusing(action: str) -> Callable[..., Never]:
+        def refused(*_: Any, **__: Any) -> Never:
+            raise StudyFileError(
+                f"the script {action}, which kerastudy can't do. Create the study by "
+                "optuna.create_study(...), and pass the objective to study.optimize(...)"
+            )
+
+        return refused
+
+    of_module: dict[str, Callable[..., Any]] = {
+        "create_study": created,
+        # A user's script may delete its earlier study before it creates a new one.
+        "delete_study": lambda *_, **__: None,
+        "load_study": refusing("loads an earlier study"),
+        "copy_study": refusing("copies a study"),
+    }
+    return [
+        *((module, *item) for module in (optuna, optuna.study) for item in of_module.items()),
+        (optuna.Study, "ask", refusing("asks for trials by itself")),
+        (optuna.Study, "enqueue_trial", queue),
+        (optuna.Study, "optimize", optimize),
+    ]
+
+
+def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
+    bound = dict(inspect.signature(function).bind_partial(*positional, **named).arguments)
+    bound |= bound.pop("kwargs", {})
+    bound.pop("self")
+    return bound
+
+
+# Making the study
+
+
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
     """Returns the study of a script's search, named after the script."""
-    study_of = _of_optuna if search.library == OPTUNA else _of_keras_tuner
+    study_of = _study_from_optuna if search.library == _OPTUNA else _study_from_keras_tuner
     name = path.stem if variable in ("", "objective") else f"{path.stem}-{variable}"
     return study_of(name, search)
 
@@ -114,7 +270,7 @@ def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
 # Optuna
 
 
-def _of_optuna(name: str, search: Search) -> ScriptStudy:
+def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
     optuna_study, arguments = search.owner, search.arguments
     if len(optuna_study.directions) > 1:
         raise StudyFileError(
@@ -156,7 +312,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
 # Keras Tuner
 
 
-def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
+def _study_from_keras_tuner(name: str, search: Search) -> ScriptStudy:
     tuner, arguments, omissions = search.owner, search.arguments, list[str]()
     oracle = tuner.oracle
     _check_tuner(tuner)
@@ -214,7 +370,7 @@ def _check_tuner(tuner: Any) -> None:
             f"A study tunes Keras models, but the script's {kind.__name__} does not. Write an "
             "objective function for Optuna instead, which may return any number."
         )
-    if not kind.run_trial.__module__.startswith(f"{KERAS_TUNER}."):
+    if not kind.run_trial.__module__.startswith(f"{_KERAS_TUNER}."):
         raise StudyFileError(
             f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call. "
             "Train in the fit of a HyperModel, or in an objective function that returns a number."

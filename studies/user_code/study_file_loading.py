@@ -10,6 +10,7 @@ are skipped.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import os
@@ -26,15 +27,15 @@ from search_spaces.errors import StudyFileError
 from search_spaces.texts import suggestion
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
-from studies.library_internals.intercepted_searches import Search, searches_replaced
 from studies.user_code.optuna_and_keras_tuner_scripts import (
+    Search,
     as_program,
     libraries_searched,
+    searches_replaced,
     study_of_search,
 )
 from studies.user_code.package_name_clashes import add_packages_of
 from studies.user_code.study_targets import Target, source_in, with_source
-from studies.user_code.user_errors import builder_function
 from studies.user_code.user_modules import (
     import_texts,
     imported_modules,
@@ -77,7 +78,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     The code is the text of the study's file or, in a notebook, of the cell that defines the
     builder. `defined_name` is the study's name in this text. A launch may rename the study.
     """
-    function = builder_function(study.build)
+    function = _builder_function(study.build)
     path, cell = Path(), ""
     with suppress(TypeError, OSError):
         path = Path(inspect.getsourcefile(function) or "")
@@ -96,6 +97,17 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     return CodeDescription.of(
         place, "", source, modules, study_name=defined_name, folder=os.getcwd()
     )
+
+
+def _builder_function(build: Any) -> Any:
+    """Returns the function of a builder, which may be a `partial` or a `HyperModel`."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    if inspect.isroutine(build):
+        return inspect.unwrap(build)
+    # On each HyperModel object, Keras Tuner replaces the method `build` by its own. The user's
+    # `build` is in the class.
+    return getattr(type(build), "build", None) or type(build).__call__
 
 
 def _run(path: Path, source: str, target: Target) -> Loading:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from studies.error_texts import describe
 from studies.user_code.user_modules import is_users
@@ -75,14 +72,3 @@ def _place_of(error: BaseException) -> str:
     places += _PLACE.findall(str(error))
     texts = [f"{Path(file).name}, line {line}" for file, line in places if is_users(file)]
     return texts[-1] if texts else ""
-
-
-def builder_function(build: Any) -> Any:
-    """Returns the function of a builder, which may be a `partial` or a `HyperModel`."""
-    while isinstance(build, functools.partial):
-        build = build.func
-    if inspect.isroutine(build):
-        return inspect.unwrap(build)
-    # On each HyperModel object, Keras Tuner replaces the method `build` by its own. The user's
-    # `build` is in the class.
-    return getattr(type(build), "build", None) or type(build).__call__
