@@ -19,8 +19,8 @@ import numpy as np
 from scipy import stats
 
 from tracking.report import theme
-from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.corrections import confirmed_value, corrected
+from tracking.statistics.sample_scores_and_resamples import SampleScores
 
 TRIALS, SAMPLES, SEEDS = 40, 360, 5
 # Standard deviations of the four parts of a sample's sum.

@@ -46,7 +46,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.store_folder import Store, create_store
+from tracking.store.store_folder_and_json import Store, create_store
 
 _EPOCHS = 10
 _METRICS = {"loss": 0.51234567, "accuracy": 0.8123, "val_loss": 0.6123456, "val_accuracy": 0.7912}

@@ -1,2 +1,2 @@
 from .records import Objective as Objective
-from .store.store_folder import Store as Store
+from .store.store_folder_and_json import Store as Store

@@ -12,7 +12,7 @@ from typing import Final
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
-from tracking.store.store_folder import default_store_path, real_folder
+from tracking.store.store_folder_and_json import default_store_path, real_folder
 
 _DEFAULT_ENGINE: Final = "optuna:tpe"
 # `kerastudy launch` takes the studies in this folder by name.

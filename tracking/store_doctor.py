@@ -12,14 +12,20 @@ from typing import Any, Literal
 
 from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
 from search_spaces.texts import counted
-from tracking.history.champions import champion_fault
+from tracking.history.champion_confirmations_evaluations import champion_fault
 from tracking.history.study_history import StudyHistory, read_folder
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.shell_commands import reproduce_command
-from tracking.store.atomic_writing import pieces_in
-from tracking.store.store_folder import Store, check_writable, real_folder
-from tracking.store.store_json import DamagedStoreError, is_store, read_facts, write_facts
-from tracking.store.study_locks import holder_of, locked_store
+from tracking.store.locks_and_atomic_writing import holder_of, locked_store, pieces_in
+from tracking.store.store_folder_and_json import (
+    DamagedStoreError,
+    Store,
+    check_writable,
+    is_store,
+    read_facts,
+    real_folder,
+    write_facts,
+)
 
 Kind = Literal[
     "store",  # store.json

@@ -15,20 +15,21 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
+from tracking.history.champion_confirmations_evaluations import evaluations_on
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import Reason, reasons
-from tracking.history.verdicts import (
+from tracking.history.verdicts_and_interval_texts import (
     StudyVerdict,
     champion_sentences,
-    evaluations_on,
+    gain_sentence,
+    interval_numbers,
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
-from tracking.records.evaluation_records import Evaluation
+from tracking.records.evaluation_and_prediction_records import Evaluation
+from tracking.records.trial_records import Reason, reasons
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, study_command
-from tracking.statistics.interval_texts import gain_sentence, interval_numbers
-from tracking.store.study_locks import holder_of
+from tracking.store.locks_and_atomic_writing import holder_of
 
 if TYPE_CHECKING:
     # These imports would load numpy, which summaries do not need.

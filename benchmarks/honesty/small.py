@@ -20,8 +20,8 @@ import scipy.stats
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from tracking.records.evaluation_records import Interval
-from tracking.scores import SampleScores
+from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.statistics import SampleScores
 from tracking.statistics.corrections import confirmed_value, corrected
 
 SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15

@@ -35,24 +35,29 @@ from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.error_texts import describe
 from studies.executors import Session
 from studies.interruption import raising_interrupts
-from tracking.history.study_history import CONFIRMED, refreshed
-from tracking.history.verdicts import (
+from tracking.history.champion_confirmations_evaluations import (
     confirmation_of,
     evaluations_on,
     read_evaluations,
     record_evaluation,
-    study_verdict,
 )
+from tracking.history.study_history import CONFIRMED, refreshed
+from tracking.history.verdicts_and_interval_texts import study_verdict
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import BestEpoch, TrialSpec
-from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluation_records import Confirmation, Evaluation, Interval, Measured, Racer
-from tracking.records.study_description import Direction
-from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.records.evaluation_and_prediction_records import (
+    Confirmation,
+    Evaluation,
+    Interval,
+    Measured,
+    Racer,
+)
+from tracking.records.study_and_data_records import ConstantGuess, Direction
 from tracking.statistics.confirmation_race import survivors
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
-from tracking.store.atomic_writing import remove_pieces
+from tracking.statistics.sample_scores_and_resamples import SampleScores, score_matrix
+from tracking.store.locks_and_atomic_writing import remove_pieces
 
 
 def confirm(

@@ -20,9 +20,9 @@ from studies.definition import fold_seed
 from studies.definition.seeds import confirmation_seed, race_seed
 from studies.executors import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
+from tracking.history.champion_confirmations_evaluations import read_trainings
 from tracking.history.learning_curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,

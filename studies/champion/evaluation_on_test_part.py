@@ -14,10 +14,11 @@ from search_spaces.errors import NoTestPartError, StudyError
 from studies.champion.runnable_recorded_study import RunnableStudy, champion_or, in_worker, opened
 from studies.champion.verification_and_retraining import weights_of
 from studies.definition import StudyDefinition, no_data
-from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
+from tracking.history.champion_confirmations_evaluations import evaluations_on, record_evaluation
+from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import TrialSpec
-from tracking.records.evaluation_records import Evaluation, Measured
+from tracking.records.evaluation_and_prediction_records import Evaluation, Measured
 from tracking.statistics.intervals import level_of_reading
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from studies.definition import Verify
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from studies.training import environment_differences
-from tracking.history.champions import record_verified
+from tracking.history.champion_confirmations_evaluations import record_verified
 from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
@@ -60,8 +60,8 @@ from tracking.records.verification_texts import (
     is_reproduction,
     is_whole,
 )
-from tracking.store.atomic_writing import replacing
 from tracking.store.checkpoint_files import checkpoint_fault
+from tracking.store.locks_and_atomic_writing import replacing
 
 # With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1

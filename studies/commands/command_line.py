@@ -34,7 +34,7 @@ EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def _default_store() -> Path:
-    from tracking.store.store_folder import default_store_path
+    from tracking.store.store_folder_and_json import default_store_path
 
     return default_store_path()
 
@@ -156,7 +156,8 @@ def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
 def history_of(study: str, store: Path) -> StudyHistory:
     """Reads the study that a command names, as `read_study` does."""
     from studies.progress import waiting
-    from tracking.history.study_history import existing_store, read_study
+    from tracking.history.study_history import read_study
+    from tracking.store.store_folder_and_json import existing_store
 
     opened = existing_store(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
@@ -165,14 +166,13 @@ def history_of(study: str, store: Path) -> StudyHistory:
 
 def check_trusted(store: Path, trust: bool) -> None:
     """Asks the user whether to run the code in a store of another user. Records a yes."""
-    from tracking.store import store_json
-    from tracking.store.store_folder import real_folder
+    from tracking.store import store_folder_and_json as stores
 
-    root = real_folder(store)
+    root = stores.real_folder(store)
     # This raises StoreError if another version of kerastudy made the store. Then no question about
     # trust is asked.
-    store_json.read_facts(root)
-    reason = store_json.stranger(root) if store_json.is_store(root) else ""
+    stores.read_facts(root)
+    reason = stores.stranger(root) if stores.is_store(root) else ""
     if not reason:
         return
     text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
@@ -183,7 +183,7 @@ def check_trusted(store: Path, trust: bool) -> None:
             raise StoreError("Nothing was run.")
     # If the answer can't be recorded, the next command asks again.
     with contextlib.suppress(OSError):
-        store_json.trust(root)
+        stores.trust(root)
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
@@ -331,7 +331,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        from tracking.store.store_folder import as_store_errors
+        from tracking.store.store_folder_and_json import as_store_errors
 
         try:
             with as_store_errors():

@@ -16,7 +16,7 @@ from studies.terminal_text import in_blocks, printable, printable_value, table, 
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Standing
-    from tracking.store.store_folder import Store
+    from tracking.store.store_folder_and_json import Store
 
 
 @click.command("list")
@@ -35,7 +35,7 @@ def list_command(store: Path, as_json: bool, catalog: bool) -> None:
 
         answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
         return
-    from tracking.store.store_folder import open_store
+    from tracking.store.store_folder_and_json import open_store
 
     opened = open_store(store)
     documents: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ import click
 from studies.commands.command_line import answer, common_options, history_of
 
 if TYPE_CHECKING:
-    from tracking.store.store_folder import Store
+    from tracking.store.store_folder_and_json import Store
 
 open_option = click.option(
     "--open/--no-open",
@@ -52,7 +52,7 @@ def report_command(
     from studies.exporting import explained, file_for
     from studies.progress import waiting
     from tracking.report.html_page import write_report
-    from tracking.store.atomic_writing import write_atomically
+    from tracking.store.locks_and_atomic_writing import write_atomically
 
     if output is not None:
         # A report can be made again, so a new one replaces it without asking the user.
@@ -110,9 +110,9 @@ def ui_command(
     """
     from search_spaces.errors import StoreError
     from studies.interruption import catching_interrupts
-    from tracking.history.study_history import existing_store
     from tracking.mlflow.server import free_place, serving
     from tracking.mlflow.views import VIEWS
+    from tracking.store.store_folder_and_json import existing_store
 
     place, name = free_place(port), None
     if study is None:

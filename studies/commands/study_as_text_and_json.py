@@ -26,10 +26,14 @@ from studies.terminal_text import (
 )
 from tracking.history.learning_curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import reasons
-from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
+from tracking.history.verdicts_and_interval_texts import (
+    StudyVerdict,
+    champion_sentences,
+    study_verdict,
+)
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.json_conversion import to_json
+from tracking.records.trial_records import reasons
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import reproduce_command
 from tracking.study_summary import Fact, Summary, data_facts, summary_of, trial_rows
@@ -398,7 +402,7 @@ def model_document(history: StudyHistory) -> dict[str, str]:
         StudyError: If the study has no champion, or its model has no summary.
     """
     # Imported here, as it loads numpy, which the other documents don't need.
-    from tracking.history.champions import read_model_summary
+    from tracking.history.champion_confirmations_evaluations import read_model_summary
 
     name, summary = history.description.name, read_model_summary(history)
     if history.registered is None:

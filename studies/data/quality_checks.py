@@ -19,7 +19,7 @@ from studies.data.arrays.nested_arrays import image_of, is_text, named_arrays, p
 from studies.data.cross_validation import FoldedSplits
 from studies.data.preprocessing import Preparation
 from studies.data.tables.column_values import MISSING
-from tracking.records.data_findings import (
+from tracking.records.study_and_data_records import (
     DATA_SEVERITIES,
     Classes,
     ConstantGuess,

@@ -178,7 +178,7 @@ class LaunchOptions:
     @property
     def place(self) -> Path:
         """The store's folder."""
-        from tracking.store.store_folder import default_store_path
+        from tracking.store.store_folder_and_json import default_store_path
 
         return default_store_path() if self.store is None else Path(self.store)
 

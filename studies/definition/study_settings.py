@@ -32,7 +32,7 @@ OF_A_STUDY: Final = "study:"
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.store.store_folder import check_study_name
+    from tracking.store.store_folder_and_json import check_study_name
 
     return check_study_name(value)
 

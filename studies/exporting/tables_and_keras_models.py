@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import RunnableStudy, save_model, trial_with_value
 from studies.progress import NoProgress, Progress
-from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import trials_table
+from tracking.history.study_history import StudyHistory, trials_table
 from tracking.records import EndedTrial
-from tracking.store.atomic_writing import followed, is_device, replacing
+from tracking.store.locks_and_atomic_writing import followed, is_device, replacing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,6 @@ from studies.launching.proposals_and_budget import INTERRUPTED, Ending, Proposal
 from studies.launching.running_trials import FirstTrials, Running, StudyTrials
 from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
-from tracking.history.trial_ranks import best_trial
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,
@@ -34,6 +33,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
+from tracking.records.trial_records import best_trial
 from tracking.store.checkpoint_files import files_of
 
 

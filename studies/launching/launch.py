@@ -52,14 +52,14 @@ from studies.user_code import (
 )
 from tracking.history.learning_curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.verdicts import record_corrected
+from tracking.history.verdicts_and_interval_texts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrialRecord
 from tracking.records.verification_texts import differs
-from tracking.store.atomic_writing import remove_pieces
 from tracking.store.checkpoint_files import files_of
-from tracking.store.store_folder import open_store, real_folder
+from tracking.store.locks_and_atomic_writing import remove_pieces
+from tracking.store.store_folder_and_json import open_store, real_folder
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 

@@ -19,9 +19,9 @@ from search_spaces.texts import duration
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.launching.running_trials import Running, StudyTrials
-from tracking.history.trial_ranks import best_trial
 from tracking.records import EndedTrial, EpochResult, Proposal, StudyDescription
-from tracking.store.store_folder import as_store_errors
+from tracking.records.trial_records import best_trial
+from tracking.store.store_folder_and_json import as_store_errors
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 

@@ -28,7 +28,7 @@ from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.store.checkpoint_files import files_of
-from tracking.store.store_folder import (
+from tracking.store.store_folder_and_json import (
     Store,
     check_writable,
     create_store,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 
-from tracking.history.trial_ranks import rank_of, ranked
 from tracking.records import Rank, StudyDescription, TrialRecord
+from tracking.records.trial_records import rank_of, ranked
 from tracking.store.checkpoint_files import StudyFiles
 
 

@@ -15,9 +15,9 @@ from search_spaces.errors import SearchSpaceError, StudyError
 from studies.definition import OF_A_STUDY
 from studies.progress import Progress
 from tracking.history.study_history import find_study, read_study
-from tracking.history.trial_ranks import ranked
 from tracking.records import StudyDescription, finished_trials
-from tracking.store.store_folder import Store
+from tracking.records.trial_records import ranked
+from tracking.store.store_folder_and_json import Store
 
 _BEST: Final = 10
 

@@ -22,8 +22,9 @@ from studies.results.samples import (
     read_table_columns,
     texts_as_tensor,
 )
-from tracking.history.study_history import StudyHistory, existing_store, read_study
-from tracking.store.atomic_writing import followed, replacing
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.store.locks_and_atomic_writing import followed, replacing
+from tracking.store.store_folder_and_json import existing_store
 
 if TYPE_CHECKING:
     import keras

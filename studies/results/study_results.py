@@ -16,14 +16,12 @@ from studies.error_texts import describe
 from studies.results.model_loading import load_champion, load_trial_model
 from studies.results.samples import samples_for
 from tracking.history import study_history as record
-from tracking.history.study_history import StudyHistory, existing_store, study_names
+from tracking.history.study_history import StudyHistory, study_names, trials_table
 from tracking.history.study_history import read_study as read_record
-from tracking.history.trial_ranks import trials_table
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.store_folder import Store
-from tracking.store.store_json import check_trust
+from tracking.store.store_folder_and_json import Store, check_trust, existing_store
 from tracking.study_summary import summary_of, trial_rows
 
 if TYPE_CHECKING:

@@ -49,8 +49,8 @@ from studies.training.traced_programs.graph_checks import random_operation
 from studies.training.trainers import Trainer
 from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
-from tracking.store.atomic_writing import replacing
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
+from tracking.store.locks_and_atomic_writing import replacing
 
 if TYPE_CHECKING:
     import keras

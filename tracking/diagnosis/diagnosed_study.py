@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
 from search_spaces.texts import counted
+from tracking.history.champion_confirmations_evaluations import read_confirmations
 from tracking.history.learning_curves import metric_by_epoch
-from tracking.history.sample_scores_of_trials import best_scores, scores_of
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective
-from tracking.scores.score_files import ScoresError
+from tracking.statistics.score_files import ScoresError, best_scores, scores_of
 
 Array = NDArray[np.float64]
 Severity = Literal["problem", "hint", "ok"]
@@ -276,7 +275,7 @@ class DiagnosedStudy:
             return None
         best = self.ranked[0]
         with contextlib.suppress(ScoresError):
-            scores = best_scores(scores_of(self.history, best), best.epoch or 1)
+            scores = best_scores(scores_of(self.history.files, best), best.epoch or 1)
             samples = len(scores)
             random = np.random.default_rng(0)
             # With many samples, fewer resamples are enough.

@@ -16,8 +16,8 @@ from tracking.diagnosis.diagnosed_study import (
     difference,
     expected_best,
 )
-from tracking.history.trial_ranks import reasons
-from tracking.history.verdicts import valid_confirmation
+from tracking.history.champion_confirmations_evaluations import valid_confirmation
+from tracking.records.trial_records import reasons
 
 _MANY_FAILED: Final = 0.2
 _LEAST_FAILED: Final = 2

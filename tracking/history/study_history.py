@@ -1,6 +1,12 @@
-"""Reads studies from their journals, and deletes studies."""
+"""Reads studies from their journals, makes tables of their trials, and deletes studies."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 import contextlib
 import json
@@ -17,7 +23,6 @@ from pathlib import Path
 from search_spaces.errors import StoreError, StudyNotFoundError
 from search_spaces.texts import near_match, quoted
 from tracking.history.learning_curves import epoch_metrics
-from tracking.history.trial_ranks import latest_attempts, ranked
 from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader
 from tracking.records import (
     CodeDescription,
@@ -26,14 +31,15 @@ from tracking.records import (
     TrialRecord,
     finished_trials,
 )
-from tracking.records.study_description import sha256
+from tracking.records.study_and_data_records import sha256
+from tracking.records.trial_records import latest_attempts, ranked
 from tracking.store.checkpoint_files import (
     StudyFiles,
     checkpoint_fault,
     files_of,
     recorded_checkpoints,
 )
-from tracking.store.store_folder import Store, default_store_path, open_store
+from tracking.store.store_folder_and_json import Store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""
@@ -205,24 +211,6 @@ class StudyHistory:
         return epoch_metrics(self.folder, trial)
 
 
-def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store, by default the one that `default_store_path` names.
-
-    Raises:
-        StudyNotFoundError: If there is no store.
-    """
-    if isinstance(store, Store):
-        return store
-    path = Path(store) if store is not None else default_store_path()
-    result = open_store(path)
-    if result is None:
-        raise StudyNotFoundError(
-            f"There is no store at {str(path)!r}",
-            hint="Name another store, or start a study with: kerastudy launch digits",
-        )
-    return result
-
-
 def study_names(store: Store) -> list[str]:
     """Returns the names of the store's studies, the last launched first."""
     return [header.name for _, header in store.studies()]
@@ -314,6 +302,49 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
 def _sound(texts: Mapping[str, str]) -> dict[str, str]:
     """Returns the texts that match their digests."""
     return {digest: text for digest, text in texts.items() if sha256(text) == digest}
+
+
+_COLUMNS = ("number", "state", "value", "epoch", "epochs", "started", "seconds", "seed", "reason")
+
+
+def trials_table(history: StudyHistory) -> pd.DataFrame:
+    """Returns a table with a row for each trial of a study, by number.
+
+    Columns are named as in Optuna's `Study.trials_dataframe`:
+
+    - ``number``, ``state``, ``value`` (the objective at the best epoch), ``epoch`` (the best epoch,
+      from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
+      ``reason`` (why the trial is infeasible or ended early),
+    - ``params_NAME`` for each hyperparameter; missing if it was not active in the trial,
+    - ``metrics_NAME`` for each metric at the best epoch.
+    """
+    import pandas as pd
+
+    names = history.description.space.names
+    rows = [_row(trial, names) for trial in history.trials]
+    metrics = {name for row in rows for name in row if name.startswith("metrics_")}
+    columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
+    table = pd.DataFrame(rows, columns=columns)
+    table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
+    # "Int64" allows missing values.
+    return table.astype({"epoch": "Int64", "value": "float64", "seconds": "float64"})
+
+
+def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
+    result, metrics = trial.result, trial.best.metrics if trial.best is not None else {}
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "epoch": trial.epoch,
+        "epochs": 0 if result is None else result.epochs,
+        "started": trial.started,
+        "seconds": None if result is None else result.seconds,
+        "seed": trial.spec.seed,
+        "reason": "" if result is None else result.reason,
+        **{f"params_{name}": trial.params.get(name) for name in names},
+        **{f"metrics_{name}": value for name, value in metrics.items()},
+    }
 
 
 @dataclass(frozen=True)

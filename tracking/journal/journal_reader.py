@@ -22,9 +22,9 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.data_findings import DataFindings
-from tracking.records.evaluation_records import Confirmation, Evaluation
+from tracking.records.evaluation_and_prediction_records import Confirmation, Evaluation
 from tracking.records.json_conversion import RecordError, from_json
+from tracking.records.study_and_data_records import DataFindings
 
 Record = TypeVar("Record")
 Curve = Mapping[int, Mapping[str, float]]

@@ -27,7 +27,7 @@ from tracking.history.study_history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.descriptions import REPORT
 from tracking.mlflow.exporter_notes import locked_notes, read_notes
-from tracking.store.store_folder import Store
+from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
     from tracking.mlflow.study_exporter import StudyExporter

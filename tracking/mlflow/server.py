@@ -32,8 +32,8 @@ from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError
 from tracking.journal import OFF
 from tracking.mlflow.tags import UUID
 from tracking.mlflow.views import view_page
-from tracking.store.atomic_writing import cached, replacing
-from tracking.store.store_folder import Store
+from tracking.store.locks_and_atomic_writing import cached, replacing
+from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

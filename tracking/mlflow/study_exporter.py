@@ -41,8 +41,8 @@ from tracking.mlflow.server import (
 from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
 from tracking.mlflow.views import view_page, view_tags
 from tracking.records.json_conversion import to_json
-from tracking.store.store_folder import Store
-from tracking.store.study_locks import holder_of
+from tracking.store.locks_and_atomic_writing import holder_of
+from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

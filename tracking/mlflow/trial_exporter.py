@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking.history.learning_curves import epoch_metrics
-from tracking.history.trial_ranks import best_trial
 from tracking.journal import JournalReader, Point, StudyRecord
 from tracking.mlflow import tags
 from tracking.mlflow.descriptions import run_name
@@ -26,6 +25,7 @@ from tracking.records import (
     TrialSpec,
     finished_trials,
 )
+from tracking.records.trial_records import best_trial
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param

@@ -1,17 +1,18 @@
-"""The records of trials: proposals, specs, results, and entries in the journal."""
+"""The records of trials: proposals, specs, results, entries in the journal, and ranks."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from search_spaces import SearchSpace
-from tracking.records.study_description import ClassWeight, Objective, Rank
+from tracking.records.study_and_data_records import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1
@@ -355,3 +356,62 @@ def training_name(number: int, folds: int = 0) -> str:
     if not folds:
         return f"repeat {number}"
     return "all folds" if number >= folds else f"fold {number + 1} of {folds}"
+
+
+def latest_attempts(attempts: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Returns the last attempt at each trial, by number."""
+    latest = {trial.number: trial for trial in attempts}
+    return [latest[number] for number in sorted(latest)]
+
+
+def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
+    """Returns the trials that have a value, the best first. Pruned trials count, too."""
+    valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
+    return sorted(valued, key=lambda trial: rank_of(trial, objective))
+
+
+def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
+    """Returns the rank of a trial that has a value."""
+    assert trial.best is not None, "the trial has a value"
+    # Of trials with equal values, the one with the lower validation loss ranks first. If an
+    # objective function trained several models, the loss of only one model is recorded, so no loss
+    # counts.
+    best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
+    return best.rank(objective, trial.number)
+
+
+def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
+    """Returns the best trial whose value counts (`TrialRecord.holds`), or None.
+
+    Entries of `trials` that are None are ignored.
+    """
+    candidates = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(candidates, objective) if trial.holds), None)
+
+
+_Kind = Literal["infeasible", "cut short"]
+_EPOCH = re.compile(r" (?:in|after) epoch \d+")
+
+
+class Reason(NamedTuple):
+    """A reason why trials are infeasible or ended early."""
+
+    kind: _Kind
+    text: str  # The reason without an epoch's number, which may differ between the trials.
+    trials: tuple[int, ...]  # The trials' numbers.
+
+
+def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
+    """Returns the reasons why trials are infeasible, then the reasons why trials ended early.
+
+    Both groups begin with their most frequent reason.
+    """
+    numbers: dict[tuple[_Kind, str], list[int]] = {}
+    for trial in finished_trials(trials):
+        if not trial.result.reason:
+            continue
+        kind: _Kind = "infeasible" if trial.state == "infeasible" else "cut short"
+        text = _EPOCH.sub("", trial.result.reason)
+        numbers.setdefault((kind, text), []).append(trial.number)
+    unsorted = [Reason(kind, text, tuple(trials)) for (kind, text), trials in numbers.items()]
+    return sorted(unsorted, key=lambda reason: (reason.kind != "infeasible", -len(reason.trials)))

@@ -16,12 +16,12 @@ import numpy as np
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
 from tracking.diagnosis.diagnosed_study import training_metric
-from tracking.history.champions import read_validation_predictions
+from tracking.history.champion_confirmations_evaluations import read_validation_predictions
 from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.prediction_records import ValidationPredictions
+from tracking.records.evaluation_and_prediction_records import ValidationPredictions
 from tracking.study_summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]

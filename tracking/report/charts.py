@@ -11,9 +11,8 @@ from typing import Any
 import altair as alt
 
 from search_spaces.texts import counted, number
-from tracking.history.verdicts import StudyVerdict
-from tracking.records.evaluation_records import Interval
-from tracking.records.prediction_records import ValidationPredictions
+from tracking.history.verdicts_and_interval_texts import StudyVerdict
+from tracking.records.evaluation_and_prediction_records import Interval, ValidationPredictions
 from tracking.report import theme
 from tracking.report.chart_data import HyperparameterAxis, StudyData, significant, value_text
 

@@ -16,7 +16,7 @@ import altair as alt
 import jinja2
 from altair.utils.schemapi import debug_mode
 
-from tracking.history.champions import read_model_summary
+from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.study_history import StudyHistory
 from tracking.report import theme
 from tracking.report.chart_data import StudyData, drawable, value_text
@@ -29,7 +29,7 @@ from tracking.report.sections_and_figures import (
     tables,
 )
 from tracking.shell_commands import reproduce_command
-from tracking.store.atomic_writing import cached, write_atomically
+from tracking.store.locks_and_atomic_writing import cached, write_atomically
 
 _ASSETS = Path(__file__).parent / "assets"
 # In a page, these colours become CSS variables, which have other values in dark mode (`page.css`).

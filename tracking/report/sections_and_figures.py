@@ -12,10 +12,10 @@ import altair as alt
 
 from search_spaces.texts import counted, duration, number
 from tracking.diagnosis.diagnosed_study import Finding
-from tracking.history.verdicts import looked_at
+from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
-from tracking.records.data_findings import DataFinding, DataFindings
-from tracking.records.prediction_records import ValidationPredictions
+from tracking.records.evaluation_and_prediction_records import ValidationPredictions
+from tracking.records.study_and_data_records import DataFinding, DataFindings
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import charts, theme
 from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text

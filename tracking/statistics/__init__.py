@@ -1,4 +1,4 @@
-"""How far to believe a study's best value: corrections and intervals, from scores alone."""
+"""How far to believe a study's best value: scores of samples, corrections and intervals."""
 
 import lazy_loader
 

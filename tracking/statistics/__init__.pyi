@@ -3,7 +3,6 @@ from .confirmation_race import rounds as rounds
 from .confirmation_race import survivors as survivors
 from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
-from .interval_texts import interval_text as interval_text
 from .intervals import crossed as crossed
 from .intervals import difference_of_means as difference_of_means
 from .intervals import gain as gain
@@ -11,3 +10,12 @@ from .intervals import heavy_tails as heavy_tails
 from .intervals import level_of_reading as level_of_reading
 from .intervals import loss_interval as loss_interval
 from .intervals import share_bounds as share_bounds
+from .sample_scores_and_resamples import SampleScores as SampleScores
+from .sample_scores_and_resamples import average as average
+from .sample_scores_and_resamples import pooled as pooled
+from .sample_scores_and_resamples import score_matrix as score_matrix
+from .score_files import ScoresError as ScoresError
+from .score_files import best_scores as best_scores
+from .score_files import read_scores as read_scores
+from .score_files import trial_scores as trial_scores
+from .score_files import write_scores as write_scores

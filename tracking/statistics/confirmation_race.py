@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tracking.records.study_description import Direction
+from tracking.records.study_and_data_records import Direction
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,20 @@ import numpy as np
 
 from search_spaces.errors import StatisticsError
 from search_spaces.texts import counted
-from tracking.records.evaluation_records import Corrected, Interval
-from tracking.records.study_description import Direction
-from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.records.evaluation_and_prediction_records import Corrected, Interval
+from tracking.records.study_and_data_records import Direction
 from tracking.statistics.intervals import (
-    BLOCK,
     crossed_share,
     heavy_tails,
     independent_samples,
     loss_interval,
-    resample_counts,
     share_bounds,
+)
+from tracking.statistics.sample_scores_and_resamples import (
+    BLOCK,
+    SampleScores,
+    resample_counts,
+    score_matrix,
 )
 
 _FEWEST_SAMPLES = 10

@@ -9,15 +9,16 @@ part.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.evaluation_records import Interval
-from tracking.records.study_description import Direction
+from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.study_and_data_records import Direction
+from tracking.statistics.sample_scores_and_resamples import resample_counts
 
 # If v * (1 - v) is below this number, the share v counts as 0 or 1: all samples agree.
 _AGREED = 1e-9
@@ -332,28 +333,3 @@ def level_of_reading(readings: int, level: float = 0.95) -> float:
     `readings` is r. With another `level`, 1 - `level` replaces 0.05.
     """
     return 1 - (1 - level) / readings
-
-
-# Resamples are computed in blocks, to save memory. A block has this many numbers, which take 16 MiB
-# as float32, and twice as much while samples are drawn.
-BLOCK = 1 << 22
-
-
-def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields arrays that say how often each bootstrap resample draws each sample.
-
-    If there are n groups of samples, each resample draws n groups with replacement: B. Efron,
-    Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Whole groups are
-    drawn, since samples in a group depend on each other: A. C. Davison and D. V. Hinkley, Bootstrap
-    methods and their application, 1997, ch. 3.8.
-
-    `groups` has the group of each sample, counted from 0. The arrays have the shape (rows, samples)
-    and the type float32. All arrays together have `resamples` rows.
-    """
-    generator, count = np.random.default_rng(seed), int(groups.max()) + 1
-    rows = max(1, BLOCK // len(groups))
-    for start in range(0, resamples, rows):
-        draws = generator.integers(0, count, (min(rows, resamples - start), count))
-        draws += count * np.arange(len(draws))[:, None]
-        counts = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape)
-        yield counts.astype(np.float32)[:, groups]

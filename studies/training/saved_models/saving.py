@@ -22,8 +22,8 @@ from studies.training.saved_models.rebuilding import rebuilt, rebuilt_objective
 from studies.training.scoring.evaluation import evaluated
 from studies.training.scoring.validation_predictions import validation_predictions
 from tracking.records import ALL_FOLDS, TrialSpec
+from tracking.records.evaluation_and_prediction_records import MODEL_SUMMARY, predictions_beside
 from tracking.records.json_conversion import to_json
-from tracking.records.prediction_records import MODEL_SUMMARY, predictions_beside
 
 if TYPE_CHECKING:
     import keras

@@ -24,8 +24,8 @@ from studies.training.scoring.metrics_per_sample import (
     metric_per_sample,
 )
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
+from tracking.statistics.sample_scores_and_resamples import SampleScores
+from tracking.statistics.score_files import write_scores
 
 if TYPE_CHECKING:
     import keras

@@ -17,9 +17,9 @@ from studies.training.batches import Batches, StreamedBatches
 from studies.training.model_properties import scalars
 from studies.training.scoring.computing_scores import scores_by_metric
 from studies.training.scoring.metrics_per_sample import NotScoredError
-from tracking.records.data_findings import ConstantGuess
-from tracking.scores.sample_scores import SampleScores
-from tracking.statistics.intervals import independent_samples, resample_counts, share_bounds
+from tracking.records.study_and_data_records import ConstantGuess
+from tracking.statistics.intervals import independent_samples, share_bounds
+from tracking.statistics.sample_scores_and_resamples import SampleScores, resample_counts
 
 if TYPE_CHECKING:
     import keras

@@ -1,8 +1,8 @@
 """Computes Keras's losses and metrics per sample, from targets and predictions.
 
 If a metric is a mean over samples, a sample's score is its term of the mean, such as its loss. For
-other metrics, such as AUC or F1, a sample's scores are counts. Functions of `tracking.scores`
-compute the metric from the counts of all samples.
+other metrics, such as AUC or F1, a sample's scores are counts. Functions of
+`tracking.statistics` compute the metric from the counts of all samples.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from studies.library_internals.keras_internals import (
     mask_of,
     thresholds_of,
 )
-from tracking.scores.sample_scores import ScoreKind
+from tracking.statistics.sample_scores_and_resamples import ScoreKind
 
 if TYPE_CHECKING:
     import keras

@@ -24,7 +24,7 @@ from studies.data import (
 )
 from studies.training.batches import as_keras_reads, samples_between, validation_batches
 from studies.training.model_properties import by_name, loss_of, named_outputs
-from tracking.records.prediction_records import (
+from tracking.records.evaluation_and_prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,

@@ -25,13 +25,13 @@ from studies.progress import NoProgress, Progress
 from tracking.history import (
     StudyHistory,
     evaluations_on,
+    interval_text,
     read_confirmations,
     read_evaluations,
 )
 from tracking.journal import Fit
 from tracking.records import Confirmation, Interval, TrialResult
-from tracking.scores import SampleScores
-from tracking.statistics import confirmed_value, gain, interval_text
+from tracking.statistics import SampleScores, confirmed_value, gain
 
 STUDIES = """
 import keras

@@ -21,8 +21,8 @@ from search_spaces import (
     StudyNotFoundError,
 )
 from studies.definition import sampler_seed
-from tracking.history import StudyHistory, ranked, study_names
-from tracking.records import TrialSpec
+from tracking.history import StudyHistory, study_names
+from tracking.records import TrialSpec, ranked
 
 
 def launch(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:

@@ -21,9 +21,8 @@ from scripted import describe
 import kerastudy as ks
 from studies.launching import Retention
 from studies.training import CompiledTrainer, HyperModelTrainer, NotScoredError, sample_scores
-from tracking.history import best_scores
 from tracking.records import Objective, TrialRecord, TrialResult, TrialState
-from tracking.scores import SampleScores, read_scores
+from tracking.statistics import SampleScores, best_scores, read_scores
 from tracking.store import StudyFiles
 
 # Scores against `model.evaluate`, `model.predict` and numpy on the raw data.

@@ -464,7 +464,7 @@ import pickle, sys
 from pathlib import Path
 import kerastudy as ks
 import use
-import studies.progress, studies.data, studies.study, tracking.store.store_folder
+import studies.progress, studies.data, studies.study, tracking.store.store_folder_and_json
 from studies.user_code import load_study, own_modules, resolve_target
 
 study, code = load_study(resolve_target(sys.argv[1]))

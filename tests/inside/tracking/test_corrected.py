@@ -9,8 +9,7 @@ from scipy.stats import beta
 
 from search_spaces import StatisticsError
 from tracking.records import Direction
-from tracking.scores import SampleScores
-from tracking.statistics import corrected
+from tracking.statistics import SampleScores, corrected
 
 ROC = {"thresholds": 100}
 KINDS = {

@@ -27,7 +27,7 @@ from tracking.diagnosis import (
     wider,
 )
 from tracking.records import CodeDescription, Racer
-from tracking.scores import SampleScores, write_scores
+from tracking.statistics import SampleScores, write_scores
 
 NAN = "the loss is NaN in epoch 1"
 

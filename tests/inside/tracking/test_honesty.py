@@ -7,8 +7,7 @@ from pages import recipe_of_honesty
 from benchmarks.honesty.settings import SETTINGS
 from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
-from tracking.scores import SampleScores
-from tracking.statistics import corrected
+from tracking.statistics import SampleScores, corrected
 
 STUDIES = 60
 # Of 60 intervals of 95 %, fewer than 52 hold once in 100 times; the seeds are fixed.

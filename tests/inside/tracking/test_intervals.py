@@ -9,8 +9,8 @@ import scipy.stats
 
 from search_spaces import StatisticsError
 from tracking.records import Interval
-from tracking.scores import SampleScores
 from tracking.statistics import (
+    SampleScores,
     confirmed_value,
     corrected,
     crossed,

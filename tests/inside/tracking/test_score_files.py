@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from tracking.history import trial_scores
 from tracking.records import DataDescription
-from tracking.scores import (
+from tracking.statistics import (
     SampleScores,
     ScoresError,
     average,
+    crossed,
     pooled,
     read_scores,
     score_matrix,
+    trial_scores,
     write_scores,
 )
-from tracking.statistics import crossed
 
 RANDOM = np.random.default_rng(0)
 HITS = (RANDOM.random(1001) < 0.9).astype(np.float32)
@@ -142,7 +142,7 @@ def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: 
             epochs = [SampleScores("val_loss", "mean", values[e], e + 1) for e in range(4)]
             path = history.files.scores(trial.number, fold)
             write_scores(path, epochs[: 3 + fold], weights_sha256=result.weights_sha256)
-    found = trial_scores(history)
+    found = trial_scores(history.files, history.holding)
     # The first fold has no scores of a trial's best epoch if that is its last.
     assert found and set(found) == {trial.number for trial in history.ended if trial.epoch != 4}
     for number, of_epochs in found.items():

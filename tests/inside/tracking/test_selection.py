@@ -9,8 +9,7 @@ from handmade import LOSS, trial_record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking.history import best_trial, ranked
-from tracking.records import EndedTrial, Objective
+from tracking.records import EndedTrial, Objective, best_trial, ranked
 from tracking.statistics import Round, rounds, survivors
 
 ACCURACY = Objective("val_accuracy", "max")

@@ -22,8 +22,8 @@ from tracking.journal import Journal
 from tracking.store import (
     Store,
     create_store,
+    locks_and_atomic_writing,
     replacing,
-    study_locks,
     write_atomically,
 )
 
@@ -213,7 +213,7 @@ def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
 
 def test_another_machine_is_refused(new_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lock may not be seen there, but the file that names it is."""
-    monkeypatch.setattr(study_locks, "on_network_disk", lambda folder: True)
+    monkeypatch.setattr(locks_and_atomic_writing, "on_network_disk", lambda folder: True)
     folder = new_store.root / "digits"
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(platform, "node", lambda: "another-desk")

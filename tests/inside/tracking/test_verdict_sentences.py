@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from tracking.history import StudyVerdict
+from tracking.history import StudyVerdict, interval_text
 from tracking.records import Confirmation, ConstantGuess, Corrected, DataFindings, Interval, Racer
-from tracking.statistics import interval_text
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
 CONFIRMED = Confirmation(

@@ -26,8 +26,7 @@ from tracking.journal import Champion, Journal
 from tracking.mlflow import Pages, study_note
 from tracking.records import Interval, Objective, Racer
 from tracking.report import StudyData, belief
-from tracking.scores import SampleScores, write_scores
-from tracking.statistics import corrected
+from tracking.statistics import SampleScores, corrected, write_scores
 from tracking.store import Store
 from tracking.study_summary import summary_of
 

@@ -1,26 +1,32 @@
-"""`SampleScores`: the score of each sample after an epoch, and the objective on any resample."""
+"""`SampleScores`: the score of each sample after an epoch, and the objective on any resample.
+
+Some Keras metrics are not a mean over samples (AUC, F1, R2, …). The functions in `_OF_SUMS`, and
+`_auc`, compute the same values of these metrics as Keras 3.15, with double precision.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from tracking.records.study_description import Direction
-from tracking.scores.metrics_on_resamples import OF_SUMS, Settings, auc
+from tracking.records.study_and_data_records import Direction
 
 ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
 ]
+Settings = Mapping[str, Any]
 # If there are more groups of samples than this, several groups share one pseudo-value, to save
 # time.
 _MOST_PSEUDO_VALUES = 1000
+# `_auc` handles at most this many predictions at once, so that its arrays take about 64 MiB.
+_MOST_CELLS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +38,12 @@ class SampleScores:
         kind: How the objective is computed. ``"mean"`` is the mean of `values`, ``"root_mean"``
             the square root of the mean, as for `RootMeanSquaredError`. ``"average"`` is the mean
             objective of several trainings on the same samples. ``"pooled"`` is the mean objective
-            of folds; the samples of the first fold are first. Each other kind has a function in
-            `metrics_on_resamples`.
+            of folds; the samples of the first fold are first. Each other kind has a function:
+            `_auc`, or a function in `_OF_SUMS`.
         values: For means, an array of shape (n,) with the loss of each sample, or with hits: 1 if
-            the prediction for the sample is right, else 0. For the kinds of
-            `metrics_on_resamples`, an array of shape (n, ...), whose entries the function of the
-            kind explains. For ``"pooled"``, only the array's length counts.
+            the prediction for the sample is right, else 0. For kinds that have a function, an
+            array of shape (n, ...), whose entries the function explains. For ``"pooled"``, only
+            the array's length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
@@ -152,13 +158,13 @@ class SampleScores:
             return self._of_folds(counts)
         weights = self.weights_or_ones
         if self.kind == "auc":
-            return auc(self.values, counts * weights, self.settings)
+            return _auc(self.values, counts * weights, self.settings)
         values = np.asarray(self.values, np.float64)
-        if self.kind in OF_SUMS:
+        if self.kind in _OF_SUMS:
             flat = weights[:, None] * values.reshape(len(self), -1)
             sums = (counts @ flat).reshape(len(counts), *values.shape[1:])
             with np.errstate(invalid="ignore", divide="ignore"):
-                return OF_SUMS[self.kind](sums, counts @ weights, self.settings)
+                return _OF_SUMS[self.kind](sums, counts @ weights, self.settings)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = counts @ (weights * values) / (counts @ weights)
         means = means + self.constant
@@ -262,3 +268,133 @@ def _as_many(weights: np.ndarray) -> float:
     """
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Computes `Precision` or `Recall`.
+
+    A sample has two values. The first is the number of true positives. For `Precision`, the second
+    is the number of false positives; for `Recall`, the number of false negatives.
+    """
+    return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
+
+
+def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Computes `FBetaScore`, or `F1Score`.
+
+    A sample has three values for each class: true positives, false positives, false negatives.
+
+    Settings: beta, average, epsilon.
+    """
+    average, epsilon = settings["average"], settings["epsilon"]
+    if average == "micro":
+        sums = sums.sum(axis=2, keepdims=True)
+    true, false_positives, false_negatives = sums[:, 0], sums[:, 1], sums[:, 2]
+    precisions = true / (true + false_positives + epsilon)
+    recalls = true / (true + false_negatives + epsilon)
+    squared = settings["beta"] ** 2
+    scores = precisions * recalls / (squared * precisions + recalls + epsilon) * (1 + squared)
+    if average == "weighted":
+        positives = true + false_negatives
+        shares = positives / (positives.sum(axis=1, keepdims=True) + epsilon)
+        return np.asarray((scores * shares).sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Computes `R2Score`.
+
+    A sample has three values for each output: the target, the square of the target, and the squared
+    error. The targets of all samples may be shifted by the same number, since that does not change
+    R2.
+
+    Settings: aggregation.
+    """
+    targets, squares, errors = sums[:, 0], sums[:, 1], sums[:, 2]
+    total = squares - targets**2 / totals[:, None]
+    scores = 1 - errors / total
+    scores = np.where(np.isinf(scores), 0.0, scores)
+    if settings["aggregation"] == "variance_weighted_average":
+        return np.asarray((total * scores).sum(axis=1) / total.sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
+    """Computes `AUC`, the area under a ROC curve. It is NaN if one class is missing.
+
+    `codes` has the shape (n, predictions). A code is twice the number of thresholds below the
+    prediction, plus one if the prediction should be positive. `drawn` has the shape (resamples, n).
+    An entry says how often a resample drew a sample, times the sample's weight.
+
+    Settings: thresholds (the number of thresholds).
+    """
+    rows = max(1, _MOST_CELLS // codes.size)
+    if len(drawn) > rows:
+        parts = [drawn[start : start + rows] for start in range(0, len(drawn), rows)]
+        return np.concatenate([_auc(codes, part, settings) for part in parts])
+    bins = 2 * (settings["thresholds"] + 1)
+    # Each resample has its own bins, so that one call of `bincount` counts all resamples.
+    places = bins * np.arange(len(drawn))[:, None] + codes.reshape(1, -1)
+    weights = np.repeat(drawn, codes.shape[1], axis=1)
+    weighted = np.bincount(places.ravel(), weights.ravel(), minlength=bins * len(drawn))
+    negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
+    # If a class is missing, Keras returns 0, which would count as the worst value. NaN is ignored.
+    both = positive.any(axis=1) & negative.any(axis=1)
+    return np.where(both, _areas(positive, negative), np.nan)
+
+
+def _areas(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Returns the areas under ROC curves.
+
+    `positive` and `negative` have the shape (curves, bins). They count the predictions between two
+    neighbouring thresholds, by the class of the target.
+    """
+    # Column i counts the predictions above threshold i.
+    tp = positive[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    x = _ratio(fp, negative.sum(axis=1, keepdims=True))
+    y = _ratio(tp, positive.sum(axis=1, keepdims=True))
+    heights = (y[:, :-1] + y[:, 1:]) / 2
+    return np.asarray(((x[:, :-1] - x[:, 1:]) * heights).sum(axis=1))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Returns a quotient, or 0 where the divisor is 0."""
+    return np.asarray(
+        np.divide(above, below, out=np.zeros_like(above, np.float64), where=below != 0)
+    )
+
+
+# Each of these functions takes two sums over the samples of a resample: the sum of the values, of
+# shape (resamples, ...), and the sum of the weights, of shape (resamples,).
+_OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
+    "precision": _share,
+    "recall": _share,
+    "f_beta": _f_beta,
+    "r2": _r2,
+}
+
+
+# Resamples are computed in blocks, to save memory. A block has this many numbers, which take 16 MiB
+# as float32, and twice as much while samples are drawn.
+BLOCK = 1 << 22
+
+
+def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields arrays that say how often each bootstrap resample draws each sample.
+
+    If there are n groups of samples, each resample draws n groups with replacement: B. Efron,
+    Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Whole groups are
+    drawn, since samples in a group depend on each other: A. C. Davison and D. V. Hinkley, Bootstrap
+    methods and their application, 1997, ch. 3.8.
+
+    `groups` has the group of each sample, counted from 0. The arrays have the shape (rows, samples)
+    and the type float32. All arrays together have `resamples` rows.
+    """
+    generator, count = np.random.default_rng(seed), int(groups.max()) + 1
+    rows = max(1, BLOCK // len(groups))
+    for start in range(0, resamples, rows):
+        draws = generator.integers(0, count, (min(rows, resamples - start), count))
+        draws += count * np.arange(len(draws))[:, None]
+        counts = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape)
+        yield counts.astype(np.float32)[:, groups]

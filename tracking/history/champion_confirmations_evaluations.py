@@ -1,7 +1,8 @@
-"""Records a study's champion, and reads the champion's files."""
+"""A study's champion, confirmations and evaluations: records them, and reads them back."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 import zipfile
@@ -10,14 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from search_spaces.errors import StoreError
 from tracking.history.study_history import ALIAS, StudyHistory
-from tracking.records import EndedTrial
-from tracking.records.json_conversion import from_json, to_json
-from tracking.records.prediction_records import (
+from tracking.journal import JournalReader
+from tracking.records import EndedTrial, TrialResult
+from tracking.records.evaluation_and_prediction_records import (
     MODEL_SUMMARY,
+    Confirmation,
+    Evaluation,
     ValidationPredictions,
     predictions_beside,
 )
+from tracking.records.json_conversion import from_json, to_json
+from tracking.store.store_folder_and_json import Store
 
 _FOLDER: Final = "champion"
 _LONGEST_TEXT: Final = 8000
@@ -116,3 +122,67 @@ def read_validation_predictions(history: StudyHistory) -> ValidationPredictions 
     if registered is None or not registered.predictions:
         return None
     return from_json(ValidationPredictions, registered.predictions)
+
+
+def read_confirmations(history: StudyHistory) -> list[Confirmation]:
+    """Returns the outcomes of a study's confirmations, the oldest first."""
+    records = history.journal.confirmations()
+    outcomes = [record.outcome for record in records if record.outcome is not None]
+    return sorted(outcomes, key=lambda outcome: outcome.time)
+
+
+def valid_confirmation(history: StudyHistory) -> Confirmation | None:
+    """Returns a study's last confirmation, or None if the best value has changed since."""
+    last = next(reversed(read_confirmations(history)), None)
+    value = None if history.best is None else history.best.value
+    return last if last is not None and last.reported == value else None
+
+
+def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
+    """Returns the uuid and the outcome of the latest confirmation that had this plan.
+
+    `plan` is a text from `Plan.to_json`. The uuid is empty if no confirmation had the plan. The
+    outcome is None if the confirmation has not ended.
+    """
+    for record in reversed(history.journal.confirmations()):
+        if record.plan == plan:
+            return record.uuid, record.outcome
+    return "", None
+
+
+def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
+    """Returns the result and the uuid of each training by `kerastudy confirm`.
+
+    The keys are the trainings' identities (`Fit.identity`).
+    """
+    journal = history.journal
+    return {
+        fit.identity: (fit.result, fit.uuid)
+        for confirmation in journal.confirmations()
+        for fit in journal.fits(confirmation.uuid)
+        if fit.result is not None
+    }
+
+
+def read_evaluations(history: StudyHistory) -> list[Evaluation]:
+    """Returns a study's evaluations on its test part, the earliest first."""
+    return history.journal.evaluations()
+
+
+def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
+    """Returns all evaluations on a test part by a store's studies, the earliest first.
+
+    `digest` is the digest of the test part.
+    """
+    readings: list[Evaluation] = []
+    for folder in store.folders():
+        # A study whose journal is damaged must not block the other studies.
+        with contextlib.suppress(StoreError):
+            readings += JournalReader(folder).evaluations(digest=digest)
+    return sorted(readings, key=lambda evaluation: evaluation.time)
+
+
+def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:
+    """Records an evaluation on a study's test part."""
+    with history.writing() as journal:
+        journal.add_evaluation(evaluation)

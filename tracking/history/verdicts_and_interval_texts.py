@@ -1,8 +1,7 @@
-"""The verdict on a study's best value: sentences on how far to believe the value."""
+"""The verdict on a study's best value: sentences on how far to believe it, with intervals."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,17 +10,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from search_spaces.errors import StatisticsError, StoreError
+from search_spaces.errors import StatisticsError
 from search_spaces.texts import counted
+from tracking.history.champion_confirmations_evaluations import read_confirmations
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_ranks import rank_of
-from tracking.journal import JournalReader
-from tracking.records import EndedTrial, TrialResult
-from tracking.records.data_findings import DataFindings
-from tracking.records.evaluation_records import Confirmation, Corrected, Evaluation, Interval
+from tracking.records import EndedTrial
+from tracking.records.evaluation_and_prediction_records import (
+    Confirmation,
+    Corrected,
+    Interval,
+)
 from tracking.records.json_conversion import RecordError, from_json, to_json
-from tracking.statistics.interval_texts import gain_sentence, interval_numbers, interval_text
-from tracking.store.store_folder import Store
+from tracking.records.study_and_data_records import DataFindings, Direction
+from tracking.records.trial_records import rank_of
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
@@ -308,12 +309,12 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     # These imports take time, and are not needed if a correction is recorded.
     from threadpoolctl import threadpool_limits
 
-    from tracking.history.sample_scores_of_trials import trial_scores
     from tracking.statistics.corrections import corrected
+    from tracking.statistics.score_files import trial_scores
 
     trials, direction = history.holding, history.description.objective.direction
     best = trials[0]
-    scores = trial_scores(history)
+    scores = trial_scores(history.files, trials)
     if best.number not in scores:
         whose = f"trial {best.number}, the best, has" if scores else "the record has"
         why = "their file can't be used. `kerastudy confirm` needs no scores"
@@ -337,65 +338,91 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     return estimate, ""
 
 
-def read_confirmations(history: StudyHistory) -> list[Confirmation]:
-    """Returns the outcomes of a study's confirmations, the oldest first."""
-    records = history.journal.confirmations()
-    outcomes = [record.outcome for record in records if record.outcome is not None]
-    return sorted(outcomes, key=lambda outcome: outcome.time)
+# Numbers from 0.0001 to 1,000,000 are written without an exponent.
+_SMALLEST, _LARGEST = 1e-4, 1e6
+# If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
+_MORE = 3
+# `_worth_having` explains these numbers.
+_POINT, _TENTH = 0.01, 0.1
 
 
-def valid_confirmation(history: StudyHistory) -> Confirmation | None:
-    """Returns a study's last confirmation, or None if the best value has changed since."""
-    last = next(reversed(read_confirmations(history)), None)
-    value = None if history.best is None else history.best.value
-    return last if last is not None and last.reported == value else None
+def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
+    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-
-def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the uuid and the outcome of the latest confirmation that had this plan.
-
-    `plan` is a text from `Plan.to_json`. The uuid is empty if no confirmation had the plan. The
-    outcome is None if the confirmation has not ended.
+    With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """
-    for record in reversed(history.journal.confirmations()):
-        if record.plan == plan:
-            return record.uuid, record.outcome
-    return "", None
+    numbers = (interval.value, interval.low, interval.high)
+    value, low, high = interval_numbers(interval, *numbers, nonzero=nonzero)
+    return f"{value} ({low} to {high})"
 
 
-def read_trainings(history: StudyHistory) -> dict[str, tuple[TrialResult, str]]:
-    """Returns the result and the uuid of each training by `kerastudy confirm`.
+def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) -> tuple[str, ...]:
+    """Returns values as texts, rounded to two significant digits of the interval's width."""
+    width = interval.high - interval.low
+    bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
+    largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
+    if not math.isfinite(width) or width <= 0:
+        # Without a width, values are rounded to four significant digits of the largest value.
+        width = largest / 100
+    decimals = 1 - _magnitude(width)
+    smallest = min((bound for bound in bounds if bound), default=0.0)
+    if nonzero and 0 < smallest < 0.5 * 10.0**-decimals:
+        decimals = min(decimals + _MORE, -_magnitude(smallest))
+    return tuple(_number(value, decimals, largest) for value in values)
 
-    The keys are the trainings' identities (`Fit.identity`).
+
+def _number(value: float, decimals: int, largest: float) -> str:
+    """Returns a number with `decimals` decimals. With -1, it is rounded to tens."""
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    rounded = round(value, decimals) + 0.0
+    if not _SMALLEST <= largest < _LARGEST and rounded:
+        return f"{rounded:.{max(0, _magnitude(rounded) + decimals)}e}"
+    return f"{rounded:,.{max(0, decimals)}f}"
+
+
+def _magnitude(value: float) -> int:
+    """Returns the power of ten of a number's first digit: 0 for 9.99, -1 for 0.1."""
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def gain_sentence(confirmation: Confirmation) -> str:
+    """Returns a sentence on whether tuning paid.
+
+    The text is empty if the winner was not compared with the default.
     """
-    journal = history.journal
-    return {
-        fit.identity: (fit.result, fit.uuid)
-        for confirmation in journal.confirmations()
-        for fit in journal.fits(confirmation.uuid)
-        if fit.result is not None
-    }
+    gain, default = confirmation.gain, confirmation.default
+    if default is not None and default.trial == confirmation.winner:
+        return "Tuning did not pay: the default was best."
+    if gain is None or not math.isfinite(gain.value):
+        return ""
+    if gain.low > 0:
+        return f"Better than the default by {interval_text(gain, nonzero=True)}."
+    if gain.high < 0:
+        loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
+        text = interval_text(loss, nonzero=True)
+        return f"Tuning did not pay: worse than the default by {text}."
+    on_test, text = confirmation.default_on_test, interval_text(gain, nonzero=True)
+    if on_test and gain.high < _worth_having(fmean(on_test), confirmation.direction):
+        return f"Tuning did not pay: the gain over the default is {text}."
+    return f"No gain over the default shown: {text}."
 
 
-def read_evaluations(history: StudyHistory) -> list[Evaluation]:
-    """Returns a study's evaluations on its test part, the earliest first."""
-    return history.journal.evaluations()
+def _worth_having(default: float, direction: Direction) -> float:
+    """Returns the least gain over the default's value that is worth having.
 
+    For an accuracy, or another metric whose best value is 1, the least gain is 0.01, or a tenth of
+    the default's distance from 1 if that is less. For a loss, it is one percent of the default's
+    value. A. Benavoli et al. also treat accuracies as equal if they differ by less than 0.01: Time
+    for a change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18,
+    2017.
 
-def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
-    """Returns all evaluations on a test part by a store's studies, the earliest first.
-
-    `digest` is the digest of the test part.
+    Example:
+        >>> _worth_having(0.8, "max"), _worth_having(0.5, "min")
+        (0.01, 0.005)
+        >>> round(_worth_having(0.99, "max"), 4)
+        0.001
     """
-    readings: list[Evaluation] = []
-    for folder in store.folders():
-        # A study whose journal is damaged must not block the other studies.
-        with contextlib.suppress(StoreError):
-            readings += JournalReader(folder).evaluations(digest=digest)
-    return sorted(readings, key=lambda evaluation: evaluation.time)
-
-
-def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:
-    """Records an evaluation on a study's test part."""
-    with history.writing() as journal:
-        journal.add_evaluation(evaluation)
+    if direction == "max" and 0 <= default <= 1:
+        return min(_POINT, _TENTH * (1 - default))
+    return _POINT * abs(default)

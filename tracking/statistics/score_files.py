@@ -7,18 +7,21 @@ bit. In other arrays, each number takes 32 bits.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from search_spaces.errors import InternalError
-from tracking.scores.sample_scores import SampleScores
-from tracking.store.atomic_writing import replacing
+from tracking.records import EndedTrial
+from tracking.statistics.sample_scores_and_resamples import SampleScores, average, pooled
+from tracking.store.checkpoint_files import StudyFiles
+from tracking.store.locks_and_atomic_writing import replacing
 
 # These fields are not in the header: the file has the arrays as tensors, and the members (the
 # trainings or folds) have files of their own.
@@ -90,6 +93,56 @@ def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
         raise ScoresError("the file is gone") from None
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ScoresError(f"the file can't be read: {error}") from None
+
+
+def trial_scores(files: StudyFiles, trials: Iterable[EndedTrial]) -> dict[int, list[SampleScores]]:
+    """Returns the scores of the validation samples of trials, by trial number.
+
+    A trial has an entry for each epoch whose scores are recorded: the best epoch, and perhaps
+    others.
+
+    - A repeated trial has one entry, the average of its trainings at their best epochs.
+    - A cross-validated trial has the out-of-fold scores of all samples, for each epoch after which
+      all folds have scores.
+    - Trials whose files are missing or damaged are left out.
+    """
+    scores: dict[int, list[SampleScores]] = {}
+    for trial in trials:
+        with contextlib.suppress(ScoresError):
+            scores[trial.number] = scores_of(files, trial)
+    return dict(sorted(scores.items()))
+
+
+def scores_of(files: StudyFiles, trial: EndedTrial) -> list[SampleScores]:
+    """Returns the scores of one trial, in the form of `trial_scores`.
+
+    Raises:
+        ScoresError: If a file of scores is missing or damaged.
+    """
+    repeats = trial.result.repeats
+    if not repeats:
+        digest = trial.result.weights_sha256
+        return read_scores(files.scores(trial.number), weights_sha256=digest)
+    scores = [
+        read_scores(files.scores(trial.number, repeat), weights_sha256=fit.weights_sha256)
+        for repeat, fit in enumerate(repeats)
+    ]
+    if not trial.result.folds:
+        trainings = zip(scores, repeats, strict=True)
+        return [average([best_scores(epochs, fit.best.epoch) for epochs, fit in trainings])]
+    folds = [{each.epoch: each for each in epochs} for epochs in scores]
+    common = set.intersection(*map(set, folds))
+    if trial.epoch not in common:
+        raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
+    return [pooled([fold[epoch] for fold in folds]) for epoch in sorted(common)]
+
+
+def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
+    """Returns the scores after an epoch; raises ScoresError if there are none."""
+    for each in scores:
+        if each.epoch == epoch:
+            return each
+    raise ScoresError(f"there are no scores after epoch {epoch}")
 
 
 def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]) -> SampleScores:
