@@ -17,7 +17,7 @@ from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition.study_definition_checks import StudyDefinition
 
 # The names under which Keras 3 logs metrics and losses (https://keras.io/api/metrics/), by the
 # direction in which they get better. Counts, such as true positives, have a direction too: they can
@@ -100,6 +100,12 @@ VALUE: Final = "value"
 
 PRUNER: Final = "median"
 """The default pruner of a study with an objective function, as in Optuna."""
+
+NO_DIRECTION: Final = (
+    "no direction was given, so the value is minimized, as by optuna.create_study(). To maximize "
+    "it: --direction maximize, or Study(direction='maximize')."
+)
+"""The warning for a study with an objective function whose direction is not set."""
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {"maximize": "max", "minimize": "min"}
 _OF_BUILDERS: Final = (*("data", "build", "callbacks", "class_weight", "cross_validation"),)

@@ -22,6 +22,7 @@ from studies.data import (
     glance_at,
 )
 from studies.definition import (
+    NO_DIRECTION,
     StudyDefinition,
     check_initial,
     check_no_own_fit,
@@ -163,13 +164,7 @@ class Session:
         traced, state = TracedObjective(study.name, function), UsersState.of_study(study)
         with at_work(state):
             resolved = resolve_space(study, None, traced)
-        warnings = [*resolved.notes]
-        if study.direction is None:
-            warnings.insert(
-                0,
-                "no direction was given, so the value is minimized, as by optuna.create_study(). "
-                "To maximize it: --direction maximize, or Study(direction='maximize').",
-            )
+        no_direction = [NO_DIRECTION] if study.direction is None else []
         description = _described(
             resolved.study,
             study.tailoring,
@@ -177,7 +172,7 @@ class Session:
             _NO_DATA,
             code,
             threads,
-            warnings=tuple(warnings),
+            warnings=(*no_direction, *resolved.notes),
             epochs=traced.epochs,
             objective_function=str(getattr(function, "__name__", type(function).__name__)),
         )

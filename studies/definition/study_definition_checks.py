@@ -23,7 +23,7 @@ from studies.definition.objective import (
     check_objective_study,
     make_objective,
 )
-from studies.definition.study_settings import StudySettings
+from studies.definition.study_and_launch_settings import StudySettings
 from tracking.records import RecordedSettings, check_settings, settings_of
 
 
