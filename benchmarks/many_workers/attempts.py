@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studies.executors.job_runner import Handler
+from studies.executors.executor_and_jobs import Handler
 from tracking.records import Decision, EpochResult, TrialSpec
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from studies.executors.loaded_study import Session
-    from studies.executors.worker_messages import LoadStudy, RunFits
+    from studies.executors.worker_process import LoadStudy, RunFits
     from tracking.records import Decision, EpochResult
 
 
@@ -119,7 +119,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.worker_messages import Answer, Ask, Failed, RunFits
+    from studies.executors.worker_process import Answer, Ask, Failed, RunFits
 
     try:
         session = _load(load, connection)
@@ -153,7 +153,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
 
 def _load(message: LoadStudy, connection: Connection) -> Session:
     from studies.executors.loaded_study import Session
-    from studies.executors.worker_messages import Loaded
+    from studies.executors.worker_process import Loaded
     from studies.library_internals.tensorflow_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.job_runner import Handler
+from studies.executors.executor_and_jobs import Handler
 from studies.executors.worker_count_and_gpus import (
     asked_workers,
     described_workers,
@@ -24,8 +24,9 @@ from studies.executors.worker_count_and_gpus import (
     too_many,
     variables_of,
 )
-from studies.executors.worker_messages import Loaded, LoadStudy
 from studies.executors.worker_process import (
+    Loaded,
+    LoadStudy,
     OnOutput,
     ProcessLike,
     Worker,

@@ -1,4 +1,12 @@
-"""A worker, as the driver sees it: its job, and its process, which is replaced if it dies."""
+"""A worker, as the driver sees it: its messages, its job, and its process, replaced if it dies.
+
+| driver sends | worker answers |
+|---|---|
+| `LoadStudy` | `Loaded` or `Failed` |
+| `RunFits` | `EpochResult` after each epoch, `TrialResult` after each fit, or `Failed` |
+| a `Decision` after each epoch | |
+| `SaveChampion`, `Ask` | `Answer` or `Failed` |
+"""
 
 from __future__ import annotations
 
@@ -12,7 +20,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,18 +28,70 @@ from typing import Any, Protocol
 from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors import worker_main
-from studies.executors.job_runner import Handler
-from studies.executors.worker_messages import (
-    Answer,
-    Ask,
-    Failed,
-    Loaded,
-    LoadStudy,
-    RunFits,
-    SaveChampion,
-)
-from studies.user_code import Target, place_of
+from studies.executors.executor_and_jobs import Handler
+from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
+
+
+@dataclass(frozen=True)
+class LoadStudy:
+    """Load this study."""
+
+    target: Target | ShippedStudy
+    shared: Path  # The launch's temporary folder, through which workers share the loaded data.
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # Settings to replace, by name.
+    data: str = ""  # The path of a file that replaces the study's data, or empty.
+    threads: int = 1  # The number of TensorFlow's threads, unless the study sets it.
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The study is loaded."""
+
+    description: StudyDescription
+    environment: Mapping[str, str]
+    model_bytes: int = 0  # The size of the default model's weights; 0 if there is no such model.
+    gpus: int = 0  # How many GPUs TensorFlow sees in the worker.
+
+
+@dataclass(frozen=True)
+class RunFits:
+    """Run these fits one after another. Stop after a fit that is not complete."""
+
+    fits: tuple[TrialTask, ...]
+
+
+@dataclass(frozen=True)
+class SaveChampion:
+    """Save a trial's best weights as a model for MLflow; the answer is its validation metrics."""
+
+    spec: TrialSpec
+    checkpoint: Path
+    space: SearchSpace
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Call ``function(session, *arguments)`` with the worker's `Session`."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The value that an `Ask` or a `SaveChampion` asks for."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker could not load the study or answer a request, for the reason in `message`."""
+
+    message: str
+
 
 # After this many processes that died while loading the study or answering a request, no other
 # process is started, because the study or the request is probably the cause.

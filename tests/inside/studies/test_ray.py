@@ -28,7 +28,7 @@ from user_commands import kerastudy, kerastudy_here
 import kerastudy as ks
 from studies import executors
 from studies.definition import LaunchOptions, RayOptions
-from studies.executors.ray import worker_on_node
+from studies.executors import ray_workers
 from studies.launching import run_study
 from studies.progress import NoProgress
 from studies.user_code import Target, load_study
@@ -163,8 +163,8 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
     told = refused(tmp_path, *ray, *more, target="study.py")
     assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
     assert "Its nodes have: 1 CPU and 0 GPUs" in told
-    ours = worker_on_node.installed_versions()
-    monkeypatch.setattr(worker_on_node, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = ray_workers.installed_versions()
+    monkeypatch.setattr(ray_workers, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path, *ray, target="study.py")
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 
@@ -204,7 +204,7 @@ def test_ray_without_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.executors.ray.cluster_connection.find_spec",
+        "studies.executors.ray_cluster.find_spec",
         lambda name: None if name == "ray" else find_spec(name),
     )
     assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")
