@@ -4,13 +4,18 @@
 and results that an executor reports. The driver asks the engine through `Proposals`. It records a
 trial in the journal before the trial trains, and the trial's result after the checkpoint is
 written. So if the process is killed at any point, the next launch can resume the study.
+
+`Running` combines the results of a trial's repeats or folds. `Retention` removes the files that the
+study needs no more.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
@@ -18,23 +23,31 @@ from search_spaces.texts import duration, quoted
 from studies.definition import trial_seed
 from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
-from studies.launching.proposals_and_budget import INTERRUPTED, Ending, Proposals
-from studies.launching.running_trials import FirstTrials, Running, StudyTrials
-from studies.launching.trial_file_retention import Retention
+from studies.launching.launch_checks_and_lock import most_epochs
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending, FirstTrials, Proposals
 from studies.progress import Progress
+from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
+    FINISHED_STATES,
+    BestEpoch,
     Decision,
     EndedTrial,
     EpochResult,
+    Objective,
     Proposal,
+    Rank,
+    Repeat,
+    StudyDescription,
     TrialRecord,
     TrialResult,
     TrialSpec,
     TrialTask,
+    finished_trials,
+    training_name,
 )
-from tracking.records.trial_records import best_trial
-from tracking.store.checkpoint_files import files_of
+from tracking.records.trial_records import best_trial, rank_of, ranked
+from tracking.store.checkpoint_files import StudyFiles, files_of
 
 
 class Driver(Jobs):
@@ -348,3 +361,228 @@ def _of_defaulted(trial: EndedTrial) -> str:
         f"warning: trial {trial.number} declared {quoted(names)}, which tracing had not found, and "
         f"used {its} default. To tune {it}, declare {it} in the study's space."
     )
+
+
+class StudyTrials:
+    """The trials of a study, in three dicts by number: `all`, `finished` and `running`.
+
+    `all` has each trial that has begun.
+    """
+
+    def __init__(self, recorded: Sequence[TrialRecord]) -> None:
+        # For a running trial, this is the record that was made when the trial began.
+        self.all = {trial.number: trial for trial in recorded}
+        self.finished = {trial.number: trial for trial in finished_trials(recorded)}
+        self.running: dict[int, Running] = {}
+
+    def begin(self, trial: TrialRecord, fits: Sequence[TrialSpec]) -> Running:
+        """Adds a trial that begins to run, with its fits."""
+        running = Running(trial, fits)
+        self.all[trial.number], self.running[trial.number] = trial, running
+        return running
+
+    def end(self, trial: EndedTrial) -> None:
+        """Removes an ended trial from `running`. Adds it to `finished`, if it has finished."""
+        del self.running[trial.number]
+        if trial.state in FINISHED_STATES:
+            self.all[trial.number] = self.finished[trial.number] = trial
+
+    def lose(self, number: int, losses: int) -> TrialRecord:
+        """Removes a trial whose process died from `running`; returns it with `losses` added."""
+        trial = self.running.pop(number).trial
+        self.all[number] = lost = replace(trial, losses=trial.losses + losses)
+        return lost
+
+
+@dataclass
+class Running:
+    """A running trial, and the epochs and results of its fits."""
+
+    trial: TrialRecord
+    fits: Sequence[TrialSpec]  # One fit, or one for each repeat or fold.
+    uuids: list[str] = field(default_factory=list)  # The uuids of the fits that have begun.
+    results: list[TrialResult] = field(default_factory=list)  # The results of fits that have ended.
+    epochs: list[EpochResult] = field(default_factory=list)  # The epochs of all fits.
+    # The objective's values, by the fit's repeat and then by epoch.
+    curves: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    def take_epoch(self, epoch: EpochResult) -> None:
+        """Adds an epoch that has ended, and its value of the objective."""
+        self.epochs.append(epoch)
+        value = epoch.metrics.get(self.trial.spec.objective.metric)
+        if value is not None:
+            self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
+
+    def for_pruner(self, epoch: EpochResult, description: StudyDescription) -> EpochResult | None:
+        """Returns an epoch as pruners see it, or None if pruners ignore it.
+
+        With folds, pruners see the objective's mean at this epoch over the present fold and the
+        folds before it. Otherwise, pruners see only the epochs of the first repeat.
+        """
+        if not description.folds:
+            return epoch if epoch.repeat == 0 else None
+        metric = self.trial.spec.objective.metric
+        mean = mean_so_far(self.curves, epoch.repeat, epoch.epoch)
+        if mean is None:
+            return None
+        step = pruner_step(epoch.repeat, epoch.epoch, most_epochs(description))
+        return EpochResult(epoch.number, step, {metric: mean}, epoch.seconds)
+
+    def combined(self, description: StudyDescription) -> TrialResult:
+        """Returns the combined result of all repeats, or folds.
+
+        With repeats, the value is the mean of their values. Each repeat has its value at its own
+        best epoch, as with Keras Tuner's `executions_per_trial`. The trial has the best epoch and
+        the checkpoint of the best repeat. If the last repeat is not complete, the trial has the
+        state of that repeat. `_with_folds` combines folds.
+        """
+        results, folds, objective = self.results, description.folds, description.objective
+        trained = zip(results, self.fits, self.uuids, strict=False)
+        repeats = tuple(_repeat(*fit) for fit in trained if fit[0].best is not None)
+        common = replace(
+            results[-1],
+            best=None,
+            weights_sha256="",
+            checkpoint_sha256="",
+            unsaved="",
+            repeat=0,
+            epochs=max(r.epochs for r in results),
+            reason="; ".join(
+                f"in {training_name(r.repeat, folds)}: {r.reason}" for r in results if r.reason
+            ),
+            seconds=sum(r.seconds for r in results),
+            defaulted={name: v for r in results for name, v in r.defaulted.items()},
+            repeats=repeats,
+            scores_bytes=sum(r.scores_bytes for r in results),
+            unscored=next((r.unscored for r in results if r.unscored), ""),
+        )
+        if folds:
+            return _with_folds(common, self.epochs, objective, folds)
+        if common.state not in ("complete", "pruned") or not repeats:
+            return common
+        number = min(range(len(repeats)), key=lambda n: repeats[n].best.rank(objective, n))
+        best = repeats[number]
+        value = statistics.fmean(repeat.best.value for repeat in repeats)
+        metrics = mean_metrics([repeat.best.metrics for repeat in repeats])
+        return replace(
+            common,
+            best=BestEpoch(best.best.epoch, value, metrics),
+            best_repeat=number,
+            weights_sha256=best.weights_sha256,
+            checkpoint_sha256=best.checkpoint_sha256,
+            unsaved=best.unsaved,
+        )
+
+
+def _repeat(result: TrialResult, spec: TrialSpec, uuid: str) -> Repeat:
+    assert result.best is not None, "it has a value"
+    return Repeat(
+        spec.seed,
+        uuid,
+        result.epochs,
+        result.best,
+        result.weights_sha256,
+        result.seconds,
+        result.checkpoint_sha256,
+        result.unsaved,
+        result.scores_bytes,
+        result.unscored,
+        fold=spec.fold,
+    )
+
+
+def _with_folds(
+    common: TrialResult, epochs: Sequence[EpochResult], objective: Objective, folds: int
+) -> TrialResult:
+    """Returns a cross-validated trial's result. `common` is the result without a value.
+
+    The trial's value is the objective's mean over all folds, at the epoch where this mean is best.
+    An epoch does not count if a fold did not train it, or has no finite objective there. If folds
+    are missing, the trial has no value: a mean over some folds can't be compared with other trials.
+    """
+    if common.state != "complete" or len(common.repeats) < folds:
+        return common
+    curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
+    for epoch in epochs:
+        curves[epoch.repeat][epoch.epoch] = epoch.metrics
+    best = common_best(curves, objective)
+    if best is None:
+        reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
+        return replace(common, state="infeasible", reason=common.reason or reason)
+    values = [curve[best.epoch][objective.metric] for curve in curves]
+    of_folds = [
+        BestEpoch(best.epoch, v, c[best.epoch]) for v, c in zip(values, curves, strict=True)
+    ]
+    number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
+    repeats = tuple(
+        replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
+    )
+    return replace(
+        common,
+        best=best,
+        repeats=repeats,
+        best_repeat=number,
+        weights_sha256=repeats[number].weights_sha256,
+    )
+
+
+class Retention:
+    """Removes files of finished trials as soon as nothing needs them.
+
+    ``--keep`` says how many of the best trials keep their checkpoints. Also removed are the states
+    of finished trials, and the scores of trials without a value.
+    """
+
+    def __init__(
+        self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
+    ) -> None:
+        self._files, self._description = files, description
+        # The ranks of all trials with a value, best first.
+        self._ranks: list[Rank] = []
+        # The numbers of trials that may have a state file, of trials whose checkpoint must be
+        # removed, and of trials without a value. At first there may be many files to remove, if an
+        # earlier launch was killed or had a higher --keep.
+        self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
+        for trial in finished:
+            self.add(trial)
+
+    def add(self, trial: TrialRecord) -> None:
+        """Adds a finished trial, and notes which files are not needed any more."""
+        self._with_state.add(trial.number)
+        if trial.best is None:
+            # The trial has no value, e.g. because a fold was pruned. So nothing reads its scores,
+            # and they are removed.
+            self._valueless.add(trial.number)
+        for valued in ranked([trial], self._description.objective):
+            rank, keep = rank_of(valued, self._description.objective), self._description.keep
+            bisect.insort(self._ranks, rank)
+            if keep is not None and len(self._ranks) > keep:
+                # There is now one checkpoint too many. The worst trial loses its checkpoint: this
+                # trial, or the trial that this trial has pushed out of the best ones.
+                self._dropped.add(max(rank, self._ranks[keep]).number)
+
+    def last_kept(self) -> Rank | None:
+        """Returns the rank of the worst trial whose checkpoint is kept.
+
+        Returns None if the checkpoint of any further trial would be kept.
+        """
+        keep = self._description.keep
+        return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
+
+    def tidy(self) -> None:
+        """Removes the files that the study needs no more."""
+        # The champion of a cross-validated study is trained once more, on all folds together. The
+        # files of this training are removed like those of a repeat.
+        repeats = range(self._description.trainings + bool(self._description.folds))
+        for number in self._with_state:
+            for repeat in repeats:
+                self._files.state(number, repeat).unlink(missing_ok=True)
+        self._with_state.clear()
+        for number in self._dropped:
+            for repeat in repeats:
+                self._files.checkpoint(number, repeat).unlink(missing_ok=True)
+        self._dropped.clear()
+        for number in self._valueless:
+            for repeat in repeats:
+                self._files.scores(number, repeat).unlink(missing_ok=True)
+        self._valueless.clear()

@@ -27,17 +27,19 @@ from studies.executors import (
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
-from studies.launching.definition_checks import check_definition, hardware_warning, most_epochs
 from studies.launching.driver import Driver
-from studies.launching.proposals_and_budget import INTERRUPTED, Ending
-from studies.launching.store_and_journal import (
+from studies.launching.launch_checks_and_lock import (
     LockedStudy,
+    check_definition,
     check_store,
     exporter_of,
+    hardware_warning,
     infeasible_as_interrupted,
     lock_study,
+    most_epochs,
     open_journal,
 )
+from studies.launching.proposals_and_budget import INTERRUPTED, Ending
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import begin_trial, prepare_environment

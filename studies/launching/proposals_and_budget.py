@@ -1,6 +1,7 @@
 """Asks a study's engine for trials until the budget is spent, and gives it their results.
 
-A study ends when it has all its trials, or earlier because of `timeout`, `stop_at` or `patience`.
+A study ends when it has all its trials, or earlier because of `timeout`, `stop_at` or `patience`,
+or if its first trials all fail with the same error.
 
 The engine gets a result as soon as the trial ends. With several workers, timing decides which trial
 ends first, so the proposals depend on timing.
@@ -11,17 +12,19 @@ from __future__ import annotations
 import bisect
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from search_spaces.errors import EngineError, KerastudyError
+from search_spaces.errors import EngineError, FailedAlikeError, KerastudyError
 from search_spaces.texts import duration
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.launching.running_trials import Running, StudyTrials
-from tracking.records import EndedTrial, EpochResult, Proposal, StudyDescription
+from tracking.records import EndedTrial, EpochResult, Proposal, StudyDescription, TrialRecord
 from tracking.records.trial_records import best_trial
 from tracking.store.store_folder_and_json import as_store_errors
+
+if TYPE_CHECKING:
+    from studies.launching.driver import Running, StudyTrials
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 
@@ -144,3 +147,39 @@ def _naming(part: str, when: str) -> Iterator[None]:
             f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
             f"under another name (--name) with another --{part}, or other settings of it."
         ) from error
+
+
+# If the first trials of a launch all fail with the same error, the launch ends after this many.
+_FIRST_TRIALS = 3
+
+
+class FirstTrials:
+    """Ends a launch whose first trials all fail with the same error.
+
+    The launch goes on if a recorded trial of the same code has a value.
+    """
+
+    def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
+        same = description.code.same_as
+        self._name = description.name
+        self._failed: list[str] = []
+        self._wanted = min(_FIRST_TRIALS, description.trials)
+        self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
+
+    def take(self, trial: EndedTrial) -> None:
+        """Notes the error of an ended trial, or that it ended without an error."""
+        raised = trial.result.raised
+        self._over = self._over or not raised or any(raised != other for other in self._failed)
+        self._failed.append(raised)
+
+    def check(self) -> None:
+        """Raises FailedAlikeError if enough trials have ended, and all failed alike."""
+        if self._over or len(self._failed) < self._wanted:
+            return
+        count = len(self._failed)
+        trials = f"first {count} trials" if count > 1 else "first trial"
+        alike = " alike" if count > 1 else ""
+        raise FailedAlikeError(
+            f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}",
+            hint="Correct the error, and launch with --retry-infeasible to train them again.",
+        )
