@@ -9,17 +9,11 @@ the parameter is active even in some trials that do not use it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from search_spaces.discovery.builder_runs import Key, Trace, Tracer
-from search_spaces.parameters.choices import Listed
+from search_spaces.builder_runs import Key, Trace, Tracer, is_few, landmarks, survey, values_of
 from search_spaces.parameters.parameter_and_values import Condition, Parameter, Scalar
-
-MOST_TRIED: Final = 6
-"""All values of a numeric range are tried if there are at most this many. That takes at most five
-builds besides the build with the default. In a longer range, bisection takes four or five builds if
-the declarations depend on the number."""
 
 _MOST_LISTED: Final = 1000
 """A numeric parameter with more values is never an inferred parent, since a condition lists every
@@ -28,48 +22,7 @@ allowed value of a parent."""
 Conditions = dict[str, Condition | None]
 """The condition of each parameter, or None if it can't be met."""
 
-Result = TypeVar("Result")
 Run = Callable[[Mapping[str, Any]], Trace | None]
-
-
-def is_few(parameter: Parameter) -> bool:
-    """Returns whether to try all values of a parameter."""
-    if isinstance(parameter, Listed):
-        return True
-    return parameter.count is not None and parameter.count <= MOST_TRIED
-
-
-def values_of(parameter: Parameter) -> Sequence[Any]:
-    """Returns all values of a parameter. For a continuous one, returns its ends and its default."""
-    values = parameter.grid_values()
-    if values is not None:
-        return values
-    ends: Any = parameter
-    return tuple(dict.fromkeys((ends.low, parameter.default, ends.high)))
-
-
-def landmarks(parameter: Parameter) -> list[int]:
-    """Returns the indices of a parameter's lowest, highest and middle values."""
-    count = len(values_of(parameter))
-    return [0, count - 1, count // 2]
-
-
-def survey(places: Iterable[int], look: Callable[[int], Result]) -> dict[int, Result]:
-    """Calls `look` with each index in `places`. Then bisects between results that differ.
-
-    Returns the results by index.
-    """
-    results = {index: look(index) for index in places}
-    while True:
-        ordered = sorted(results)
-        between = [
-            (low + high) // 2
-            for low, high in itertools.pairwise(ordered)
-            if high - low > 1 and results[low] != results[high]
-        ]
-        if not between:
-            return results
-        results.update((index, look(index)) for index in between)
 
 
 def conditions_of(tracer: Tracer, run: Run) -> Conditions:

@@ -1,1 +1,0 @@
-from .unread_hyperparameters import reading_of as reading_of
