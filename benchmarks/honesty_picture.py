@@ -18,7 +18,7 @@ import altair as alt
 import numpy as np
 from scipy import stats
 
-from tracking.report import theme
+from tracking.report import charts
 from tracking.statistics.corrections import confirmed_value, corrected
 from tracking.statistics.sample_scores_and_resamples import SampleScores
 
@@ -120,12 +120,12 @@ def picture(studies: list[Simulated]) -> alt.LayerChart:
     told = f"holds the truth\nin {len(studies):,} studies"
     truth = alt.Chart(alt.InlineData(values=[{"value": shown.truth}])).encode(x=x)
     layers = [
-        truth.mark_rule(strokeDash=[5, 4], color=theme.INK),
+        truth.mark_rule(strokeDash=[5, 4], color=charts.INK),
         truth.mark_text(
-            text="the truth: new data, new seeds", y=-8, align="center", color=theme.INK
+            text="the truth: new data, new seeds", y=-8, align="center", color=charts.INK
         ),
         alt.Chart(alt.InlineData(values=points))
-        .mark_point(filled=True, color=theme.GREY, opacity=0.35, size=70)
+        .mark_point(filled=True, color=charts.GREY, opacity=0.35, size=70)
         .encode(x=x, y=y),
         base.mark_rule(strokeWidth=4, strokeCap="round").encode(
             x="low:Q", x2="high:Q", color=color
@@ -157,7 +157,7 @@ _WIDTH = 420
 
 
 def _colors() -> alt.Scale:
-    colors = (theme.ORANGE, theme.ORANGE, theme.BLUE, theme.BLUE)
+    colors = (charts.ORANGE, charts.ORANGE, charts.BLUE, charts.BLUE)
     return alt.Scale(domain=list(WAYS), range=list(colors))
 
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=1000)
     options = parser.parse_args()
     chart: dict[str, Any] = picture([simulated(seed) for seed in range(options.studies)]).to_dict()
-    config = {**theme.config(), "background": "white", "padding": 16}
+    config = {**charts.config(), "background": "white", "padding": 16}
     options.file.write_text(vl_convert.vegalite_to_svg({**chart, "config": config}))
 
 

@@ -51,7 +51,7 @@ def report_command(
     """
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.html_page import write_report
+    from tracking.report.html_report import write_report
     from tracking.store.locks_and_atomic_writing import write_atomically
 
     if output is not None:

@@ -120,7 +120,7 @@ class StudyResults(StudyHistory):
 
     def report(self) -> Path:
         """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
-        from tracking.report.html_page import write_report
+        from tracking.report.html_report import write_report
 
         return write_report(self)
 

@@ -17,7 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tracking.history import StudyHistory
 from tracking.records import Objective
-from tracking.report import StudyData, theme, write_report
+from tracking.report import StudyData, charts, write_report
 from tracking.store import create_store
 
 # Returns the label, place and opacity of each mark of a chart.
@@ -231,7 +231,7 @@ def test_charts_are_saved_with_their_colours(page: webdriver.Chrome) -> None:
     """
     names, drawn, size = page.execute_async_script(script)
     assert names == ["history.png", "history.svg"] and size > 10_000
-    assert "var(" not in drawn and theme.BLUE in drawn
+    assert "var(" not in drawn and charts.BLUE in drawn
 
 
 def test_every_chart_is_one_picture_with_a_description(page: webdriver.Chrome) -> None:

@@ -260,7 +260,7 @@ class _Follower:
     def _draw(self) -> bool:
         """Draws the study's report. Returns whether that succeeded."""
         try:
-            from tracking.report.html_page import write_report
+            from tracking.report.html_report import write_report
 
             # With the lock, a slower process can't replace a report by an older one.
             with locked_notes(self._folder):
@@ -278,7 +278,7 @@ def _import_report() -> None:
     """Imports the packages that draw a report, so that they are ready when the launch ends."""
     from optuna.importance import FanovaImportanceEvaluator  # noqa: F401
 
-    import tracking.report.html_page  # noqa: F401
+    import tracking.report.html_report  # noqa: F401
 
 
 def _say(line: str) -> None:

@@ -1,20 +1,14 @@
-"""The data of charts: tables of trials and curves, and the axes of hyperparameters."""
+"""The data of charts: tables of trials and curves, and the importances of hyperparameters."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import altair as alt
 import numpy as np
 
-from search_spaces import Float, Int, Listed, Parameter, SearchSpace
-from search_spaces.texts import number, readable
 from tracking.diagnosis.diagnosed_study import training_metric
 from tracking.history.champion_confirmations_evaluations import read_validation_predictions
 from tracking.history.learning_curves import metric_by_epoch
@@ -22,6 +16,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.evaluation_and_prediction_records import ValidationPredictions
+from tracking.report.axes_scales_and_labels import HyperparameterAxis, axes_of, significant
 from tracking.study_summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
@@ -187,134 +182,15 @@ def rows_of(columns: Columns) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-_TITLE_LETTERS = 36
-_PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
+def tables(data: StudyData) -> dict[str, Columns]:
+    """Returns the tables with the data of charts. A chart refers to its table by name."""
+    return {"trials": data.trials, "curves": data.curves}
+
 
 FEWEST_TRIALS = 15
 """With fewer trials, the first hyperparameter of `importances` is often the wrong one."""
 # Deeper trees are not more accurate. With these numbers, 2,000 trials take a second.
 _TREES, _DEPTH = 32, 6
-
-# SVG is XML, which can't contain these characters: https://www.w3.org/TR/xml/#charsets
-_UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-
-@dataclass(frozen=True)
-class HyperparameterAxis:
-    """The axis of a hyperparameter that varies.
-
-    Attributes:
-        field: The name of the column with the values. It has no characters that are special to
-            Vega.
-        labels: The texts of a choice's values, in declared order; empty for a range.
-    """
-
-    parameter: Parameter
-    field: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The hyperparameter's name."""
-        return self.parameter.name
-
-    @property
-    def drawn(self) -> str:
-        """The name of the column that charts draw. For a range, its values come from `unit`."""
-        return f"{self.field}_unit" if self.numeric else self.field
-
-    @property
-    def numeric(self) -> bool:
-        """Whether the hyperparameter is a range of numbers."""
-        return not self.labels
-
-    def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns a trial's values in the columns of this axis.
-
-        The values are None if the hyperparameter is not active in the trial.
-        """
-        unit = self.unit(values)
-        value = None if unit is None else values[self.name]
-        if isinstance(self.parameter, Listed):
-            return {self.field: None if unit is None else self.labels[self.parameter.index(value)]}
-        return {self.field: significant(value), self.drawn: unit}
-
-    def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a trial's value, scaled to 0 … 1. None if the hyperparameter is not active."""
-        if self.name not in values or not self.parameter.contains(values[self.name]):
-            return None
-        return round(self.parameter.to_unit(values[self.name]), 4)
-
-    def tooltip(self) -> alt.Tooltip:
-        """Returns the hyperparameter's line in a tooltip."""
-        kind: Any = "quantitative" if self.numeric else "nominal"
-        return alt.Tooltip(field=self.field, type=kind, title=self.name)
-
-    def x(self) -> alt.X:
-        """Returns the horizontal axis."""
-        # A longer title would leave no room for the chart. The heading of the chart has the whole
-        # name.
-        short = self.name
-        if len(short) > _TITLE_LETTERS:
-            short = f"{short[:_TITLE_LETTERS].rstrip()}…"
-        shared: dict[str, Any] = {"field": self.drawn, "title": short}
-        if self.labels:
-            # All labels get the same room, so the longest label decides.
-            letters = len(self.labels) * max(map(len, self.labels))
-            angle = 0 if letters < 40 else -35
-            return alt.X(
-                **shared,
-                type="nominal",
-                sort=None,
-                scale=alt.Scale(domain=list(self.labels)),
-                axis=alt.Axis(labelAngle=angle, labelLimit=110, grid=False),
-            )
-        ticks = self._ticks()
-        texts = json.dumps([text for _, text in ticks])
-        places = json.dumps([place for place, _ in ticks])
-        return alt.X(
-            **shared,
-            type="quantitative",
-            scale=alt.Scale(domain=[0, 1], nice=False),
-            axis=alt.Axis(
-                values=[place for place, _ in ticks],
-                labelExpr=f"{texts}[indexof({places}, datum.value)]",
-                labelOverlap="greedy",
-                labelSeparation=8,
-                labelFlush=False,
-            ),
-        )
-
-    def _ticks(self) -> list[tuple[float, str]]:
-        """Returns the ticks of a range: places from 0 to 1, and texts of the values there."""
-        parameter = self.parameter
-        assert isinstance(parameter, Float | Int), "all others are listed"
-        if parameter.scale == "log" and parameter.high / parameter.low >= 100:
-            first = math.ceil(math.log10(parameter.low) - 1e-9)
-            last = math.floor(math.log10(parameter.high) + 1e-9)
-            # People look for powers of ten on a log axis.
-            values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
-        else:
-            values = [parameter.from_unit(place) for place in _PLACES]
-        places = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
-        return [(place, text) for text, place in places.items()]
-
-
-def axes_of(space: SearchSpace) -> tuple[HyperparameterAxis, ...]:
-    """Returns the axes of the hyperparameters that vary, in the order of the space."""
-    varying = [parameter for parameter in space if parameter.count != 1]
-    return tuple(
-        HyperparameterAxis(parameter, f"p{index}", _labels(parameter))
-        for index, parameter in enumerate(varying)
-    )
-
-
-def _labels(parameter: Parameter) -> tuple[str, ...]:
-    if not isinstance(parameter, Listed):
-        return ()
-    labels = tuple(value_text(value) for value in parameter.values)
-    # If two values have the same text, such as 1 and "1", the labels are Python's `repr`.
-    return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
 def importances(
@@ -370,31 +246,3 @@ def _place(
     if place is not None:
         return place
     return axis.labels[rng.integers(len(axis.labels))] if axis.labels else float(rng.random())
-
-
-def significant(value: float | None, digits: int = 6) -> float | None:
-    """Returns a number rounded to significant digits, or None for NaN and infinities."""
-    if value is None or not math.isfinite(value):
-        return None
-    return value if isinstance(value, int) else float(f"{value:.{digits}g}")
-
-
-def value_text(value: object) -> str:
-    """Returns a hyperparameter's value as a text that a chart can draw."""
-    return str(drawable(readable(value, 6)))
-
-
-def drawable(value: Any, key: str = "") -> Any:
-    r"""Escapes users' texts in a part of a chart's specification. `key` is the part's name.
-
-    Characters that SVG can't contain, such as ``\x1b``, make vl-convert end the whole process.
-    Vega-Lite copies titles of tooltips into expressions, where a backslash must be escaped.
-    """
-    if isinstance(value, str):
-        return _UNDRAWABLE.sub(lambda match: ascii(match[0])[1:-1], value)
-    if isinstance(value, dict):
-        items = {drawable(name): drawable(item, name) for name, item in value.items()}
-        if key == "tooltip" and isinstance(items.get("title"), str):
-            items["title"] = items["title"].replace("\\", "\\\\")
-        return items
-    return [drawable(item, key) for item in value] if isinstance(value, list) else value

@@ -1,11 +1,16 @@
-"""The charts of trials, learning curves, values with intervals, hyperparameters, predictions."""
+"""The charts of trials, learning curves, values with intervals, hyperparameters, predictions.
+
+All charts share a look: colours, fonts, marks, linked selections. The colours of marks are from the
+Okabe-Ito palette, which colour-blind people can tell apart. Each state of a trial also has a shape.
+`html_report` replaces some colours by CSS variables, for dark mode.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,8 +18,34 @@ import altair as alt
 from search_spaces.texts import counted, number
 from tracking.history.verdicts_and_interval_texts import StudyVerdict
 from tracking.records.evaluation_and_prediction_records import Interval, ValidationPredictions
-from tracking.report import theme
-from tracking.report.chart_data import HyperparameterAxis, StudyData, significant, value_text
+from tracking.report.axes_scales_and_labels import (
+    HyperparameterAxis,
+    objective_axis,
+    objective_scale,
+    significant,
+    value_text,
+    whole_axis,
+    whole_numbers,
+)
+from tracking.report.chart_data import Columns, StudyData, rows_of
+
+INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
+BLUE, ORANGE, GREEN, GREY = "#1f78b4", "#d55e00", "#009e73", "#98a3b0"
+_PURPLE, _YELLOW = "#cc79a7", "#e69f00"
+
+STATES = (
+    ("complete", BLUE, "circle", "circles"),
+    ("pruned", GREY, "triangle-down", "triangles"),
+    ("infeasible", _PURPLE, "cross", "crosses at the lower edge"),
+    ("interrupted", _YELLOW, "square", "squares"),
+    ("running", GREEN, "diamond", "diamonds"),
+    ("contradicted", INK, "stroke", "short lines"),
+)
+"""The states of trials in the order of legends: name, colour, shape, and the shape in words."""
+# Vega expressions on the parameters `chosen` and `picked`, which `_finished` explains.
+_CHOSEN = "!chosen || chosen[datum.trial]"
+_PICKED = "datum.trial === picked"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
 
 _TOP = 10
 
@@ -23,10 +54,10 @@ _REPORTED, _CORRECTED = "seen while searching", "estimated from that"
 _CONFIRMED, _DEFAULT = "test part", "default, test part"
 _DEFAULT_TRIAL = "default, while searching"
 _COLORS = {
-    _REPORTED: theme.ORANGE,
-    _CONFIRMED: theme.GREEN,
-    _DEFAULT: theme.GREY,
-    _DEFAULT_TRIAL: theme.GREY,
+    _REPORTED: ORANGE,
+    _CONFIRMED: GREEN,
+    _DEFAULT: GREY,
+    _DEFAULT_TRIAL: GREY,
 }
 
 # The width of a share as a text, such as "100 %", in pixels.
@@ -41,22 +72,18 @@ _TARGET, _PREDICTION = "target", "prediction"
 def optimization_history(data: StudyData) -> alt.LayerChart:
     """Returns a chart of each trial's value, and of the best value so far."""
     objective = data.history.description.objective
-    scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
-    x = theme.whole_numbers("trial", "trial", data.trials["trial"])
+    scale = objective_scale(data.trials["value"], objective, whole=data.whole)
+    x = whole_numbers("trial", "trial", data.trials["trial"])
     y, best_so_far = (
-        theme.objective_axis(column, objective, scale) for column in ("value", "best_so_far")
+        objective_axis(column, objective, scale) for column in ("value", "best_so_far")
     )
     # Values that are far off are left out of the line. At the edge, they would look the same.
-    inside = theme.chart().transform_filter(
-        f"inrange(datum.best_so_far, {scale.to_dict()['domain']})"
-    )
-    line = inside.mark_line(interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True)
-    points = theme.scatter(
-        data, theme.chart(), "history", size=55, x=x, y=y, tooltip=theme.tooltips(data)
-    )
+    inside = _chart().transform_filter(f"inrange(datum.best_so_far, {scale.to_dict()['domain']})")
+    line = inside.mark_line(interpolate="step-after", color=ORANGE, strokeWidth=2, clip=True)
+    points = _scatter(data, _chart(), "history", size=55, x=x, y=y, tooltip=_tooltips(data))
     best = data.ranked[0]
     assert best.value is not None, "ranked trials have a value"
-    return theme.finished(
+    return _finished(
         [line.encode(x=x, y=best_so_far), *points],
         "history",
         f"{objective.metric} by trial",
@@ -71,30 +98,28 @@ def learning_curves(data: StudyData) -> alt.LayerChart:
     objective = data.history.description.objective
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
     is_top = f"{json.dumps({str(number): 1 for number in top})}[datum.trial]"
-    scale = theme.objective_scale(data.curves["value"], objective, whole=data.whole)
-    x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
-    y = theme.objective_axis("value", objective, scale)
-    tooltip = ["trial:Q", "epoch:Q", theme.value_tooltip("value", objective.metric)]
+    scale = objective_scale(data.curves["value"], objective, whole=data.whole)
+    x = whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
+    y = objective_axis("value", objective, scale)
+    tooltip = ["trial:Q", "epoch:Q", _value_tooltip("value", objective.metric)]
     if data.training_metric:
-        tooltip.append(theme.value_tooltip("training", data.training_metric))
-    lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
-    ahead, picked = lines.transform_filter(is_top), lines.transform_filter(theme.PICKED)
+        tooltip.append(_value_tooltip("training", data.training_metric))
+    lines = _chart("curves").encode(x=x, y=y, detail="trial:N")
+    ahead, picked = lines.transform_filter(is_top), lines.transform_filter(_PICKED)
     behind = lines.transform_filter(f"!{is_top}").mark_line(
-        color=theme.GREY, strokeWidth=1, cursor="pointer"
+        color=GREY, strokeWidth=1, cursor="pointer"
     )
     best = ahead.transform_filter("datum.best").mark_point(
-        filled=True, color=theme.BLUE, size=45, cursor="pointer"
+        filled=True, color=BLUE, size=45, cursor="pointer"
     )
     layers = [
-        behind.encode(opacity=theme.faint(0.35, 0.03)),
-        ahead.mark_line(color=theme.BLUE, strokeWidth=1.8, cursor="pointer").encode(
-            opacity=theme.faint(0.75)
-        ),
-        best.encode(opacity=theme.faint(1.0), tooltip=tooltip).add_params(theme.brush("curves")),
-        picked.mark_line(color=theme.ORANGE, strokeWidth=2.8),
-        picked.transform_filter("datum.best").mark_point(filled=True, color=theme.ORANGE, size=110),
+        behind.encode(opacity=_faint(0.35, 0.03)),
+        ahead.mark_line(color=BLUE, strokeWidth=1.8, cursor="pointer").encode(opacity=_faint(0.75)),
+        best.encode(opacity=_faint(1.0), tooltip=tooltip).add_params(_brush("curves")),
+        picked.mark_line(color=ORANGE, strokeWidth=2.8),
+        picked.transform_filter("datum.best").mark_point(filled=True, color=ORANGE, size=110),
     ]
-    return theme.finished(
+    return _finished(
         layers,
         "curves",
         f"Learning curves: {objective.metric}",
@@ -109,14 +134,14 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     names = {"value": data.history.description.objective.metric}
     if data.training_metric:
         names["training"] = data.training_metric
-    colors = alt.Scale(domain=[*names.values()], range=[theme.ORANGE, theme.BLUE][: len(names)])
+    colors = alt.Scale(domain=[*names.values()], range=[ORANGE, BLUE][: len(names)])
     legend = alt.Legend(orient="top", title=None, columns=1)
-    picked = theme.chart("curves").transform_filter(theme.PICKED)
+    picked = _chart("curves").transform_filter(_PICKED)
     scale = alt.Scale(zero=False, nice=False)
-    x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
+    x = alt.X("epoch:Q", title="epoch", axis=whole_axis(), scale=scale)
     # Only the rule at the best epoch is visible. A repeated trial has no best epoch, so without
     # the transparent rules at all other epochs, this layer would have no points for the scale.
-    best = picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
+    best = picked.mark_rule(color=MUTED, strokeDash=[3, 3]).encode(
         x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
     )
     lines = [
@@ -132,11 +157,11 @@ def one_curve(data: StudyData) -> alt.LayerChart:
                 axis=alt.Axis(format=".5~g"),
             ),
             color=alt.ColorDatum(name, scale=colors, legend=legend),
-            tooltip=["epoch:Q", theme.value_tooltip(field, name)],
+            tooltip=["epoch:Q", _value_tooltip(field, name)],
         )
         for field, name in names.items()
     ]
-    return theme.finished(
+    return _finished(
         [best, *lines],
         "one_curve",
         "Curve of the chosen trial",
@@ -161,15 +186,15 @@ def belief(data: StudyData) -> alt.LayerChart:
     axis = alt.Axis(labelFlush=False, tickCount=6)
     x = alt.X("value:Q", title=verdict.metric, scale=scale, axis=axis)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
-    colors = [_COLORS.get(place, theme.BLUE) for place in places]
+    colors = [_COLORS.get(place, BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
-    value = theme.value_tooltip("value", verdict.metric)
+    value = _value_tooltip("value", verdict.metric)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         y=y, color=color, tooltip=["place:N", value, "interval:N", "seed:N"]
     )
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(
-        size=60, strokeWidth=1.6, fill=theme.PAPER
+        size=60, strokeWidth=1.6, fill=PAPER
     )
     points = base.transform_filter("!isValid(datum.seed)").mark_point(
         filled=True, size=120, opacity=1
@@ -180,7 +205,7 @@ def belief(data: StudyData) -> alt.LayerChart:
         points.encode(x=x),
     ]
     title = f"{verdict.metric}: seen, and to expect"
-    return theme.finished(layers, "belief", title, 26 * len(places) + 14, verdict.text)
+    return _finished(layers, "belief", title, 26 * len(places) + 14, verdict.text)
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
@@ -247,12 +272,12 @@ def importance(data: StudyData) -> alt.LayerChart:
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )
-    bars = base.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
+    bars = base.mark_bar(color=BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
         tooltip=["name:N", alt.Tooltip("share:Q", format=".1%")]
     )
     first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
-    return theme.finished(
-        [bars, base.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")],
+    return _finished(
+        [bars, base.mark_text(align="left", dx=5, color=MUTED).encode(text="text:N")],
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
@@ -263,18 +288,18 @@ def importance(data: StudyData) -> alt.LayerChart:
 def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
     """Returns a chart of the trials' values by one hyperparameter."""
     objective = data.history.description.objective
-    scale = theme.objective_scale(data.trials["value"], objective, whole=data.whole)
-    y = theme.objective_axis("value", objective, scale)
+    scale = objective_scale(data.trials["value"], objective, whole=data.whole)
+    y = objective_axis("value", objective, scale)
     further: dict[str, Any] = {}
     if not axis.numeric:
         # Points with the same choice are side by side, so that they don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
-    active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
+    active = _chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
-    tooltip = [*theme.tooltips(data, 0), axis.tooltip()]
+    tooltip = [*_tooltips(data, 0), axis.tooltip()]
     further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
-    points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
-    return theme.finished(
+    points = _scatter(data, active, axis.field, size=40, legend=False, **further)
+    return _finished(
         points,
         f"slice_{axis.field}",
         f"{objective.metric} by {axis.name}",
@@ -311,7 +336,7 @@ def confusion_matrix(output: ValidationPredictions) -> alt.LayerChart:
         tooltip=["true:N", "predicted:N", "samples:Q", alt.Tooltip("share:Q", format=".1%")],
     )
     cells = base.mark_rect(cornerRadius=2).encode(
-        color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
+        color=alt.condition("datum.right", alt.value(BLUE), alt.value(ORANGE)),
         opacity=alt.Opacity(
             # A square root scale makes rare mistakes visible.
             "share:Q",
@@ -321,9 +346,9 @@ def confusion_matrix(output: ValidationPredictions) -> alt.LayerChart:
     )
     layers = [cells]
     if len(names) <= _MOST_LABELED:
-        numbers = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        numbers = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=INK)
         layers.append(numbers.encode(text="samples:Q"))
-    return theme.finished(
+    return _finished(
         layers,
         "confusion",
         "Confusion matrix",
@@ -345,7 +370,7 @@ def targets(output: ValidationPredictions) -> alt.LayerChart:
         "kind:N",
         sort=None,
         title=None,
-        scale=alt.Scale(domain=list(kinds), range=[theme.GREY, theme.BLUE]),
+        scale=alt.Scale(domain=list(kinds), range=[GREY, BLUE]),
         legend=alt.Legend(orient="top"),
     )
     scale = alt.Scale(zero=False, nice=True)
@@ -357,7 +382,7 @@ def targets(output: ValidationPredictions) -> alt.LayerChart:
     target, prediction = (
         table.transform_filter(f"datum.kind == '{kind}'") for kind in (_TARGET, _PREDICTION)
     )
-    return theme.finished(
+    return _finished(
         [
             # On the dashed line, a prediction equals its target.
             target.mark_line(strokeWidth=1.2, strokeDash=[4, 3]),
@@ -386,3 +411,142 @@ def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
         }
         for sample in wrong[:_MOST_WORST]
     ]
+
+
+def _chart(name: str = "trials") -> alt.Chart:
+    """Returns a chart without marks. `name` is the name of the table with the chart's data."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def _finished(
+    layers: Sequence[alt.Chart], name: str, title: str, height: int, description: str
+) -> alt.LayerChart:
+    """Returns a chart of layers (the last is on top) with title, size, description and parameters.
+
+    Screen readers read the description. The parameters link all charts of a page: ``chosen`` maps
+    the numbers of chosen trials to 1, and is null if all are chosen; ``picked`` is the number of
+    the trial in focus.
+    """
+    parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
+    layered = alt.LayerChart(layer=list(layers)).add_params(*parameters)
+    result: alt.LayerChart = layered.properties(
+        name=name, title=title, width=640, height=height, description=description
+    )
+    return result
+
+
+def _brush(name: str) -> alt.Parameter:
+    """Returns a selection: dragging over an area of the chart chooses the trials in this area."""
+    mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
+    return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
+
+
+def _picked_ring(base: alt.Chart) -> alt.Chart:
+    """Returns a chart with a ring around the trial in focus."""
+    picked = base.transform_filter(_PICKED)
+    ring: alt.Chart = picked.mark_point(size=180, color=ORANGE, strokeWidth=2.5, filled=False)
+    return ring
+
+
+def _faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
+    """Returns the opacity of marks: `shown` for chosen trials, `hidden` for all others."""
+    return alt.condition(_CHOSEN, alt.value(shown), alt.value(hidden))
+
+
+def _scatter(
+    data: StudyData, base: alt.Chart, name: str, *, size: int, legend: bool = True, **encoding: Any
+) -> list[alt.Chart]:
+    """Returns layers with a mark for each trial, by state, and a ring around the trial in focus.
+
+    Trials without a value are at the lower edge, and their tooltips say why they have none.
+    """
+    present = set(data.trials.get("state", ()))
+    rows = (state[:3] for state in STATES if state[0] in present)
+    names, colors, shapes = zip(*rows, strict=True)
+    state_legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
+    color = alt.Scale(domain=list(names), range=list(colors))
+    shape = alt.Scale(domain=list(names), range=list(shapes))
+    look = {
+        "color": alt.Color("state:N", scale=color, legend=state_legend, title="state"),
+        "shape": alt.Shape("state:N", scale=shape, title="state"),
+        "opacity": _faint(),
+    }
+    valued = base.transform_filter("isValid(datum.value)")
+    points = valued.mark_point(filled=False, size=size, cursor="pointer")
+    places = {channel: value for channel, value in encoding.items() if channel != "tooltip"}
+    layers = [
+        points.encode(**encoding, **look).add_params(_brush(name)),
+        _picked_ring(base).encode(**places),
+    ]
+    if len(data.ranked) < len(data.history.trials):
+        without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
+        tooltip = ["trial:Q", "state:N", "reason:N"]
+        places = {**places, "y": alt.value("height"), "tooltip": tooltip}
+        layers.append(without.encode(**places, **look))
+    return layers
+
+
+def _value_tooltip(column: str, name: str) -> alt.Tooltip:
+    """Returns the line of a tooltip that shows a metric's value."""
+    return alt.Tooltip(f"{column}:Q", title=name, format=".5~g")
+
+
+def _tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
+    """Returns the lines of a trial's tooltip, with the `axes` most important hyperparameters."""
+    return [
+        *("trial:Q", "state:N"),
+        _value_tooltip("value", data.history.description.objective.metric),
+        alt.Tooltip("best_epoch:Q", title="best epoch"),
+        *(axis.tooltip() for axis in data.by_importance()[:axes]),
+    ]
+
+
+def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
+    """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
+    copy: alt.LayerChart = drawn.copy(deep=False)
+    copy.layer = [layer.copy(deep=False) for layer in drawn.layer]
+    for part in (copy, *copy.layer):
+        if isinstance(part.data, alt.NamedData):
+            part.data = alt.InlineData(values=rows_of(tables[str(part.data.name)]))
+    return copy
+
+
+def config(font: str = FONT) -> dict[str, Any]:
+    """Returns Vega-Lite's config for all charts. `font` is the font of all texts."""
+    return {
+        "background": "transparent",
+        "font": font,
+        "view": {"stroke": None},
+        "axis": {
+            "labelFontSize": 11,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+            "labelColor": MUTED,
+            "titleColor": MUTED,
+            "gridColor": LINE,
+            "domainColor": LINE,
+            "tickColor": LINE,
+            "titlePadding": 8,
+            "labelPadding": 5,
+        },
+        "axisX": {"grid": False, "domain": True},
+        "axisY": {"domain": False, "ticks": False},
+        "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
+        "legend": {
+            "labelColor": INK,
+            "titleColor": MUTED,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+        },
+        "title": {
+            "color": INK,
+            "subtitleColor": MUTED,
+            "anchor": "start",
+            "fontSize": 15,
+            "fontWeight": 600,
+            "offset": 12,
+        },
+        "text": {"fontSize": 12, "color": MUTED},
+        "point": {"size": 55, "strokeWidth": 1.5},
+    }

@@ -11,9 +11,9 @@ import altair as alt
 from search_spaces.errors import StudyError
 from search_spaces.texts import suggestion
 from tracking.history.study_history import StudyHistory
-from tracking.report import charts, theme
-from tracking.report.chart_data import FEWEST_TRIALS, HyperparameterAxis, StudyData, drawable
-from tracking.report.sections_and_figures import tables
+from tracking.report import charts
+from tracking.report.axes_scales_and_labels import HyperparameterAxis, drawable
+from tracking.report.chart_data import FEWEST_TRIALS, StudyData, tables
 
 _SHOWN_BY_ALTAIR = "default"
 # The width of a column of a paper, in inches.
@@ -97,7 +97,7 @@ class NotebookChart(alt.LayerChart):
             return render(self.to_dict())
         import vl_convert
 
-        picture = vl_convert.vegalite_to_svg(self._drawn(theme.FONT))
+        picture = vl_convert.vegalite_to_svg(self._drawn(charts.FONT))
         return {"image/svg+xml": picture, "text/plain": repr(self)}
 
     def _drawn(self, font: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class NotebookChart(alt.LayerChart):
         config = vega.get("config", {})
         # Altair writes its defaults into "view", where they would replace the look of reports.
         config.pop("view", None)
-        vega["config"] = {**theme.config(font), "background": "white", "padding": 12, **config}
+        vega["config"] = {**charts.config(font), "background": "white", "padding": 12, **config}
         return vega
 
 
@@ -203,7 +203,7 @@ class StudyPlots:
         return self._all_data
 
     def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
-        return NotebookChart.of(theme.with_rows(chart, tables(self._data)))
+        return NotebookChart.of(charts.with_rows(chart, tables(self._data)))
 
 
 def _in_points(size: re.Match[str]) -> str:

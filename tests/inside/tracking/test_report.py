@@ -25,12 +25,12 @@ from tracking.report import (
     StudyData,
     StudyPlots,
     axes_of,
+    charts,
     drawable,
     importances,
     sections,
     tables,
     templates,
-    theme,
     write_report,
 )
 from tracking.store import Store, create_store
@@ -183,7 +183,7 @@ def test_odd_studies_have_no_empty_chart(store: Store, trials: int, settings: An
     assert places == set(data_in(page)["charts"])
     assert places >= set(names)
     for figure in figures(history):
-        drawn = NotebookChart.of(theme.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
+        drawn = NotebookChart.of(charts.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
         assert "NaN" not in drawn["image/svg+xml"]
 
 

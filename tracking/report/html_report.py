@@ -1,25 +1,61 @@
-"""The sections of a study's report: headings, texts, tables, and figures (charts with texts)."""
+"""The report of a study: one HTML file that contains its data, charts and scripts.
+
+The report has sections, with headings, texts, tables, and figures (charts with texts).
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import altair as alt
+import jinja2
+from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import counted, duration, number
 from tracking.diagnosis.diagnosed_study import Finding
+from tracking.history.champion_confirmations_evaluations import read_model_summary
+from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.evaluation_and_prediction_records import ValidationPredictions
 from tracking.records.study_and_data_records import DataFinding, DataFindings
 from tracking.records.verification_texts import REPRODUCED
-from tracking.report import charts, theme
-from tracking.report.chart_data import FEWEST_TRIALS, Columns, StudyData, value_text
-from tracking.shell_commands import data_command
+from tracking.report import charts
+from tracking.report.axes_scales_and_labels import drawable, objective_scale, value_text
+from tracking.report.chart_data import FEWEST_TRIALS, StudyData, tables
+from tracking.shell_commands import data_command, reproduce_command
+from tracking.store.locks_and_atomic_writing import cached, write_atomically
+
+_ASSETS = Path(__file__).parent / "assets"
+# In a page, these colours become CSS variables, which have other values in dark mode (`page.css`).
+_STYLED = {
+    charts.INK: "var(--ink)",
+    charts.MUTED: "var(--muted)",
+    charts.LINE: "var(--line)",
+    charts.PAPER: "var(--paper)",
+    charts.GREY: "var(--grey)",
+    charts.BLUE: "var(--accent)",
+    charts.ORANGE: "var(--best)",
+}
+_OPTIONS = {
+    # With "ast", Vega interprets expressions instead of calling `eval`, which the page's content
+    # security policy forbids.
+    "ast": True,
+    "mode": "vega-lite",
+    "renderer": "svg",
+    # Vega-Embed's menu and colours of tooltips are off, as the page has its own.
+    "actions": False,
+    "tooltip": {"theme": "custom"},
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +74,7 @@ class Figure:
     half: bool = False
 
 
-TRIALS = "Trials"
+_TRIALS = "Trials"
 """The heading of the section with the table of trials."""
 _SEARCH, _TRAINING = "The best so far", "How the best trials trained"
 _HYPERPARAMETERS = "What the hyperparameters do"
@@ -83,7 +119,7 @@ def sections(data: StudyData) -> list[Section]:
         Section("How much of it to believe", tuple(_belief(data))),
         Section(_SEARCH, tuple(_search(data))),
         Section(
-            TRIALS,
+            _TRIALS,
             (),
             f"{count}, the best first. A click puts a trial in focus. Dragging over an area of a "
             "chart chooses trials in all charts and in this table, and so does the list. Escape "
@@ -99,7 +135,7 @@ def sections(data: StudyData) -> list[Section]:
         parts.append(_of_data(data_findings, data_command(data.history.description)))
     # If all is well, the section of the diagnosis has no findings, but its text says that all is
     # well.
-    always = [TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
+    always = [_TRIALS, *([diagnosed.heading] if data.summary.diagnosis.findings else [])]
     return [
         section
         for section in parts
@@ -134,11 +170,6 @@ def _of_data(data: DataFindings, command: str) -> Section:
         picture=base64.b64encode(data.picture).decode("ascii"),
         caption=f"Samples of the training part.{rows}",
     )
-
-
-def tables(data: StudyData) -> dict[str, Columns]:
-    """Returns the tables with the data of charts. A chart refers to its table by name."""
-    return {"trials": data.trials, "curves": data.curves}
 
 
 def _belief(data: StudyData) -> Iterator[Figure]:
@@ -217,7 +248,7 @@ def _marks(data: StudyData) -> str:
     are needed.
     """
     states = set(data.trials.get("state", ()))
-    marks = [f"{words} are {state}" for state, *_, words in theme.STATES if state in states]
+    marks = [f"{words} are {state}" for state, *_, words in charts.STATES if state in states]
     if not marks or not data.axes:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS
@@ -227,7 +258,7 @@ def _marks(data: StudyData) -> str:
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:
     """Returns a sentence on how many values lie outside a chart's scale, or an empty text."""
-    scale = theme.objective_scale(values, data.history.description.objective).to_dict()
+    scale = objective_scale(values, data.history.description.objective).to_dict()
     if not scale.get("clamp"):
         return ""
     low, high = scale["domain"]
@@ -302,7 +333,7 @@ def _cell(value: float | None, digits: int) -> str:
     return "" if value is None else number(value, digits)
 
 
-def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
     dataset, of_function = description.data, description.objective_function
@@ -361,3 +392,133 @@ def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
         for name, value in values.items()
         if value not in (None, "")
     ]
+
+
+# Without debug mode, Altair skips its schema checks, which take a third of the time to make a page.
+@debug_mode(False)
+def write_report(history: StudyHistory) -> Path:
+    """Writes the report of a study, and returns its path."""
+    data = StudyData(history)
+    description, parts = history.description, sections(data)
+    columns, rows = table_of_trials(data)
+    first = history.chosen
+    picked = first.number if first else next((t.number for t in history.trials), None)
+    drawn = [figure.chart for section in parts for figure in section.figures]
+    drawn += [charts.one_curve(data)] if data.has_curves else []
+    params = {} if first is None else first.params
+    library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
+    page = (
+        templates()
+        .get_template("page.html")
+        .render(
+            css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
+            version=metadata.version("kerastudy"),
+            library=library,
+            script=script,
+            document=_embedded(_document(data, drawn, picked)),
+            policy=_policy(library, script),
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            data=data,
+            description=description,
+            picked=picked,
+            params=[
+                (name, value_text(params[name]))
+                for name in description.space.names
+                if name in params
+            ],
+            sections=parts,
+            columns=columns,
+            rows=rows,
+            table=_TRIALS,
+            model=read_model_summary(history),
+            details=_details(data),
+        )
+    )
+    file = history.folder / "report.html"
+    write_atomically(file, page)
+    return file
+
+
+def _document(
+    data: StudyData, drawn: Sequence[alt.LayerChart], picked: int | None
+) -> dict[str, Any]:
+    """Returns the document for the script `page.js`.
+
+    The script draws each chart in the HTML element that has the chart's name. `picked` is the
+    number of the trial in focus.
+    """
+    before, _, after = reproduce_command(data.history, "\0").partition("\0")
+    return {
+        "options": {**_OPTIONS, "config": charts.config()},
+        "tables": tables(data),
+        "charts": {str(chart.name): _specification(chart) for chart in drawn},
+        "picked": picked,
+        # The script puts the number of the picked trial between these two parts.
+        "command": (before, after),
+        "headings": data.headings,
+    }
+
+
+def templates() -> jinja2.Environment:
+    """Returns Jinja's environment for the templates of pages. The templates escape all values."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
+    )
+
+
+@cache
+def vega_library() -> str:
+    """Returns Vega, Vega-Lite and Vega-Embed as JavaScript.
+
+    vl-convert takes two seconds of CPU to bundle them, so the user's cache folder keeps the bundle.
+    """
+
+    def bundle() -> bytes:
+        import vl_convert
+
+        return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]
+
+    version = metadata.version("vl-convert-python")
+    return cached(f"vega-of-vl-convert-{version}.js", bundle).decode()
+
+
+def _policy(*scripts: str) -> str:
+    """Returns a content security policy that allows only these scripts, and no network."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(document: Any) -> str:
+    """Returns a document as JSON for a script element.
+
+    Each ``<`` is escaped, since ``</script>`` in a text would end the element.
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for color, style in _STYLED.items():
+        text = text.replace(f'"{color}"', f'"{style}"')
+    return text.replace("<", "\\u003c")
+
+
+def _specification(chart: alt.LayerChart) -> dict[str, Any]:
+    """Returns a chart's Vega-Lite specification. The page's script adds width and data."""
+    specification: dict[str, Any] = drawable(chart.to_dict(validate=False))
+    for name in ("title", "config", "name", "description"):
+        specification.pop(name, None)
+    units = [specification, *specification.get("layer", ())]
+    names = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
+    names -= set(specification.get("datasets", ()))
+    brush = next((param for param in specification.get("params", ()) if "select" in param), None)
+    usermeta: dict[str, Any] = {"tables": sorted(names)}
+    if brush is not None:
+        unit = next(unit for unit in units if unit.get("name") in brush["views"])
+        usermeta["brush"] = {
+            "name": brush["name"],
+            "table": unit.get("data", specification.get("data"))["name"],
+            "channels": brush["select"]["encodings"],
+        }
+    autosize = {"type": "fit-x", "contains": "padding"}
+    return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
