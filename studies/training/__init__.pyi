@@ -55,9 +55,9 @@ from .tensorflow_settings_and_environment import prepare_environment as prepare_
 from .tensorflow_settings_and_environment import remember_settings as remember_settings
 from .tensorflow_settings_and_environment import restore_settings as restore_settings
 from .traced_programs.compiled_trainer import CompiledTrainer as CompiledTrainer
-from .traced_programs.program_cache import Checked as Checked
-from .traced_programs.program_cache import Program as Program
-from .traced_programs.program_cache import is_due as is_due
+from .traced_programs.programs import Checked as Checked
+from .traced_programs.programs import Program as Program
+from .traced_programs.programs import is_due as is_due
 from .traced_programs.traced_steps import Arrays as Arrays
 from .traced_programs.traced_steps import Loop as Loop
 from .trainers import HyperModelTrainer as HyperModelTrainer

@@ -45,7 +45,7 @@ from studies.training.random_states_and_user_objects import (
     global_random_states,
     seed_generator_states,
 )
-from studies.training.traced_programs.graph_checks import random_operation
+from studies.training.traced_programs.traced_steps import random_operation
 from studies.training.trainers import Trainer
 from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask

@@ -19,7 +19,7 @@ from studies.user_code import is_users
 # Libraries whose objects have all their state in Python attributes, which can be read.
 _FOLLOWED = ("keras", "tensorflow")
 # The classes and functions of these modules read only their arguments. TensorFlow's functions may
-# also add operations with state to a graph. `graph_checks.hidden_state` finds such operations.
+# also add operations with state to a graph. `traced_steps.hidden_state` finds such operations.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies

@@ -1,16 +1,18 @@
 """The compiled trainer: trains by programs, which are traced TensorFlow functions.
 
-A program is traced once, and then trains all models of the same structure. The trained weights have
-the same bits as after `model.fit` (keras/src/backend/tensorflow/trainer.py). If a program can't
-train a model exactly, `model.fit` trains the model.
+A program is traced once, and then trains all models of the same structure. `model.fit`
+(keras/src/backend/tensorflow/trainer.py) calls a function for each batch. The loop over epochs here
+calls a program for each epoch. The trained weights have the same bits as after `model.fit`. If a
+program can't train a model exactly, `model.fit` trains the model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,16 +33,16 @@ from studies.training.model_properties import (
 from studies.training.model_structure import Structure
 from studies.training.model_variables import make_variables
 from studies.training.random_states_and_user_objects import (
+    SeedStates,
     begin_epoch,
     global_random_states,
     other_states,
     set_global_random_states,
 )
 from studies.training.tensorflow_settings_and_environment import present_settings
-from studies.training.traced_programs.epoch_loop import ProgramChoice, VariableSwap, fit
-from studies.training.traced_programs.program_cache import Programs, is_due
+from studies.training.traced_programs.programs import Program, Programs, is_due
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
-from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
+from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training, end_epochs
 from studies.user_code import out_of_memory
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class CompiledTrainer:
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
-        self._swap: VariableSwap | None = None
+        self._swap: _VariableSwap | None = None
 
     @property
     def walked(self) -> Structure | None:
@@ -113,10 +115,10 @@ class CompiledTrainer:
             raise NotCompilableError(f"{type(model).__name__} decides itself which metrics it logs")
         arrays = self._arrays(training.splits.arrays, keras.config.floatx())
         changes = may_change_model(training.callbacks)
-        swap = VariableSwap(model, lambda: self._choose(training, arrays), own_callbacks=changes)
+        swap = _VariableSwap(model, lambda: self._choose(training, arrays), own_callbacks=changes)
         self._swap = swap
         try:
-            fit(training, swap, arrays, on_epoch)
+            _fit(training, swap, arrays, on_epoch)
         finally:
             self._swap = None
             swap.restore()
@@ -124,7 +126,7 @@ class CompiledTrainer:
             # the program's variables. Drop the functions, so that they are traced again.
             model.train_function = model.test_function = model.predict_function = None
 
-    def _choose(self, training: Training, arrays: Arrays) -> ProgramChoice:
+    def _choose(self, training: Training, arrays: Arrays) -> _ProgramChoice:
         """Chooses a program for the model, and compares it with the model's steps if necessary."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
@@ -137,7 +139,7 @@ class CompiledTrainer:
             reason = f"the compiled trainer raised {describe(error)}"
             self.programs.refuse((structure.key, signature), reason)
             raise
-        choice = ProgramChoice(program, structure)
+        choice = _ProgramChoice(program, structure)
         if is_due(program.checked, spec.values):
             unlike = difference(training, choice, arrays)
             if unlike:
@@ -165,6 +167,177 @@ class CompiledTrainer:
                     "a loss, a metric or a function makes a seed generator when it is first called"
                 )
         return structure
+
+
+def _fit(training: Training, swap: _VariableSwap, arrays: Arrays, on_epoch: OnEpoch) -> None:
+    """Trains and validates for each epoch, and calls callbacks as `model.fit` does.
+
+    Raises NotCompilableError where `model.fit` would end an epoch early or trace a step again.
+    """
+    import keras
+    import tensorflow as tf
+
+    model, spec = training.model, training.spec
+    samples = int(arrays.training[0].shape[0])
+    callbacks = keras.callbacks.CallbackList(
+        # `end_epochs` comes last, to see the entries that the user's callbacks add to the logs.
+        [*training.callbacks, end_epochs(on_epoch)],
+        add_history=True,
+        add_progbar=False,
+        verbose=0,
+        epochs=spec.epochs,
+        steps=-(-samples // spec.batch_size),
+        model=model,
+    )
+    model.stop_training = False
+    model.make_train_function()
+    callbacks.on_train_begin()
+    logs: dict[str, Any] | None = None
+    # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So the
+    # variables are restored before a validation only if a callback has this method.
+    begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
+    seeds: SeedStates | None = None
+    for epoch in range(training.initial_epoch, spec.epochs):
+        model.reset_metrics()
+        if seeds is None:
+            # This call may trace the model's step. As in `model.fit`, it comes after
+            # `reset_metrics`, which may change a user's metric.
+            seeds = swap.seed_states()
+        begin_epoch(model, spec.seed, epoch + 1, seeds.others())
+        callbacks.on_epoch_begin(epoch)
+        order = permutation(spec.seed, epoch + 1, samples)
+        if model.stop_training:
+            raise NotCompilableError("a callback ended the training before its first batch")
+        last_logs = swap.for_training().train_epoch(arrays.training, tf.constant(order))
+        # The loss is a mean over batches: if it is finite now, it was finite after each batch.
+        if terminating(training.callbacks) and not np.isfinite(float(last_logs["loss"])):
+            raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")
+        if begin_tests:
+            swap.before_callbacks()
+        logs = dict(model.get_metrics_result())
+        logs.update(_validate(model, swap, arrays, callbacks))
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if isinstance(model.optimizer, keras.optimizers.Optimizer) and spec.epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs=logs)
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value.numpy()
+
+
+def _validate(
+    model: keras.Model,
+    swap: _VariableSwap,
+    arrays: Arrays,
+    callbacks: keras.callbacks.CallbackList,
+) -> dict[str, float]:
+    callbacks.on_test_begin()
+    program = swap.for_validation()
+    model.reset_metrics()
+    program.validate(arrays.validation)
+    results = model.get_metrics_result()
+    logs = {name: _number(results[name]) for name in sorted(results)}
+    swap.before_callbacks()
+    callbacks.on_test_end(logs)
+    return {f"val_{name}": value for name, value in logs.items()}
+
+
+class _ProgramChoice(NamedTuple):
+    """A program, and the structure of the model that it trains."""
+
+    program: Program
+    structure: Structure
+
+
+class _VariableSwap:
+    """Puts a program's variables into a model, and restores the model's own variables.
+
+    `fit` traces the training step when it first calls `model.train_function`. So the program is
+    chosen at the first step. If a callback makes Keras trace again, NotCompilableError is raised.
+
+    A user's callback may call `model.predict` or `model.evaluate`, which TensorFlow traces with the
+    variables that the model has then. So the model has its own variables whenever such a callback
+    is called.
+    """
+
+    def __init__(
+        self, model: keras.Model, choose: Callable[[], _ProgramChoice], *, own_callbacks: bool
+    ) -> None:
+        self._model, self._choose, self._own_callbacks = model, choose, own_callbacks
+        self._choice: _ProgramChoice | None = None
+        # The model's `train_function` and `test_function` at the first steps.
+        self._train: object = None
+        self._validate: object = None
+        self._swapped = contextlib.ExitStack()
+        self._is_swapped = False
+
+    @property
+    def structure(self) -> Structure | None:
+        """The model's structure. None before it is known, or if a callback may change the model."""
+        return self._choice.structure if self._choice and not self._own_callbacks else None
+
+    def seed_states(self) -> SeedStates:
+        """Returns the seed generators of the training, before the first epoch begins.
+
+        If no callback may change the model, this method chooses the program. Otherwise the program
+        is chosen at the first step, in which `fit` makes the missing variables.
+        """
+        if not self._own_callbacks:
+            self.for_training()
+        return SeedStates(self._model, self.structure)
+
+    def for_training(self) -> Program:
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has replaced the training step.
+        """
+        function = self._model.train_function
+        if self._choice is None:
+            self._choice, self._train = self._choose(), function
+        if function is not self._train:
+            raise NotCompilableError("a callback compiled the model again, or remade its step")
+        return self._put_in(self._choice)
+
+    def for_validation(self) -> Program:
+        """Puts the program's variables into the model, and returns the program.
+
+        Raises NotCompilableError if a callback has changed the model or its validation step.
+        """
+        # `model.evaluate`, by which `fit` validates, begins with this call too.
+        self._model.make_test_function()
+        function, choice = self._model.test_function, self._choice
+        assert choice is not None, "each epoch trains before it validates"
+        if self._validate is None:
+            self._validate = function
+            if self._own_callbacks:
+                self.restore()
+                if not Structure(self._model, present_settings()).is_like(choice.structure):
+                    raise NotCompilableError("a callback changed the model before its validation")
+        if function is not self._validate:
+            raise NotCompilableError("a callback remade the validation step")
+        return self._put_in(choice)
+
+    def before_callbacks(self) -> None:
+        """Restores the model's own variables if the user's callbacks may see them."""
+        if self._own_callbacks:
+            self.restore()
+
+    def restore(self) -> None:
+        """Gives the model its own variables, with the program's values."""
+        self._swapped.close()
+        self._is_swapped = False
+
+    def _put_in(self, choice: _ProgramChoice) -> Program:
+        if not self._is_swapped:
+            self._swapped.enter_context(choice.program.swapped_into(choice.structure))
+            self._is_swapped = True
+        return choice.program
 
 
 _BATCH_METHODS = (
@@ -233,7 +406,7 @@ BATCHES = 3
 _State = Callable[[], list[bytes]]
 
 
-def difference(training: Training, choice: ProgramChoice, arrays: Arrays) -> str:
+def difference(training: Training, choice: _ProgramChoice, arrays: Arrays) -> str:
     """Trains a few batches by a program and by the model's own steps, and compares all variables.
 
     Returns the name of a variable whose bits differ, or an empty text. The model's steps first run

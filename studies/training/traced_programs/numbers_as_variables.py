@@ -15,23 +15,29 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import math
 import numbers
 import operator
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.tensorflow_internals import variable_of_a_program
+from studies.library_internals.tensorflow_internals import (
+    variable_of_a_program,
+)
 from studies.training.model_structure import LiftedNumber
+from studies.training.traced_programs.traced_steps import nodes_by_function
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+
 Values = Sequence[float]
 """The numbers of one trial, in the order of `Structure.numbers`."""
 
-NODE_NAME = "kerastudy_lifted"
+_NODE_NAME = "kerastudy_lifted"
 """The prefix of the names of graph nodes that read a lifted number."""
 
 
@@ -97,7 +103,7 @@ class Lifted:
             self._slots[dtype] = len(record.slots)
             record.slots.append(Slot(variable, self._formula, self._sources))
         position = self._slots[dtype]
-        return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
+        return tf.identity(record.slots[position].variable, name=f"{_NODE_NAME}_{position}")
 
     def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool = False) -> Any:
         theirs = _formula_of(other)
@@ -178,3 +184,140 @@ def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[R
     finally:
         for source, original in zip(sources, originals, strict=True):
             vars(source.owner)[source.attribute] = original
+
+
+# Operations that change the shape or dtype of their input, but not the numbers.
+_PASSING = frozenset(
+    "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
+)
+_PRODUCTS = frozenset({"Mul", "RealDiv", "Div", "Neg"})
+_SUMS = frozenset({"Add", "AddV2", "Sub", "BiasAdd", "AddN"})
+_CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessWhile"})
+
+
+def slots_beside_constants(function: tf.types.experimental.ConcreteFunction) -> set[int]:
+    """Returns the slots of lifted numbers that must stay constants, for exact results.
+
+    TensorFlow merges neighbouring constants (constant folding, in
+    tensorflow/core/grappler/optimizers). For example, (x * 0.5) * 1.25 becomes x * 0.625, which
+    rounds differently. A variable is not merged. So a number next to a constant must stay a
+    constant, e.g. a dropout rate after a rescaling.
+    """
+    slots: set[int] = set()
+    for nodes in nodes_by_function(function):
+        neighbours = _Neighbours(nodes)
+        for name, node in nodes.items():
+            slot = _slot_of(name)
+            if slot is not None and node.op == "Identity" and neighbours.next_to_constant(name):
+                slots.add(slot)
+    return slots
+
+
+class _Neighbours:
+    """Finds the operations before and after a lifted number in a graph."""
+
+    def __init__(self, nodes: Mapping[str, Any]) -> None:
+        self._nodes = nodes
+        self._users: dict[str, list[str]] = {}
+        for name, node in nodes.items():
+            for source in _inputs(node):
+                self._users.setdefault(source, []).append(name)
+        self._constant: dict[str, bool] = {}
+
+    def next_to_constant(self, name: str) -> bool:
+        """Returns whether TensorFlow might merge a number with a constant."""
+        waiting, seen = [name], {name}
+        while waiting:
+            number = waiting.pop()
+            for user in self._users.get(number, ()):
+                node = self._nodes[user]
+                if node.op in _CALLS:
+                    return True
+                if node.op in _PASSING or self._is_constant(user):
+                    # If the number were a constant, this node would be constant too. So check
+                    # the node's users as well.
+                    if user not in seen:
+                        seen.add(user)
+                        waiting.append(user)
+                elif self._merges(user, number):
+                    return True
+        return False
+
+    def _merges(self, user: str, number: str) -> bool:
+        """Returns whether TensorFlow might merge the operation `user`, which uses a number.
+
+        Neighbours are the operations before and after `user`, e.g. multiplications by constants.
+        """
+        node = self._nodes[user]
+        family = next((f for f in (_PRODUCTS, _SUMS) if node.op in f), None)
+        if family is None:
+            return False
+        sources = [self._origin(source) for source in _inputs(node) if source != number]
+        others = (self._nodes.get(name) for name in (*sources, *self._destinations(user)))
+        return any(
+            other is not None and other.op in family and self._has_constant(other, user)
+            for other in others
+        )
+
+    def _origin(self, name: str) -> str:
+        while name in self._nodes and self._nodes[name].op in _PASSING:
+            name = next(iter(_inputs(self._nodes[name])), "")
+        return name
+
+    def _destinations(self, name: str) -> Iterator[str]:
+        for user in self._users.get(name, ()):
+            if self._nodes[user].op in _PASSING:
+                yield from self._destinations(user)
+            else:
+                yield user
+
+    def _has_constant(self, node: Any, besides: str) -> bool:
+        sources = [source for source in _inputs(node) if source != besides]
+        if node.op == "Neg":
+            return True
+        return any(self._is_constant(name) and not self._is_power_of_two(name) for name in sources)
+
+    def _is_power_of_two(self, name: str) -> bool:
+        """Returns whether a node is a constant power of two. Multiplying by it never rounds."""
+        import tensorflow as tf
+
+        name = self._origin(name)
+        node = self._nodes.get(name)
+        if node is None or node.op != "Const":
+            return False
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        if value.size != 1 or value.dtype.kind not in "fiu":
+            return False
+        number = float(value.ravel()[0])
+        return number > 0 and math.frexp(number)[0] == 0.5
+
+    def _is_constant(self, name: str) -> bool:
+        """Returns whether a node is computed from constants and lifted numbers alone."""
+        if name not in self._constant:
+            # This ends the recursion if nodes form a cycle.
+            self._constant[name] = False
+            node = self._nodes.get(name)
+            if node is not None:
+                sources = list(_inputs(node))
+                self._constant[name] = (
+                    node.op == "Const"
+                    or (_slot_of(name) is not None and node.op == "Identity")
+                    or (
+                        bool(sources)
+                        and node.op not in _CALLS
+                        and all(self._is_constant(source) for source in sources)
+                    )
+                )
+        return self._constant[name]
+
+
+def _inputs(node: Any) -> Iterator[str]:
+    for source in node.input:
+        if not source.startswith("^"):
+            yield source.partition(":")[0]
+
+
+def _slot_of(name: str) -> int | None:
+    """Returns the slot that a node reads, from the node's name. None if the node reads no slot."""
+    match = re.fullmatch(rf"{_NODE_NAME}_(\d+)(_.*)?", name.rpartition("/")[2])
+    return int(match[1]) if match else None

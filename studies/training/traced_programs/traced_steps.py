@@ -1,14 +1,16 @@
-"""Traces a model's `train_step` and `test_step`, and runs the traced functions batch by batch.
+"""Traces a model's `train_step` and `test_step`, checks their graphs, and runs them batch by batch.
 
 The results have the same bits as those of `model.fit` on arrays. TensorFlow optimizes a step
 depending on the shapes that it knows while it traces. So these functions tell TensorFlow the same
-shapes of batches and variables as `model.fit` does.
+shapes of batches and variables as `model.fit` does. The checks find state outside of variables, and
+random numbers.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from search_spaces.errors import InternalError
 from studies.library_internals.tensorflow_internals import (
     calling_functions,
     free_function,
+    is_stateful,
     tell_shapes_of_variables,
+    traced_functions,
 )
 from studies.training.batches import as_tensor, known_size, packed
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from studies.data import Part, Splits
+
 
 # A turn of TensorFlow's loop costs some 20 microseconds, so each turn trains several batches.
 _BATCHES_PER_TURN = 4
@@ -250,3 +255,88 @@ def _quickest_executor(step: Any) -> str:
 
     calls = step.graph.as_graph_def().library.function
     return "" if calls or tf.config.list_physical_devices("GPU") else _SINGLE_THREADED
+
+
+# TensorFlow calls these operations stateful, but their state is only in variables.
+_HARMLESS = frozenset(
+    """
+    ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp VariableShape
+    ResourceGather ResourceGatherNd ResourceScatterAdd ResourceScatterSub ResourceScatterUpdate
+    ResourceStridedSliceAssign While If Case PartitionedCall StatefulPartitionedCall Assert
+    TensorListReserve StatelessWhile StatelessIf NoOp Placeholder _Arg _Retval
+    CudnnRNNV3 CudnnRNNBackpropV3 CollectiveReduceV2 LookupTableFindV2
+    """.split()
+)
+# Stateful operations with these words in their names draw random numbers.
+_DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
+
+
+def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
+    """Returns a function's first operation with state outside of variables, or an empty text.
+
+    An operation that calls Python, such as PyFunc, counts too.
+    """
+    # A node may call an inner function. The nodes of inner functions are checked, too.
+    inner = {f.signature.name for f in function.graph.as_graph_def().library.function}
+    for node in _stateful_nodes(function):
+        if node.op not in _HARMLESS and node.op not in inner:
+            return f"{node.op} (in {_place(node.name)})"
+    return ""
+
+
+def random_operation(model: keras.Model) -> str:
+    """Returns an operation in a trained model's steps that draws random numbers, or an empty text.
+
+    ``tf.random.normal`` and similar functions keep a state between calls. No variable has this
+    state, so it can't be saved.
+    """
+    if model.run_eagerly:
+        return "a model that runs eagerly"
+    for step in (model.train_function, model.test_function):
+        for function in _traced(step):
+            for node in _stateful_nodes(function):
+                if any(word in node.op for word in _DRAWING):
+                    return f"{node.op} (in {_place(node.name)})"
+    return ""
+
+
+def _stateful_nodes(function: Any) -> Iterator[Any]:
+    """Yields a function's nodes, without operations that TensorFlow knows to be stateless."""
+    for nodes in nodes_by_function(function):
+        yield from (node for node in nodes.values() if is_stateful(node.op) is not False)
+
+
+def _traced(step: Any) -> Iterator[Any]:
+    """Yields TensorFlow's traces of `model.train_function` or `model.test_function`."""
+    # Keras may wrap the `tf.function` in a Python function.
+    wrapped = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
+    for function in (step, *wrapped):
+        yield from traced_functions(function)
+
+
+def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
+    """Returns where a loop's step uses a resource, such as a variable, that is not in `handles`.
+
+    `handles` has the ids of the program's own resources. Returns an empty text if the step uses no
+    others.
+    """
+    captured = loop.step.captured_inputs
+    if all(tensor.dtype.name != "resource" or id(tensor) in handles for tensor in captured):
+        return ""
+    for outer, inner in loop.step.graph.captures:
+        if inner.dtype.name == "resource" and id(outer) not in handles:
+            for user in inner.consumers():
+                return _place(user.name)
+    return "a step"
+
+
+def nodes_by_function(function: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields dicts of nodes by name: one of the graph itself, and one of each function in it."""
+    definition = function.graph.as_graph_def()
+    yield {node.name: node for node in definition.node}
+    for inner in definition.library.function:
+        yield {node.name: node for node in inner.node_def}
+
+
+def _place(name: str) -> str:
+    return name.rpartition("/")[0] or name

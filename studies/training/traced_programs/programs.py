@@ -22,16 +22,17 @@ import numpy as np
 from studies.library_internals.keras_internals import hold_value, value_held
 from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
 from studies.training.model_structure import Structure
-from studies.training.traced_programs.graph_checks import (
-    hidden_state,
-    place_of_captured,
+from studies.training.traced_programs.numbers_as_variables import (
+    Record,
+    lifted,
     slots_beside_constants,
 )
-from studies.training.traced_programs.numbers_as_variables import Record, lifted
 from studies.training.traced_programs.traced_steps import (
     Loop,
     NotCompilableError,
     Signature,
+    hidden_state,
+    place_of_captured,
     trace_epoch,
     trace_validation,
 )
