@@ -160,7 +160,9 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     spec = TrialSpec(0, 1, {"dropout": 0.1}, 1, 5, 32, 1, "", Objective("val_loss", "min"))
     with (
         patch("keras.Model.fit", timed(keras.Model.fit)),
-        patch("studies.training.trainers.make_variables", timed(make_variables)),
+        patch(
+            "studies.training.plain_and_hypermodel_trainers.make_variables", timed(make_variables)
+        ),
         tempfile.TemporaryDirectory() as folder,
     ):
         path = Path(folder) / "best.weights.h5"

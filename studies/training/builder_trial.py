@@ -31,10 +31,15 @@ from studies.training.checkpoints import (
     last_state,
     restore,
 )
-from studies.training.model_variables import make_weights, parameters_of
+from studies.training.model_variables_and_properties import make_weights, parameters_of
+from studies.training.plain_and_hypermodel_trainers import (
+    NotTrainedError,
+    Trainer,
+    Training,
+    has_own_fit,
+)
 from studies.training.random_states_and_user_objects import begin_trial
 from studies.training.scoring.computing_scores import ScoreRecorder
-from studies.training.trainers import NotTrainedError, Trainer, Training, has_own_fit
 from studies.user_code import explain, gives_up_trial, out_of_memory
 from tracking.records import (
     ALL_FOLDS,

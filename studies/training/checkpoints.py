@@ -31,22 +31,23 @@ import numpy as np
 from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
-from studies.training.model_properties import may_change_model, stateful_layers
-from studies.training.model_structure import Structure
-from studies.training.model_variables import (
+from studies.training.model_structure_digest import Structure
+from studies.training.model_variables_and_properties import (
     as_built,
     assign,
     build_variables,
     copy_of,
+    may_change_model,
     saved_variables,
+    stateful_layers,
 )
+from studies.training.plain_and_hypermodel_trainers import Trainer
 from studies.training.random_states_and_user_objects import (
     UsersState,
     global_random_states,
     seed_generator_states,
 )
 from studies.training.traced_programs.traced_steps import random_operation
-from studies.training.trainers import Trainer
 from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest

@@ -31,8 +31,13 @@ from studies.training.builder_trial import (
 )
 from studies.training.building.tracing_builders_and_functions import FunctionEnded, check_returned
 from studies.training.checkpoints import BestWeights, weights_digest
-from studies.training.model_properties import replaced_method, scalars
-from studies.training.model_variables import copy_of, parameters_of, values_of
+from studies.training.model_variables_and_properties import (
+    copy_of,
+    parameters_of,
+    replaced_method,
+    scalars,
+    values_of,
+)
 from studies.training.random_states_and_user_objects import begin_trial
 from studies.user_code import prunes_trial
 from tracking.records import (

@@ -26,7 +26,7 @@ import numpy as np
 
 from studies.definition.seeds import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
-from studies.training.model_structure import HEAP_TYPE, WRAPPERS, Parts, Structure
+from studies.training.model_structure_digest import HEAP_TYPE, WRAPPERS, Parts, Structure
 from studies.training.tensorflow_settings_and_environment import restore_settings
 from studies.user_code import is_users
 

@@ -1,7 +1,7 @@
 """Says which code is the user's, which names it reads, and which code of libraries is pure.
 
-A class or function is pure if it reads only its arguments. The key of a model (`model_structure`)
-then needs only the name of the class or function, and not the code.
+A class or function is pure if it reads only its arguments. The key of a model
+(`model_structure_digest`) then needs only the name of the class or function, and not the code.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from studies.definition.class_weights import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.training.trainers import has_own_fit
+from studies.training.plain_and_hypermodel_trainers import has_own_fit
 
 if TYPE_CHECKING:
     import keras

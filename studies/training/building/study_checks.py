@@ -11,10 +11,14 @@ from studies.training.batches import packed
 from studies.training.building.build import build_callbacks, build_model, splits_for
 from studies.training.building.custom_object_code import loading_warnings
 from studies.training.building.target_checks import check_targets
-from studies.training.model_properties import fixed_batch_size, has_own_steps, scalars
-from studies.training.model_variables import parameters_of
+from studies.training.model_variables_and_properties import (
+    fixed_batch_size,
+    has_own_steps,
+    parameters_of,
+    scalars,
+)
+from studies.training.plain_and_hypermodel_trainers import has_own_fit, rehearse, running_eagerly
 from studies.training.random_states_and_user_objects import begin_trial
-from studies.training.trainers import has_own_fit, rehearse, running_eagerly
 from studies.user_code import explain, out_of_memory
 from tracking.records import Objective
 

@@ -14,7 +14,7 @@ from search_spaces.texts import number
 from studies.data import Arrays, map_arrays
 from studies.library_internals.keras_internals import made_by
 from studies.training.batches import as_keras_reads
-from studies.training.model_properties import loss_of, single_output
+from studies.training.model_variables_and_properties import loss_of, single_output
 from studies.training.user_and_library_code import library_of
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from studies.training.building.build import (
     class_weight_of,
     splits_for,
 )
-from studies.training.model_properties import replaced_method
+from studies.training.model_variables_and_properties import replaced_method
+from studies.training.plain_and_hypermodel_trainers import has_own_fit, rehearse
 from studies.training.random_states_and_user_objects import begin_trial
-from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import prunes_trial
 
 if TYPE_CHECKING:

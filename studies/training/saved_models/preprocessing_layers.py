@@ -16,7 +16,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data import entry_name, model_columns, named_arrays
 from studies.library_internals.keras_internals import compile_arguments, layers_within
-from studies.training.model_properties import has_own_steps
+from studies.training.model_variables_and_properties import has_own_steps
 
 if TYPE_CHECKING:
     import keras

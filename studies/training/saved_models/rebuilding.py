@@ -12,7 +12,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from studies.data import Part, Preparation, Splits, examples_of, seal
 from studies.training.building.build import build_model
 from studies.training.building.tracing_builders_and_functions import FirstFit, model_of
-from studies.training.model_variables import as_built, build_variables
+from studies.training.model_variables_and_properties import as_built, build_variables
 from studies.training.random_states_and_user_objects import begin_trial
 from tracking.records import TrialSpec
 

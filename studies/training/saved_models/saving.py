@@ -15,7 +15,7 @@ from search_spaces.errors import StudyError
 from studies.data import date_of_part, is_text, named_arrays
 from studies.error_texts import first_paragraph
 from studies.training.building.custom_object_code import own_code
-from studies.training.model_properties import named_outputs, scalars, single_output
+from studies.training.model_variables_and_properties import named_outputs, scalars, single_output
 from studies.training.saved_models import mlflow_loader
 from studies.training.saved_models.preprocessing_layers import served_model
 from studies.training.saved_models.rebuilding import rebuilt, rebuilt_objective

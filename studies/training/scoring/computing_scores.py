@@ -15,8 +15,12 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within
 from studies.training.batches import as_tensor, packed, samples_between, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
-from studies.training.model_properties import fixed_batch_size, stateful_layers
-from studies.training.model_variables import set_values, values_of
+from studies.training.model_variables_and_properties import (
+    fixed_batch_size,
+    set_values,
+    stateful_layers,
+    values_of,
+)
 from studies.training.scoring.metrics_per_sample import (
     MetricPerSample,
     NotScoredError,

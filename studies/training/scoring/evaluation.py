@@ -14,7 +14,7 @@ from studies.data import guess_on
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.model_properties import scalars
+from studies.training.model_variables_and_properties import scalars
 from studies.training.scoring.computing_scores import scores_by_metric
 from studies.training.scoring.metrics_per_sample import NotScoredError
 from tracking.records.study_and_data_records import ConstantGuess

@@ -23,7 +23,7 @@ from studies.data import (
     pixels_of,
 )
 from studies.training.batches import as_keras_reads, samples_between, validation_batches
-from studies.training.model_properties import by_name, loss_of, named_outputs
+from studies.training.model_variables_and_properties import by_name, loss_of, named_outputs
 from tracking.records.evaluation_and_prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,

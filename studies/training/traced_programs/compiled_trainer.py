@@ -23,15 +23,20 @@ from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_api_lookup import MissingPartError
 from studies.training.batches import in_batches, known_size
-from studies.training.model_properties import (
+from studies.training.model_structure_digest import Structure
+from studies.training.model_variables_and_properties import (
     class_overrides,
     has_own_steps,
+    make_variables,
     may_change_model,
-    overrides,
-    terminating,
 )
-from studies.training.model_structure import Structure
-from studies.training.model_variables import make_variables
+from studies.training.plain_and_hypermodel_trainers import (
+    NotTrainedError,
+    OnEpoch,
+    PlainTrainer,
+    Training,
+    end_epochs,
+)
 from studies.training.random_states_and_user_objects import (
     SeedStates,
     begin_epoch,
@@ -42,7 +47,6 @@ from studies.training.random_states_and_user_objects import (
 from studies.training.tensorflow_settings_and_environment import present_settings
 from studies.training.traced_programs.programs import Program, Programs, is_due
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
-from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training, end_epochs
 from studies.user_code import out_of_memory
 
 if TYPE_CHECKING:
@@ -195,7 +199,7 @@ def _fit(training: Training, swap: _VariableSwap, arrays: Arrays, on_epoch: OnEp
     logs: dict[str, Any] | None = None
     # Restoring the model's variables takes time, and few callbacks have an `on_test_begin`. So the
     # variables are restored before a validation only if a callback has this method.
-    begin_tests = any(overrides(c, "on_test_begin") for c in training.callbacks)
+    begin_tests = any(_overrides(c, "on_test_begin") for c in training.callbacks)
     seeds: SeedStates | None = None
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
@@ -210,7 +214,7 @@ def _fit(training: Training, swap: _VariableSwap, arrays: Arrays, on_epoch: OnEp
             raise NotCompilableError("a callback ended the training before its first batch")
         last_logs = swap.for_training().train_epoch(arrays.training, tf.constant(order))
         # The loss is a mean over batches: if it is finite now, it was finite after each batch.
-        if terminating(training.callbacks) and not np.isfinite(float(last_logs["loss"])):
+        if _terminating(training.callbacks) and not np.isfinite(float(last_logs["loss"])):
             raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")
         if begin_tests:
             swap.before_callbacks()
@@ -395,11 +399,28 @@ def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
         saves_by_epoch = type(callback) is keras.callbacks.ModelCheckpoint and (
             callback.save_freq == "epoch"
         )
-        if saves_by_epoch or terminating([callback]):
+        if saves_by_epoch or _terminating([callback]):
             continue
-        if any(overrides(callback, name) for name in _BATCH_METHODS):
+        if any(_overrides(callback, name) for name in _BATCH_METHODS):
             return type(callback).__name__
     return ""
+
+
+def _overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    """Returns whether a callback overrides a method of Keras's Callback."""
+    import keras
+
+    # LambdaCallback sets methods on the object, and not in its class.
+    if name in vars(callback):
+        return True
+    return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
+
+
+def _terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Returns whether there is a TerminateOnNaN among the callbacks."""
+    import keras
+
+    return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
 
 
 BATCHES = 3

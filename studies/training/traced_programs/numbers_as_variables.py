@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from studies.library_internals.tensorflow_internals import (
     variable_of_a_program,
 )
-from studies.training.model_structure import LiftedNumber
+from studies.training.model_structure_digest import LiftedNumber
 from studies.training.traced_programs.traced_steps import nodes_by_function
 
 if TYPE_CHECKING:

@@ -18,9 +18,14 @@ from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.model_properties import may_change_model, replaced_method, scalars
-from studies.training.model_structure import Structure
-from studies.training.model_variables import copy_of, make_variables
+from studies.training.model_structure_digest import Structure
+from studies.training.model_variables_and_properties import (
+    copy_of,
+    make_variables,
+    may_change_model,
+    replaced_method,
+    scalars,
+)
 from studies.training.random_states_and_user_objects import SeedStates, begin_epoch
 from tracking.records import ALL_FOLDS, Objective, TrialSpec
 
