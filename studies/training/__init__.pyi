@@ -1,16 +1,8 @@
 from .batches import Batches as Batches
 from .batches import as_tensor as as_tensor
-from .builder_trial import OnEpochResult as OnEpochResult
-from .builder_trial import run_trial as run_trial
-from .building.build import build_model as build_model
-from .building.build import class_weight_of as class_weight_of
-from .building.custom_object_code import loading_warnings as loading_warnings
-from .building.custom_object_code import own_code as own_code
-from .building.study_checks import check_study as check_study
-from .building.target_checks import check_targets as check_targets
-from .building.tracing_builders_and_functions import Resolved as Resolved
-from .building.tracing_builders_and_functions import TracedObjective as TracedObjective
-from .building.tracing_builders_and_functions import resolve_space as resolve_space
+from .building_models import build_model as build_model
+from .building_models import class_weight_of as class_weight_of
+from .building_models import rebuilt as rebuilt
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import StateError as StateError
@@ -27,7 +19,6 @@ from .model_variables_and_properties import copy_of as copy_of
 from .model_variables_and_properties import loss_of as loss_of
 from .model_variables_and_properties import make_variables as make_variables
 from .model_variables_and_properties import scalars as scalars
-from .objective_function_trial import run_objective as run_objective
 from .plain_and_hypermodel_trainers import HyperModelTrainer as HyperModelTrainer
 from .plain_and_hypermodel_trainers import NotTrainedError as NotTrainedError
 from .plain_and_hypermodel_trainers import PlainTrainer as PlainTrainer
@@ -41,16 +32,19 @@ from .random_states_and_user_objects import seed_generator_states as seed_genera
 from .random_states_and_user_objects import set_back as set_back
 from .random_states_and_user_objects import setting_back as setting_back
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
-from .saved_models.preprocessing_layers import served_model as served_model
-from .saved_models.rebuilding import rebuilt as rebuilt
-from .saved_models.saving import save_champion as save_champion
-from .saved_models.saving import save_for_mlflow as save_for_mlflow
-from .scoring.computing_scores import sample_scores as sample_scores
-from .scoring.evaluation import Scores as Scores
-from .scoring.evaluation import evaluate_test_part as evaluate_test_part
-from .scoring.evaluation import evaluated as evaluated
-from .scoring.metrics_per_sample import NotScoredError as NotScoredError
-from .scoring.validation_predictions import validation_predictions as validation_predictions
+from .saved_models.pickled_custom_objects import loading_warnings as loading_warnings
+from .saved_models.pickled_custom_objects import own_code as own_code
+from .saved_models.saving_with_preprocessing_layers import save_champion as save_champion
+from .saved_models.saving_with_preprocessing_layers import save_for_mlflow as save_for_mlflow
+from .saved_models.saving_with_preprocessing_layers import served_model as served_model
+from .scoring.evaluation_and_validation_predictions import Scores as Scores
+from .scoring.evaluation_and_validation_predictions import evaluate_test_part as evaluate_test_part
+from .scoring.evaluation_and_validation_predictions import evaluated as evaluated
+from .scoring.evaluation_and_validation_predictions import (
+    validation_predictions as validation_predictions,
+)
+from .scoring.keras_metrics_per_sample import NotScoredError as NotScoredError
+from .scoring.keras_metrics_per_sample import sample_scores as sample_scores
 from .tensorflow_settings_and_environment import change_threads as change_threads
 from .tensorflow_settings_and_environment import configure_tensorflow as configure_tensorflow
 from .tensorflow_settings_and_environment import deciding_variables as deciding_variables
@@ -66,3 +60,11 @@ from .traced_programs.programs import Program as Program
 from .traced_programs.programs import is_due as is_due
 from .traced_programs.traced_steps import Arrays as Arrays
 from .traced_programs.traced_steps import Loop as Loop
+from .tracing_builders_and_functions import Resolved as Resolved
+from .tracing_builders_and_functions import TracedObjective as TracedObjective
+from .tracing_builders_and_functions import resolve_space as resolve_space
+from .trials.builder_trial import OnEpochResult as OnEpochResult
+from .trials.builder_trial import run_trial as run_trial
+from .trials.model_and_target_checks import check_study as check_study
+from .trials.model_and_target_checks import check_targets as check_targets
+from .trials.objective_function_trial import run_objective as run_objective

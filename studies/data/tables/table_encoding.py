@@ -93,8 +93,8 @@ class FittedTable(TableColumns):
       missing, else 0 (`indicated`);
     * categories, one-hot (`categories`). An unknown category is all 0.
 
-    For the registered model, `saved_models.preprocessing_layers` makes Keras layers that compute
-    the same values to the bit.
+    For the registered model, `saved_models.saving_with_preprocessing_layers` makes Keras layers
+    that compute the same values to the bit.
     """
 
     columns: tuple[FittedColumn, ...]

@@ -1,1 +1,1 @@
-"""Builds the models of trials again, and saves them as models of MLflow."""
+"""Saves trained models as models of MLflow, and loads them."""

@@ -115,7 +115,7 @@ def test_a_loss_has_weights_in_its_values_penalties_apart(monkeypatch: pytest.Mo
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
     scores = classes().scores("loss")
     # In slices, too, where memory is scarce.
-    monkeypatch.setattr("studies.training.scoring.computing_scores._MEMORY", 10_000)
+    monkeypatch.setattr("studies.training.scoring.keras_metrics_per_sample._MEMORY", 10_000)
     for each in (scores, classes().scores("loss")):
         np.testing.assert_allclose(each.values, by_hand, rtol=1e-4)
         assert each.constant == pytest.approx(penalties, rel=1e-5)

@@ -24,6 +24,7 @@ from studies.user_code import is_users
 if TYPE_CHECKING:
     import keras
 
+
 _LAMBDA = "__lambda__"
 _ADVICE = "Use functions and classes of the top level of a file, without @tf.function."
 

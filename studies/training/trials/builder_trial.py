@@ -16,13 +16,12 @@ from studies.data import FoldedSplits
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.library_internals.tensorflow_internals import forgetting_gradients
-from studies.training.building.build import (
+from studies.training.building_models import (
     build_callbacks,
     build_model,
     class_weight_of,
     without_watching,
 )
-from studies.training.building.study_checks import check_logged
 from studies.training.checkpoints import (
     BestWeights,
     Checkpoints,
@@ -39,7 +38,8 @@ from studies.training.plain_and_hypermodel_trainers import (
     has_own_fit,
 )
 from studies.training.random_states_and_user_objects import begin_trial
-from studies.training.scoring.computing_scores import ScoreRecorder
+from studies.training.scoring.score_recorder import ScoreRecorder
+from studies.training.trials.model_and_target_checks import check_logged
 from studies.user_code import explain, gives_up_trial, out_of_memory
 from tracking.records import (
     ALL_FOLDS,

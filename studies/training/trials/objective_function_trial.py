@@ -23,13 +23,7 @@ import numpy as np
 from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.definition.objective import VALUE, known_direction
-from studies.training.builder_trial import (
-    OnEpochResult,
-    defaults_of,
-    why_infeasible,
-    with_saved_weights,
-)
-from studies.training.building.tracing_builders_and_functions import FunctionEnded, check_returned
+from studies.training.building_models import FunctionEnded
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.model_variables_and_properties import (
     copy_of,
@@ -39,6 +33,13 @@ from studies.training.model_variables_and_properties import (
     values_of,
 )
 from studies.training.random_states_and_user_objects import begin_trial
+from studies.training.tracing_builders_and_functions import check_returned
+from studies.training.trials.builder_trial import (
+    OnEpochResult,
+    defaults_of,
+    why_infeasible,
+    with_saved_weights,
+)
 from studies.user_code import prunes_trial
 from tracking.records import (
     BestEpoch,

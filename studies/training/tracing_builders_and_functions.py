@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from search_spaces import (
@@ -21,23 +18,20 @@ from search_spaces import (
 from search_spaces.errors import BuilderError
 from search_spaces.texts import quoted
 from studies.data import building_for
-from studies.training.building.build import (
+from studies.training.building_models import (
     build_function,
     check_model,
-    check_one_device,
     class_weight_of,
     splits_for,
+    up_to_first_fit,
 )
-from studies.training.model_variables_and_properties import replaced_method
 from studies.training.plain_and_hypermodel_trainers import has_own_fit, rehearse
 from studies.training.random_states_and_user_objects import begin_trial
-from studies.user_code import prunes_trial
 
 if TYPE_CHECKING:
-    import keras
-
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
+
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
 # At most this many traced runs may reach the end of the objective function without a training. A
@@ -166,54 +160,6 @@ def _builder(study: StudyDefinition, data: LoadedData) -> Any:
     return run
 
 
-class FirstFit(NamedTuple):
-    """The model and the arguments of the first `fit` that a function calls."""
-
-    model: keras.Model
-    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
-
-
-class FunctionEnded(BaseException):
-    """Stops a user's function early. An ``except Exception`` in the function does not catch it."""
-
-
-def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> tuple[FirstFit | None, Any]:
-    """Runs an objective function up to its first training. Errors of the function are passed on.
-
-    Returns the first training. If the function trains nothing, returns None and the value that the
-    function returned.
-    """
-    import keras
-
-    fits: list[FirstFit] = []
-
-    def stopping(name: str) -> Callable[..., Any]:
-        method = getattr(keras.Model, name)
-        signature = inspect.signature(method)
-
-        @functools.wraps(method)
-        def stop(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-            check_one_device(model)
-            arguments_by_name = signature.bind_partial(model, *arguments, **keywords).arguments
-            fits.append(FirstFit(model, arguments_by_name))
-            raise FunctionEnded
-
-        return stop
-
-    returned = None
-    with ExitStack() as methods:
-        for name in ("fit", "train_on_batch"):
-            methods.enter_context(replaced_method(name, stopping(name)))
-        try:
-            returned = function(trial)
-        except FunctionEnded:
-            pass
-        except Exception as error:
-            if not fits and not prunes_trial(error):
-                raise
-    return next(iter(fits), None), returned
-
-
 class TracedObjective:
     """An objective function that is traced like a builder, to find its hyperparameters."""
 
@@ -258,14 +204,3 @@ def check_returned(study: str, returned: Any) -> None:
             f"{returned!r:.100}. Several objectives are not supported. Return one number, and "
             "note the others by trial.set_user_attr."
         )
-
-
-def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
-    """Returns the first training of an objective function. Raises BuilderError if it has none."""
-    fit, _ = up_to_first_fit(function, hp)
-    if fit is None:
-        raise BuilderError(
-            f"The objective_function of the study {study!r} trains no Keras model for these "
-            "hyperparameters."
-        )
-    return fit

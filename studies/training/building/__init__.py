@@ -1,1 +1,0 @@
-"""Finds hyperparameters, builds compiled models with them, and checks models against the data."""

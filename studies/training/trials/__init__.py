@@ -1,0 +1,1 @@
+"""Runs the trials of a study, and checks the study before its first trial."""
