@@ -23,12 +23,7 @@ from studies.champion import RunnableStudy, best_training_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition import seed_states
 from studies.executors import Session
-from studies.exporting.tables_and_keras_models import (
-    check_folder,
-    explained,
-    path_for,
-    trial_to_export,
-)
+from studies.exporting.table_model_and_optuna_exports import explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training import (
     begin_trial,
@@ -115,7 +110,7 @@ def export_script(
     name = history.description.name
     folder = path_for(output, f"{name}-trial-{trial.number}")
     ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
-    check_folder(folder, ours, force)
+    _check_folder(folder, ours, force)
     if trial.result.folds:
         raise _refused(name, f"trial {trial.number} is cross-validated, but a script trains once")
     if history.description.objective_function:
@@ -139,6 +134,18 @@ def export_script(
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(target, folder)
     return ScriptExport(name, trial.number, folder / _SCRIPT, differs, tuple(study.notes))
+
+
+def _check_folder(folder: Path, ours: bool, force: bool) -> None:
+    """Checks that a folder can be written.
+
+    An existing folder is replaced only with `force`, and only if it has an earlier export (`ours`).
+    """
+    if not folder.parent.is_dir():
+        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
+    if folder.exists() and not (ours and force):
+        what = ", or replace it with --force." if ours else ": this one holds other files."
+        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
