@@ -110,8 +110,8 @@ def ui_command(
     """
     from search_spaces.errors import StoreError
     from studies.interruption import catching_interrupts
-    from tracking.mlflow.server import free_place, serving
-    from tracking.mlflow.views import VIEWS
+    from tracking.mlflow.servers_and_databases import free_place, serving
+    from tracking.mlflow.views_and_descriptions import VIEWS
     from tracking.store.store_folder_and_json import existing_store
 
     place, name = free_place(port), None
@@ -176,7 +176,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     from tracking.mlflow.exporter_notes import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
     from tracking.mlflow.model_registry import write_address
-    from tracking.mlflow.server import open_store_client
+    from tracking.mlflow.servers_and_databases import open_store_client
 
     click.echo("bringing MLflow up to date …", err=True)
     # If the store has no studies yet, this creates its MLflow database.
@@ -211,7 +211,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     from search_spaces.errors import StudyError
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.study_exporter import StudyExporter
+    from tracking.mlflow.experiment_exporter import StudyExporter
 
     history = history_of(study, store)
     name = history.description.name

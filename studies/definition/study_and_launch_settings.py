@@ -269,7 +269,7 @@ def check_workers(workers: int | None, executor: str | None) -> None:
 
 
 def _server(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.mlflow.server import check_server
+    from tracking.mlflow.servers_and_databases import check_server
 
     return check_server(value)
 

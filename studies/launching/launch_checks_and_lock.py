@@ -30,7 +30,7 @@ from studies.progress import Progress
 from tracking.history.study_history import StudyHistory, read_folder, refreshed
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.exporter_process import Exporter
-from tracking.mlflow.server import check_server, server_of_environment
+from tracking.mlflow.servers_and_databases import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord, settings_of
 from tracking.store.checkpoint_files import files_of
 from tracking.store.store_folder_and_json import (

@@ -49,7 +49,7 @@ COMMIT;
 class StudyNote:
     """The study's experiment in one destination, and the part of the journal that was sent."""
 
-    database: str  # The database's identity, from `server.identity_of`.
+    database: str  # The database's identity, from `servers_and_databases.identity_of`.
     experiment: str  # MLflow's id of the study's experiment.
     revision: int  # The last revision of the journal that was sent.
     epochs: int  # The last row of the journal's table `epochs` that was sent.

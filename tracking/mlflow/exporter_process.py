@@ -25,12 +25,12 @@ from filelock import Timeout
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.study_history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
-from tracking.mlflow.descriptions import REPORT
 from tracking.mlflow.exporter_notes import locked_notes, read_notes
+from tracking.mlflow.views_and_descriptions import REPORT
 from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
-    from tracking.mlflow.study_exporter import StudyExporter
+    from tracking.mlflow.experiment_exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
 """If this environment variable is "off", nothing is sent to MLflow."""
@@ -140,7 +140,7 @@ def _forget(store: Store, size: StudySize) -> None:
     from mlflow.exceptions import MlflowException
 
     from tracking.mlflow.model_registry import registered_models
-    from tracking.mlflow.server import open_store_client
+    from tracking.mlflow.servers_and_databases import open_store_client
 
     client = open_store_client(store)
     header = JournalReader(size.folder).header()
@@ -161,7 +161,7 @@ def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
     """Sends a study to the store's MLflow and to the study's MLflow server, in this process."""
-    from tracking.mlflow.study_exporter import StudyExporter
+    from tracking.mlflow.experiment_exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
@@ -233,7 +233,7 @@ class _Follower:
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
-        from tracking.mlflow.study_exporter import StudyExporter
+        from tracking.mlflow.experiment_exporter import StudyExporter
 
         if address not in self._exporters:
             self._exporters[address] = StudyExporter(self._store, self._folder, address)

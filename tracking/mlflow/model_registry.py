@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.journal import Champion, JournalReader
-from tracking.mlflow import tags
-from tracking.mlflow.descriptions import model_description, version_description
-from tracking.mlflow.run_writer import RunWriter
-from tracking.mlflow.server import under_free_name
-from tracking.mlflow.tags import spell, to_mlflow
+from tracking.mlflow import tags_and_names as tags
+from tracking.mlflow.run_exporter import RunWriter
+from tracking.mlflow.servers_and_databases import under_free_name
+from tracking.mlflow.tags_and_names import spell, to_mlflow
+from tracking.mlflow.views_and_descriptions import model_description, version_description
 from tracking.records import EndedTrial
 
 if TYPE_CHECKING:

@@ -164,7 +164,7 @@ def test_a_pipe_is_written_into_and_a_link_followed(tmp_path: Path) -> None:
 CREATE = """
 import os, sys
 from tracking.store import create_store
-from tracking.mlflow.server import open_store_client
+from tracking.mlflow.servers_and_databases import open_store_client
 import mlflow
 
 begin, go = os.pipe()

@@ -30,8 +30,8 @@ from filelock import FileLock
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from tracking.journal import OFF
-from tracking.mlflow.tags import UUID
-from tracking.mlflow.views import view_page
+from tracking.mlflow.tags_and_names import UUID
+from tracking.mlflow.views_and_descriptions import view_page
 from tracking.store.locks_and_atomic_writing import cached, replacing
 from tracking.store.store_folder_and_json import Store
 

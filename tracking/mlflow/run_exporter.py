@@ -1,4 +1,8 @@
-"""Sends a study's changed trials to MLflow, each trial as a run."""
+"""Sends a study's changed trials to MLflow, each trial as a run: params, metrics, tags and status.
+
+The run of the study is the parent of the runs of trials. A tag of each run has the uuid under which
+the journal records the trial or the study.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,16 @@ import contextlib
 import getpass
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking.history.learning_curves import epoch_metrics
 from tracking.journal import JournalReader, Point, StudyRecord
-from tracking.mlflow import tags
-from tracking.mlflow.descriptions import run_name
-from tracking.mlflow.run_writer import RunWriter
-from tracking.mlflow.tags import axis_of, is_log, spell, to_mlflow
+from tracking.mlflow import tags_and_names as tags
+from tracking.mlflow.exporter_notes import ExporterNotes
+from tracking.mlflow.servers_and_databases import unless_missing
+from tracking.mlflow.tags_and_names import axis_of, is_log, spell, tag_text, to_mlflow
 from tracking.records import (
     EndedTrial,
     Objective,
@@ -28,8 +32,10 @@ from tracking.records import (
 from tracking.records.trial_records import best_trial
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, Run
 
+_PAGE: Final = 1000
 # A pruned trial is FINISHED, as it has a value. The UI shows FAILED in red.
 _STATUSES: Final = {
     "running": "RUNNING",
@@ -69,7 +75,7 @@ class TrialsSoFar:
                 # If this metric had the name of a trial's metric, the UI would sort the parent run
                 # among the trials.
                 name = f"study/best_{self._objective.metric}"
-                self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
+                self.unsent += _metrics_of({name: best.value}, trial.ended, len(self._counted))
 
 
 @dataclass
@@ -108,8 +114,8 @@ class TrialExporter:
         runs.notes.note_intended([study.run])
         name = f"{description.name} ({description.engine})"
         if runs.begin(study.run, name, tagged, study.created):
-            runs.log_inputs(study.run, dataset_inputs(description))
-            runs.write(study.run, params=params_of(_settings(description)))
+            runs.log_inputs(study.run, _dataset_inputs(description))
+            runs.write(study.run, params=_params_of(_settings(description)))
         if study.status == "RUNNING":
             runs.write(study.run, status="RUNNING")
 
@@ -131,7 +137,7 @@ class TrialExporter:
             tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
         }
         params: list[Param] = []
-        if runs.begin(trial.uuid, run_name(description, spec), tagged, trial.started):
+        if runs.begin(trial.uuid, _run_name(description, spec), tagged, trial.started):
             # The UI's charts need the trial's number as a param, for an axis. The charts have no
             # log scale, so they draw the logarithms of hyperparameters with a log scale.
             logs = {
@@ -139,8 +145,8 @@ class TrialExporter:
                 for parameter in description.space
                 if is_log(parameter) and parameter.name in spec.values
             }
-            params = params_of({"trial": spec.number, **logs, **values})
-            runs.log_inputs(trial.uuid, dataset_inputs(description))
+            params = _params_of({"trial": spec.number, **logs, **values})
+            runs.log_inputs(trial.uuid, _dataset_inputs(description))
         metrics = self._metrics(trial.uuid)
         if trial.state == "running":
             runs.write(trial.uuid, metrics, params)
@@ -148,11 +154,11 @@ class TrialExporter:
         if isinstance(trial, EndedTrial):
             result = trial.result
             tagged |= _result_tags(result)
-            params += params_of({n: v for n, v in result.defaulted.items() if n not in values})
+            params += _params_of({n: v for n, v in result.defaulted.items() if n not in values})
             if result.repeats:
                 for epoch, means in epoch_metrics(self.journal.folder, trial).items():
-                    metrics += metrics_of(means, trial.ended, epoch)
-            metrics += metrics_of(_result_metrics(result, description.objective), trial.ended, 0)
+                    metrics += _metrics_of(means, trial.ended, epoch)
+            metrics += _metrics_of(_result_metrics(result, description.objective), trial.ended, 0)
         elif trial.state == "interrupted":
             tagged[tags.REASON] = "its process ended before the training did"
         runs.write(trial.uuid, metrics, params, tagged, _STATUSES[trial.state], trial.ended)
@@ -160,10 +166,15 @@ class TrialExporter:
     def _metrics(self, fit: str) -> list[Metric]:
         """Removes the unsent epochs of a fit, and returns their metrics."""
         points = self.points.pop(fit, [])
-        return [metric for p in points for metric in metrics_of(p.metrics, p.time, p.epoch)]
+        return [metric for p in points for metric in _metrics_of(p.metrics, p.time, p.epoch)]
 
 
-def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
+def _run_name(description: StudyDescription, spec: TrialSpec) -> str:
+    """Returns the name of a trial's run, such as ``#15``."""
+    return f"#{spec.number}" + " defaults" * (spec.number == description.default_trial)
+
+
+def _metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
     """Returns the journal's metrics as MLflow's, without infinities and NaN.
 
     MLflow would turn an infinity into 1.8e308, which then wins every sort.
@@ -177,7 +188,7 @@ def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metri
     ]
 
 
-def params_of(values: Mapping[str, Any]) -> list[Param]:
+def _params_of(values: Mapping[str, Any]) -> list[Param]:
     """Returns values as MLflow's params.
 
     Floats are rounded to four digits, since the UI's table shows all digits of a param.
@@ -190,7 +201,7 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
     ]
 
 
-def dataset_inputs(description: StudyDescription) -> list[Any]:
+def _dataset_inputs(description: StudyDescription) -> list[Any]:
     """Returns the training data and the validation data as inputs of a run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -281,3 +292,141 @@ def _result_tags(result: TrialResult) -> dict[str, str]:
             to_mlflow(f"user_attrs.{key}"): spell(value) for key, value in result.user_attrs.items()
         },
     }
+
+
+class RunWriter:
+    """Writes the runs of a study's experiment.
+
+    If a person deleted a run in MLflow, nothing more is written to the run.
+    """
+
+    def __init__(self, client: MlflowClient, notes: ExporterNotes, experiment: str) -> None:
+        self.client, self.experiment, self.notes = client, experiment, notes
+        # The tags that new runs got from `create_run`, by uuid.
+        self._tags: dict[str, dict[str, str]] = {}
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """MLflow's run ids by uuid."""
+        return self.notes.runs
+
+    def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
+        """Creates the run for a uuid, unless MLflow has this run already.
+
+        Returns True if the run has no params yet. Then the next call of `write` must pass them all.
+        """
+        if uuid in self.ids:
+            return not self.notes.is_written(uuid)
+        if self.notes.may_exist(uuid):
+            # Processes that were killed may have created the run once, or even twice.
+            runs = search_runs(self.client, self.experiment, f"tags.`{tags.UUID}` = '{uuid}'")
+            for double in runs[1:]:
+                self.client.delete_run(double.info.run_id)
+            if runs:
+                self.notes.note_created(uuid, runs[0].info.run_id)
+                return True
+        texts = {tags.UUID: uuid, **_texts(tagged)}
+        name = tag_text(name, tags.LONGEST_NAME)
+        run = self.client.create_run(self.experiment, started, texts, name)
+        self._tags[uuid] = texts
+        self.notes.note_created(uuid, run.info.run_id)
+        return True
+
+    def log_inputs(self, uuid: str, inputs: Sequence[DatasetInput]) -> None:
+        """Adds data sets to a run. Call it before the first `write`."""
+        if inputs:
+            self.unless_deleted(uuid, lambda: self.client.log_inputs(self.ids[uuid], inputs))
+
+    def write(
+        self,
+        uuid: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tagged: Mapping[str, str] | None = None,
+        status: str = "",
+        ended: int | None = None,
+    ) -> None:
+        """Adds metrics, params and tags to a run, then sets its status.
+
+        Does nothing if MLflow has no run of the uuid.
+        """
+        if uuid not in self.ids:
+            return
+        run, initial = self.ids[uuid], self._tags.pop(uuid, {})
+        texts = _texts(tagged or {})
+        texts = {key: text for key, text in texts.items() if initial.get(key) != text}
+
+        def write() -> None:
+            from mlflow.entities import RunTag
+
+            # MLflow's client splits large batches.
+            run_tags = [RunTag(key, text) for key, text in texts.items()]
+            self.client.log_batch(run, metrics, params, run_tags)
+            if status == "RUNNING":
+                self.client.update_run(run, status)
+            elif status:
+                self.client.set_terminated(run, status, ended)
+
+        if self.unless_deleted(uuid, write):
+            self.notes.note_written(uuid)
+
+    def delete(self, uuid: str) -> None:
+        """Deletes a run in MLflow."""
+        self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
+        self.notes.forget_run(uuid)
+
+    def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
+        """Calls `write`, which writes to the run. Returns False if a person deleted the run.
+
+        Once a run is known as deleted, `write` is not called.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self.notes.is_deleted(uuid):
+            return False
+        try:
+            write()
+        except MlflowException as error:
+            if error.get_http_status_code() >= 500 or not self._is_deleted(self.ids[uuid]):
+                raise
+            self.notes.note_deleted(uuid)
+            return False
+        return True
+
+    def _is_deleted(self, run: str) -> bool:
+        entity = unless_missing(lambda: self.client.get_run(run))
+        # `mlflow gc` removes deleted runs for good. Then MLflow does not have them.
+        return entity is None or entity.info.lifecycle_stage == "deleted"
+
+
+def _texts(tagged: Mapping[str, str]) -> dict[str, str]:
+    """Returns the tags that have a text, in a form that MLflow accepts.
+
+    The tag `STOPPED` is sent even without a text. A launch that was killed has no reason for its
+    end, and must replace the reason of an earlier launch.
+    """
+    return {key: tag_text(text) for key, text in tagged.items() if text or key == tags.STOPPED}
+
+
+def search_runs(client: MlflowClient, experiment: str, condition: str = "") -> list[Run]:
+    """Returns the runs of an experiment, including deleted ones, the oldest first.
+
+    `condition` is a filter in MLflow's syntax.
+    """
+    from mlflow.entities import ViewType
+
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment],
+            condition,
+            run_view_type=ViewType.ALL,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs

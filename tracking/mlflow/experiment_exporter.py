@@ -18,18 +18,11 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import ServerRefusedError
 from tracking.history.study_history import read_folder
 from tracking.journal import Header, JournalReader, StudyRecord
-from tracking.mlflow import tags
-from tracking.mlflow.descriptions import (
-    REPORT,
-    Pages,
-    is_replaceable,
-    study_description,
-    study_note,
-)
+from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
 from tracking.mlflow.model_registry import ModelRegistry
-from tracking.mlflow.run_writer import RunWriter, search_runs
-from tracking.mlflow.server import (
+from tracking.mlflow.run_exporter import RunWriter, TrialExporter, TrialsSoFar, search_runs
+from tracking.mlflow.servers_and_databases import (
     as_server_errors,
     identity_of,
     open_client,
@@ -38,8 +31,15 @@ from tracking.mlflow.server import (
     under_free_name,
     unless_missing,
 )
-from tracking.mlflow.trial_exporter import TrialExporter, TrialsSoFar
-from tracking.mlflow.views import view_page, view_tags
+from tracking.mlflow.views_and_descriptions import (
+    REPORT,
+    Pages,
+    is_replaceable,
+    study_description,
+    study_note,
+    view_page,
+    view_tags,
+)
 from tracking.records.json_conversion import to_json
 from tracking.store.locks_and_atomic_writing import holder_of
 from tracking.store.store_folder_and_json import Store
