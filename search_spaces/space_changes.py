@@ -133,6 +133,26 @@ class Tailoring(NamedTuple):
             named += varying
         return type(space)(with_changes(before, changes, named))
 
+    def with_ranges(
+        self, ranges: Mapping[str, str], before: SearchSpace, after: SearchSpace
+    ) -> Tailoring:
+        """Returns these changes together with new ranges.
+
+        `before` is the space with these changes, `after` the space that has the new ranges, too.
+        """
+        # A hyperparameter that is gone or fixed in the new space can't have its former range.
+        former = {
+            name: text
+            for name, text in self.ranges.items()
+            if name in after
+            and (name not in before or before[name].count == 1 or after[name].count != 1)
+        }
+        only = self.only
+        if only is not None:
+            varying = [name for name in before.names if before[name].count != 1]
+            only = tuple(name for name in varying if name in after and after[name].count != 1)
+        return Tailoring(only, {**former, **ranges})
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the changes in JSON's types."""
         return {"only": self.only and list(self.only), "ranges": dict(self.ranges)}

@@ -6,10 +6,11 @@ A command on a recorded study has the option ``--store``, unless the study is in
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from search_spaces import Tailoring
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.store.store_folder_and_json import default_store_path, real_folder
@@ -54,6 +55,16 @@ def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()
         words.append(f"--engine {shlex.quote(description.engine)}")
     data = _data_options(description)
     return _joined([*words, *options, *data, _store_option(history.store.root)])
+
+
+def launch_options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequence[str]:
+    """Returns the options of ``kerastudy launch``, quoted for a shell."""
+    options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
+    options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]
+    for name, value in settings.items():
+        option = "--folds" if name == "cross_validation" else f"--{name.replace('_', '-')}"
+        options.append(option if value is True else f"{option} {shlex.quote(str(value))}")
+    return options
 
 
 def data_command(description: StudyDescription) -> str:

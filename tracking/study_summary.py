@@ -218,7 +218,7 @@ class Summary:
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which other studies do not need here.
-            from tracking.diagnosis.isolation_check import answers
+            from tracking.diagnosis.hyperparameter_checks import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)

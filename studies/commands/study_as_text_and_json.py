@@ -302,7 +302,7 @@ def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # Imported here, as it loads numpy, which the other documents don't need.
-    from tracking.diagnosis.isolation_check import answers
+    from tracking.diagnosis.hyperparameter_checks import answers
 
     description, best, verdict = history.description, history.best, study_verdict(history)
     commands = summary_of(history, verdict).commands

@@ -1,11 +1,11 @@
-from .boundary_check import part as part
-from .boundary_check import wider as wider
 from .check_runner import CHECKS as CHECKS
 from .check_runner import Diagnosis as Diagnosis
 from .check_runner import diagnose as diagnose
 from .diagnosed_study import Changes as Changes
 from .diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .diagnosed_study import Finding as Finding
-from .isolation_check import answers as answers
-from .isolation_check import isolation as isolation
+from .hyperparameter_checks import answers as answers
+from .hyperparameter_checks import isolation as isolation
 from .suggested_launch import next_launch as next_launch
+from .suggested_launch import part as part
+from .suggested_launch import wider as wider

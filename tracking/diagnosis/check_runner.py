@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from search_spaces import Parameter
-from tracking.diagnosis.boundary_check import boundary
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.diagnosed_study import (
     SEVERITIES,
@@ -15,9 +14,9 @@ from tracking.diagnosis.diagnosed_study import (
     Finding,
     TooThinError,
 )
-from tracking.diagnosis.isolation_check import isolation
+from tracking.diagnosis.hyperparameter_checks import boundary, isolation
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
-from tracking.diagnosis.value_checks import infeasible_share, sufficiency, trial_variance
+from tracking.diagnosis.trial_checks import infeasible_share, sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
 from tracking.shell_commands import study_command
 

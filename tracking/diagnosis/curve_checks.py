@@ -14,7 +14,6 @@ from typing import Final
 
 from search_spaces import Float, Int
 from search_spaces.texts import listed, readable
-from tracking.diagnosis.boundary_check import part, wider
 from tracking.diagnosis.diagnosed_study import (
     Array,
     Changes,
@@ -26,6 +25,7 @@ from tracking.diagnosis.diagnosed_study import (
     difference,
     of_best,
 )
+from tracking.diagnosis.suggested_launch import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

@@ -1,17 +1,21 @@
-"""The launch that the findings of a diagnosis suggest, and its command."""
+"""The next launch, which the findings of a diagnosis suggest: its command, settings and ranges.
+
+`wider` and `part` return the ranges that checks suggest.
+"""
 
 from __future__ import annotations
 
-import shlex
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Final, Literal
 
-from search_spaces import SearchSpace, Tailoring
+from search_spaces import Float, Int, SearchSpace, Tailoring, read_domain, spell_domain
 from search_spaces.errors import SearchSpaceError
 from tracking.diagnosis.diagnosed_study import Finding
 from tracking.history.study_history import StudyHistory
-from tracking.shell_commands import launch_command
+from tracking.shell_commands import launch_command, launch_options
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class NextLaunch:
             # If an option of the present launch has set the number of folds, the next launch needs
             # this option, too. If the study's file has set the number, the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
-        return launch_command(history, self.name, _options(self.tailoring, settings))
+        return launch_command(history, self.name, launch_options(self.tailoring, settings))
 
 
 def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:
@@ -70,7 +74,8 @@ def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunc
                 settings[name] = value
                 reasons.append((name, finding.title))
     space = Tailoring(ranges=ranges).apply(description.space)
-    tailoring = _combined(description.tailored, ranges, description.space, space)
+    before = Tailoring.from_dict(description.tailored) if description.tailored else Tailoring()
+    tailoring = before.with_ranges(ranges, description.space, space)
     name = _following(description.name) if another else description.name
     return NextLaunch(name, tailoring, space, settings, tuple(reasons))
 
@@ -90,34 +95,84 @@ def _is_valid(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
     return True
 
 
-def _combined(
-    before: Mapping[str, Any], ranges: Mapping[str, str], space: SearchSpace, changed: SearchSpace
-) -> Tailoring:
-    """Returns the changes of the present launch (`before`) together with new ranges.
+# The playbook doesn't say how far to widen a range. As a rule of thumb, `wider` adds half of the
+# range's length on its scale. On a log scale, it adds at most a factor of ten.
+_LARGEST_FACTOR: Final = 10.0
+_COUNTS: Final = ("epochs", "batch_size")
 
-    `space` is the space of the present launch, `changed` the space with the new ranges.
+
+def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
+    """Returns a domain that is wider at one end, or an empty text if nothing lies beyond that end.
+
+    Positive ranges stay positive, and ranges within 0 … 1 stay below 1. A grid keeps its steps.
     """
-    if not before:
-        return Tailoring(ranges=dict(ranges))
-    only, former = Tailoring.from_dict(before)
-    # A hyperparameter that is gone or fixed in the new space can't have its former range.
-    former = {
-        name: text
-        for name, text in former.items()
-        if name in changed
-        and (name not in space or space[name].count == 1 or changed[name].count != 1)
-    }
-    if only is not None:
-        varying = [name for name in space.names if space[name].count != 1]
-        only = tuple(name for name in varying if name in changed and changed[name].count != 1)
-    return Tailoring(only, {**former, **ranges})
+    low, high, up = float(parameter.low), float(parameter.high), way == "upper"
+    log, linear = parameter.scale == "log", parameter.scale == "linear"
+    by = (high - low) / 2 if linear else min(math.sqrt(high / low), _LARGEST_FACTOR)
+    if not log and not linear:
+        # The sum low + high of a reverse log range stays the same: 0.01 to 0.99 becomes 0.001 to
+        # 0.999. The lower end is not widened.
+        nearer = float(f"{low / by:.2g}")
+        return _spelled(parameter, nearer, low + high - nearer) if up else ""
+    share = linear and isinstance(parameter, Float) and low >= 0 and high <= 1
+    whole = parameter.name in _COUNTS or low >= 1 or (log and isinstance(parameter, Int))
+    least = -math.inf if low < 0 else 1.0 if whole else 0.0
+    if up and share:
+        # If the values are shares, e.g. dropout rates, the upper end moves by at most half of its
+        # distance from 1.
+        by = min(by, (1 - high) / 2)
+    elif not up:
+        by = min(by, (low / least if least else by) if log else low - least)
+    if parameter.count is not None and parameter.step != parameter.usual_step:
+        step = float(parameter.step or 0)
+        steps = int((math.log(by, step) if log else by / step) + 1e-9)
+        by = step**steps if log else step * steps
+        if isinstance(parameter, Int) and not up and log and low / by % 1:
+            return ""
+    # Sums are rounded, as 0.3 - 3 * 0.1 must be 0.
+    if up:
+        end = high * by if log else round(high + by, 12)
+        return _spelled(parameter, low, end, digits=12 if share else 2)
+    return _spelled(parameter, low / by if log else round(low - by, 12) or 0.0, high)
 
 
-def _options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequence[str]:
-    """Returns the options of ``kerastudy launch``, quoted for a shell."""
-    options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
-    options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]
-    for name, value in settings.items():
-        option = "--folds" if name == "cross_validation" else f"--{name.replace('_', '-')}"
-        options.append(option if value is True else f"{option} {shlex.quote(str(value))}")
-    return options
+def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
+    """Returns the part of a domain between two results of `to_unit`, in the form of ``--set``.
+
+    The text is empty if this part is the whole domain.
+    """
+    low, high = parameter.low, parameter.high
+    # The ends are rounded outwards, so that no good value is cut off.
+    if low_unit > 0:
+        low = max(_rounded(parameter, parameter.from_unit(low_unit), ROUND_FLOOR), low)
+    if high_unit < 1:
+        high = min(_rounded(parameter, parameter.from_unit(high_unit), ROUND_CEILING), high)
+    return _spelled(parameter, low, high)
+
+
+def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
+    """Rounds a value of a continuous domain to two digits, up or down."""
+    if parameter.count is not None or value == 0:
+        return value
+    exact = Decimal(repr(float(value)))
+    return float(exact.quantize(Decimal((0, (1,), exact.adjusted() - 1)), rounding=rounding))
+
+
+def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
+    """Returns a range in the form of ``--set``.
+
+    The text is empty if the range is the present one, or is not valid for the hyperparameter.
+    """
+    if isinstance(parameter, Int):
+        low, high = round(low), round(high)
+    elif parameter.count is None:
+        digits = 12 if parameter.scale == "reverse_log" else digits
+        low = low if low == parameter.low else float(f"{low:.2g}")
+        high = high if high == parameter.high else float(f"{high:.{digits}g}")
+    if (low, high) == (parameter.low, parameter.high) or not low < high:
+        return ""
+    try:
+        return spell_domain(read_domain(parameter, f"{low!r}..{high!r}:{parameter.scale}"))
+    except SearchSpaceError:
+        # The parameter can't have such a range.
+        return ""

@@ -1,15 +1,19 @@
-"""The check `isolation`: which value of a scientific hyperparameter is best?"""
+"""The checks of hyperparameters: `boundary` and `isolation`.
+
+`boundary` finds out whether the best trials crowd at an end of a range, `isolation` which value of
+a scientific hyperparameter is best.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from search_spaces import Listed, Parameter, spell_values
+from search_spaces import Float, Int, Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
 from tracking.diagnosis.curve_checks import overfits
 from tracking.diagnosis.diagnosed_study import (
@@ -20,16 +24,118 @@ from tracking.diagnosis.diagnosed_study import (
     TooThinError,
     difference,
     expected_best,
+    of_best,
     weights_of_best,
 )
+from tracking.diagnosis.suggested_launch import wider
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
+
+_LEAST_TRIALS: Final = 10
+_MANY_TRIALS: Final = 50
+# `boundary` explains these numbers. 1.645 is the 95 % quantile of the normal distribution.
+_EDGE: Final = 0.1
+_EDGE_OF_FEW: Final = 0.2
+_UNLIKELY: Final = 0.01
+_SIGNIFICANT: Final = 1.645
 
 _LEAST_OF_VALUE: Final = 6
 _LEVEL: Final = 0.95
 _MOST_VALUES: Final = 8
 _BUCKETS: Final = 4
 _MOST_LISTED: Final = 7
+
+
+def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
+    """Finds out whether the best trials crowd at an end of a hyperparameter's range.
+
+    Deep Learning Tuning Playbook, "Identifying bad search space boundaries": "if the best points
+    cluster towards the edge of a search space (in some dimension), then the search space boundaries
+    might need to be expanded".
+
+    Only trials in which the hyperparameter is active count. If it is inactive in most of the best
+    trials, its range does not matter. The best tenth of the trials that count (at least 3, at most
+    10) crowds at an end if three conditions hold:
+
+    - At least half of the best trials are in the last tenth of the range on its scale, or at the
+      last value of a short grid. With fewer than 50 trials, the last fifth counts instead.
+    - The probability that so many trials are there by chance is below 1 % (binomial distribution).
+    - In the half of the range next to the end, trials get better towards the end (Spearman's rank
+      correlation, one-sided, 5 %). If they don't, the best trials may be there only because the
+      sampler preferred the end.
+    """
+    name = parameter.name
+    active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
+    study.check_trials(_LEAST_TRIALS, active)
+    leading = study.top(study.ranked)
+    if 2 * sum(trial in active for trial in leading) < len(leading):
+        return None
+    units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
+    losses = np.array([study.loss(trial) for trial in active])
+    best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
+    # In a short grid, the last value's share of the range may be larger than `edge`.
+    width = max(edge, 1 / parameter.count) if parameter.count else edge
+    way: Literal["lower", "upper"] = "upper"
+    crowding = _crowded(1 - units, losses, best, width)
+    if not crowding:
+        way, crowding = "lower", _crowded(units, losses, best, width)
+    if not crowding:
+        return None
+    end, domain = parameter.high if way == "upper" else parameter.low, wider(parameter, way)
+    where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
+    having = "" if len(active) == len(study.ranked) else f" with {name}"
+    place = f"{where if width == edge else 'at'} its {way} end, {readable(end)}"
+    crowd = f"{of_best(crowding, best)} trials{having} lie {place}"
+    crowd = f"{crowd[0].upper()}{crowd[1:]}"
+    title, verdict = (
+        f"{name}: the best trials crowd at its {way} end",
+        "trials get better towards it",
+    )
+    advice = f"Widen it to {domain}."
+    if not domain:
+        title, verdict = f"{name}: best at its natural end", "nothing lies beyond"
+        advice = f"Compare with {name} fixed at {readable(end)}: it may not be needed."
+    return Finding(
+        "boundary",
+        "problem" if domain else "ok",
+        title,
+        f"{crowd}, and {verdict}.",
+        advice,
+        evidence={
+            "end": end,
+            "best trials": best,
+            "of them at the end": crowding,
+            "best value": study.ranked[0].params.get(name),
+        },
+        parameter=name,
+        changes=Changes({name: domain} if domain else {}),
+    )
+
+
+def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
+    """Returns how many of the best trials crowd at an end of a range, or 0 if they don't.
+
+    `distances` has the distance of each trial from the end, as a share of the range. The best trial
+    is first. A trial is at the end if its distance is at most `width`.
+    """
+    from scipy import special
+
+    crowding = int((distances[:best] <= width + 1e-9).sum())
+    if crowding * 2 < best or special.bdtrc(crowding - 1, best, width) >= _UNLIKELY:
+        return 0
+    near = distances <= 0.5
+    if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
+        return 0
+    # This computes Spearman's correlation by numpy, as the import of `scipy.stats` takes half a
+    # second.
+    correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
+    return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
+
+
+def _ranks(values: Array) -> Array:
+    """Returns the rank of each value. Equal values get the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 class _Isolated(NamedTuple):
