@@ -32,8 +32,8 @@ from studies.champion.choice_and_promotion import promote as promote
 from studies.champion.confirmation import confirm as confirm
 from studies.champion.evaluation_on_test_part import evaluate as evaluate
 from studies.check_data import check_data as check_data
-from studies.data import cross_validation as _cross_validation
 from studies.data import preprocessing as preprocessing
+from studies.data import splitting_into_parts_and_folds as _splits
 from studies.definition import RayOptions as RayOptions
 from studies.definition import epoch_seed as epoch_seed
 from studies.definition import output_layers as _output_layers
@@ -52,5 +52,5 @@ from studies.results.study_results import read_study as read_study
 from tracking import Objective as Objective
 
 outputs = _output_layers
-splits = _cross_validation
+splits = _splits
 NAMES = [name for name in dir() if not name.startswith("_")]

@@ -7,18 +7,32 @@ data in batches, which is loaded as `StreamedSplits`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_data import LoadedData, Splits
-from studies.data.arrays.memory_mapping import shared
-from studies.data.arrays.splitting_into_parts import Contents, Options, check_options, divide
-from studies.data.cross_validation import CrossValidation, FoldedSplits, make_folds
+from studies.data.loaded_data import LoadedData, Splits
+from studies.data.memory_mapped_files import shared
+from studies.data.samples_and_labels import Contents
+from studies.data.splitting_into_parts_and_folds import (
+    CrossValidation,
+    FoldedSplits,
+    divide,
+    make_folds,
+)
+
+DEFAULT_SHARE = 0.2
+_PREPROCESSING_NAMES = ("standardize", "minmax")
+Size = float | int | tuple[object, ...]
+"""The size of a part: a share of all samples, or a number of samples.
+
+A tuple is a ready-made part (x, y), which is checked when the data is read.
+"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,12 +167,96 @@ class Reader(ABC):
         """
 
 
+@dataclass(frozen=True, eq=False)
+class Options:
+    """The checked options of `datasets.arrays`."""
+
+    validation: Size
+    test: Size | None
+    stratify: bool | None
+    preprocess: object
+    seed: int
+    class_names: tuple[str, ...] = ()
+
+
 def options_of(arguments: Mapping[str, Any], **changes: object) -> Options:
     """Returns the checked options that are among the arguments of a function.
 
-    The options are the parameters of `check_options`. `changes` replace arguments of the same
+    The options are the parameters of `_check_options`. `changes` replace arguments of the same
     names. Raises DataError for a wrong option.
     """
-    names = signature(check_options).parameters
+    names = signature(_check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}
-    return check_options(**options | changes)
+    return _check_options(**options | changes)
+
+
+def _check_options(
+    *,
+    validation: object,
+    test: object,
+    seed: object,
+    stratify: object = None,
+    preprocess: object = None,
+    class_names: object = None,
+) -> Options:
+    """Checks the options of `datasets.arrays`, before the data is read.
+
+    Raises DataError for a wrong option.
+    """
+    no_test = test is None or (checks.is_real(test) and test == 0)
+    return Options(
+        _check_size("validation", validation),
+        None if no_test else _check_size("test", test),
+        None if stratify is None else checks.truth("stratify", stratify, DataError),
+        _check_preprocess(preprocess),
+        checks.seed("seed", seed, DataError),
+        _check_class_names(class_names),
+    )
+
+
+def _check_size(name: str, value: object) -> Size:
+    if isinstance(value, tuple | list) and len(value) in (2, 3):
+        return tuple(value)
+    # `is_whole` is False for booleans, so validation=True is an error, and not taken for 1 sample.
+    if checks.is_whole(value) and value > 0:
+        return int(value)
+    if checks.is_real(value) and 0 < value < 1:
+        return float(value)
+    part = "a ready-made part (x, y) or (x, y, sample_weight)"
+    expected = f"a share between 0 and 1, a count of samples above 0, or {part}"
+    raise DataError.of_setting(name, expected, value)
+
+
+def _check_preprocess(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _check_preprocessing_name(name) for key, name in value.items()}
+    return _check_preprocessing_name(value)
+
+
+def _check_preprocessing_name(value: object) -> str | None:
+    if isinstance(value, str):
+        return checks.choice("preprocess", value, _PREPROCESSING_NAMES, DataError)
+    if value is None:
+        return None
+    raise DataError.of_setting(
+        "preprocess",
+        "'standardize' or 'minmax'",
+        value,
+        hint="For another transformation, put layers such as ks.preprocessing.adapted("
+        "keras.layers.Normalization(), data) into the model, or transform the samples yourself, "
+        "and pass ready-made parts: validation=(x, y), test=(x, y).",
+    )
+
+
+def _check_class_names(value: object) -> tuple[str, ...]:
+    # A fitted LabelEncoder has the names in `classes_`.
+    value = getattr(value, "classes_", value)
+    if value is None:
+        return ()
+    # A set has no order, and a dict is no list of names, so both are refused.
+    ordered = isinstance(value, Iterable) and not isinstance(value, str | Set | Mapping)
+    names = list(cast(Iterable[Any], value)) if ordered else []
+    if not names or len(set(map(str, names))) != len(names):
+        expected = "a list of different names, such as ['cat', 'dog'], or a fitted LabelEncoder"
+        raise DataError.of_setting("class_names", expected, value)
+    return tuple(map(str, names))

@@ -15,31 +15,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Collection, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
-from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
-from studies.data.arrays.user_samples import Samples, check_samples
-from studies.data.dataset_base import Dataset, options_of
-from studies.data.image_and_text_folders import folder_kind, images, text
-from studies.data.npz_csv_parquet import (
-    TARGET,
-    absolute_path,
-    is_table,
-    read_arrays,
-    read_table,
-)
-from studies.data.tables.table_dataset import table, table_alone
+from studies.data.data_option import name_of
+from studies.data.dataset_base import DEFAULT_SHARE, Dataset, options_of
+from studies.data.files_and_folders import Folder, absolute_path, read_npz
+from studies.data.samples_and_labels import Contents, check_samples, is_frame
+from studies.data.tables import Table
 from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
 if TYPE_CHECKING:
@@ -63,16 +55,9 @@ __all__ = [
     "table",
     "text",
 ]
-
 DATA_VARIABLE: Final = "KERASTUDY_DATA"
 """The environment variable that names a file to read instead of a download."""
-
 _CLOTHES: Final = "T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
-# The arrays of each part in an npz file, where their names end with the part's name, e.g. x_train.
-# Weights are optional.
-_ARRAYS: Final = ("x", "y", "sample_weight")
-# Images that are checked without a study are resized to this size.
-_IMAGE_SIZE: Final = (64, 64)
 
 
 def __dir__() -> list[str]:
@@ -181,26 +166,215 @@ def npz(
     sizes = {part: DEFAULT_SHARE for part in ready}
     options = options_of(locals(), **sizes)
     file = absolute_path(path)
-    read = partial(_read_npz, file, ready)
+    read = partial(read_npz, file, ready)
     return Dataset(name or file.stem, str(file), options, read)
 
 
-def _read_npz(path: Path, parts: Collection[str]) -> Contents:
-    names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
-    arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
-    ready: dict[str, Samples] = {}
-    for part in parts:
-        names = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
-        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
-            raise DataError(f"{path} holds {' and '.join(names)}, but needs x_{part} and y_{part}.")
-        if names:
-            ready[part] = _part_in(arrays, part)
-    return Contents(_part_in(arrays, "train"), ready)
+def table(
+    source: Any,
+    *,
+    target: str,
+    drop: Collection[str] | None = None,
+    categories: Collection[str] | None = None,
+    missing: Collection[str] | None = None,
+    dates: Collection[str] = (),
+    classes: bool | None = None,
+    time: str | Literal[False] | None = None,
+    validation: Any = DEFAULT_SHARE,
+    test: Any = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes a table: columns of numbers, booleans and categories, and one to predict.
+
+    The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
+    standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or
+    boolean is replaced by the column's mean, and a further column marks the row by a 1. Means,
+    deviations and categories are taken from the training part. The registered model takes the
+    columns as they are in the table.
+
+    If there is a column of dates, rows are split in time: training rows come first, then validation
+    rows, then test rows. Rules decide about the options `drop`, `categories`, `missing` and `time`
+    that you leave out, and `load().warnings` says how.
+
+    Args:
+        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a pandas
+            DataFrame. A relative path starts from the current folder; `~` is the home folder. The
+            index of a DataFrame is ignored. Don't change the DataFrame before the data is loaded.
+        target: The column to predict. Texts and booleans are classes, numbered in sorted order.
+            Whole numbers 0, 1, 2 and so on without a gap are classes, too, if there are enough rows
+            of each. Other numbers are quantities.
+        drop: The columns to leave out. None: columns that teach nothing are left out, i.e.
+            identifiers, free text, and columns without values or with one value. In any case, rows
+            without a target are left out.
+        categories: The columns whose numbers are read as categories. None: columns of whole numbers
+            with names such as "zip", or with numbers that begin with 0.
+        missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
+            "null" and "None". None: "?", "-" and the like in any column. In columns of
+            numbers, words are missing values too, if there are only a few different words.
+        dates: Columns of dates whose day, month and weekday become inputs.
+        classes: Whether the target is classes; None: as described for `target`.
+        time: The column of dates or numbers that orders the rows before they are split. None: the
+            first column of dates without gaps and with few rows of each date. False: parts are
+            drawn at random.
+        validation: The validation part: a share in (0, 1) of all rows, a number of rows, or another
+            table with the same columns.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            target is classes and parts are drawn at random.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
+        name: Name in records; None: the file's name without its ending, or "table".
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the table.
+
+    Example:
+        >>> import pandas as pd
+        >>> houses = pd.DataFrame({"area": [50.0, 80.0, 120.0], "price": [1.5, 2.0, 3.5]})
+        >>> ks.datasets.table(houses, target="price").load().train.x.shape
+        (1, 1)
+    """
+    arguments = locals()
+    place = _place_of("source", source)
+    ready: dict[str, Any] = {}
+    sizes: dict[str, Any] = {"validation": validation, "test": test}
+    for part, size in sizes.items():
+        if is_frame(size) or isinstance(size, str | PathLike | tuple):
+            # A size of 1 passes the checks. It has no effect, because the ready-made part is used.
+            ready[part], sizes[part] = _place_of(part, size), 1
+    options = options_of(arguments, **sizes)
+    if classes is not None:
+        checks.truth("classes", classes, DataError)
+    if not isinstance(target, str) or not target:
+        hint = "For several targets, take datasets.arrays."
+        raise DataError.of_setting("target", "the name of a column", target, hint)
+    by_column = isinstance(time, str) and time not in ("", target) and not stratify
+    if time not in (None, False) and not by_column:
+        expected = "False, or the name of another column than the target, without stratify=True"
+        raise DataError.of_setting("time", expected, time)
+    lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
+    names: dict[str, Any] = {n: checks.names(n, v or (), DataError) for n, v in lists.items()}
+    reader = Table(
+        place,
+        target,
+        **names,
+        classes=classes,
+        time=False if stratify and time is None else time,
+        ready=tuple(ready.items()),
+        open=frozenset(option for option, value in lists.items() if value is None),
+    )
+    in_file = isinstance(place, Path)
+    own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
+    return Dataset(name or own_name, where, options, reader)
 
 
-def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
-    x, y, weight = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
-    return check_samples(x, y, weight, names=f"{{}}_{part}")
+def _place_of(setting: str, source: Any) -> Any:
+    if is_frame(source):
+        return source
+    if isinstance(source, str | PathLike):
+        return absolute_path(source)
+    raise DataError.of_setting(
+        setting,
+        "a CSV or Parquet file, or a DataFrame of pandas, with the target in a column",
+        source,
+        "Arrays go to datasets.arrays(x, y).",
+    )
+
+
+def images(
+    folder: str | PathLike[str],
+    *,
+    image_size: tuple[int, int] = (256, 256),
+    color_mode: str = "rgb",
+    interpolation: str = "bilinear",
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes a folder of images, with a subfolder for each class, or for each part.
+
+    `keras.utils.image_dataset_from_directory` reads bmp, gif, jpeg and png files, also in deeper
+    folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
+    (n, height, width, channels), from 0 to 255. Let the model scale x, by
+    `keras.layers.Rescaling(1 / 255)`. y is int64 of shape (n,). Arrays of 256 MiB and more are in
+    files that are mapped to memory, so images may take more bytes than the memory has.
+
+    Args:
+        folder: The folder. A relative path starts from the current folder. Subfolders called train,
+            validation and test are parts, with a subfolder for each class.
+        image_size: Height and width to resize to.
+        color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
+        interpolation: How to resize, such as "bilinear" or "nearest".
+        validation: How many images to validate on: a share in (0, 1), or a count. This is ignored
+            if there is a validation folder.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether all parts have the classes in the same proportions. None: yes.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
+        name: Name in records; None: the folder's name.
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the images.
+
+    Example:
+        >>> ks.datasets.images("flowers", image_size=(64, 64)).name
+        'flowers'
+    """
+    options = options_of(locals())
+    sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
+    if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
+        raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
+    size, place = tuple(map(int, sides)), absolute_path(folder)
+    reader_options = {"image_size": size, "color_mode": color_mode, "interpolation": interpolation}
+    return Dataset(name or place.name, str(place), options, Folder("images", place, reader_options))
+
+
+def text(
+    path: str | PathLike[str],
+    *,
+    text: str = "text",
+    target: str = "target",
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes texts: a folder with a subfolder of txt files for each class, or a table.
+
+    The loaded x is texts of shape (n,). The model's first layer is
+    `keras.layers.TextVectorization`, adapted to the training part by `ks.preprocessing.adapted`.
+
+    Args:
+        path: The folder, or a table: a csv file in UTF-8, compressed or not, or a Parquet file. A
+            relative path starts from the current folder. A folder may have the subfolders train,
+            validation and test, as for `images`.
+        text: The column of the texts, if the file is a table.
+        target: The column of the targets, if the file is a table. Texts and whole numbers from 0 up
+            are classes. Other numbers make a regression.
+        validation: How many texts to validate on: a share in (0, 1), or a count. This is ignored if
+            there is a validation folder.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
+            targets are classes.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
+        name: Name in records; None: the folder's or file's name without its ending.
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the texts.
+
+    Example:
+        >>> ks.datasets.text("reviews.csv", text="review", target="stars").name
+        'reviews'
+    """
+    options = options_of(locals())
+    if text == target:
+        raise DataError(f"text and target are both {text!r}. Name two columns.")
+    place = absolute_path(path)
+    reader = Folder("texts", place, {"text": text, "target": target})
+    return Dataset(name or name_of(place), str(place), options, reader)
 
 
 def batches(
@@ -398,7 +572,7 @@ def _of_keras(name: str, arguments: Mapping[str, Any]) -> Dataset:
     # If the user leaves `validation` at its default, a validation part in the file is used. Any
     # other value takes precedence over the file's part.
     ready = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
-    return Dataset(name, str(file), options, partial(_read_npz, file, ready))
+    return Dataset(name, str(file), options, partial(read_npz, file, ready))
 
 
 def _of_scikit_learn(name: str, arguments: Mapping[str, Any]) -> Dataset:
@@ -435,53 +609,3 @@ def _download(name: str) -> Contents:
         ) from error
     test = check_samples(x_test, y_test, names="{}_test")
     return Contents(check_samples(x, y, names="{}_train"), {"test": test})
-
-
-def replaced_data(spelled: str, study_data: object) -> Dataset:
-    """Describes the file or folder of ``--data``, which replaces a study's data.
-
-    If `study_data` is of the same kind (table, images or texts), the new data is read and split in
-    the same way. `spelled` is a text such as "houses.csv?target=price".
-    """
-    path, _, target = spelled.partition(TARGET)
-    place = absolute_path(path)
-    replaced = study_data.at(place, target) if isinstance(study_data, Dataset) else None
-    if replaced is not None:
-        return replaced
-    if place.is_dir():
-        if folder_kind(place) == "texts":
-            return text(path)
-        raise DataError(
-            f"{path!r} is a folder, but the study's data is no folder of images, so the size of "
-            "images is unknown",
-            hint="Describe it in the study file, by ks.datasets.images(folder, image_size=(8, 8)).",
-        )
-    if not is_table(path):
-        return npz(path)
-    if not target:
-        raise DataError(
-            f"{path!r} is a table, but the study's data is no table",
-            hint="Name the column to predict: --data houses.csv --target price.",
-        )
-    return table(path, target=target)
-
-
-def data_alone(spelled: str, options: Mapping[str, Any] = {}) -> Dataset:
-    """Describes a file or folder that belongs to no study. `options` are arguments of `table`."""
-    name, _, target = spelled.partition(TARGET)
-    path = Path(name)
-    if options and target:
-        return table_alone(path, target, options)
-    if path.is_dir() and folder_kind(path) == "images":
-        return images(path, image_size=_IMAGE_SIZE)
-    if not path.exists():
-        raise DataError(f"There is no file {str(path)!r}.")
-    if is_table(path) and not target:
-        raise no_target(path)
-    return replaced_data(spelled, None)
-
-
-def no_target(table: Path) -> DataError:
-    """Returns the error for a table without a column to predict. It proposes the last column."""
-    last = shlex.quote(str(read_table(absolute_path(table)).columns[-1]))
-    return DataError(f"Say which column of {table.name!r} to predict: --target {last}")

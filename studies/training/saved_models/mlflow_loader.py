@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# A model's folder has copies of this module and of `studies.data.tables.column_values`. These are
-# the names of the copies.
+# A model's folder has copies of this module and of `studies.data.numbers_texts_and_dates`.
+# These are the names of the copies.
 _MODULE, _VALUES = "_kerastudy_champion", "_kerastudy_values"
 # The folder with these two modules. MLflow puts it on Python's path.
 _CODE = "code"
@@ -120,7 +120,7 @@ def put_into(
     Call this function before the `MLmodel` file is written, because that file must name the copy as
     the model's loader.
     """
-    from studies.data.tables import column_values as values
+    from studies.data import numbers_texts_and_dates as values
 
     code, own_code = folder / _CODE, folder / _OWN_CODE
     code.mkdir()

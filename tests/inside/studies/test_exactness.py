@@ -22,7 +22,7 @@ from suite import exhaustive_but
 from training_corpus import CORPUS, ONE_HOT
 
 import kerastudy as ks
-from studies.data.arrays import memory_mapping as large
+from studies.data import memory_mapped_files as large
 from studies.training import (
     Arrays,
     Batches,

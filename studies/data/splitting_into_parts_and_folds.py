@@ -1,11 +1,11 @@
-"""Cross-validation: ways to split a study's data into folds, and the data of each fold.
+"""Splits samples into a training, a validation and a test part, or into folds.
 
-Users call these functions as ``kerastudy.splits``:
+Users call the functions that make folds as ``kerastudy.splits``:
 
 splits.grouped(patients, 5)
 splits.forward(5, gap=7)
 
-scikit-learn makes the folds.
+scikit-learn draws the parts, and makes the folds.
 """
 
 from __future__ import annotations
@@ -23,24 +23,31 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.class_labels import check_several_classes, labels_of
-from studies.data.arrays.digests_and_equal_samples import combined_digest
-from studies.data.arrays.loaded_data import Part, Splits
-from studies.data.arrays.memory_mapping import mapped, new_folder, shared
-from studies.data.arrays.splitting_into_parts import Contents, Divided, Options, divide
-from studies.data.arrays.user_samples import check_some_weight
+from studies.data.loaded_data import Part, Splits, combined_digest
+from studies.data.memory_mapped_files import mapped, new_folder, shared
+from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
+from studies.data.samples_and_labels import (
+    ClassNames,
+    Contents,
+    Samples,
+    check_same_shape,
+    check_samples,
+    check_several_classes,
+    check_some_weight,
+    labels_of,
+    number_labels,
+)
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from studies.data.dataset_base import Options
     from studies.data.tf_data_and_generators import Stream
 
 __all__ = ["forward", "grouped"]
-
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
-
 # The keys are functions that make folds. Each value says why a test part can't be drawn at random.
 _TEST_NOT_DRAWN = {
     "grouped": "some groups would be in the test part and in folds",
@@ -50,6 +57,184 @@ _TEST_NOT_DRAWN = {
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
+    """Splits samples into parts. With `folds`, only a test part is drawn, and no validation part.
+
+    Raises DataError if the data can't be used in a study.
+    """
+    pool, ready = contents.pool, dict(contents.ready)
+    sizes: dict[str, float | int] = {}
+    # The test part is drawn first, so that it is the same with and without folds.
+    for name, size in (("test", options.test), ("validation", options.validation)):
+        if name in ready or size is None:
+            continue
+        if isinstance(size, tuple):
+            names = f"{{}} of the ready-made {name} part"
+            ready[name] = check_samples(*size, names=names)
+        elif not (folds and name == "validation"):
+            sizes[name] = size
+    for samples in ready.values():
+        check_same_shape(samples, pool)
+    pool, ready, class_names = number_labels(pool, ready, options.class_names)
+    labels, strata = labels_of(pool, options.stratify)
+    if not folds:
+        check_several_classes(labels, pool.y_name)
+    indices = _split_indices(pool, sizes, strata, options.seed)
+    if labels is not None and not folds:
+        # The samples have several classes, but the training part may have got only one of them.
+        how = ", split in time (time=False draws it at random)," if pool.in_time else ""
+        check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
+    # Parts are copies, because the user may change the arrays later.
+    parts = {name: _part(pool, chosen) for name, chosen in indices.items()}
+    for name, part in parts.items():
+        check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
+    parts |= {name: _part(samples) for name, samples in ready.items()}
+    return Divided(parts, pool, options, class_names)
+
+
+def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
+    # Without targets, a model's training step gets `x` itself. But a tuple `x` is passed as (x,),
+    # because Keras would mistake a tuple of two inputs for (x, y).
+    alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
+    return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
+
+
+def _split_indices(
+    samples: Samples, sizes: Mapping[str, float | int], labels: np.ndarray | None, seed: int
+) -> dict[str, np.ndarray]:
+    """Splits samples into "train" and the parts of `sizes`. Returns the indices of each part.
+
+    A size is a number of samples, or a share of all samples. Parts are drawn at random. If there
+    are `labels`, all parts have the classes in the same proportions. Samples that are in the order
+    of time are not drawn at random: the first part in `sizes` gets the latest samples, and the next
+    part gets the samples before these.
+
+    The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
+    RandomState, whose numbers are the same on every platform and in every version:
+    https://numpy.org/doc/stable/reference/random/legacy.html
+    """
+    counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
+    remaining = len(samples) - sum(counts.values())
+    if remaining <= 0:
+        parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
+        raise DataError(f"{parts} of {len(samples)} samples leave none to train on.")
+    rest, indices = np.arange(len(samples)), {}
+    for name, count in counts.items():
+        if samples.in_time:
+            rest, indices[name] = rest[:-count], rest[-count:]
+        else:
+            try:
+                rest, indices[name] = _draw(rest, count, labels, seed)
+            except ValueError as error:
+                raise DataError(
+                    f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
+                    f"proportions: {error}",
+                    hint="Pass stratify=False, ready-made parts, or larger sizes. If the targets "
+                    "are quantities and not classes, pass them as floats.",
+                ) from None
+    return {"train": rest, **indices}
+
+
+def _draw(
+    rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a part from `rest`. Returns the indices that remain, and the indices of the part.
+
+    Raises ValueError if the part, or a class, has too few samples to stratify.
+    """
+    # Imported late, because scikit-learn is slow to import.
+    from sklearn.model_selection import train_test_split
+
+    strata = None if labels is None else labels[rest]
+    rest, part = train_test_split(
+        rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
+    )
+    return (rest, part) if labels is None else _holding_each_class(rest, part, labels, seed)
+
+
+def _holding_each_class(
+    rest: np.ndarray, part: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Changes a split so that both sides have a sample of each class.
+
+    scikit-learn may give all samples of a rare class to one side. The other side then swaps a
+    sample of its most frequent class for a sample of the rare class.
+    """
+    random = np.random.RandomState(seed)
+    sides = [rest.copy(), part.copy()]
+    for here, there in ((sides[0], sides[1]), (sides[1], sides[0])):
+        for missing in np.setdiff1d(labels[there], labels[here]):
+            classes, counts = np.unique(labels[here], return_counts=True)
+            usual = random.choice(np.flatnonzero(labels[here] == classes[counts.argmax()]))
+            rare = random.choice(np.flatnonzero(labels[there] == missing))
+            here[usual], there[rare] = there[rare], here[usual]
+    return sides[0], sides[1]
+
+
+def _count(name: str, size: float | int, total: int) -> int:
+    count = size if isinstance(size, int) else round(size * total)
+    if count == 0:
+        raise DataError(f"{name}={size} of {total} samples is less than one sample.")
+    return count
+
+
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """The parts before preprocessing, as copies of the user's arrays."""
+
+    parts: Mapping[str, Part]
+    pool: Samples
+    options: Options
+    class_names: ClassNames
+
+    def sealed(self, parts: Mapping[str, Part]) -> Splits:
+        """Fits the preprocessing on the "train" part, and makes `Splits` of the preprocessed parts.
+
+        If there is no "validation" part, the first training sample becomes the validation part,
+        because `Splits` can't be without one.
+        """
+        table = self.pool.table
+        x: dict[str, Any] = {name: part.x for name, part in parts.items()}
+        if table is not None:
+            # `Part` has sorted the columns by name. This restores their order in the table.
+            x["train"] = {column.name: x["train"][column.name] for column in table.columns}
+        example = examples_of(x["train"])
+        options = self.options
+        name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess)
+        transformed = {key: replace(part, x=x[key]) for key, part in parts.items()}
+        preparation = Preparation(
+            example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
+        )
+        train = transformed["train"]
+        validation = transformed.get("validation") or train.first(1)
+        return seal(train, validation, transformed.get("test"), name, preparation)
+
+
+def seal(
+    train: Part,
+    validation: Part,
+    test: Part | None,
+    preprocessing: str | None = None,
+    preparation: Preparation | None = None,
+) -> Splits:
+    """Makes `Splits` of parts. Computes the digests of the parts, and finds copies of samples.
+
+    In the validation and the test part, copies of the same sample become a group, unless the part
+    has groups already.
+
+    Raises DataError for an array that has no digest.
+    """
+    parts = {"train": train, "validation": validation} | ({} if test is None else {"test": test})
+    return Splits(
+        train,
+        validation.grouped,
+        None if test is None else test.grouped,
+        {name: part.digest for name, part in parts.items()},
+        preprocessing,
+        preparation or Preparation(),
+    )
 
 
 def grouped(groups: ArrayLike, folds: int = 5) -> CrossValidation:

@@ -6,10 +6,12 @@ imports nothing of kerastudy.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,8 +20,9 @@ MISSING = ""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 # The sign of a currency, or a unit, as in "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
-SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
+_SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
 _PART = re.compile(r"(.+) \((days|month|weekday)(, day first)?\)")
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 def numbers_of(column: Any) -> np.ndarray:
@@ -41,7 +44,7 @@ def numbers_of(column: Any) -> np.ndarray:
 
 def _spelled_numbers(series: Any) -> np.ndarray:
     present = series.notna().to_numpy()
-    matches = series[present].astype(str).str.extract(SPELLED)
+    matches = series[present].astype(str).str.extract(_SPELLED)
     if len(others := series[present][matches[1].isna()]):
         raise ValueError(f"holds {others.iloc[0]!r}, which is no number; leave missing cells empty")
     if len(matches[[0, 2]].fillna("").drop_duplicates()) > 1:
@@ -51,7 +54,34 @@ def _spelled_numbers(series: Any) -> np.ndarray:
     return numbers
 
 
-def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
+def is_number(text: str) -> bool:
+    """Returns whether a text is a number, such as "1,200 kr"."""
+    try:
+        number = float(text)
+    except ValueError:
+        return re.match(_SPELLED, text) is not None
+    # Python reads "-nan" as a number, and "12_003" as 12003, which may be a code.
+    return not math.isnan(number) and "_" not in text
+
+
+def float32_of(series: Any) -> np.ndarray:
+    """Returns a column as float32, with NaN for missing values.
+
+    Raises ValueError if the column holds anything other than numbers, or numbers that are infinite
+    or too large.
+    """
+    try:
+        values = numbers_of(series)
+    except (TypeError, ValueError):
+        raise ValueError("holds values that are no numbers") from None
+    if bool(np.isinf(values).any()):
+        raise ValueError("holds infinite values")
+    if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):
+        raise ValueError("holds numbers that are too large for float32")
+    return values.astype(np.float32)
+
+
+def _read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
     """Reads a column of dates as times in UTC.
 
     With `alike=True`, raises ValueError unless all dates have the format of the first date.
@@ -70,6 +100,32 @@ def read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> 
             if alike:
                 raise
         return pd.to_datetime(series, utc=True, dayfirst=day_first, format="mixed")
+
+
+def dates_of(series: Any) -> tuple[Any, bool]:
+    """Returns a column as dates, and whether the day comes before the month, as in 13/4/2024.
+
+    Raises ValueError if a value is no date, or if no day is above 12, so that both orders of day
+    and month are possible.
+    """
+    first = series.dropna().iloc[:1].tolist()
+    orders = [False] if first and re.match(r"\d{4}", str(first[0])) else [False, True]
+    readings = []
+    for alike in (True, False):
+        for day_first in orders:
+            with contextlib.suppress(ValueError, TypeError):
+                readings.append((_read_dates(series, day_first, alike=alike), day_first))
+        if readings:
+            break
+    if not readings:
+        raise ValueError("holds values that can't be read as dates")
+    (dates, _), (others, _) = readings[0], readings[-1]
+    if not dates.equals(others):
+        raise ValueError(
+            f"holds dates such as {first[0]!r}, in which the day or the month may come first; "
+            "write them as 2024-12-31"
+        )
+    return readings[0]
 
 
 def names_of_parts(name: str, day_first: bool) -> list[str]:
@@ -98,7 +154,7 @@ def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
         if name in table:
             columns[name] = table[name]
         elif part and part[1] in table:
-            dates = read_dates(table[part[1]], bool(part[3]))
+            dates = _read_dates(table[part[1]], bool(part[3]))
             days = (dates - pd.Timestamp(0, tz=dates.dt.tz)).dt.days
             whole = {"days": days, "month": dates.dt.month, "weekday": dates.dt.day_of_week + 1}
             columns[name] = whole[part[2]]
@@ -123,6 +179,13 @@ def texts_of(column: Any) -> np.ndarray:
     # pandas gives missing values the code -1. As an index, -1 means the last text, `MISSING`.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
+
+
+def _text(value: object) -> str:
+    # pandas reads whole numbers as floats if some are missing, so 3.0 becomes "3".
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def model_columns(model: Any, table: Any) -> dict[str, Any]:
@@ -157,10 +220,3 @@ def takes_columns(model: Any) -> bool:
     return isinstance(inputs, Mapping) and all(
         tuple(tensor.shape[1:]) == (1,) for tensor in inputs.values()
     )
-
-
-def _text(value: object) -> str:
-    # pandas reads whole numbers as floats if some are missing, so 3.0 becomes "3".
-    if isinstance(value, float | np.floating) and value.is_integer():
-        return str(int(value))
-    return str(value)

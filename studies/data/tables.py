@@ -1,38 +1,38 @@
-"""`datasets.table`: a CSV or Parquet file, or a DataFrame, with a column to predict."""
+"""Tables: the rules that find out what their columns hold, and the reader of `datasets.table`.
+
+Real tables have identifiers, codes, free text, and words such as "?" for missing values. The rules
+find these by the names and the values of columns, never by the target.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from os import PathLike
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.splitting_into_parts import DEFAULT_SHARE, Contents
-from studies.data.arrays.user_samples import Samples, check_finite, is_frame
-from studies.data.dataset_base import Dataset, Reader, options_of
-from studies.data.npz_csv_parquet import absolute_path, is_csv, is_table, name_of, read_table
-from studies.data.tables.column_kinds import (
-    SHOWN,
-    check_complete,
-    check_names,
-    code_columns,
+from studies.data.data_option import is_table
+from studies.data.dataset_base import Reader
+from studies.data.files_and_folders import check_complete, check_names, is_csv, read_table
+from studies.data.numbers_texts_and_dates import (
+    MISSING,
     dates_of,
-    missing_words,
-    reasons_to_drop,
-    refusal,
-    table_columns,
-    values_of,
+    float32_of,
+    is_number,
+    names_of_parts,
+    numbers_of,
+    texts_of,
+    with_parts_of_dates,
 )
-from studies.data.tables.column_values import MISSING, names_of_parts, numbers_of, texts_of
-from studies.data.tables.table_encoding import Column, TableColumns
+from studies.data.preprocessing import Column, TableColumns
+from studies.data.samples_and_labels import Contents, Samples, check_finite
 
 # By default, a column of dates orders the rows if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25
@@ -43,130 +43,38 @@ _MOST_CLASSES, _LEAST_ROWS = 100, 5
 # missing values.
 _FIRST_ROWS = 1000
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
-
-
-def table(
-    source: Any,
-    *,
-    target: str,
-    drop: Collection[str] | None = None,
-    categories: Collection[str] | None = None,
-    missing: Collection[str] | None = None,
-    dates: Collection[str] = (),
-    classes: bool | None = None,
-    time: str | Literal[False] | None = None,
-    validation: Any = DEFAULT_SHARE,
-    test: Any = DEFAULT_SHARE,
-    stratify: bool | None = None,
-    seed: int = 0,
-    name: str | None = None,
-) -> Dataset:
-    """Describes a table: columns of numbers, booleans and categories, and one to predict.
-
-    The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
-    standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or
-    boolean is replaced by the column's mean, and a further column marks the row by a 1. Means,
-    deviations and categories are taken from the training part. The registered model takes the
-    columns as they are in the table.
-
-    If there is a column of dates, rows are split in time: training rows come first, then validation
-    rows, then test rows. Rules decide about the options `drop`, `categories`, `missing` and `time`
-    that you leave out, and `load().warnings` says how.
-
-    Args:
-        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a pandas
-            DataFrame. A relative path starts from the current folder; `~` is the home folder. The
-            index of a DataFrame is ignored. Don't change the DataFrame before the data is loaded.
-        target: The column to predict. Texts and booleans are classes, numbered in sorted order.
-            Whole numbers 0, 1, 2 and so on without a gap are classes, too, if there are enough rows
-            of each. Other numbers are quantities.
-        drop: The columns to leave out. None: columns that teach nothing are left out, i.e.
-            identifiers, free text, and columns without values or with one value. In any case, rows
-            without a target are left out.
-        categories: The columns whose numbers are read as categories. None: columns of whole numbers
-            with names such as "zip", or with numbers that begin with 0.
-        missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
-            "null" and "None". None: "?", "-" and the like in any column. In columns of
-            numbers, words are missing values too, if there are only a few different words.
-        dates: Columns of dates whose day, month and weekday become inputs.
-        classes: Whether the target is classes; None: as described for `target`.
-        time: The column of dates or numbers that orders the rows before they are split. None: the
-            first column of dates without gaps and with few rows of each date. False: parts are
-            drawn at random.
-        validation: The validation part: a share in (0, 1) of all rows, a number of rows, or another
-            table with the same columns.
-        test: As `validation`; None or 0: no test part.
-        stratify: Whether all parts have the classes in the same proportions. None: yes, if the
-            target is classes and parts are drawn at random.
-        seed: The seed of the splits, from 0 to 2**32 - 1.
-        name: Name in records; None: the file's name without its ending, or "table".
-
-    Raises:
-        DataError: An option is wrong. `load` reports what is wrong with the table.
-
-    Example:
-        >>> import pandas as pd
-        >>> houses = pd.DataFrame({"area": [50.0, 80.0, 120.0], "price": [1.5, 2.0, 3.5]})
-        >>> ks.datasets.table(houses, target="price").load().train.x.shape
-        (1, 1)
-    """
-    arguments = locals()
-    place = _place_of("source", source)
-    ready: dict[str, Any] = {}
-    sizes: dict[str, Any] = {"validation": validation, "test": test}
-    for part, size in sizes.items():
-        if is_frame(size) or isinstance(size, str | PathLike | tuple):
-            # A size of 1 passes the checks. It has no effect, because the ready-made part is used.
-            ready[part], sizes[part] = _place_of(part, size), 1
-    options = options_of(arguments, **sizes)
-    if classes is not None:
-        checks.truth("classes", classes, DataError)
-    if not isinstance(target, str) or not target:
-        hint = "For several targets, take datasets.arrays."
-        raise DataError.of_setting("target", "the name of a column", target, hint)
-    by_column = isinstance(time, str) and time not in ("", target) and not stratify
-    if time not in (None, False) and not by_column:
-        expected = "False, or the name of another column than the target, without stratify=True"
-        raise DataError.of_setting("time", expected, time)
-    lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
-    names: dict[str, Any] = {n: checks.names(n, v or (), DataError) for n, v in lists.items()}
-    reader = Table(
-        place,
-        target,
-        **names,
-        classes=classes,
-        time=False if stratify and time is None else time,
-        ready=tuple(ready.items()),
-        open=frozenset(option for option, value in lists.items() if value is None),
-    )
-    in_file = isinstance(place, Path)
-    own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
-    return Dataset(name or own_name, where, options, reader)
-
-
-def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
-    """Describes a table that belongs to no study. `options` are arguments of `table`.
-
-    The options `drop` and `missing` don't switch the rules off: the rules may leave out more
-    columns, and may find more texts that stand for missing values.
-    """
-    named = {name: value for name, value in options.items() if name in ("dates", "time")}
-    dataset = table(path, target=target, **named)
-    more: dict[str, Any] = {name: tuple(options.get(name, ())) for name in ("drop", "missing")}
-    return replace(dataset, read=replace(cast(Table, dataset.read), **more))
-
-
-def _place_of(setting: str, source: Any) -> Any:
-    if is_frame(source):
-        return source
-    if isinstance(source, str | PathLike):
-        return absolute_path(source)
-    raise DataError.of_setting(
-        setting,
-        "a CSV or Parquet file, or a DataFrame of pandas, with the target in a column",
-        source,
-        "Arrays go to datasets.arrays(x, y).",
-    )
+_MOST_LEVELS: Final = 10_000
+# A column with at most this many different texts is a category, however few rows there are.
+_FEW_LEVELS: Final = 30
+# Texts with more characters than this on average are free text, not categories.
+_LONG_TEXT: Final = 50
+_SHOWN_CHARACTERS: Final = 30
+_SHOWN: Final = 5
+# If the year has two digits, the month and the day must have two as well. So 1.10.22 is no date,
+# because it may be a version.
+_DATE: Final = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
+)
+# The kind of a column for each result of pandas's `infer_dtype`.
+_KINDS: Final[Mapping[str, Any]] = {
+    "boolean": "boolean",
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
+    "categorical": "category",
+    **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
+}
+_ID: Final = re.compile(
+    r"(.*[^a-z])?(id|ids|uuid|guid|index|key|nr)|id[^a-z].*|.*[a-z]I[dD]|no|unnamed: \d+", re.I
+)
+_CODE: Final = re.compile(
+    r"(.*[^a-z])?(zip|plz|(zip|post|postal|area)?[ _-]?code)([^a-z].*)?", re.I
+)
+# Texts that stand for missing values. The signs do so in every column. The words do so only in
+# columns of numbers or dates, because in other columns a word such as "none" may be a category.
+_SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
+_WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
+FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
+# At most this many different words among many numbers stand for missing values.
+_FEW_WORDS: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,32 +129,32 @@ class Table(Reader):
         check_names(first, named, self.title)
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
-        if "categories" in self.open and (codes := code_columns(first[inputs].head(_FIRST_ROWS))):
-            decisions["codes"] = f"the numbers of {listed(codes, most=SHOWN)} are categories"
+        if "categories" in self.open and (codes := _code_columns(first[inputs].head(_FIRST_ROWS))):
+            decisions["codes"] = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
             table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
         if in_file:
             frame = table._frame(self.source)
         if not len(frame):
             raise DataError(f"{self.title} has no rows.")
         if "missing" in self.open:
-            words = {name: missing_words(frame[name]) for name in (*inputs, self.target)}
+            words = {name: _missing_words(frame[name]) for name in (*inputs, self.target)}
             table = replace(
                 table, missing=(*dict.fromkeys([*self.missing, *chain(*words.values())]),)
             )
             if in_file:
                 words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
             phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
-            decisions |= {"missing": text} if (text := listed(phrases, most=SHOWN)) else {}
+            decisions |= {"missing": text} if (text := listed(phrases, most=_SHOWN)) else {}
         frame, on_target = self._with_target(table._without_words(frame))
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
             candidates = [name for name in inputs if name not in (self.time, *self.dates)]
-            dropped = dict(reasons_to_drop(frame[candidates], table.categories))
+            dropped = dict(_reasons_to_drop(frame[candidates], table.categories))
             inputs = [name for name in inputs if name not in dropped]
-        columns, refused = table_columns(frame[inputs], table.categories, spelled=in_file)
+        columns, refused = _table_columns(frame[inputs], table.categories, spelled=in_file)
         if refused and "drop" not in self.open:
-            raise refusal(self.title, refused)
+            raise _refusal(self.title, refused)
         dropped |= refused
         decisions |= {name: f"left out, as it {why}" for name, why in dropped.items()}
         dates = [column.name for column in columns if column.kind == "dates"]
@@ -282,7 +190,7 @@ class Table(Reader):
             )
         y = _read_target(frame[self.target], self.classes, self.title)
         facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)
-        x = values_of(frame, columns, self.title)
+        x = _values_of(frame, columns, self.title)
         pool = Samples(x, y, self.title, f"{self.target!r} of {self.title}", table=facts)
         ready = {}
         for part, source in self.ready:
@@ -290,7 +198,7 @@ class Table(Reader):
             other = self._without_words(self._frame(source))
             check_names(other, {"target": [self.target]}, title)
             targets = _read_alike(other[self.target], y, title)
-            x = values_of(other, columns, title)
+            x = _values_of(other, columns, title)
             ready[part] = Samples(x, targets, title, f"{self.target!r} of {title}")
         return Contents(pool, ready)
 
@@ -347,7 +255,7 @@ class Table(Reader):
             try:
                 _, day_first = dates_of(frame[name])
             except ValueError as error:
-                raise refusal(self.title, {name: str(error)}) from None
+                raise _refusal(self.title, {name: str(error)}) from None
             days, *others = names_of_parts(name, day_first)
             yield Column(days, "number")
             yield from (Column(part, "category") for part in others)
@@ -412,3 +320,166 @@ def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
             f"such as {unknown[0]!r}."
         )
     return targets.astype(like.dtype)
+
+
+def _code_columns(rows: Any) -> list[str]:
+    """Returns the columns whose whole numbers are codes, and not quantities.
+
+    Such a column has a name such as "zip", or has numbers that begin with 0. `rows` are the first
+    rows of a table, as texts.
+    """
+    codes = []
+    for name in rows.columns:
+        texts = rows[name].dropna().astype(str)
+        whole = bool(len(texts)) and bool(texts.str.fullmatch(r"\d+(\.0)?").all())
+        if whole and (_CODE.fullmatch(name) or texts.str.match(r"0\d").any()):
+            codes.append(name)
+    return codes
+
+
+def _missing_words(series: Any) -> list[str]:
+    """Returns the texts of a column that stand for missing values."""
+    if series.dtype.kind in "biufmM":
+        return []
+    texts = list(series.dropna().astype(str).unique())
+    missing = [text for text in texts if _plain(text) in _SIGNS + _WORDS]
+    gaps = set(missing)
+    rest = [text for text in texts if text not in gaps]
+    words = list(islice((text for text in rest if not is_number(text)), _FEW_WORDS + 1))
+    if rest and (not words or all(map(_DATE.fullmatch, rest))):
+        return missing
+    if len(words) <= _FEW_WORDS and len(rest) - len(words) >= _FEW_LEVELS:
+        return [*missing, *words]
+    return [text for text in missing if _plain(text) in _SIGNS]
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower()
+
+
+def _reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each column that teaches a model nothing, and the reason."""
+    for name in table.columns:
+        series = table[name]
+        try:
+            values, present = series.nunique(), series.dropna()
+        except TypeError:
+            # Values such as lists can't be compared. `_table_columns` refuses them.
+            continue
+        if name in categories:
+            continue
+        if values == 1 and len(present) == len(series):
+            only = series.iloc[0]
+            yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"
+        elif (
+            _ID.fullmatch(name)
+            and values > max(_FEW_LEVELS, len(series) / 20)
+            and (series.dtype.kind != "f" or (present == present.round()).all())
+        ):
+            several = "; rows with the same identifier may be in two parts"
+            yield name, f"is an identifier{several if values < len(present) else ''}"
+
+
+def _table_columns(
+    table: Any, categories: Collection[str] = (), *, spelled: bool = False
+) -> tuple[list[Column], dict[str, str]]:
+    """Returns the columns that a model can use and, for the others, why it can't use them.
+
+    The target is not among the columns of `table`. Columns in `categories` are categories, whatever
+    they hold. With `spelled`, as for CSV files, a column is a column of numbers if all its texts
+    can be read as numbers, such as "1,200".
+    """
+    usable, reasons = [], {}
+    for name in table.columns:
+        series = table[name]
+        try:
+            kind: Any = "category" if name in categories else _kind_of(series, spelled)
+            if kind == "category":
+                _check_category(texts_of(series), asked=name in categories)
+            elif kind != "dates":
+                float32_of(series)
+        except ValueError as error:
+            reasons[name] = str(error)
+        else:
+            usable.append(Column(name, kind))
+    return usable, reasons
+
+
+def _kind_of(series: Any, spelled: bool) -> Any:
+    """Returns the `Column.kind` of a column. Raises ValueError if no model can use it."""
+    from pandas.api import types
+
+    if not series.notna().any():
+        raise ValueError("has no values")
+    value_type = types.infer_dtype(series, skipna=True)
+    types_of_values = set(series.dropna().map(type)) if value_type.startswith("mixed") else set()
+    if types_of_values and all(
+        issubclass(t, str | int | float | np.generic) for t in types_of_values
+    ):
+        value_type = "string" if any(issubclass(t, str) for t in types_of_values) else "floating"
+    if value_type == "string":
+        return _kind_of_texts(series, spelled)
+    kind = _KINDS.get(value_type)
+    if kind is None:
+        objects = ", ".join(sorted(t.__name__ for t in types_of_values)) or value_type
+        raise ValueError(f"holds values of the kind {objects}")
+    if kind == "number":
+        values = numbers_of(series)
+        return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
+    return kind
+
+
+def _kind_of_texts(series: Any, spelled: bool) -> str:
+    texts = list(series.dropna().astype(str).unique())
+    if len(texts) > 1 and all(map(_DATE.fullmatch, texts)):
+        dates_of(series)
+        return "dates"
+    # In a DataFrame, a column of texts with only a few different numbers stays a category, because
+    # the user may have turned the numbers into texts for this purpose.
+    if (spelled or len(texts) >= _FEW_LEVELS) and all(map(is_number, texts)):
+        float32_of(texts)
+        return "number"
+    return "category"
+
+
+def _check_category(texts: np.ndarray, *, asked: bool) -> None:
+    levels = sorted(set(texts.tolist()) - {""})
+    count = len(levels)
+    free = count > len(texts) / 2 or sum(map(len, levels)) > _LONG_TEXT * count
+    if count > _MOST_LEVELS or (free and not asked and count > _FEW_LEVELS):
+        first = levels[0]
+        if len(first) > _SHOWN_CHARACTERS:
+            first = f"{first[:_SHOWN_CHARACTERS]}…"
+        many = f"{count:,} different texts in {len(texts):,} rows, such as {first!r}"
+        free_text = sum(" " in level for level in levels) > count / 2
+        raise ValueError(f"holds {many}{f': {FREE_TEXT}' if free_text else ''}")
+
+
+def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
+    """Returns columns by name: categories as texts, other columns as float32.
+
+    Missing values are "" among texts, and NaN among numbers. Raises DataError if a column is
+    missing, or if its values are not of its kind.
+    """
+    try:
+        series_by_name = with_parts_of_dates(table, [column.name for column in columns])
+    except KeyError as error:
+        raise DataError(f"{source} lacks columns: {quoted(error.args, most=_SHOWN)}.") from None
+    values = {}
+    for column in columns:
+        try:
+            of_kind = texts_of if column.kind == "category" else float32_of
+            values[column.name] = of_kind(series_by_name[column.name])
+        except ValueError as error:
+            raise _refusal(source, {column.name: str(error)}) from None
+    return values
+
+
+def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
+    """Returns the error for columns that no model can use."""
+    reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
+    return DataError(
+        f"{source} has columns that are neither numbers nor categories: {reasons}",
+        hint=f"Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in pandas and "
+        "pass datasets.table(df, target=...).",
+    )

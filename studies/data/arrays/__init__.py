@@ -1,1 +1,0 @@
-"""Data in arrays: checks a user's samples, and splits them into parts."""
