@@ -1,10 +1,10 @@
 from .model_loading import load_model as load_model
+from .prediction import Input as Input
+from .prediction import Inputs as Inputs
 from .prediction import check_output as check_output
 from .prediction import predict as predict
 from .prediction import predict_file as predict_file
 from .prediction import predictions_table as predictions_table
-from .samples import Input as Input
-from .samples import Inputs as Inputs
-from .samples import read_inputs as read_inputs
+from .prediction import read_inputs as read_inputs
 from .study_results import StudyResults as StudyResults
 from .study_results import read_study as read_study

@@ -14,7 +14,7 @@ from search_spaces.texts import readable
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.results.model_loading import load_champion, load_trial_model
-from studies.results.samples import samples_for
+from studies.results.prediction import samples_for
 from tracking.history import study_history as record
 from tracking.history.study_history import StudyHistory, study_names, trials_table
 from tracking.history.study_history import read_study as read_record
