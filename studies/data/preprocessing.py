@@ -282,7 +282,7 @@ class TableColumns:
     Attributes:
         columns: The columns that a model learns from, in the order of the table.
         time: The column that orders the rows; empty if parts are drawn at random.
-        decisions: The decisions of the rules of `table_dataset`, in words, by column or subject.
+        decisions: The decisions of the rules of `tables`, in words, by column or subject.
         missing: The texts that stand for missing values.
     """
 
@@ -334,8 +334,8 @@ class FittedTable(TableColumns):
       missing, else 0 (`indicated`);
     * categories, one-hot (`categories`). An unknown category is all 0.
 
-    For the registered model, `saved_models.preprocessing_layers` makes Keras layers that compute
-    the same values to the bit.
+    For the registered model, `saved_models.saving_with_preprocessing_layers` makes Keras layers
+    that compute the same values to the bit.
     """
 
     columns: tuple[FittedColumn, ...]
