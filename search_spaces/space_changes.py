@@ -121,11 +121,8 @@ class Tailoring(NamedTuple):
         if self.empty:
             return space
         before = {parameter.name: parameter for parameter in space}
-        changes: dict[str, Parameter] = {}
-        for name, text in self.ranges.items():
-            check_known(name, before)
-            changes[name] = read_domain(before[name], text)
-        changes = replaced(changes, before)
+        domains = {name: read_domain(space[name], text) for name, text in self.ranges.items()}
+        changes = replaced(domains, before)
         named = [*changes]
         if self.only is not None:
             varying = _names(self.only, before)
