@@ -7,7 +7,10 @@ from .confirmation import in_this_process as in_this_process
 from .confirmation import not_paired as not_paired
 from .confirmation_plan_and_trainings import DEFAULTS as DEFAULTS
 from .confirmation_plan_and_trainings import ConfirmOptions as ConfirmOptions
+from .confirmation_plan_and_trainings import Round as Round
 from .confirmation_plan_and_trainings import make_plan as make_plan
+from .confirmation_plan_and_trainings import rounds as rounds
+from .confirmation_plan_and_trainings import survivors as survivors
 from .evaluation_on_test_part import Reading as Reading
 from .evaluation_on_test_part import evaluate as evaluate
 from .evaluation_on_test_part import read_test_part as read_test_part

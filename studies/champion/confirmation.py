@@ -27,6 +27,7 @@ from studies.champion.confirmation_plan_and_trainings import (
     Training,
     Trainings,
     make_plan,
+    survivors,
 )
 from studies.champion.evaluation_on_test_part import warning_of
 from studies.champion.runnable_recorded_study import AnyExecutor, RunnableStudy, opened
@@ -53,7 +54,6 @@ from tracking.records.evaluation_and_prediction_records import (
     Racer,
 )
 from tracking.records.study_and_data_records import ConstantGuess, Direction
-from tracking.statistics.confirmation_race import survivors
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
 from tracking.statistics.sample_scores_and_resamples import SampleScores, score_matrix

@@ -1,6 +1,3 @@
-from .confirmation_race import Round as Round
-from .confirmation_race import rounds as rounds
-from .confirmation_race import survivors as survivors
 from .corrections import confirmed_value as confirmed_value
 from .corrections import corrected as corrected
 from .intervals import crossed as crossed

@@ -9,8 +9,8 @@ from handmade import LOSS, trial_record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studies.champion import Round, rounds, survivors
 from tracking.records import EndedTrial, Objective, best_trial, ranked
-from tracking.statistics import Round, rounds, survivors
 
 ACCURACY = Objective("val_accuracy", "max")
 
