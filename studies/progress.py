@@ -12,8 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.texts import counted
-from studies.terminal_text import COLUMNS, cut, printable, width, without_colors, wrapped
-from tracking.history.learning_curves import sparkline
+from studies.terminal_text import COLUMNS, cut, printable, sparkline, width, without_colors, wrapped
 from tracking.records import BestEpoch, EpochResult, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:

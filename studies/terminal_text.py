@@ -1,7 +1,8 @@
-"""Fits text and tables to a terminal, and escapes text for terminals."""
+"""Fits text, tables and curves to a terminal, and escapes text for terminals."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import unicodedata
@@ -22,6 +23,7 @@ _BETWEEN = 2
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")
 # Characters that reverse the direction of the text.
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_BARS: Final = "▁▂▃▄▅▆▇█"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -166,3 +168,28 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
         header, *rows = zip(*block, strict=True)
         lines += ["", *table(header, rows)]
     return lines[1:]
+
+
+def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
+    """Returns a `sparkline`, or an empty text for fewer than two values."""
+    return sparkline(values, columns) if len(values) > 1 else ""
+
+
+def sparkline(values: Sequence[float], columns: int = 40) -> str:
+    """Returns a curve as a line of bars, such as ``▁▃▆█``. A NaN or an infinity leaves a gap.
+
+    If the curve has more values than `columns`, a bar is the mean of neighbouring values.
+    """
+    size = max(1, math.ceil(len(values) / columns))
+    means = []
+    for start in range(0, len(values), size):
+        finite = [v for v in values[start : start + size] if math.isfinite(v)]
+        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
+    heights = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(heights, default=0.0), max(heights, default=0.0)
+    return "".join(
+        " "
+        if math.isnan(mean)
+        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
+        for mean in means
+    )

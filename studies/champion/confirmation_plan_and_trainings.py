@@ -1,4 +1,4 @@
-"""The race and the trainings of `kerastudy confirm`: `make_plan` plans them, `Trainings` runs them."""
+"""The race and trainings of `kerastudy confirm`: `make_plan` plans them, `Trainings` runs them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tracking.records import (
 from tracking.records.json_conversion import to_json
 from tracking.records.study_and_data_records import Direction
 from tracking.records.verification_texts import differs
-from tracking.store.checkpoint_files import checkpoint_fault
+from tracking.store.checkpoint_digests_and_trial_files import checkpoint_fault
 
 DEFAULTS = -1
 """The number that stands for the search space's default values, where a trial's number is used."""

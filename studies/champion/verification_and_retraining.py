@@ -60,7 +60,7 @@ from tracking.records.verification_texts import (
     is_reproduction,
     is_whole,
 )
-from tracking.store.checkpoint_files import checkpoint_fault
+from tracking.store.checkpoint_digests_and_trial_files import checkpoint_fault
 from tracking.store.locks_and_atomic_writing import replacing
 
 # With --verify some, a comparison takes at most this share of the launch's time.

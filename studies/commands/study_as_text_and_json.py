@@ -20,11 +20,12 @@ from studies.terminal_text import (
     printable,
     printable_path,
     printable_value,
+    sparkline_if_curve,
     terminal_columns,
     width,
     wrapped,
 )
-from tracking.history.learning_curves import RecordedCurves, sparkline_if_curve
+from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import (
     StudyVerdict,

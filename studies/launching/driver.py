@@ -47,7 +47,7 @@ from tracking.records import (
     training_name,
 )
 from tracking.records.trial_records import best_trial, rank_of, ranked
-from tracking.store.checkpoint_files import StudyFiles, files_of
+from tracking.store.checkpoint_digests_and_trial_files import StudyFiles, files_of
 
 
 class Driver(Jobs):

@@ -59,7 +59,7 @@ from tracking.journal import Journal
 from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrialRecord
 from tracking.records.verification_texts import differs
-from tracking.store.checkpoint_files import files_of
+from tracking.store.checkpoint_digests_and_trial_files import files_of
 from tracking.store.locks_and_atomic_writing import remove_pieces
 from tracking.store.store_folder_and_json import open_store, real_folder
 

@@ -32,7 +32,7 @@ from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.exporter_process import Exporter
 from tracking.mlflow.servers_and_databases import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord, settings_of
-from tracking.store.checkpoint_files import files_of
+from tracking.store.checkpoint_digests_and_trial_files import files_of
 from tracking.store.store_folder_and_json import (
     Store,
     check_writable,

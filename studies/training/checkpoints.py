@@ -50,7 +50,7 @@ from studies.training.random_states_and_user_objects import (
 from studies.training.traced_programs.traced_steps import random_operation
 from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
-from tracking.store.checkpoint_files import CheckpointError, checkpoint_digest
+from tracking.store.checkpoint_digests_and_trial_files import CheckpointError, checkpoint_digest
 from tracking.store.locks_and_atomic_writing import replacing
 
 if TYPE_CHECKING:

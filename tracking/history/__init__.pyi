@@ -7,7 +7,6 @@ from .champion_confirmations_evaluations import withdraw_champion as withdraw_ch
 from .comparison import compare as compare
 from .learning_curves import RecordedCurves as RecordedCurves
 from .learning_curves import fit_metrics as fit_metrics
-from .learning_curves import sparkline as sparkline
 from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
 from .study_history import find_study as find_study

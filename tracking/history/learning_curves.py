@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from tracking.journal import JournalReader
 from tracking.records import (
@@ -20,7 +19,6 @@ from tracking.records import (
 
 Epochs = dict[int, dict[str, float]]
 """The metrics of epochs, by the number of the epoch, from 1."""
-_BARS: Final = "▁▂▃▄▅▆▇█"
 
 
 def _curves(folder: Path, uuids: Iterable[str]) -> dict[str, Epochs]:
@@ -189,28 +187,3 @@ class FoldCurves:
             for epoch in curve
         }
         return {step: mean for step, mean in sorted(means.items()) if mean is not None}
-
-
-def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a `sparkline`, or an empty text for fewer than two values."""
-    return sparkline(values, columns) if len(values) > 1 else ""
-
-
-def sparkline(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve as a line of bars, such as ``▁▃▆█``. A NaN or an infinity leaves a gap.
-
-    If the curve has more values than `columns`, a bar is the mean of neighbouring values.
-    """
-    size = max(1, math.ceil(len(values) / columns))
-    means = []
-    for start in range(0, len(values), size):
-        finite = [v for v in values[start : start + size] if math.isfinite(v)]
-        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
-    heights = [mean for mean in means if math.isfinite(mean)]
-    low, high = min(heights, default=0.0), max(heights, default=0.0)
-    return "".join(
-        " "
-        if math.isnan(mean)
-        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
-        for mean in means
-    )

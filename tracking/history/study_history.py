@@ -33,7 +33,7 @@ from tracking.records import (
 )
 from tracking.records.study_and_data_records import sha256
 from tracking.records.trial_records import latest_attempts, ranked
-from tracking.store.checkpoint_files import (
+from tracking.store.checkpoint_digests_and_trial_files import (
     StudyFiles,
     checkpoint_fault,
     files_of,

@@ -1,5 +1,5 @@
-from .checkpoint_files import StudyFiles as StudyFiles
-from .checkpoint_files import checkpoint_digest as checkpoint_digest
+from .checkpoint_digests_and_trial_files import StudyFiles as StudyFiles
+from .checkpoint_digests_and_trial_files import checkpoint_digest as checkpoint_digest
 from .locks_and_atomic_writing import locked_study as locked_study
 from .locks_and_atomic_writing import replacing as replacing
 from .locks_and_atomic_writing import write_atomically as write_atomically

@@ -23,7 +23,8 @@ from studies import printable, wrapped
 from studies.champion import Reproduction
 from studies.commands import definition_text, reproduction_text, study_text, tell
 from studies.progress import LiveProgress, Progress, make_progress
-from tracking.history import StudyHistory, StudyVerdict, sparkline
+from studies.terminal_text import sparkline
+from tracking.history import StudyHistory, StudyVerdict
 from tracking.records import (
     BestEpoch,
     Corrected,
