@@ -5,12 +5,26 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import pexpect
 import psutil
 from rich.cells import cell_len
 from study_file import write_study
-from user_commands import KERASTUDY, as_json, environment, kerastudy_here, launched
+from user_commands import KERASTUDY, as_json, environment, kerastudy_here
+
+
+def launch(folder: Path, temporary: Path, *options: str) -> tuple[subprocess.Popen[str], IO[str]]:
+    """Launches the study in a folder. Returns the process and its errors."""
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py", *options],
+        cwd=folder,
+        env=environment(TMPDIR=str(temporary)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    return process, process.stderr
 
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -18,20 +32,13 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
     write_study(tmp_path)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py"],
-        cwd=tmp_path,
-        env=environment(TMPDIR=str(temporary)),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
+    process, errors = launch(tmp_path, temporary)
     driver = psutil.Process(process.pid)
     while not (workers := driver.children()):
         assert process.poll() is None
     assert list(temporary.iterdir()), "workers are reached by what is in there"
     process.send_signal(signal.SIGTERM)
-    told = process.stderr.read()
+    told = errors.read()
     assert process.wait() == 130, told
     loading, last = told.splitlines()
     assert loading.startswith("loading ")
@@ -49,7 +56,8 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
     # Its path is longer than that of a socket may be.
     temporary = tmp_path / ("temporary" * 12)
     temporary.mkdir()
-    process, _ = launched(tmp_path, "--workers", "2", TMPDIR=str(temporary))
+    process, errors = launch(tmp_path, temporary, "--workers", "2")
+    assert any(line.startswith("study ") for line in iter(errors.readline, ""))
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
     assert list(temporary.glob("kerastudy-data-*/*.npy"))

@@ -11,7 +11,6 @@ import tensorflow as tf
 from scripted import run_study
 
 import kerastudy as ks
-from search_spaces import SearchSpace
 from studies.executors import InProcessExecutor, Session
 from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
@@ -28,7 +27,9 @@ def session(style: str) -> Session:
     which takes seconds.
     """
     with without_tracing():
-        return _open(style, None)
+        prepare_environment(1)
+        study, code = load_study(resolve_target(f"{STYLES}:{style}"))
+        return Session.open(study, code, study.threads)
 
 
 def run(style: str, engine: str, store: Path, trials: int) -> ks.StudyResults:
@@ -79,11 +80,3 @@ def check_same_again(
     assert epochs
     assert history.curve(trial) == epochs
     assert result.weights_sha256 == trial.result.weights_sha256
-
-
-def _open(style: str, space: SearchSpace | None) -> Session:
-    prepare_environment(1)
-    study, code = load_study(resolve_target(f"{STYLES}:{style}"))
-    if space is not None:
-        study = study.with_space(space)
-    return Session.open(study, code, study.threads)

@@ -30,7 +30,7 @@ SPACE = SearchSpace(
     ks.Int("units", 16, 256, scale="log"),
     ks.Boolean("batch_normalization", role="scientific"),
 )
-ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
+ACCURACY = Objective("val_accuracy", "max")
 
 Values = Mapping[str, Any]
 
@@ -60,8 +60,6 @@ class Planted:
         accuracy: Returns the accuracy of hyperparameters.
         curve: Returns a trial's validation accuracies by epoch.
         training: Returns the accuracies on training data, from those on validation data.
-        loss: Returns the losses on training data, from the validation accuracies.
-        val_loss: Returns the losses on validation data, from the validation accuracies.
         infeasible: Returns why a trial has no value, or an empty text.
         pruned: Returns the number of epochs after which a trial is pruned, or None.
         further: Returns fields that replace those of a trial's result.
@@ -70,8 +68,6 @@ class Planted:
     accuracy: Callable[[Values], float] = hill
     curve: Callable[[float, int, np.random.Generator], np.ndarray] = sound_curve
     training: Callable[[np.ndarray], np.ndarray] = usual_training
-    loss: Callable[[np.ndarray], np.ndarray] = lambda curve: 1 - usual_training(curve)
-    val_loss: Callable[[np.ndarray], np.ndarray] = lambda curve: 1.02 - curve
     infeasible: Callable[[Values], str] = lambda values: ""
     pruned: Callable[[np.ndarray, int], int | None] = lambda curve, number: None
     further: Callable[[Values], dict[str, Any]] = lambda values: {}
@@ -128,8 +124,8 @@ class Planted:
             metrics = {
                 "val_accuracy": curve,
                 "accuracy": self.training(curve),
-                "loss": self.loss(curve),
-                "val_loss": self.val_loss(curve),
+                "loss": 1 - usual_training(curve),
+                "val_loss": 1.02 - curve,
             }
             for epoch in range(len(curve)):
                 of_epoch = {name: float(by_epoch[epoch]) for name, by_epoch in metrics.items()}

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from unittest.mock import patch
 
 _USUAL = {
@@ -61,15 +61,11 @@ def _expected(answer: Answer, code: int | None) -> Answer:
 
 
 def kerastudy_here(
-    folder: Path,
-    *arguments: str | Path,
-    expect: int | None = 0,
-    fresh_worker: bool = False,
-    **more: str,
+    folder: Path, *arguments: str | Path, expect: int | None = 0, **more: str
 ) -> Answer:
     """Does the same as `kerastudy`, but in this process, which imports TensorFlow and MLflow once.
 
-    Unless `fresh_worker`, a thread loads recorded studies instead of a process (`worker_here`).
+    A thread loads recorded studies instead of a process (`worker_here`).
     """
     from worker_here import recorded_workers_here
 
@@ -79,7 +75,7 @@ def kerastudy_here(
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.chdir(folder),
-        contextlib.nullcontext() if fresh_worker else recorded_workers_here(),
+        recorded_workers_here(),
         patch.dict(os.environ, {**_USUAL, **more}),
         patch.multiple(sys, argv=command, stdin=io.StringIO()),
         contextlib.redirect_stdout(out),
@@ -90,23 +86,6 @@ def kerastudy_here(
         except SystemExit as ended:
             code = int(ended.code or 0)
     return _expected(Answer(command, code, out.getvalue(), err.getvalue()), expect)
-
-
-def launched(
-    folder: Path, *arguments: str, new_session: bool = False, **more: str
-) -> tuple[subprocess.Popen[str], IO[str]]:
-    """Launches the study in a folder. Returns the process, once it has begun, and its errors."""
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py", *arguments],
-        cwd=folder,
-        env=environment(**more),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=new_session,
-    )
-    assert process.stderr is not None
-    assert any(line.startswith("study ") for line in iter(process.stderr.readline, ""))
-    return process, process.stderr
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:
