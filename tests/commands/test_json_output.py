@@ -81,6 +81,17 @@ def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) ->
     assert "kerastudy confirm blobs --store '" in told.stdout
 
 
+def test_a_dry_run_has_the_first_values_of_another_studys_best_trials(launched: Launched) -> None:
+    """`test_first_values` tests which values these are, and wrong sources."""
+    words = ("launch", launched.file, "--store", launched.store, "--name", "other", "--dry-run")
+    options = ("--start-with", "study:blobs", "--executor", "in-process", "--json")
+    planned = kerastudy_here(launched.folder, *words, *options)
+    document = as_json(planned)
+    assert document["initial"] == [trial["params"] for trial in launched.document["top"]]
+    assert document["initial_from"] == "study:blobs"
+    assert "starts with the best 3 of the study 'blobs'" in planned.stderr
+
+
 def test_documents_are_as_their_schemas_say(launched: Launched, shown: Any) -> None:
     """The schemas name all that the documents have."""
     trial = ("show", "blobs", "--trial", "0", "--json", "--store", launched.store)
