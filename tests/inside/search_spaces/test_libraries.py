@@ -1,9 +1,6 @@
-"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
+"""How Optuna and Keras Tuner get each kind of parameter."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-import search_spaces
 from search_spaces import (
     Boolean,
     Choice,
@@ -140,27 +136,3 @@ def test_names_that_cannot_be_kept_are_refused() -> None:
         KerasTunerSpace(SearchSpace(Int("tuner/epochs", 1, 3)))
     with pytest.raises(SearchSpaceError, match=re.escape("'x' under the name 'x (index)'")):
         OptunaSpace(SearchSpace(Float("x", 1, 8, scale="log", step=2), Float(INDEX, 0, 1)))
-
-
-LOADING = """
-import json, sys
-import search_spaces as s
-
-def loaded():
-    heavy = "optuna numpy tensorflow keras mlflow keras_tuner sqlalchemy ray".split()
-    return [name for name in heavy if name in sys.modules]
-
-s.SearchSpace(s.l2(), s.optimizer()).defaults()
-s.KerasTunerSpace(s.SearchSpace(s.dropout()))
-translated, before = s.OptunaSpace(s.SearchSpace(s.dropout())), loaded()
-translated.distributions
-print(json.dumps([before, loaded()]))
-"""
-
-
-def test_libraries_are_loaded_when_they_are_needed() -> None:
-    root = Path(search_spaces.__file__).parents[1]
-    command = [sys.executable, "-c", LOADING]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    before, after = json.loads(done.stdout)
-    assert before == [] and set(after) <= {"optuna", "numpy", "sqlalchemy"}
