@@ -29,16 +29,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("builders") / "store"
 
 
-def check(style: str, history: ks.StudyResults) -> ks.Trial:
-    """What holds of every style under every engine."""
+@pytest.mark.parametrize(("style", "engine"), RUN)
+def test_each_runs_and_its_best_trial_runs_again(
+    style: str, engine: str, store: Path, tmp_path: Path
+) -> None:
+    with without_tracing():
+        history = run(style, engine, store, trials=1 if engine == "keras-tuner:random" else 3)
+        best = history.best
+        assert best is not None
+        check_same_again(style, history, best, tmp_path)
     assert history.status == "FINISHED"
     assert len(history.trials) == history.description.trials
     for trial in history.trials:
         assert history.description.space.contains(trial.spec.values)
         assert trial.result is not None
         assert trial.state == "complete", trial.result.reason
-    best = history.best
-    assert best is not None
     # Keras saves no class that lacks get_config.
     assert history.is_champion(best) == (style != "two_optimizers")
     curve = history.curve(best)
@@ -50,16 +55,6 @@ def check(style: str, history: ks.StudyResults) -> ks.Trial:
         *earlier, last = curve.values()
         assert all("loss" in each and "typical_error" not in each for each in earlier)
         assert last["typical_error"] == best.value <= last["worst_error"]
-    return best
-
-
-@pytest.mark.parametrize(("style", "engine"), RUN)
-def test_each_runs_and_its_best_trial_runs_again(
-    style: str, engine: str, store: Path, tmp_path: Path
-) -> None:
-    with without_tracing():
-        history = run(style, engine, store, trials=1 if engine == "keras-tuner:random" else 3)
-        check_same_again(style, history, check(style, history), tmp_path)
 
 
 def test_what_a_builder_declares_beside_the_space() -> None:

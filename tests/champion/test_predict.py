@@ -10,15 +10,9 @@ import kerastudy as ks
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
 
-def odds_of(kinds: Kinds) -> np.ndarray:
-    """The probabilities of both classes for `ROWS`, by Keras alone."""
-    model = ks.load_model("kinds", store=kinds.store)
-    odds: np.ndarray = model.predict(ROWS.to_numpy(), verbose=0)
-    return odds
-
-
 def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
-    odds = odds_of(kinds)
+    model = ks.load_model("kinds", store=kinds.store)
+    odds = model.predict(ROWS.to_numpy(), verbose=0)
     names = np.array(["=large", "small"])[odds.argmax(axis=1)]
 
     # Another order, and a column more.

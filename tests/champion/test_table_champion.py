@@ -93,6 +93,8 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
 
 
 def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses: Houses) -> None:
+    import mlflow.pyfunc
+
     (model,) = houses.store.glob("*/champion/**/model.keras")
     done = run(houses.folder, [sys.executable, "-P", "-c", LOADED, str(model), "new.csv"])
     assert "Skipping variable" not in done.stderr
@@ -103,7 +105,15 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     study = ks.read_study("houses", store=houses.store)
     assert {trial.result.trainer for trial in study.trials} == {"compiled"}
     assert study.best is not None and study.best.verified == "model.fit, identical"
-    other_ways(houses, made)
+    # The same by the command, by the results, and by MLflow, of a file and of a frame.
+    kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
+    written = pd.read_csv(houses.folder / "p.csv")["prediction"]
+    np.testing.assert_allclose(written, made, rtol=1e-5)
+    np.testing.assert_allclose(study.predict(houses.new).ravel(), made, rtol=1e-5)
+    (folder,) = {each.parent for each in houses.store.glob("*/champion/**/MLmodel")}
+    served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
+    assert served.index.equals(houses.new.index)
+    np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
 def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
@@ -124,22 +134,6 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
     made: np.ndarray = (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
     return made
-
-
-def other_ways(houses: Houses, made: np.ndarray) -> None:
-    """The same by the command, by the results, and by MLflow, of a file and of a frame."""
-    import mlflow.pyfunc
-
-    kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
-    written = pd.read_csv(houses.folder / "p.csv")["prediction"]
-    np.testing.assert_allclose(written, made, rtol=1e-5)
-    study = ks.read_study("houses", store=houses.store)
-    by_frame = study.predict(houses.new).ravel()
-    np.testing.assert_allclose(by_frame, made, rtol=1e-5)
-    (folder,) = {each.parent for each in houses.store.glob("*/champion/**/MLmodel")}
-    served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
-    assert served.index.equals(houses.new.index)
-    np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
 def test_a_new_category_is_said(houses: Houses) -> None:

@@ -41,13 +41,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return create_store(tmp_path_factory.mktemp("report") / "store")
 
 
-def data_in(page: str) -> Any:
-    """Returns the charts and tables of a page, which its first script element has as JSON."""
-    found = re.search(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
-
-
 def figures(history: StudyHistory) -> list[Any]:
     return [each for section in sections(StudyData(history)) for each in section.figures]
 
@@ -180,7 +173,9 @@ def test_odd_studies_have_no_empty_chart(store: Store, trials: int, settings: An
     assert ("history" in names) == ("curves" in names) == bool(data.ranked)
     page = write_report(history).read_text(encoding="utf-8")
     places = set(re.findall(r'data-chart="(\w+)"', page))
-    assert places == set(data_in(page)["charts"])
+    # The first script element has the page's charts and tables as JSON.
+    script, *_ = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    assert places == set(json.loads(script)["charts"])
     assert places >= set(names)
     for figure in figures(history):
         drawn = NotebookChart.of(charts.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
