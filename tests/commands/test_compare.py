@@ -123,17 +123,9 @@ def test_where_data_differ_is_said(tmp_path: Path) -> None:
 def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> list[str]:
     """Studies of one file under seeds 0, 1, …; returns their names."""
     names = [f"{engine.partition(':')[2]}-{seed}" for seed in range(len(bests))]
+    settings = {"engine": engine, "code": CODE, "objective": ACCURACY, "space": SPACE, **settings}
     for seed, (name, values) in enumerate(zip(names, bests, strict=True)):
-        record_study(
-            root,
-            name,
-            values,
-            FALLING,
-            space=SPACE,
-            engine=engine,
-            code=CODE,
-            **{"seed": seed, "objective": ACCURACY, **settings},
-        ).close()
+        record_study(root, name, values, FALLING, seed=seed, **settings).close()
     return names
 
 

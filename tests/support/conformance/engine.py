@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from suite import exhaustive_but
@@ -31,23 +32,11 @@ SMALL = SearchSpace(ks.Float("rate", 1e-3, 1e-1, scale="log", step=10), ks.Int("
 
 
 def make(
-    engine: str,
-    pruner: str = "none",
-    space: SearchSpace = CONTINUOUS,
-    seed: int = 7,
-    epochs: int = EPOCHS,
-    objective: Objective = OBJECTIVE,
+    engine: str, pruner: str = "none", space: SearchSpace = CONTINUOUS, seed: int = 7, **others: Any
 ) -> Engine:
+    settings = {"name": "conformance", "objective": OBJECTIVE, "epochs": EPOCHS, **others}
     return make_engine(
-        EngineSettings(
-            name="conformance",
-            engine=engine,
-            pruner=pruner,
-            space=space,
-            objective=objective,
-            epochs=epochs,
-            seed=seed,
-        )
+        EngineSettings(engine=engine, pruner=pruner, space=space, seed=seed, **settings)
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+import handmade
 import pytest
 from study_file import DEEP, study_text
 
@@ -35,17 +36,9 @@ Open = Callable[..., AbstractContextManager[Executor]]
 
 def make_spec(executor: Executor, number: int = 0, epochs: int = 3, **values: object) -> TrialSpec:
     description = executor.description
-    return TrialSpec(
-        number,
-        1,
-        {**VALUES, **values},
-        number + 11,
-        epochs,
-        16,
-        description.threads,
-        description.data.digest,
-        description.objective,
-    )
+    fields = {"values": {**VALUES, **values}, "epochs": epochs, "batch_size": 16}
+    fields |= {"threads": description.threads, "data_digest": description.data.digest}
+    return handmade.make_spec(number, objective=description.objective, **fields)
 
 
 class Collecting:
