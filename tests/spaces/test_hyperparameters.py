@@ -41,12 +41,7 @@ def test_values_are_read_by_name_and_reading_is_recorded(hp: Hyperparameters) ->
         "[hidden=None])"
     )
     assert hp.read == frozenset()
-    assert (hp["l2"], hp.get("maybe", 5), hp.get("momentum"), hp.get("no", 3)) == (
-        0.0,
-        None,
-        None,
-        3,
-    )
+    assert [hp["l2"], hp.get("maybe", 5), hp.get("momentum"), hp.get("no", 3)] == [0, None, None, 3]
     with pytest.raises(ks.errors.HyperparameterError):
         hp["momentum"]
     assert hp.read == {"l2", "maybe", "momentum"}

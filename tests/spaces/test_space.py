@@ -66,14 +66,9 @@ def test_conditions_tell_types_apart_but_compare_numbers_of_a_range() -> None:
 
 def test_values_are_resolved_completed_and_placed_in_the_unit_cube() -> None:
     values = {"loss": "mse", "optimizer": "adam", "depth": 2, "rate": 0.01}
-    assert list(SPACE.resolve(values).items()) == [
-        ("momentum", 0.0),
-        ("optimizer", "adam"),
-        ("lookahead", -1.0),
-        ("depth", 2),
-        ("rate", 0.01),
-        ("loss", "mse"),
-    ]
+    resolved = {"momentum": 0.0, "optimizer": "adam", "lookahead": -1.0}
+    resolved |= {"depth": 2, "rate": 0.01, "loss": "mse"}
+    assert list(SPACE.resolve(values).items()) == list(resolved.items())
     assert repr(SearchSpace(Float("x", 0, 1)).resolve({"x": 1})) == "{'x': 1.0}"
     defaults = {"optimizer": "adam", "depth": 3, "rate": 0.00316228, "loss": "mse"}
     assert list(SPACE.defaults().items()) == list(defaults.items())
@@ -206,19 +201,14 @@ def test_conditions_on_altered_parents_are_settled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "value"),
-    [
-        ({"rate": 1}, 1.0),
-        ({"depth": 99}, 99),
-        ({"optimizer": "nadam"}, "nadam"),
-        ({"loss": "mae"}, "mae"),
-    ],
+    ("name", "value", "taken"),
+    [("rate", 1, 1.0), ("depth", 99, 99), ("optimizer", "nadam", "nadam"), ("loss", "mae", "mae")],
 )
 def test_a_value_outside_the_domain_is_taken_as_its_kind_spells_it(
-    values: dict[str, Any], value: object
+    name: str, value: object, taken: object
 ) -> None:
-    (parameter,) = (SPACE.fix(values)[name] for name in values)
-    assert (repr(parameter.default), parameter.role) == (repr(value), "fixed")
+    parameter: Any = SPACE.fix({name: value})[name]
+    assert (repr(parameter.default), parameter.role) == (repr(taken), "fixed")
 
 
 def test_replaced_parameters_keep_their_conditions_and_added_ones_are_as_declared() -> None:

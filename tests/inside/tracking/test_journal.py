@@ -45,32 +45,35 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
-def _older(path: Path) -> None:
+def change(path: Path, statement: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version={FORMAT - 1}")
+        database.execute(statement)
 
 
-def _newer(path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version={FORMAT + 1}")
-
-
-def _another(path: Path) -> None:
+def replace_by_another(path: Path) -> None:
     path.unlink()
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE mine (x)")
+    change(path, "CREATE TABLE mine (x)")
+
+
+OLDER, NEWER = (f"PRAGMA user_version={FORMAT + by}" for by in (-1, 1))
 
 
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (_older, rf"older kerastudy \(format {FORMAT - 1}; .* another --store"),
-        (_newer, rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy"),
+        (
+            lambda path: change(path, OLDER),
+            rf"older kerastudy \(format {FORMAT - 1}; .* another --store",
+        ),
+        (
+            lambda path: change(path, NEWER),
+            rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy",
+        ),
         (tear_pages, "damaged: .* backup"),
         (cut_short, "damaged: .* backup"),
         (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
         (lambda path: path.write_bytes(b""), "damaged: .* backup"),
-        (_another, "not a journal of kerastudy"),
+        (replace_by_another, "not a journal of kerastudy"),
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )
