@@ -1,3 +1,7 @@
+from .errors_in_user_code import explain as explain
+from .errors_in_user_code import gives_up_trial as gives_up_trial
+from .errors_in_user_code import out_of_memory as out_of_memory
+from .errors_in_user_code import prunes_trial as prunes_trial
 from .pickled_study import ShippedStudy as ShippedStudy
 from .pickled_study import ship as ship
 from .pickled_study import unpack as unpack
@@ -10,10 +14,6 @@ from .study_targets import catalog_questions as catalog_questions
 from .study_targets import resolve_target as resolve_target
 from .study_targets import what_is_loaded as what_is_loaded
 from .study_targets import with_source as with_source
-from .user_errors import explain as explain
-from .user_errors import gives_up_trial as gives_up_trial
-from .user_errors import out_of_memory as out_of_memory
-from .user_errors import prunes_trial as prunes_trial
 from .user_modules import commit_of as commit_of
 from .user_modules import import_texts as import_texts
 from .user_modules import imported_names as imported_names
