@@ -28,7 +28,7 @@ from studies.terminal_text import cut, printable, table, wrapped
 
 if TYPE_CHECKING:
     from tracking.diagnosis.check_runner import Diagnosis
-    from tracking.diagnosis.diagnosed_study import Finding
+    from tracking.diagnosis.findings_and_diagnosed_study import Finding
     from tracking.records.study_and_data_records import DataFinding, DataFindings
 
 _INDENT: Final = 9

@@ -15,7 +15,7 @@ from studies.commands.command_line import answer, common_options, history_of
 from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
-    from tracking.history.comparison import Comparison, Standing
+    from tracking.history.study_comparison import Comparison, Standing
     from tracking.store.store_folder_and_json import Store
 
 
@@ -202,7 +202,7 @@ def compare_command(
     kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
-    from tracking.history.comparison import compare
+    from tracking.history.study_comparison import compare
 
     comparison = compare([history_of(study, store) for study in studies])
     answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))

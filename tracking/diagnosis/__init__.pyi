@@ -1,9 +1,9 @@
 from .check_runner import CHECKS as CHECKS
 from .check_runner import Diagnosis as Diagnosis
 from .check_runner import diagnose as diagnose
-from .diagnosed_study import Changes as Changes
-from .diagnosed_study import DiagnosedStudy as DiagnosedStudy
-from .diagnosed_study import Finding as Finding
+from .findings_and_diagnosed_study import Changes as Changes
+from .findings_and_diagnosed_study import DiagnosedStudy as DiagnosedStudy
+from .findings_and_diagnosed_study import Finding as Finding
 from .hyperparameter_checks import answers as answers
 from .hyperparameter_checks import isolation as isolation
 from .suggested_launch import next_launch as next_launch

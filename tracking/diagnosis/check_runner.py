@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from search_spaces import Parameter
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
-from tracking.diagnosis.diagnosed_study import (
+from tracking.diagnosis.findings_and_diagnosed_study import (
     SEVERITIES,
     DiagnosedStudy,
     Finding,

@@ -14,7 +14,7 @@ from typing import Final
 
 from search_spaces import Float, Int
 from search_spaces.texts import listed, readable
-from tracking.diagnosis.diagnosed_study import (
+from tracking.diagnosis.findings_and_diagnosed_study import (
     Array,
     Changes,
     Curve,

@@ -16,7 +16,7 @@ import numpy as np
 from search_spaces import Float, Int, Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
 from tracking.diagnosis.curve_checks import overfits
-from tracking.diagnosis.diagnosed_study import (
+from tracking.diagnosis.findings_and_diagnosed_study import (
     Array,
     Changes,
     DiagnosedStudy,

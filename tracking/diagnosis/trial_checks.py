@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from search_spaces.texts import counted
-from tracking.diagnosis.diagnosed_study import (
+from tracking.diagnosis.findings_and_diagnosed_study import (
     Changes,
     DiagnosedStudy,
     Finding,

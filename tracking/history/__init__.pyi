@@ -4,9 +4,9 @@ from .champion_confirmations_evaluations import read_evaluations as read_evaluat
 from .champion_confirmations_evaluations import record_evaluation as record_evaluation
 from .champion_confirmations_evaluations import record_verified as record_verified
 from .champion_confirmations_evaluations import withdraw_champion as withdraw_champion
-from .comparison import compare as compare
 from .learning_curves import RecordedCurves as RecordedCurves
 from .learning_curves import fit_metrics as fit_metrics
+from .study_comparison import compare as compare
 from .study_history import StudyHistory as StudyHistory
 from .study_history import delete_study as delete_study
 from .study_history import find_study as find_study

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracking.diagnosis.diagnosed_study import training_metric
+from tracking.diagnosis.findings_and_diagnosed_study import training_metric
 from tracking.history.champion_confirmations_evaluations import read_validation_predictions
 from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory

@@ -21,7 +21,7 @@ import jinja2
 from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import counted, duration, number
-from tracking.diagnosis.diagnosed_study import Finding
+from tracking.diagnosis.findings_and_diagnosed_study import Finding
 from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import looked_at

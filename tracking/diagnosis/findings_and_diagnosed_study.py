@@ -1,4 +1,4 @@
-"""`DiagnosedStudy`, the data that the checks read, and `Finding`, the result of a check."""
+"""`Finding`, the result of a check, and `DiagnosedStudy`, the data that the checks read."""
 
 from __future__ import annotations
 
