@@ -40,6 +40,7 @@ class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
         return compiled(stack(keras.layers.Dense(4)))
 
     def fit(self, hp: Any, model: Any, x: Any, y: Any, **keywords: Any) -> Any:
+        self.sample_weight = keywords.get("sample_weight")
         return self.own_fit(model, x, y, keywords["validation_data"], keywords["callbacks"])
 
 
@@ -96,21 +97,32 @@ NOT_MEASURED = "was not measured with the final weights"
         (best_epoch, ""),
     ],
 )
-def test_only_weights_that_were_measured_are_kept(
+def test_only_weights_that_were_measured_are_kept_and_scored(
     own_fit: Fit, unsaved: str, tmp_path: Path
 ) -> None:
-    result, _ = run(own_fit, make_spec(2), tmp_path)
+    scores = tmp_path / "scores.safetensors"
+    result, _ = run(own_fit, make_spec(2), tmp_path, scores=scores, scores_of="best")
     assert result.state == "complete", result.reason
     kept = (tmp_path / "best.weights.h5").exists()
     assert kept == bool(result.weights_sha256) == bool(result.checkpoint_sha256) == (not unsaved)
     assert unsaved in result.unsaved
+    assert scores.exists() == (not result.unscored) == (not unsaved)
 
 
 def run(
-    own_fit: Fit, spec: TrialSpec, folder: Path, *decide: Any, **files: Path
+    own_fit: Fit, spec: TrialSpec, folder: Path, *decide: Any, **files: Any
 ) -> tuple[TrialResult, list[Mapping[str, float]]]:
     build = Fitting(own_fit)
     return train(HyperModelTrainer(build), make_study(build), spec, folder, *decide, **files)
+
+
+def test_it_is_given_the_weights_of_the_samples(tmp_path: Path) -> None:
+    """One that takes none is refused: see `test_class_weights`."""
+    build, spec = Fitting(measured), replace(make_spec(1), class_weight={0: 9.0})
+    study = make_study(build)
+    train(HyperModelTrainer(build), study, spec, tmp_path)
+    weights = np.where(study.data.load().train.y == 0, 9, 1)
+    np.testing.assert_array_equal(build.sample_weight, weights)
 
 
 def test_what_was_stopped_begins_again(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import keras_tuner
 import numpy as np
 import pytest
 import streamed
@@ -20,7 +19,7 @@ from scripted import describe
 
 import kerastudy as ks
 from studies.launching import Retention
-from studies.training import CompiledTrainer, HyperModelTrainer, NotScoredError, sample_scores
+from studies.training import CompiledTrainer, NotScoredError, sample_scores
 from tracking.records import Objective, TrialRecord, TrialResult, TrialState
 from tracking.statistics import SampleScores, best_scores, read_scores
 from tracking.store import StudyFiles
@@ -326,10 +325,7 @@ class Runner:
         """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
         spec = replace(make_spec(3), **{"objective": ACCURACY, **fields})
         kinds: dict[str, Any] = {} if kind is None else {"scores": self.scores, "scores_of": kind}
-        trainer: Any = TRAINER
-        if isinstance(self.study.build, keras_tuner.HyperModel):
-            trainer = HyperModelTrainer(self.study.build)
-        return train(trainer, self.study, spec, self.folder, *decide, state=self.state, **kinds)
+        return train(TRAINER, self.study, spec, self.folder, *decide, state=self.state, **kinds)
 
 
 def test_a_trial_with_scores_has_the_bits_of_one_without(tmp_path: Path) -> None:
@@ -354,7 +350,6 @@ def test_scores_are_those_of_the_checkpoint(in_batches: bool, tmp_path: Path) ->
         data = ks.datasets.batches(*batches)
     runner = Runner(tmp_path, data=data)
     result, _ = runner.run("best", batch_size=8)
-    assert result.best is not None
     read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
     scores = best_scores(read, result.best.epoch)
     by_hand = build(None)
@@ -394,24 +389,6 @@ def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> Non
     (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
     assert np.array_equal(scores.values, expected.values)
     assert resumed.unscored == "not all its epochs are known: it was resumed"
-
-
-class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
-    """Fits by itself, and returns a value of the model."""
-
-    def build(self, hp: Any) -> keras.Model:
-        return build(hp)
-
-    def fit(self, hp: Any, model: Any, x: Any, y: Any, **keywords: Any) -> Any:
-        model.fit(x, y, verbose=0)
-        values = model.evaluate(*keywords["validation_data"], verbose=0, return_dict=True)
-        return {"val_loss": values["loss"]}
-
-
-def test_a_hypermodel_s_own_fit_has_scores(tmp_path: Path) -> None:
-    runner = Runner(tmp_path, Fitting())
-    result, _ = runner.run("best", objective=LOSS)
-    assert result.state == "complete" and runner.scores.exists() and not result.unscored
 
 
 def raising(hp: Any) -> keras.Model:

@@ -105,8 +105,10 @@ def test_identity_is_what_an_epoch_computes() -> None:
     confirming = make_spec(number=5, seed=spec.seed, confirms=spec.number)
     assert training.identity_of(confirming) == identity
     assert training.identity_of(dataclasses.replace(spec, number=5)) != identity
-    for change in ({"seed": 1}, {"batch_size": 1}, {"threads": 2}, {"values": {"rate": 0.2}}):
-        assert training.identity_of(make_spec(**change)) != identity
+    changes = [{"seed": 1}, {"batch_size": 1}, {"threads": 2}, {"values": {"rate": 0.2}}]
+    changes += [{"class_weight": {0: 1.0}}, {"class_weight": {0: 2.0}}]
+    others = {training.identity_of(make_spec(**change)) for change in changes}
+    assert len(others) == 6 and identity not in others
 
 
 class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
@@ -192,7 +194,9 @@ KEPT = ["a closure", "a draw of TensorFlow's", "a schedule"]
 
 
 @pytest.mark.parametrize("what", exhaustive_but(KEPT, CASES))
-def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_training_that_is_cut_ends_as_one_that_is_not(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     build, callbacks = CASES[what]
     study = make_study(lambda hp: build(), callbacks=lambda hp: callbacks())
     spec, state = spec_of(4, values=VALUES), tmp_path / "trial.state"
