@@ -13,13 +13,7 @@ from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
 
 import kerastudy as ks
-from search_spaces import (
-    OptunaSpace,
-    SearchSpace,
-    SearchSpaceError,
-    StudyError,
-    StudyNotFoundError,
-)
+from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError, StudyNotFoundError
 from studies.definition import sampler_seed
 from tracking.history import StudyHistory, study_names
 from tracking.records import TrialSpec, ranked
@@ -59,8 +53,10 @@ def test_the_defaults_are_tried_once_under_every_engine(folder: Path, engine: st
     assert tries.count(OF_SMALL) == 1
     if grid:
         # Four rates, three numbers of units, "a" or "b" with two momentums.
-        assert len({json.dumps(each, sort_keys=True) for each in tries}) == len(tries) == 4 * 3 * 3
-        assert history.ended_by == "space"
+        others = [each for each in SMALL.grid() if each != OF_SMALL]
+        assert tries == [OF_SMALL, *others] and len(tries) == 4 * 3 * 3
+        assert (history.ended_by, history.status) == ("space", "FINISHED")
+        assert history.stopped == "all 36 configurations of the space were tried"
 
 
 @pytest.mark.parametrize("conditional", [True, False])
@@ -180,8 +176,9 @@ def test_files_by_hand_are_tried_whole_and_in_order_and_not_needed_again(
     assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
 
 
-def test_a_study_that_is_begun_anew_reads_the_file_again(folder: Path, tmp_path: Path) -> None:
-    """Before a trial has finished, the definition may change, and the file with it."""
+def test_until_a_trial_has_finished_the_definition_may_change_and_its_file_is_read_again(
+    folder: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "first.json"
     settings = {"name": "anew", "space": SMALL, "try_defaults": False, "trials": 2}
     file.write_text(json.dumps([OF_SMALL]))
@@ -193,8 +190,11 @@ def test_a_study_that_is_begun_anew_reads_the_file_again(folder: Path, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         run_study(ScriptedExecutor(description, before=interrupt), store=folder)
     file.write_text(json.dumps([{**OF_SMALL, "units": 10}]))
-    history = launch(folder, **settings, seed=1, initial_from=str(file))
+    other = {"engine": "optuna:random", "epochs": 5, "initial_from": str(file)}
+    history = launch(folder, **settings, **other)
     assert values(history)[0] == {**OF_SMALL, "units": 10}
+    assert history.description.engine == "optuna:random"
+    assert [trial.spec.epochs for trial in history.trials] == [5, 5]
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,12 @@ def test_another_value_makes_another_study_or_does_not(name: str) -> None:
     assert changes == wanted
 
 
+def test_other_first_values_make_another_study() -> None:
+    before, first = describe(), ({"rate": 0.01},)
+    (said,) = differences(before, dataclasses.replace(before, initial=first))
+    assert said == f"initial was () and is {first}"
+
+
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
 
 
