@@ -17,7 +17,7 @@ from study_record import left_behind
 from benchmarks.many_workers.cluster import Faults
 from search_spaces import WorkerError
 from studies.definition import trial_seed
-from studies.executors import Executor, Handler
+from studies.executors import Handler
 from tracking.history import StudyHistory, fit_metrics
 from tracking.records import ALL_FOLDS, EndedTrial, TrialResult, TrialSpec, TrialTask
 
@@ -28,17 +28,15 @@ KINDS = {
 }
 
 
-def launch(folder: Path, executor: Executor) -> StudyHistory:
-    return run_study(executor, store=folder)
-
-
 def described(name: str, kind: str, **settings: Any) -> Any:
     return describe(name=name, **{"trials": 5, "keep": 2, **KINDS[kind], **settings})
 
 
 @pytest.fixture(scope="module")
 def histories(folder: Path) -> dict[str, StudyHistory]:
-    return {kind: launch(folder, ScriptedExecutor(described(kind, kind))) for kind in KINDS}
+    return {
+        kind: run_study(ScriptedExecutor(described(kind, kind)), store=folder) for kind in KINDS
+    }
 
 
 def curves(history: StudyHistory, trial: EndedTrial) -> list[dict[int, float]]:
@@ -95,9 +93,7 @@ def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(
             assert mean["val_loss"] == pytest.approx(statistics.fmean(of_repeats), abs=1e-12)
             assert (epoch, mean["val_loss"]) in shown.points(run, "val_loss")
     best = repeated.best
-    assert best is not None
     path = repeated.checkpoint(best)
-    assert path is not None
     spec, epoch = best.best_training
     assert epoch.value == min(repeat.best.value for repeat in best.result.repeats)
     kept = read_checkpoint(path)
@@ -112,7 +108,6 @@ def test_only_the_champion_is_trained_on_all_folds_and_has_a_checkpoint(
 ) -> None:
     folded = histories["fold"]
     best = folded.best
-    assert best is not None and best.whole is not None
     assert len(fit_metrics(folded.folder, best.whole.uuid)) == best.epoch
     assert [t.number for t in folded.ended if t.whole is not None] == [best.number]
     files = [path.name for path in folded.files.folder.glob("trial-*")]
@@ -125,7 +120,6 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
 ) -> None:
     """Trainings that had ended are not run again."""
     history = histories[kind]
-    assert history.best is not None
     number = history.best.number if repeat == TRAININGS else 2
     trained: list[tuple[int, int]] = []
 
@@ -136,10 +130,10 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
 
     description = described(f"interrupted {kind} {repeat}", kind)
     with pytest.raises(KeyboardInterrupt):
-        launch(folder, ScriptedExecutor(description, before=interrupt))
+        run_study(ScriptedExecutor(description, before=interrupt), store=folder)
     note = ScriptedExecutor(description, lambda spec: trained.append((spec.number, spec.repeat)))
     with noting_statements() as statements:
-        resumed = launch(folder, note)
+        resumed = run_study(note, store=folder)
     assert outcome(resumed) == outcome(history)
     # It looks for what is there of the trial, and not through all.
     assert read_whole(resumed.folder, statements) == []
@@ -150,7 +144,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
 
 def test_a_trial_pruned_in_its_first_repeat_has_no_further_one(folder: Path) -> None:
     description = described("pruned repeats", "repeat", trials=12, pruner="median")
-    history = launch(folder, ScriptedExecutor(description))
+    history = run_study(ScriptedExecutor(description), store=folder)
     pruned = [trial for trial in history.ended if trial.state == "pruned"]
     assert pruned and all(len(trial.result.repeats) == 1 for trial in pruned)
 
@@ -174,14 +168,14 @@ def test_folds_are_pruned_alike_after_an_interruption_and_then_have_no_value(fol
         if (spec.number, spec.repeat) == (11, 0):
             raise KeyboardInterrupt
 
-    history = launch(folder, EasyFirstFold(described("pruned", "fold", **settings)))
+    history = run_study(EasyFirstFold(described("pruned", "fold", **settings)), store=folder)
     pruned = [trial for trial in history.ended if trial.state == "pruned"]
     assert {len(trial.result.repeats) for trial in pruned} >= {1, 2}
     assert all(trial.best is None for trial in pruned), "an easy fold would win"
     description = described("pruned again", "fold", **settings)
     with pytest.raises(KeyboardInterrupt):
-        launch(folder, EasyFirstFold(description, before=interrupt))
-    assert outcome(launch(folder, EasyFirstFold(description))) == outcome(history)
+        run_study(EasyFirstFold(description, before=interrupt), store=folder)
+    assert outcome(run_study(EasyFirstFold(description), store=folder)) == outcome(history)
 
 
 class Short(ScriptedExecutor):
@@ -199,7 +193,7 @@ class Short(ScriptedExecutor):
 
 @pytest.mark.parametrize(("kind", "where"), [("fold", "fold 2 of 3"), ("repeat", "repeat 1")])
 def test_trainings_that_end_early(folder: Path, kind: str, where: str) -> None:
-    history = launch(folder, Short(described(f"short {kind}", kind, trials=3)))
+    history = run_study(Short(described(f"short {kind}", kind, trials=3)), store=folder)
     first, infeasible, last = history.ended
     assert infeasible.state == "infeasible" and infeasible.best is None
     assert infeasible.result.reason == f"in {where}: val_loss is nan in epoch 1"
@@ -223,9 +217,9 @@ def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:
             handler.on_lost(task.spec, WorkerError("its machine is gone", machine_gone=True))
             return None
 
-    history = launch(folder, LosesMachines(described("machines", "fold", trials=2)))
+    history = run_study(LosesMachines(described("machines", "fold", trials=2)), store=folder)
     assert next(machines, None) is None
-    assert history.best is not None and history.best.whole is not None
+    assert history.best.whole is not None
 
 
 def on_workers(folder: Path, name: str, workers: int, **rates: float) -> list[Any]:
@@ -234,7 +228,7 @@ def on_workers(folder: Path, name: str, workers: int, **rates: float) -> list[An
     executor = SimulatedWorkers(
         description, workers, infeasible=lambda spec: spec.values["units"] > 58, faults=failing
     )
-    history = launch(folder, executor)
+    history = run_study(executor, store=folder)
     assert executor.figures.lost > 0 or not rates
     assert not left_behind(history.store.root)
     return outcome(history)

@@ -4,22 +4,20 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from builder_corpus import session
 from scripted import run_study
 from study_record import weights_in
+from user_commands import run
 
 from search_spaces import StudyError
 from studies.executors import InProcessExecutor, Session
 from studies.exporting import script_parts, training_of, write_script
 from studies.user_code import Target, load_study
-from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 
 # A text that would end its place in a script, if it were not quoted.
@@ -131,10 +129,11 @@ FACTOR = 0.5
 RUN = """
 import json, os, runpy, sys
 from importlib.machinery import PathFinder
-foreign, saved, *scripts = sys.argv[1:]
+scripts = sys.argv[1:]
+foreign = ["studies", "tracking", "search_spaces", "mlflow", "optuna", "keras_tuner"]
 class Refusing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in foreign.split():
+        if name.partition(".")[0] in foreign:
             raise ModuleNotFoundError(name)
         if name == "kerastudy":
             found = PathFinder.find_spec(name, sys.path)
@@ -143,7 +142,7 @@ sys.meta_path.insert(0, Refusing())
 codes = []
 for script in scripts:
     before = set(sys.modules)
-    sys.argv = [script, *([script + ".keras"] if saved else [])]
+    sys.argv = [script, script + ".keras"]
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
@@ -153,7 +152,6 @@ for script in scripts:
             del sys.modules[name]
 print(json.dumps(codes))
 """
-FOREIGN = "studies tracking search_spaces mlflow"
 
 
 @pytest.fixture(scope="module")
@@ -164,31 +162,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def write(ready: Session, history: StudyHistory, folder: Path) -> Path:
-    """Writes the script of the best trial; returns the checkpoint that is recorded of it."""
-    trial = history.best
-    assert trial is not None
-    parts = script_parts(ready, history.description.space, training_of(trial))
-    write_script(history, trial, parts, ready.description.code, folder)
-    return history.files.checkpoint(trial.number, trial.result.best_repeat)
-
-
 def exported(folder: Path, variable: str) -> Path:
-    """Launches a study, and writes its script into a folder of its name."""
+    """Launches a study, and writes the script of its best trial into a folder of its name.
+
+    Returns the checkpoint that is recorded of the trial.
+    """
     study, code = load_study(Target(str(folder / "study.py"), variable))
     ready = Session.open(study, code, None)
     history = run_study(InProcessExecutor(ready), store=folder / "store", verify="off")
-    return write(ready, history, folder / variable)
-
-
-def ran(folders: Sequence[Path], foreign: str, saved: str = "") -> list[int]:
-    """Runs scripts, and returns their exit codes."""
-    command = [sys.executable, "-I", "-c", RUN, foreign, saved]
-    command += [str(each / "retrain.py") for each in folders]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folders[0].parent)
-    assert done.returncode == 0, done.stderr
-    codes: list[int] = json.loads(done.stdout.splitlines()[-1])
-    return codes
+    trial = history.best
+    parts = script_parts(ready, history.description.space, training_of(trial))
+    write_script(history, trial, parts, ready.description.code, folder / variable)
+    return history.files.checkpoint(trial.number, trial.result.best_repeat)
 
 
 def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
@@ -196,8 +181,9 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
     # The script itself is what compares: it must see a difference.
     other = Path(shutil.copytree(folder / "weighted", folder / "other")) / "retrain.py"
     other.write_text(re.sub(r"^SEED = \d+", "SEED = 1", other.read_text(), flags=re.M))
-    made = [folder / name for name in (*recorded, "other")]
-    assert ran(made, f"{FOREIGN} optuna keras_tuner", "saved") == [0, 0, 0, 1]
+    scripts = [f"{folder}/{name}/retrain.py" for name in (*recorded, "other")]
+    ran = run(folder, [sys.executable, "-I", "-c", RUN, *scripts])
+    assert json.loads(ran.stdout.splitlines()[-1]) == [0, 0, 0, 1]
     for name, checkpoint in recorded.items():
         with zipfile.ZipFile(folder / name / "retrain.py.keras") as archive:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.models import SPACE, dense, make_spec, make_study
+from conformance.models import dense, make_spec, make_study
+from conformance.trainer import train
 from suite import exhaustive_but
 
 from search_spaces import Hyperparameters
@@ -20,10 +21,9 @@ from studies.training import (
     Program,
     Trainer,
     configure_tensorflow,
-    run_trial,
 )
 from studies.training.traced_programs import compiled_trainer as compiling
-from tracking.records import EpochResult, TrialResult, TrialTask
+from tracking.records import TrialResult
 
 
 class Noting(keras.callbacks.Callback):  # type: ignore[misc]
@@ -56,7 +56,6 @@ class Trial:
         self.built = 0
         self.callbacks: list[Noting] = []
         self.study = make_study(self.build, callbacks=self.make_callbacks)
-        self.splits = self.study.data.load()
 
     def build(self, hp: Hyperparameters) -> keras.Model:
         self.built += 1
@@ -67,16 +66,9 @@ class Trial:
         return [self.callbacks[-1]]
 
     def run(self, trainer: Trainer, **fields: Any) -> tuple[TrialResult, list[Any]]:
-        """Returns the result, and what came of each epoch and of the callback, as text."""
-        reported: list[Mapping[str, float]] = []
-
-        def on_epoch(epoch: EpochResult) -> Any:
-            reported.append(epoch.metrics)
-            return "continue"
-
-        task = TrialTask(make_spec(2), SPACE, self.folder / "best.weights.h5", **fields)
-        result = run_trial(self.study, self.splits, task, on_epoch, trainer)
-        return result, [reported, self.callbacks[-1].called, result.best, result.weights_sha256]
+        """Returns the result, and what came of each epoch and of the callback."""
+        result, epochs = train(trainer, self.study, make_spec(2), self.folder, **fields)
+        return result, [epochs, self.callbacks[-1].called, result.best, result.weights_sha256]
 
 
 def after(function: Callable[..., Any], error: Exception, calls: int = 1) -> Callable[..., Any]:
@@ -92,13 +84,9 @@ def after(function: Callable[..., Any], error: Exception, calls: int = 1) -> Cal
     return fail
 
 
-def raising(error: Exception) -> Callable[..., Any]:
-    return after(lambda *_, **__: None, error)
-
-
 UNIMPLEMENTED = tf.errors.UnimplementedError(None, None, "not this one")
 FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
-    "structure": (compiling, "Structure", raising(AttributeError("no '_layout'"))),
+    "structure": (compiling, "Structure", after(lambda *_: None, AttributeError("no '_layout'"))),
     # After the validation of the second one.
     "a later epoch": (Loop, "__call__", after(Loop.__call__, UNIMPLEMENTED, calls=4)),
     "memory": (
@@ -148,20 +136,16 @@ class Paired(keras.losses.Loss):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("inputs", "loss", "state"), [(5, "mse", "infeasible"), (12, Paired(), "complete")]
 )
-def test_what_becomes_of_it_is_what_becomes_of_it_by_fit(
-    inputs: int, loss: Any, state: str, tmp_path: Path
-) -> None:
-    """Also what the model is at fault for."""
+def test_a_trial_ends_as_one_by_fit(inputs: int, loss: Any, state: str, tmp_path: Path) -> None:
+    """Also where the model itself is wrong, not the program."""
 
     def build(hp: Hyperparameters) -> keras.Model:
         model = keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(3)])
         model.compile("sgd", loss)
         return model
 
-    study = make_study(build)
-    task = TrialTask(make_spec(1, 10), SPACE, tmp_path / "best.weights.h5")
     by_program, by_fit = (
-        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
+        train(trainer, make_study(build), make_spec(1, 10), tmp_path)[0]
         for trainer in (CompiledTrainer(), PlainTrainer())
     )
     assert by_program.state == by_fit.state == state

@@ -1,24 +1,14 @@
 """A private part of a library is missing: `model.fit` trains, or one error names the part."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conformance.models import SPACE, by_hand, dense, make_spec, make_study
+from conformance.models import by_hand, dense, make_spec, make_study
+from conformance.trainer import train
 
 from studies.library_internals import keras_internals
 from studies.library_internals import private_api_lookup as parts
-from studies.training import CompiledTrainer, run_trial
-from tracking.records import EpochResult, TrialTask
-
-
-def noting(reported: list[Mapping[str, float]]) -> Callable[[EpochResult], Any]:
-    def note(epoch: EpochResult) -> str:
-        reported.append(epoch.metrics)
-        return "continue"
-
-    return note
+from studies.training import CompiledTrainer
 
 
 def take_away(part: parts.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,15 +18,12 @@ def take_away(part: parts.PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_part_of_programs_fit_trains_a_trial_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, trainer = make_study(dense), CompiledTrainer()
-    data = study.data.load()
-    metrics, _ = by_hand(dense, data, make_spec(1))
+    study, spec, trainer = make_study(dense), make_spec(1), CompiledTrainer()
+    metrics, _ = by_hand(dense, study.data.load(), spec)
     take_away(keras_internals._autocast, monkeypatch)
     for _ in range(2):  # The second program is refused at once.
-        reported: list[Mapping[str, float]] = []
-        task = TrialTask(make_spec(1), SPACE, tmp_path / "best.weights.h5")
-        result = run_trial(study, data, task, noting(reported), trainer)
-        assert (result.state, result.trainer, reported) == ("complete", "plain", metrics)
+        result, epochs = train(trainer, study, spec, tmp_path)
+        assert (result.state, result.trainer, epochs) == ("complete", "plain", metrics)
         assert "lacks Variable._autocast" in result.trainer_reason
 
 

@@ -46,7 +46,6 @@ def test_the_best_of_all_curves_and_a_table_with_a_row_a_trial(history: ks.Study
     curves = {trial.number: trial.curve["val_loss"] for trial in history.trials}
     lowest = pd.DataFrame(curves).unstack()
     number, epoch = lowest.idxmin()
-    assert history.best is not None
     assert (history.best.number, history.best.epoch) == (number, epoch)
     assert history.best.value == history.best_value == lowest.min()
     assert dict(history.best.params) == history.best_params
@@ -63,7 +62,6 @@ def test_the_best_of_all_curves_and_a_table_with_a_row_a_trial(history: ks.Study
 
 def test_the_champion_predicts(history: ks.StudyResults) -> None:
     x, _ = _samples()
-    assert history.best is not None
     part = ks.datasets.arrays(*_samples(), name="made up").load().validation
     scores = history.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
     assert scores["loss"] == pytest.approx(history.best.value, rel=1e-6)
@@ -90,7 +88,6 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
 
 
 def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> None:
-    assert history.best is not None
     for shown in (history, history.best, history.trials[0]):
         assert "\n" not in repr(shown) and len(repr(shown)) < 140
     assert f"val_loss {history.best.value:.6g} at epoch {history.best.epoch}" in repr(history)
@@ -105,7 +102,7 @@ def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> No
 
 
 def test_a_study_names_where_its_results_are(history: ks.StudyResults) -> None:
-    assert history.best is not None and history.best.metrics["val_loss"] == history.best.value
+    assert history.best.metrics["val_loss"] == history.best.value
     assert "<html" in history.report().read_text(encoding="utf-8")
     study = ks.Study("a", data=ks.datasets.arrays(*_samples()), build=print)
     with pytest.raises(
@@ -150,21 +147,17 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
 # A study's record as a study of Optuna's, compared with what MLflow shows.
 
 
-class KilledError(Exception):
-    """Ends a launch in the midst of a trial."""
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve trials, some pruned, one infeasible, and a last one that was interrupted."""
 
     def before(spec: TrialSpec) -> None:
         if spec.number == 11:
-            raise KilledError
+            raise KeyboardInterrupt
 
     folder = tmp_path_factory.mktemp("made") / "store"
     description = describe(trials=12, pruner="median")
-    with contextlib.suppress(KilledError):
+    with contextlib.suppress(KeyboardInterrupt):
         run_study(ScriptedExecutor(description, before, infeasible={3}), store=folder)
     return folder
 
@@ -187,7 +180,6 @@ def test_optuna_has_what_mlflow_has(made: Path, tmp_path: Path) -> None:
         assert values == ([run.data.metrics["best_val_loss"]] if values else None)
         exact = json.loads(run.data.tags["kerastudy.hyperparameters"])
         assert trial.params.items() <= exact.items()
-        assert trial.datetime_start is not None
         assert trial.datetime_start.timestamp() * 1000 == pytest.approx(run.info.start_time)
         states.append((trial.state.name, run.data.tags["kerastudy.state"], values is None))
     assert states[3] == ("FAIL", "infeasible", True)
@@ -352,12 +344,12 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
 
 def test_the_record_has_them_as_they_are(launched: StudyHistory) -> None:
     assert len(LONG) == 400
-    assert len(launched.ended) == 2 and launched.best is not None
+    assert len(launched.ended) == 2
     assert launched.best.verified == "model.fit, identical"
     for trial in launched.ended:
         assert trial.state == "complete" and set(trial.spec.values) == {*RATES}
         assert trial.result.scores_bytes and not trial.result.unscored
-        assert trial.best is not None and set(trial.best.metrics) == NAMES
+        assert set(trial.best.metrics) == NAMES
         assert trial.best.value == trial.best.metrics[f"val_{LONG}"]
     for row in rows(launched.folder, "SELECT epoch, metrics FROM epochs"):
         metrics = json.loads(row["metrics"])
@@ -377,7 +369,6 @@ def test_show_has_them_as_they_are(launched: StudyHistory) -> None:
 
 def test_mlflow_has_them_in_its_spelling_once(launched: StudyHistory) -> None:
     shown = InMlflow(launched)
-    assert launched.best is not None
     check_equal(shown.client, launched.folder)
     spelled = {to_mlflow(name) for name in (*NAMES, f"best_val_{LONG}")}
     assert {"100 :x25:", "정확도", "a/b", "a: b"} < spelled

@@ -16,7 +16,7 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, WithModel, describe, run_study
-from stores import history_at, store_at
+from stores import history_at
 
 import kerastudy as ks
 from search_spaces import WorkerError
@@ -25,7 +25,7 @@ from studies.engines import OptunaEngine
 from studies.executors import Handler, LoadStudy, Worker, WorkerPool, executor_and_jobs
 from studies.progress import NoProgress
 from studies.user_code import Target
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.journal import Journal
 from tracking.records import TrialResult, TrialSpec, TrialTask
 
@@ -34,10 +34,6 @@ from tracking.records import TrialResult, TrialSpec, TrialTask
 
 def ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
-
-
-def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
-    return run_study(executor, store=folder)
 
 
 def running(history: StudyHistory) -> list[str]:
@@ -56,11 +52,11 @@ def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
     for attempt in (1, 2):
         executor = ScriptedExecutor(description, stop, lost=[1])
         with pytest.raises(KeyboardInterrupt):
-            launch(folder, executor)
+            run_study(executor, store=folder)
         assert executor.ran[-1] == (1, attempt)
-        assert not running(read_study(store_at(folder), description.name))
+        assert not running(history_at(folder, description.name))
     # Three losses would make the trial infeasible.
-    history = launch(folder, ScriptedExecutor(description, lost=[1, 1]))
+    history = run_study(ScriptedExecutor(description, lost=[1, 1]), store=folder)
     assert history.counts()["complete"] == 3
 
 
@@ -76,7 +72,7 @@ class StoppedAtTheEnd(ScriptedExecutor):
 
 def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> None:
     """It has come to its champion too: one that can't be saved here."""
-    history = launch(folder, StoppedAtTheEnd(describe(name="at the end", trials=3)))
+    history = run_study(StoppedAtTheEnd(describe(name="at the end", trials=3)), store=folder)
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
 
 
@@ -106,9 +102,9 @@ def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool)
     executor = Replacing(description, lost=[1])
     executor.fails = fails
     with pytest.raises(KeyboardInterrupt):
-        launch(folder, executor)
+        run_study(executor, store=folder)
     assert executor.waits == 2
-    stopped = read_study(store_at(folder), description.name)
+    stopped = history_at(folder, description.name)
     assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
 
 
@@ -187,7 +183,7 @@ def test_a_signal_while_the_champion_is_saved_lets_the_study_finish_but_not_two(
     executor.sends = (signal.SIGTERM,)
     try:
         with raising_interrupts():
-            history = launch(folder, executor)
+            history = run_study(executor, store=folder)
     except KeyboardInterrupt:
         pytest.fail("it was interrupted")
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
@@ -196,10 +192,10 @@ def test_a_signal_while_the_champion_is_saved_lets_the_study_finish_but_not_two(
     executor = SavingAChampion(description)
     executor.sends = (signal.SIGTERM, signal.SIGTERM)
     with raising_interrupts(), pytest.raises(KeyboardInterrupt):
-        launch(folder, executor)
-    stopped = read_study(store_at(folder), description.name)
+        run_study(executor, store=folder)
+    stopped = history_at(folder, description.name)
     assert (stopped.status, stopped.registered) == ("KILLED", None)
-    history = launch(folder, SavingAChampion(description))
+    history = run_study(SavingAChampion(description), store=folder)
     assert (history.status, history.counts()["complete"]) == ("FINISHED", 2)
     assert history.registered is not None
 
@@ -226,8 +222,8 @@ def test_no_study_is_left_running_by_a_signal_while_its_end_is_recorded(
     monkeypatch.setattr(Journal, "end", ending)
     interrupted = pytest.raises(KeyboardInterrupt) if stops else nullcontext()
     with interrupted:
-        launch(folder, ScriptedExecutor(description, stop))
-    history = read_study(store_at(folder), description.name)
+        run_study(ScriptedExecutor(description, stop), store=folder)
+    history = history_at(folder, description.name)
     assert heard and running(history) == []
     assert history.status == ("KILLED" if stops else "FINISHED")
 
@@ -303,9 +299,8 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         executor = OneByOne(description, workers=4, infeasible={1, 2})
         executor.last_first = True
         history = run_study(executor, store=folder)
-        assert history.best is not None and history.best.best is not None
         shown = InMlflow(history)
-        assert shown.parent.data.metrics["study/best_val_loss"] == history.best.best.value
+        assert shown.parent.data.metrics["study/best_val_loss"] == history.best.value
         points = shown.points(shown.parent, "study/best_val_loss")
         assert [step for step, _ in points] == sorted({step for step, _ in points})
         assert all(1 <= step <= trials for step, _ in points)

@@ -79,29 +79,18 @@ def with_an_evaluate() -> keras.Model:
         (lambda: compiled(Own(stack().layers)), "Own has its own training step"),
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
+        (lambda: compiled(stack(Holding())), "a tf.Variable that is in no Keras variable"),
         (eager, "eagerly"),
         (with_an_evaluate, "given its own evaluate"),
         (several_steps, "steps_per_execution"),
     ],
 )
-def test_what_it_cannot_do_exactly_fit_trains(
-    build: Callable[[], keras.Model], reason: str
+def test_what_it_cannot_do_exactly_fit_trains_as_if_nothing_had_been_tried(
+    build: Callable[[], keras.Model], reason: str, recwarn: pytest.WarningsRecorder
 ) -> None:
     trainer = CompiledTrainer()
     epochs = by_trainer(trainer, build, samples(), spec_of())
     assert trainer.used[0] == "plain" and re.search(reason, trainer.used[1])
-    assert epochs == by_hand(build, samples(), spec_of())
-
-
-def test_what_it_cannot_do_exactly_fit_trains_as_if_nothing_had_been_tried(
-    recwarn: pytest.WarningsRecorder,
-) -> None:
-    def build() -> keras.Model:
-        return compiled(stack(Holding()))
-
-    trainer, reason = CompiledTrainer(), "a tf.Variable that is in no Keras variable"
-    epochs = by_trainer(trainer, build, samples(), spec_of())
-    assert trainer.used[0] == "plain" and reason in trainer.used[1]
     assert epochs == by_hand(build, samples(), spec_of())
     assert not [each for each in recwarn if "Gradients do not exist" in str(each.message)]
 
