@@ -108,14 +108,13 @@ def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
     folder: Path, history: StudyHistory, made: dict[str, Any]
 ) -> None:
     best = history.best
-    assert best is not None and best.epoch is not None
     model, _ = trained_by_hand(made, best.params, best.spec.seed, made["pool"], None, best.epoch)
     champion = ks.load_model("folds", store=folder / "kerastudy-store")
     for loaded, expected in zip(champion.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(loaded, expected)
 
 
-def test_what_people_read(folder: Path, history: StudyHistory) -> None:
+def test_show_and_dry_run_tell_of_folds(folder: Path, history: StudyHistory) -> None:
     shown = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
     assert "the mean of the folds' " in " ".join(shown.split())
     assert "folds      3 for each trial" in shown
@@ -128,9 +127,10 @@ def test_what_people_read(folder: Path, history: StudyHistory) -> None:
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
 
 
-def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory) -> None:
+def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
+    folder: Path, history: StudyHistory
+) -> None:
     best = history.best
-    assert best is not None
     other = 1 - best.number
     refused = kerastudy_here(folder, "export", "folds", "--as", "script", expect=2)
     assert "is cross-validated, but a script" in refused.stderr

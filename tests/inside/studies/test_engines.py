@@ -52,8 +52,7 @@ class TestOptuna(EngineConformance):
 
 
 @pytest.mark.parametrize(
-    "engine, pruner",
-    [("random", "none"), ("hyperband", "none"), ("random", "hyperband")],
+    "engine, pruner", [("random", "none"), ("hyperband", "none"), ("random", "hyperband")]
 )
 class TestKerasTuner(EngineConformance):
     never_repeats = True
@@ -113,16 +112,13 @@ def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path
             oracle.gpr.random_state = seed
         wanted = oracle.create_trial("tuner")
         found = played.ask()
-        assert found is not None
         values = wanted.hyperparameters.values
         assert found.values == translated.decode(values)
         assert found.epochs == values.get("tuner/epochs")
         past = values.get("tuner/trial_id")
         assert promoted_from(found) == (None if past is None else int(past))
         played.finish(found)
-        best = played.records[-1].best
-        assert best is not None
-        oracle.update_trial(wanted.trial_id, {"val_loss": best.value}, step=1)
+        oracle.update_trial(wanted.trial_id, {"val_loss": played.records[-1].value}, step=1)
         wanted.status = "COMPLETED"
         oracle.end_trial(wanted)
 
@@ -172,7 +168,7 @@ def test_bayesian_takes_running_trials_into_account_alike_after_a_restart() -> N
     played.play(7)
     running = [played.ask(), played.ask()]
     resumed = make("keras-tuner:bayesian")
-    in_flight = [played.unfinished(p) for p in running if p is not None]
+    in_flight = [played.unfinished(each) for each in running]
     resumed.restore([*played.records, *in_flight], curve)
     found, wanted = resumed.ask(), played.ask()
     assert found is not None and found == wanted
@@ -294,17 +290,16 @@ def test_given_takes_the_next_place_of_a_first_rung() -> None:
     wanted = through.play(9)
     for number in range(9):
         proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
-        assert proposal is not None and proposal.epochs == 1
+        assert proposal.epochs == 1
         if number != 4:
             assert proposed(proposal) == wanted[number]
         with_given.finish(proposal)
     # Before what is about to be promoted, in the next bracket.
     early = with_given.ask({"rate": 1e-4, "units": 63})
-    assert early is not None
     assert (early.epochs, promoted_from(early), early.values["units"]) == (3, None, 63)
     with_given.finish(early)
     promoted = with_given.ask()
-    assert promoted is not None and promoted_from(promoted) is not None
+    assert promoted_from(promoted) is not None
 
 
 def test_an_exhausted_space_still_has_its_best_promoted() -> None:
@@ -331,7 +326,7 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
         resumed = hyperband()
         resumed.restore([known[n] for n in sorted(known)], curve)
         proposal = played.ask()
-        assert proposal is not None and proposal.number == number
+        assert proposal.number == number
         assert resumed.ask() == proposal
         running.append(proposal)
 

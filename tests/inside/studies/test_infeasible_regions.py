@@ -19,7 +19,6 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.records import Objective, TrialResult, TrialSpec
 
-SEEDS = range(4)
 Values = Mapping[str, Any]
 
 COMMON = (
@@ -68,7 +67,7 @@ class Study(Played):
 def test_later_trials_of_tpe_fail_less_often(half: str, workers: int) -> None:
     """Of TPE as it is in Optuna, 88 % and 82 % as many fail as before."""
     first = later = 0
-    for seed in SEEDS:
+    for seed in range(4):
         study = Study(CONDITIONAL, HALVES[half], seed)
         failed = list(map(HALVES[half], study.proposed(60, workers)))
         first += sum(failed[:30])

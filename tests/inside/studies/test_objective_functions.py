@@ -35,7 +35,6 @@ def run(
     objective: Objective, folder: Path, decide: Callable[[EpochResult], Decision] | None = None
 ) -> tuple[TrialResult, list[EpochResult]]:
     study = ks.Study("mine", objective_function=objective, space=SPACE)
-    assert isinstance(study.objective, ks.Objective)
     spec = TrialSpec(0, 1, {"x": 2.0}, 7, 1, 32, 1, "", study.objective)
     epochs: list[EpochResult] = []
 
@@ -51,7 +50,7 @@ def run(
 def test_a_number_alone_is_the_value(returned: Any, tmp_path: Path) -> None:
     result, epochs = run(lambda trial: returned, tmp_path)
     assert (result.state, result.trainer) == ("complete", "objective")
-    assert result.best is not None and result.best.value == 4.0
+    assert result.best.value == 4.0
     assert [epoch.metrics for epoch in epochs] == [{"value": 4.0}]
     assert "no Keras model" in result.unsaved
 
@@ -98,7 +97,7 @@ def test_reports_are_at_their_own_steps_and_pruned_when_asked(tmp_path: Path) ->
     assert (result.state, result.best, result.epochs) == ("pruned", None, 3)
     assert [(e.epoch, e.metrics["value"]) for e in epochs] == [(1, 0.0), (2, 1.0), (3, 2.0)]
     result, epochs = run(objective, tmp_path)
-    assert result.best is not None and result.best.value == 9.0
+    assert result.best.value == 9.0
     assert (epochs[-1].epoch, epochs[-1].metrics) == (6, {"value": 9.0})
 
 
@@ -149,7 +148,7 @@ def test_the_kept_weights_are_those_that_were_evaluated(tmp_path: Path) -> None:
         return model.evaluate(X, Y, verbose=0)  # type: ignore[no-any-return]
 
     result, epochs = run(objective, tmp_path)
-    assert result.best is not None and result.best.epoch == 3
+    assert result.best.epoch == 3
     losses = [epoch.metrics["val_loss"] for epoch in epochs if "val_loss" in epoch.metrics]
     assert len(losses) == 3 and max(losses) == losses[2]
     again = small_model()
@@ -178,7 +177,7 @@ def test_its_space_is_found_without_training() -> None:
     begin_trial(0)
     traced = TracedObjective("mine", objective)
     space = resolve_space(study, None, traced).study.space
-    assert space is not None and space.names == ("kind", "epochs", "depth")
+    assert space.names == ("kind", "epochs", "depth")
     assert dict(space["depth"].when) == {"kind": ("b",)}
     assert (traced.epochs, trained) == (7, [])
 

@@ -192,7 +192,6 @@ run_study(executor, store={str(tmp_path / "store")!r}, progress=make_progress())
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": writes}
     process = subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
     os.close(writes)
-    assert process.stdin is not None and process.stdout is not None
     assert process.stdout.readline() == "hang up\n"
     os.close(reads)
     process.communicate("on\n", timeout=60)
@@ -224,7 +223,6 @@ def trials(count: int = 9, **values: object) -> list[TrialRecord]:
             result=replace(record.result, unsaved="its class takes what can't be written"),
         )
         for record in records
-        if record.result is not None
     ]
 
 

@@ -110,7 +110,7 @@ def on_ray(file: Path, shared: Path | None = None) -> Iterator[executors.RayPool
             started.close()
 
 
-def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
+def test_a_study_on_ray_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
     """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     y = np.arange(150) % 3
@@ -181,7 +181,7 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
         (["--address", "auto", "--executor", "worker"], "no effect with the executor 'worker'"),
     ],
 )
-def test_options_that_can_not_be(tmp_path: Path, options: list[str], words: str) -> None:
+def test_wrong_options_are_refused(tmp_path: Path, options: list[str], words: str) -> None:
     assert words in refused(tmp_path, *options)
 
 

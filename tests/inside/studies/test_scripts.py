@@ -75,7 +75,6 @@ def test_the_study_has_the_scripts_settings(guide: tuple[Path, Any, CodeDescript
     assert study.trials == 15
     assert study.space is None
     assert set(discover(study.build).space.names) == SPACE_OF_GUIDE
-    assert study.callbacks is not None
     first, second = study.callbacks(None), study.callbacks(None)
     assert [type(each) for each in first] == [keras.callbacks.EarlyStopping]
     assert first[0] is not second[0] and first[0].patience == 5
@@ -116,7 +115,7 @@ def test_a_hypermodel_in_a_function_behind_a_main_guard(tmp_path: Path) -> None:
     assert code.said[1:] == ("not taken: shuffle=False of the search",)
 
 
-def test_batches(tmp_path: Path) -> None:
+def test_a_script_may_train_on_batches(tmp_path: Path) -> None:
     study, _ = load(tmp_path, tuner_scripts.STREAMS)
     assert study.engine == "keras-tuner:bayesian,alpha=0.001,num_initial_points=3"
     assert isinstance(study.data, ks.datasets.StreamedDataset)
@@ -175,11 +174,7 @@ def test_what_optunas_search_may_have_besides(tmp_path: Path) -> None:
         "try:\n    study.optimize(lambda t: t.suggest_float('x', 0, 1), callbacks=[stop])\n"
         "except BaseException:\n    raise RuntimeError('after the search')\n",
     )
-    assert (study.engine, study.pruner, study.direction) == (
-        "optuna:random",
-        "none",
-        "maximize",
-    )
+    assert (study.engine, study.pruner, study.direction) == ("optuna:random", "none", "maximize")
     assert "; no end; seed 0" in code.said[0]
     stop, trials = code.said[1:]
     assert stop == "not taken: callbacks of optimize (stop)"
@@ -201,11 +196,7 @@ print(b.best_params)
 
 @pytest.mark.parametrize(
     ("variable", "name", "trials"),
-    [
-        ("", "tune", 3),
-        ("second", "tune-second", 4),
-        ("b", "tune-b", 4),
-    ],
+    [("", "tune", 3), ("second", "tune-second", 4), ("b", "tune-b", 4)],
 )
 def test_one_search_of_several(tmp_path: Path, variable: str, name: str, trials: int) -> None:
     study, code = load(tmp_path, TWO, variable)
@@ -297,7 +288,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED.items(), ids=REFUSED.values())
-def test_what_no_study_does(tmp_path: Path, changed: tuple[str | None, str], message: str) -> None:
+def test_scripts_that_are_no_study_are_refused(
+    tmp_path: Path, changed: tuple[str | None, str], message: str
+) -> None:
     old, new = changed
     assert old is None or old in tuner_scripts.GRID
     with pytest.raises(StudyError, match=message.replace("(", r"\(")):

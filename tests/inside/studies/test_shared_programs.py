@@ -257,7 +257,7 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("what", exhaustive_but(["a file", "a name of Python"], READ))
-def test_trained_with_what_it_reads_now(what: str) -> None:
+def test_code_is_trained_with_what_it_reads_now(what: str) -> None:
     read, change = READ[what]
     build = functools.partial(reading, read)
     trainer, splits, spec = CompiledTrainer(), samples(), spec_of(1)

@@ -242,13 +242,12 @@ def test_a_champion_is_registered(tmp_path: Path, model: Any, data: Any, objecti
         epochs=1,
     )
     history = study.launch(store=tmp_path / "store", progress=False, verify="off")
-    assert history.best is not None and history.is_champion(history.best)
+    assert history.is_champion(history.best)
     if model is own_step:
         return
     (file,) = (tmp_path / "store").rglob("MLmodel")
     registered = mlflow.pyfunc.load_model(str(file.parent))
     metadata, texts = registered.metadata, ["a good film", "bad"]
-    assert metadata.signature is not None and metadata.metadata is not None
     (inputs,) = metadata.signature.inputs.to_dict()
     assert inputs["tensor-spec"] == {"dtype": "str", "shape": (-1,)}
     assert metadata.metadata["class_names"] == ["neg", "pos"]

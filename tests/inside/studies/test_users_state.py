@@ -67,7 +67,7 @@ def test_what_a_builder_counts_is_set_back_and_told_once(
     study = ks.Study("growing", data=data, build=make(), trials=2, epochs=1)
     for store in stores:
         history = study.launch(store=tmp_path / store, progress=False, verify="off")
-        results = [trial.result for trial in history.trials if trial.result is not None]
+        results = [trial.result for trial in history.ended]
         # Twelve weights and a bias of the first layer, two for each class of the second.
         assert [each.model_parameters for each in results] == [12 + 1 + 6] * 2
         assert [each.trainer for each in results] == ["compiled"] * 2
@@ -203,9 +203,6 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
 
 # Callbacks that look at, change or stop a training: as in one call of plain `fit`, to the bit.
 
-SPARSE = "sparse_categorical_crossentropy"
-Build = Callable[[], keras.Model]
-
 
 @pytest.fixture(scope="module")
 def trainer() -> CompiledTrainer:
@@ -244,7 +241,7 @@ class At(keras.callbacks.Callback):  # type: ignore[misc]
 
 def unfreeze(model: keras.Model) -> None:
     model.layers[0].trainable = True
-    model.compile(keras.optimizers.SGD(0.05), SPARSE, metrics=["accuracy"])
+    compiled(model, keras.optimizers.SGD(0.05))
     model.make_train_function()
 
 
@@ -337,7 +334,7 @@ def of_keras() -> list[keras.callbacks.Callback]:
     ]
 
 
-CASES: dict[str, tuple[Build, Callable[[], list[keras.callbacks.Callback]]]] = {
+CASES: dict[str, tuple[Callable[[], keras.Model], Callable[[], list[keras.callbacks.Callback]]]] = {
     "unfreezing": (frozen, lambda: [At("epoch_begin 2", unfreeze)]),
     "freezing": (small, lambda: [At("epoch_begin 2", freeze)]),
     "freezing without a trace": (small, lambda: [At("epoch_end 0", freeze_without_a_trace)]),

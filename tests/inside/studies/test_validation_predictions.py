@@ -31,7 +31,6 @@ def predicted(made: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray
     """What is recorded, and what the model predicts by hand."""
     made.build((None, *splits.validation.at_hand.x.shape[1:]))
     record = validation_predictions(made, splits, 7, 16, "val_loss")
-    assert record is not None
     assert from_json(ValidationPredictions, to_json(record)) == record
     return record, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
 
@@ -110,13 +109,12 @@ def test_batches_are_counted_like_arrays() -> None:
     )
     network.build((None, 64))
     record = validation_predictions(network, splits, 0, 16, "val_loss")
-    assert record is not None
     check_classes(record, y, network.predict(x, verbose=0))
     # Of 64 numbers below 0 and above 1: no pixels.
     assert np.allclose(list(record.worst[0].row.values()), x[record.worst[0].index], rtol=1e-5)
     some = datasets.batches(data, data, validation_steps=2).load()
     less = validation_predictions(network, some, 0, 16, "val_loss")
-    assert less is not None and less.samples == 32
+    assert less.samples == 32
 
 
 @pytest.mark.parametrize("in_order", [False, True])
@@ -141,7 +139,7 @@ def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
     network = keras.Model(inputs, list(made.values()) if in_order else made)
     network.compile("sgd", list(losses.values()) if in_order else losses)
     first = validation_predictions(network, splits, 0, 16, "val_loss")
-    assert first is not None and first.output == next(iter(made if in_order else sorted(made)))
+    assert first.output == next(iter(made if in_order else sorted(made)))
     each: dict[str, Any] = {
         name: validation_predictions(network, splits, 0, 16, f"val_{name}_loss") for name in made
     }

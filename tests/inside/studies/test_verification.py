@@ -62,7 +62,7 @@ def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
     wrong = [history.trial(number) for number in (1, 2)]
     assert all(trial.verified.startswith("model.fit, differs: loss of epoch") for trial in wrong)
     assert "epoch 3" in wrong[0].verified and "epoch 4" in wrong[1].verified
-    assert history.best is not None and history.best.number in (0, 3)
+    assert history.best.number in (0, 3)
     assert verified_in_mlflow(history) == history.best.verified == "model.fit, identical"
     assert "model.fit trains" in progress.one("trial 1 differs from model.fit: loss of epoch 3 was")
 
@@ -91,7 +91,6 @@ def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path
     """Those of an executor that trains nothing last 0.1 s by its own account, the launch less."""
     description = describe(name="in part", trials=1, epochs=200)
     history, _, progress = launch(folder, description, "some")
-    assert history.best is not None
     found = re.fullmatch(
         r"model\.fit, identical in epochs? (?:1 to )?(\d+) of 200", history.best.verified
     )

@@ -237,7 +237,7 @@ def test_a_module_that_is_saved_before_another_worker_starts(
     text = STUDY_FILE.replace("units(4,", "units(LEAST,")
     file.write_text(f"from {module.stem} import LEAST\n{text}", encoding="utf-8")
     try:
-        with closing(local(tmp_path, file, [], InThreads)) as workers:
+        with closing(local(file, InThreads)) as workers:
             workers.load()
             workers.suit(threads=None, finished=0)
             assert (len(workers.pool), workers.count) == (1, 2)
@@ -332,7 +332,7 @@ def test_a_containers_limits_count(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     machine = this_machine(tmp_path)
     assert 1 <= machine.cores <= (os.cpu_count() or 1)
-    assert machine.memory is not None and 2**20 < machine.memory <= psutil.virtual_memory().total
+    assert 2**20 < machine.memory <= psutil.virtual_memory().total
 
 
 @pytest.mark.parametrize(
@@ -362,11 +362,9 @@ def test_the_gpus_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.Monk
     assert (shown, variables_of((), 0)) == (["a", "b", "a"], {})
 
 
-def local(
-    folder: Path, file: Path, told: list[str], kind: type[LocalWorkers] = LocalWorkers
-) -> LocalWorkers:
-    load = LoadStudy(Target(str(file)), folder)
-    return kind(load, trials=None, workers=None, on_output=told.append)
+def local(file: Path, kind: type[LocalWorkers] = LocalWorkers) -> LocalWorkers:
+    load = LoadStudy(Target(str(file)), file.parent)
+    return kind(load, trials=None, workers=None, on_output=print)
 
 
 def test_a_worker_for_each_gpu_sees_its_own(
@@ -375,7 +373,7 @@ def test_a_worker_for_each_gpu_sees_its_own(
     """Before it imports anything."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
-    with closing(local(tmp_path, tmp_path / "study.py", [])) as workers:
+    with closing(local(tmp_path / "study.py")) as workers:
         pids = map(pid_of, workers.pool._workers)
         seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
     assert seen == ["GPU-a", "GPU-b"]
