@@ -1,7 +1,8 @@
 """Base classes of data sets: descriptions that read their data when `load` is called.
 
 A `Dataset` describes data in arrays, which is loaded as `Splits`. A `StreamedDataset` describes
-data in batches, which is loaded as `StreamedSplits`.
+data in batches, which is loaded as `StreamedSplits`. The options of splitting and preprocessing are
+checked when the description is made.
 """
 
 from __future__ import annotations
