@@ -1,5 +1,8 @@
 """Preprocessing, which is fitted on the training part alone, and applied to all parts.
 
+Arrays are scaled. A table's columns become scaled numbers, booleans, and one-hot categories. Layers
+of the model are adapted:
+
 words = ks.preprocessing.adapted(keras.layers.TextVectorization(max_tokens=5_000), data)
 
 The registered model takes samples that are not preprocessed, and its first layers scale them. The
