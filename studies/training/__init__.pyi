@@ -1,5 +1,5 @@
-from .batches import Batches as Batches
-from .batches import as_tensor as as_tensor
+from .batches_for_model_fit import Batches as Batches
+from .batches_for_model_fit import as_tensor as as_tensor
 from .building_models import build_model as build_model
 from .building_models import class_weight_of as class_weight_of
 from .building_models import rebuilt as rebuilt

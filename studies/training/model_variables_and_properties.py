@@ -1,4 +1,4 @@
-"""Variables of Keras models, their batch size, outputs and losses, and overridden methods."""
+"""Reads and sets the variables of Keras models, and reads properties such as outputs and losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studies.library_internals.keras_internals import (
     has_all_variables,
     layers_within,
 )
-from studies.training.batches import as_keras_reads, as_tensor, packed
+from studies.training.batches_for_model_fit import as_keras_reads, as_tensor, packed
 from studies.training.model_structure_digest import Structure
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
-from studies.training.batches import Batches, StreamedBatches
+from studies.training.batches_for_model_fit import Batches, StreamedBatches
 from studies.training.model_structure_digest import Structure
 from studies.training.model_variables_and_properties import (
     copy_of,

@@ -28,7 +28,7 @@ from studies.data import (
 )
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
-from studies.training.batches import (
+from studies.training.batches_for_model_fit import (
     Batches,
     StreamedBatches,
     as_keras_reads,

@@ -28,7 +28,12 @@ from studies.library_internals.keras_internals import (
     mask_of,
     thresholds_of,
 )
-from studies.training.batches import as_tensor, packed, samples_between, validation_batches
+from studies.training.batches_for_model_fit import (
+    as_tensor,
+    packed,
+    samples_between,
+    validation_batches,
+)
 from studies.training.model_variables_and_properties import (
     fixed_batch_size,
     stateful_layers,

@@ -22,7 +22,7 @@ from studies.definition.seeds import permutation
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_api_lookup import MissingPartError
-from studies.training.batches import in_batches, known_size
+from studies.training.batches_for_model_fit import in_batches, known_size
 from studies.training.model_structure_digest import Structure
 from studies.training.model_variables_and_properties import (
     class_overrides,

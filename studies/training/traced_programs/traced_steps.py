@@ -22,7 +22,7 @@ from studies.library_internals.tensorflow_internals import (
     tell_shapes_of_variables,
     traced_functions,
 )
-from studies.training.batches import as_tensor, known_size, packed
+from studies.training.batches_for_model_fit import as_tensor, known_size, packed
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,7 @@ from search_spaces.texts import number
 from studies.data import Arrays, map_arrays
 from studies.definition.objective import unknown_metric
 from studies.library_internals.keras_internals import made_by
-from studies.training.batches import as_keras_reads, packed
+from studies.training.batches_for_model_fit import as_keras_reads, packed
 from studies.training.building_models import build_callbacks, build_model, splits_for
 from studies.training.model_variables_and_properties import (
     fixed_batch_size,

@@ -28,7 +28,7 @@ from studies.training import (
     Batches,
     CompiledTrainer,
     PlainTrainer,
-    batches,
+    batches_for_model_fit,
     configure_tensorflow,
 )
 
@@ -124,7 +124,7 @@ def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch by batch, the same bits."""
-    monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
+    monkeypatch.setattr(batches_for_model_fit, "_LARGEST_WHOLE_EPOCH", 0)
     builders, splits, spec, wanted, _ = fitted(name)
     assert by_trainer(PlainTrainer(), builders[0], splits, spec) == wanted[0]
 
