@@ -9,17 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from kerastudy import (
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Hyperparameters,
-    Int,
-    SearchSpace,
-    discover,
-    errors,
-)
+import kerastudy as ks
+from kerastudy import Boolean, Choice, Fixed, Float, Hyperparameters, Int, SearchSpace, discover
 
 # No database: tests leave no files behind. No limits of time: machines are shared.
 PROPERTY = settings(
@@ -183,7 +174,7 @@ def declares_two_kinds(hp: Any) -> None:
     ],
 )
 def test_wrong_builders_are_refused(build: Callable[[Any], None], message: str) -> None:
-    with pytest.raises(errors.SearchSpaceError, match=message):
+    with pytest.raises(ks.errors.SearchSpaceError, match=message):
         discover(build)
 
 
@@ -202,7 +193,7 @@ def test_at_the_limit_what_is_not_known_is_not_ruled_out() -> None:
     hp = Hyperparameters(discover(build, limit=1).space, {"layers": 2, "norm_0": True})
     build(hp)
     assert hp.defaulted == (Boolean("norm_1"),)
-    with pytest.raises(errors.SearchSpaceError, match="limit must be"):
+    with pytest.raises(ks.errors.SearchSpaceError, match="limit must be"):
         discover(build, limit=0)
 
 

@@ -13,18 +13,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces import (
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Int,
-    KerasTunerSpace,
-    OptunaSpace,
-    Parameter,
-    SearchSpace,
-    SearchSpaceError,
-)
+from kerastudy import Boolean, Choice, Fixed, Float, Int, SearchSpace
+from search_spaces import KerasTunerSpace, OptunaSpace, Parameter, SearchSpaceError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

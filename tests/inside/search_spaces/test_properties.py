@@ -13,18 +13,8 @@ import optuna
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from search_spaces import (
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Hyperparameters,
-    Int,
-    KerasTunerSpace,
-    OptunaSpace,
-    Parameter,
-    SearchSpace,
-)
+from kerastudy import Boolean, Choice, Fixed, Float, Hyperparameters, Int, SearchSpace
+from search_spaces import KerasTunerSpace, OptunaSpace, Parameter
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -7,18 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from search_spaces import (
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Int,
-    Parameter,
-    SearchSpace,
-    SearchSpaceError,
-    Tailoring,
-    spell_domain,
-)
+from kerastudy import Boolean, Choice, Fixed, Float, Int, SearchSpace
+from search_spaces import Parameter, SearchSpaceError, Tailoring, spell_domain
 
 SPACE = SearchSpace(
     Choice("any", [1, 1.0, True, "1", None, "a,b"]),
