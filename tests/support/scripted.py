@@ -183,22 +183,19 @@ class ScriptedExecutor:
         spec = task.spec
         self.before(spec)
         self.ran.append((spec.number, spec.attempt))
-        if spec.number in self.lost:
-            self.lost.remove(spec.number)
-            self._replacing = True
-            handler.on_lost(spec, WorkerError("the worker process ended by signal 9", killed=True))
-            return None
-        elif spec.number in self.out_of_memory:
-            self.out_of_memory.remove(spec.number)
-            self._replacing = True
-            reason = "the worker process ran out of memory"
-            handler.on_lost(spec, WorkerError(reason, out_of_memory=True))
-            return None
-        elif spec.number in self.raises:
+        killed = WorkerError("the worker process ended by signal 9", killed=True)
+        no_memory = WorkerError("the worker process ran out of memory", out_of_memory=True)
+        for dying, error in ((self.lost, killed), (self.out_of_memory, no_memory)):
+            if spec.number in dying:
+                dying.remove(spec.number)
+                self._replacing = True
+                handler.on_lost(spec, error)
+                return None
+        if spec.number in self.raises:
             raised = "NameError: modl (mine.py, line 3)"
             reason = f"the builder raised {raised}"
             return records.TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
-        elif spec.number in self.infeasible:
+        if spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"
             return records.TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
         return self._train(task, handler)

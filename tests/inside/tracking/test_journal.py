@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,35 +45,31 @@ def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
-def change(path: Path, statement: str) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute(statement)
+def executing(statement: str, *, anew: bool = False) -> Callable[[Path], None]:
+    """Returns a function that changes a database by a statement, or writes one `anew` by it."""
+
+    def execute(path: Path) -> None:
+        if anew:
+            path.unlink()
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute(statement)
+
+    return execute
 
 
-def replace_by_another(path: Path) -> None:
-    path.unlink()
-    change(path, "CREATE TABLE mine (x)")
-
-
-OLDER, NEWER = (f"PRAGMA user_version={FORMAT + by}" for by in (-1, 1))
+OLDER, NEWER = (executing(f"PRAGMA user_version={FORMAT + by}") for by in (-1, 1))
 
 
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (
-            lambda path: change(path, OLDER),
-            rf"older kerastudy \(format {FORMAT - 1}; .* another --store",
-        ),
-        (
-            lambda path: change(path, NEWER),
-            rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy",
-        ),
+        (OLDER, rf"older kerastudy \(format {FORMAT - 1}; .* another --store"),
+        (NEWER, rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy"),
         (tear_pages, "damaged: .* backup"),
         (cut_short, "damaged: .* backup"),
         (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
         (lambda path: path.write_bytes(b""), "damaged: .* backup"),
-        (replace_by_another, "not a journal of kerastudy"),
+        (executing("CREATE TABLE mine (x)", anew=True), "not a journal of kerastudy"),
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )
