@@ -75,10 +75,8 @@ def test_promoted(kinds: Kinds) -> None:
     trial = history.trial(worst)
     assert history.is_champion(trial)
     in_mlflow = InMlflow(history)
-    client = in_mlflow.client
-    assert len(client.search_model_versions("name = 'kinds'")) == 1
-    champion = in_mlflow.champion
-    assert champion.tags["kerastudy.promoted"] == "promoted: it is small"
+    assert len(in_mlflow.client.search_model_versions("name = 'kinds'")) == 1
+    assert in_mlflow.champion.tags["kerastudy.promoted"] == "promoted: it is small"
     # The verdict is on the best trial, which is another one.
     worth = (
         f"Trial {worst} has a validation value of {kinds.trials[-1]['value']:.4g}, not confirmed"
@@ -91,23 +89,18 @@ def test_promoted(kinds: Kinds) -> None:
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
     assert f"trial {worst} of kinds" in kinds.run("export", "kinds", "--as", "keras").stdout
 
-    model = champion_of(kinds)
-
     # A later launch keeps it, and says so; until it may choose again.
-    later = kinds.launch(2)
-    assert f"trial {worst} stays the champion (promoted: it is small)" in " ".join(
-        later.stderr.split()
-    )
+    promoted = champion_of(kinds).get_weights()
+    later = " ".join(kinds.launch(2).stderr.split())
+    assert f"trial {worst} stays the champion (promoted: it is small)" in later
     shown = " ".join(kinds.run("show", "kinds").stdout.split())
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
-    kept = champion_of(kinds).get_weights()
-    assert all(map(np.array_equal, kept, model.get_weights()))
+    assert all(map(np.array_equal, champion_of(kinds).get_weights(), promoted))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout
     kinds.launch(2)
     history = ks.read_study("kinds", store=kinds.store)
     assert history.is_champion(history.trial(best))
-    now = champion_of(kinds).get_weights()
-    assert all(map(np.array_equal, now, before))
+    assert all(map(np.array_equal, champion_of(kinds).get_weights(), before))
     in_mlflow = InMlflow(history)
     assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
-    assert len(client.search_model_versions("name = 'kinds'")) == 2
+    assert len(in_mlflow.client.search_model_versions("name = 'kinds'")) == 2

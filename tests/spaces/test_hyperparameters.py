@@ -207,9 +207,7 @@ def joined(code: str) -> Any:
         'hp.Int("x", 1, 10, 4, default=10)': Int("x", 1, 9, step=4, default=9),
         'hp.Float("x", 0, 0.5, 0.1)': Float("x", 0, 0.5, step=0.1, default=0),
         'hp.Float("x", 2, 2)': Fixed("x", 2.0),
-        'hp.Float("x", 1e-4, 0.5, 10, "log")': Float(
-            "x", 1e-4, 0.1, step=10, scale="log", default=1e-4
-        ),
+        'hp.Float("x", 0.1, 50, 10, "log")': Float("x", 0.1, 10, step=10, scale="log", default=0.1),
         'hp.Float("x", 0.1, 0.9, 2, "reverse_log")': Choice("x", [0.2, 0.6, 0.8, 0.9]),
         'hp.Choice("x", ("a", None, 1, 1.0))': Choice("x", ["a", None, 1, 1.0], default=None),
         'hp.Choice("x", [1, 2, 2], default=2)': Choice("x", [1, 2], default=2),

@@ -86,10 +86,7 @@ def usable(names: Any, use: Callable[[str], bool]) -> set[str]:
 
 
 def taken_by(make: Callable[[list[str]], object], names: Any) -> set[str]:
-    def take(name: str) -> bool:
-        return make([name]) is not None
-
-    return usable(names, take)
+    return usable(names, lambda name: make([name]) is not None)
 
 
 def test_exactly_the_initializers_that_fill_weights_are_taken() -> None:

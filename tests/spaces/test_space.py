@@ -229,13 +229,7 @@ KEPT = SearchSpace(
     Int("d", 1, 3, when={"a": [2, 3]}),
     Boolean("e", when={"c": "x", "d": [1, 2]}, otherwise=None),
 )
-DRAWN: dict[Any, Any] = {
-    "a": st.sampled_from([1, 2, 3]),
-    "b": st.booleans(),
-    "c": st.sampled_from(["x", "y"]),
-    "d": st.integers(1, 3),
-    "e": st.booleans(),
-}
+DRAWN = {each.name: st.sampled_from(list(each.grid_values() or ())) for each in KEPT}
 
 
 # Machines are shared, so there is no limit of time.

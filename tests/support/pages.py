@@ -10,7 +10,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,14 +28,13 @@ ROOT = Path(__file__).parents[2]
 FILE_NAME = re.compile(r"# ([\w.-]+\.py)\n")
 
 
-def recipe_of_honesty() -> Callable[..., tuple[float, float, float]]:
+def recipe_of_honesty() -> Any:
     """Returns the function of the page on honesty: the corrected value and its interval."""
     page = (ROOT / "docs" / "honesty.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(block, names)
-    expect: Callable[..., tuple[float, float, float]] = names["expect"]
-    return expect
+    return names["expect"]
 
 
 # These options shorten launches. They come last, and the last value of an option counts.

@@ -11,7 +11,6 @@ from search_spaces import StatisticsError
 from tracking.records import Direction
 from tracking.statistics import SampleScores, corrected
 
-ROC = {"thresholds": 100}
 KINDS = {
     "accuracies": lambda rng, n: hits(rng.random(n) < 0.9),
     "losses": lambda rng, n: SampleScores(
@@ -115,6 +114,7 @@ def test_the_interval_reaches_from_a_bound_of_the_corrected_to_one_of_the_report
     assert mirrored == pytest.approx((found.low, found.value, found.high), abs=1e-6)
 
 
+OF_CURVE = np.where(np.arange(60) < 12, 181, 20)[:, None]
 WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
 
 
@@ -125,12 +125,7 @@ WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
         (hits(np.ones(69), weights=WEIGHTS), WEIGHTS.sum() ** 2 / (WEIGHTS**2).sum()),
         (hits(np.ones(69), groups=np.arange(69) % 23), 23),
         # Birnbaum and Klose: as many samples as the smaller class of a ROC curve has.
-        (
-            SampleScores(
-                "val_auc", "auc", np.where(np.arange(60) < 12, 181, 20)[:, None], 1, settings=ROC
-            ),
-            12,
-        ),
+        (SampleScores("val_auc", "auc", OF_CURVE, 1, settings={"thresholds": 100}), 12),
     ],
     ids=["samples", "weights", "groups", "area"],
 )

@@ -123,11 +123,7 @@ def test_a_launch_sends_a_study_with_its_champion(
     for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
         check_equal(client, history.folder)
     version = server.client.get_model_version_by_alias("trained (2)", "champion")
-    (parent,) = [
-        run
-        for run in runs_of(server.client, history.folder).values()
-        if run.info.run_id == version.run_id
-    ]
+    parent = server.client.get_run(version.run_id or "")
     assert as_json(told)["verdict"]["text"] in parent.data.tags["mlflow.note.content"]
     files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
     assert files == ["study/code", "study/definition.json"]

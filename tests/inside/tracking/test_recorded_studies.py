@@ -148,12 +148,10 @@ def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
     ],
 )
 def test_a_name_that_is_not_there(new_store: Store, name: str, said: str) -> None:
-    names = [
-        *(f"study {letter}" for letter in "abcdef"),
-        *(f"a very long name {n}" for n in "1234"),
-    ]
-    for each in names:
-        begin(new_store, each).close()
+    for letter in "abcdef":
+        begin(new_store, f"study {letter}").close()
+    for number in "1234":
+        begin(new_store, f"a very long name {number}").close()
     with pytest.raises(StudyNotFoundError, match=said):
         read_study(new_store, name)
 

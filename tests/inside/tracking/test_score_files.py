@@ -157,12 +157,8 @@ def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:
     values, weights = rng.random(400) < 0.95, np.exp(rng.normal(0, 0.8, 400))
     scores = SampleScores("accuracy", "mean", values, 1, weights, 0.25)
     found = crossed(score_matrix([scores, scores]))
-    left_out = np.array(
-        [
-            np.average(np.delete(values, i), weights=np.delete(weights, i)) + 0.25
-            for i in range(len(values))
-        ]
-    )
+    without = (np.delete(np.stack([values, weights]), i, axis=1) for i in range(400))
+    left_out = np.array([np.average(v, weights=w) + 0.25 for v, w in without])
     assert found.mean == pytest.approx(np.average(values, weights=weights) + 0.25)
     # The jackknife: (n - 1) / n times the sum of the squared deviations.
     assert found.of_samples == pytest.approx(399 * left_out.var(), rel=0.05)

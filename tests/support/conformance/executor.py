@@ -11,7 +11,7 @@ from study_file import DEEP, study_text
 
 from search_spaces import StudyError, WorkerError
 from studies.executors import Executor
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+from tracking.records import Decision, EpochResult, Objective, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
 STUDY_FILE = study_text(
@@ -104,10 +104,7 @@ class ExecutorConformance:
         description = executor.description
         assert description.name == "작은 연구"
         assert description.space.names == ("learning_rate", "dropout", "units")
-        assert (description.objective.metric, description.objective.direction) == (
-            "val_loss",
-            "min",
-        )
+        assert description.objective == Objective("val_loss", "min")
         assert description.data.sizes == {"train": 90, "validation": 30, "test": 30}
         assert description.code.source == STUDY_FILE
         assert description.threads >= 1
