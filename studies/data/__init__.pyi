@@ -22,11 +22,11 @@ from .files_and_folders import folders_of_parts as folders_of_parts
 from .files_and_folders import read_columns as read_columns
 from .files_and_folders import read_images as read_images
 from .files_and_folders import read_table as read_table
-from .loaded_data import LoadedData as LoadedData
-from .loaded_data import Part as Part
-from .loaded_data import Splits as Splits
-from .loaded_data import array_digest as array_digest
-from .loaded_data import marks as marks
+from .loaded_data_and_digests import LoadedData as LoadedData
+from .loaded_data_and_digests import Part as Part
+from .loaded_data_and_digests import Splits as Splits
+from .loaded_data_and_digests import array_digest as array_digest
+from .loaded_data_and_digests import marks as marks
 from .memory_mapped_files import MappingUnpickler as MappingUnpickler
 from .memory_mapped_files import file_of as file_of
 from .memory_mapped_files import shared as shared

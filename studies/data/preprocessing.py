@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data.dataset_base import Dataset
-    from studies.data.loaded_data import LoadedData, Splits
+    from studies.data.loaded_data_and_digests import LoadedData, Splits
 
 __all__ = ["adapted"]
 _EXAMPLES = 5
@@ -97,7 +97,7 @@ def adapted(
     """
     # Imported late, because these modules import this one.
     from studies.data.dataset_base import DescribedData
-    from studies.data.loaded_data import Splits
+    from studies.data.loaded_data_and_digests import Splits
 
     if not callable(getattr(layer, "adapt", None)):
         raise DataError.of_setting("layer", "one with adapt, such as TextVectorization()", layer)

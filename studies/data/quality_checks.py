@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from search_spaces.texts import counted, listed
-from studies.data.loaded_data import PART_NAMES, LoadedData, Part, marks
+from studies.data.loaded_data_and_digests import PART_NAMES, LoadedData, Part, marks
 from studies.data.numbers_texts_and_dates import MISSING
 from studies.data.preprocessing import Preparation
 from studies.data.samples_and_labels import class_labels, image_of, is_text, named_arrays, pixels_of

@@ -23,7 +23,7 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.loaded_data import Part, Splits, combined_digest
+from studies.data.loaded_data_and_digests import Part, Splits, combined_digest
 from studies.data.memory_mapped_files import mapped, new_folder, shared
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 from studies.data.samples_and_labels import (
