@@ -18,8 +18,8 @@ from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.runnable_recorded_study import AnyExecutor
 from studies.definition import fold_seed
-from studies.definition.seeds import confirmation_seed, race_seed
-from studies.executors import Job, Jobs, run_jobs, spec_of
+from studies.definition.seeds_and_trial_specs import confirmation_seed, race_seed, spec_of
+from studies.executors import Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champion_confirmations_evaluations import read_trainings
 from tracking.history.learning_curves import common_best, fit_metrics

@@ -5,7 +5,6 @@ from .executor_and_jobs import Job as Job
 from .executor_and_jobs import Jobs as Jobs
 from .executor_and_jobs import result_of_lost as result_of_lost
 from .executor_and_jobs import run_jobs as run_jobs
-from .executor_and_jobs import spec_of as spec_of
 from .loaded_study import Session as Session
 from .ray_cluster import check_ray_installed as check_ray_installed
 from .ray_cluster import connected as connected

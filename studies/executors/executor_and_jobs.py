@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.definition import trial_seed
 from studies.progress import Progress
 from tracking.records import (
     Decision,
     EpochResult,
-    Proposal,
     StudyDescription,
     TrialResult,
     TrialSpec,
@@ -343,24 +341,3 @@ class _Run:
         if self._running and any(job.alone for job in first):
             return None
         return self._again.popleft() if self._again else self._jobs.next_job()
-
-
-def spec_of(proposal: Proposal, description: StudyDescription) -> TrialSpec:
-    """Returns the spec of a trial's first attempt."""
-    values, number = proposal.values, proposal.number
-    # Hyperparameters named "epochs" and "batch_size" decide how a builder's model is trained. In an
-    # objective function, these names may mean anything.
-    trainer_values = {} if description.objective_function else values
-    return TrialSpec(
-        number=number,
-        attempt=1,
-        values=values,
-        seed=trial_seed(description.seed, number),
-        epochs=proposal.epochs or int(trainer_values.get("epochs", description.epochs)),
-        batch_size=int(trainer_values.get("batch_size", description.batch_size)),
-        threads=description.threads,
-        data_digest=description.data.digest,
-        objective=description.objective,
-        class_weight=description.class_weight,
-        hardware=description.hardware,
-    )

@@ -20,9 +20,9 @@ from functools import partial
 
 from search_spaces.errors import WorkerError
 from search_spaces.texts import duration, quoted
-from studies.definition import trial_seed
+from studies.definition import spec_of, trial_seed
 from studies.engines import Curve, Engine
-from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
 from studies.launching.launch_checks_and_lock import most_epochs
 from studies.launching.proposals_and_budget import INTERRUPTED, Ending, FirstTrials, Proposals
 from studies.progress import Progress

@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.data import Splits
-from studies.definition.seeds import permutation
+from studies.definition.seeds_and_trial_specs import permutation
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import layers_within, logs_of_its_own
 from studies.library_internals.private_api_lookup import MissingPartError

@@ -1,4 +1,4 @@
-"""The seeds of all random choices in a study, as functions of the study's seed.
+"""The spec of a trial, and the seeds of all random choices, which follow from the study's seed.
 
 No random generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's
 seed and the numbers 3 and 7. So a resumed study makes the same choices as an uninterrupted study,
@@ -8,6 +8,8 @@ and a single trial can be run again.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from tracking.records import Proposal, StudyDescription, TrialSpec
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +24,27 @@ _PURPOSES = {
     "confirmation": 5,
     "fold": 6,
 }
+
+
+def spec_of(proposal: Proposal, description: StudyDescription) -> TrialSpec:
+    """Returns the spec of a trial's first attempt."""
+    values, number = proposal.values, proposal.number
+    # Hyperparameters named "epochs" and "batch_size" decide how a builder's model is trained. In an
+    # objective function, these names may mean anything.
+    trainer_values = {} if description.objective_function else values
+    return TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(trainer_values.get("epochs", description.epochs)),
+        batch_size=int(trainer_values.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+        class_weight=description.class_weight,
+        hardware=description.hardware,
+    )
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
