@@ -44,7 +44,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     return folder, kerastudy_here(folder, "launch", "study.py", *options)
 
 
-def test_it_prints_its_findings_in_80_columns(launched: tuple[Path, Answer]) -> None:
+def test_findings_are_printed_in_80_columns(launched: tuple[Path, Answer]) -> None:
     lines = kerastudy_here(launched[0], "data", "study.py", COLUMNS="80").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "samples  train 60, validation 50, test 60"

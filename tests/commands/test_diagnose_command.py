@@ -85,7 +85,7 @@ def test_json_has_the_evidence(made: Path) -> None:
     assert of_results.next.space.to_dict() == found["next"]["space"]
 
 
-def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
+def test_a_diagnosis_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
     following = document(folder)["next"]
     assert (following["study"], following["settings"]) == ("blobs-2", {})
     assert following["reasons"][0]["changes"] == "learning_rate"

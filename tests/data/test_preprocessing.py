@@ -22,7 +22,7 @@ def load(x: Any = X, **options: Any) -> Any:
     ("preprocess", "like"), [("standardize", StandardScaler()), ("minmax", MinMaxScaler())], ids=str
 )
 @pytest.mark.parametrize("shape", [(4,), (2, 2)])
-def test_it_is_what_scikit_learn_makes_of_the_training_part(
+def test_scaling_is_that_of_scikit_learn_on_the_training_part(
     preprocess: Any, like: Any, shape: tuple[int, ...]
 ) -> None:
     ready = {"validation": (X.reshape(60, *shape) * 10, Y)}

@@ -57,7 +57,7 @@ def test_the_code_of_a_first_page_runs(tmp_path: Path, page: str, seed: int | No
 @pytest.mark.parametrize(
     ("page", "seed"), [*((page, ()) for page in PAGES), (TUTORIAL, ("7",)), (TUTORIAL, ("8",))]
 )
-def test_it_runs_as_it_stands(tmp_path: Path, page: str, seed: tuple[str, ...]) -> None:
+def test_a_page_runs_as_it_stands(tmp_path: Path, page: str, seed: tuple[str, ...]) -> None:
     """In a process of its own: MLflow opens a relative address once in a process."""
     path = str(Path(support.__file__).parent)
     command = [sys.executable, "-c", RUN, str(ROOT / page), str(tmp_path), *seed]

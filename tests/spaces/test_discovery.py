@@ -216,7 +216,7 @@ def in_scopes(hp: Any) -> None:
 
 
 @pytest.mark.parametrize("build", [by_optimizer, in_scopes])
-def test_under_conditions_they_are_parameters_of_their_own(build: Callable[[Any], None]) -> None:
+def test_domains_under_conditions_are_parameters_of_their_own(build: Callable[[Any], None]) -> None:
     found = discover(build)
     assert found.notes == ()
     assert found.space == SearchSpace(

@@ -171,7 +171,7 @@ def keras_tuner_style(hp: Any) -> list[Any]:
     return [*returned, hp["outer/inner/units"], "outer/inner/more" in hp, dict(hp.values)]
 
 
-def test_it_answers_as_keras_tuner_does() -> None:
+def test_a_builder_gets_the_answers_of_keras_tuner() -> None:
     ours = keras_tuner_style(Hyperparameters(EMPTY, {"unused": 0}))
     theirs = keras_tuner_style(keras_tuner.HyperParameters())
     theirs[-1]["unused"] = 0

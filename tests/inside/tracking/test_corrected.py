@@ -50,7 +50,7 @@ def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("direction", ["max", "min"])
-def test_it_is_that_of_a_slow_script(kind: str, direction: Direction) -> None:
+def test_the_correction_is_that_of_a_slow_script(kind: str, direction: Direction) -> None:
     rng = np.random.default_rng(4)
     scores = {number: [KINDS[kind](rng, 40) for _ in range(2)] for number in (3, 0, 7, 5, 11)}
     found = corrected(scores, direction, resamples=200, seed=9)

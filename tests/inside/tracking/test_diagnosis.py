@@ -351,7 +351,7 @@ def tailoring_of(command: str) -> Tailoring:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> None:
+def test_the_next_launch_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     history = Planted(
         accuracy=landscape(random),
@@ -386,7 +386,7 @@ TAILORINGS = [
 
 
 @pytest.mark.parametrize("tailoring", TAILORINGS, ids=repr)
-def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: Tailoring) -> None:
+def test_the_next_launch_tailors_the_files_space(tmp_path: Path, tailoring: Tailoring) -> None:
     """The study's file has another space than its record: options are for the file's."""
     random, space = np.random.default_rng(1), tailoring.apply(CONDITIONAL)
     history = Planted(

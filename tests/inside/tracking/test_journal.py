@@ -153,7 +153,7 @@ def test_a_disk_of_another_machine_is_known_by_the_mount_that_has_the_folder(
 
 
 @pytest.mark.parametrize(("network", "mode"), [(False, "wal"), (True, "delete")])
-def test_it_is_read_while_it_is_written(
+def test_a_journal_is_read_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, mode: str
 ) -> None:
     """Neither waits for the other, also where a write-ahead log does not work."""

@@ -71,7 +71,7 @@ def scores_of(number: int, shares: list[float]) -> SampleScores:
 SHARES = [0.9, 0.91, 0.905, 0.92, 0.9, 0.915]
 
 
-def test_it_corrects_the_trials_that_count(shared_store: Store) -> None:
+def test_a_verdict_corrects_the_trials_that_count(shared_store: Store) -> None:
     history = study(shared_store, "corrected", SHARES)
     # `model.fit` contradicts trial 3, so the next best is the best.
     record_verified(history, history.ended[3], "model.fit, differs: in epoch 1")
@@ -147,7 +147,7 @@ def confirm(history: StudyHistory, race: Sequence[Racer] = RACE, **changes: Any)
         record_confirmation(journal, history.description.name, race, **outcome)
 
 
-def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
+def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     history = replace(study(shared_store, "confirmed", SHARES), status="FINISHED")
 
     def commands() -> dict[str, str]:
