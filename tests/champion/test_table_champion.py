@@ -132,8 +132,7 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     features += [new["도시 (city)"].fillna("") == city for city in cities]
     x = np.column_stack([np.asarray(each, float) for each in features])
     (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
-    made: np.ndarray = (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
-    return made
+    return (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
 
 
 def test_a_new_category_is_said(houses: Houses) -> None:

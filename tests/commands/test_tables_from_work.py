@@ -57,9 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def columns_of(data: ks.datasets.Dataset) -> dict[str, str]:
-    table = data.load().preparation.table
-    assert table is not None
-    return {column.name: column.kind for column in table.columns}
+    return {column.name: column.kind for column in data.load().preparation.table.columns}
 
 
 def test_each_decision_is_told_in_a_line_and_can_be_changed(folder: Path) -> None:

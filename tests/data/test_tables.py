@@ -33,8 +33,7 @@ def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
 
 def rows_of(part: Any, splits: Any, column: str = "place") -> np.ndarray:
     """The numbers of the table's rows, by a column of them, which is scaled like all numbers."""
-    rows: np.ndarray = splits.preparation.table.columns_in(part.x)[column].round().astype(int)
-    return rows
+    return splits.preparation.table.columns_in(part.x)[column].round().astype(int)
 
 
 def columns_of(splits: Any) -> dict[str, Any]:

@@ -86,7 +86,6 @@ def in_sight(page: webdriver.Chrome, chart: str) -> None:
 def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     page: webdriver.Chrome, history: StudyHistory
 ) -> None:
-    assert history.best is not None
     focus = history.best.number
     in_sight(page, "history")
     valued = {trial.number for trial in history.trials if trial.best is not None}
@@ -123,8 +122,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
 def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHistory) -> None:
     """The click is by mouse in a chart, or by the keyboard in the table."""
     focus = page.find_element(By.ID, "focus")
-    best = history.best
-    assert best is not None and f"Trial {best.number}" in focus.text
+    assert f"Trial {history.best.number}" in focus.text
     in_sight(page, "history")
     mark = next(each for each in marks(page, "history") if each["trial"] == 11)
     actions = ActionChains(page)
@@ -136,7 +134,6 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHis
     button.send_keys(Keys.ENTER)
     wait(page, "return document.querySelector('#focus h2').textContent === 'Trial 8'", "trial 8")
     trial = history.trial(8)
-    assert trial.best is not None
     for name, value in trial.spec.values.items():
         assert name in focus.text
         assert (f"{value:.6g}" if isinstance(value, float) else str(value)) in focus.text

@@ -45,7 +45,6 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
     shapes = {name: array.shape for name, array in predicted.items()}
     assert shapes == {"kind": (7, 3), "size": (7, 1)}
     # Both as they are given: the model standardizes the table itself.
-    assert info.signature is not None
     assert json.loads(json.dumps(info.signature.inputs.to_dict())) == [
         {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
         for name, dtype, shape in (("image", "uint8", (4, 4, 1)), ("tabular", "float64", (6,)))

@@ -23,7 +23,6 @@ def launch(folder: Path, temporary: Path, *options: str) -> tuple[subprocess.Pop
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
     return process, process.stderr
 
 

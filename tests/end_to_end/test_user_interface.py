@@ -65,7 +65,6 @@ def server(history: ks.StudyResults) -> Iterator[dict[str, Any]]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
     document = ""
     while not document.rstrip().endswith("}"):
         line = process.stdout.readline()
@@ -162,7 +161,6 @@ def test_the_parent_run_reads_as_a_summary(
 ) -> None:
     page = in_mlflow.page(server["address"], in_mlflow.parent)
     best = history.best
-    assert best is not None and best.best is not None
     verdict = f"trial {best.number}: val_loss {best.best.value:.6g} at epoch"
     browser.get(page)
     wait_for(browser, lambda: browser.find_elements(By.XPATH, FOLD), "text that is folded")
@@ -187,7 +185,6 @@ def test_the_registered_model_says_how_to_load_it(
     best = history.top(1)[0]
     see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")
     files = browser.find_element(By.LINK_TEXT, "files").get_attribute("href")
-    assert files is not None
     assert "Not registered" not in see(browser, files, "champion", "MLmodel")
 
 

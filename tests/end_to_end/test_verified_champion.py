@@ -49,7 +49,6 @@ def test_the_champion_is_the_trial_that_holds(
     fields: dict[str, Any] = {"store": tmp_path / "store", "trials": 4, "epochs": 3}
     history = study.launch(**fields, verify="full")
     wrong, best = history.trial(3), history.best
-    assert wrong.result is not None and best is not None and wrong.best and best.best
     assert wrong.result.trainer == "compiled" and wrong.best.value < best.best.value
     assert wrong.verified.startswith("model.fit, differs: accuracy of epoch 1 was ")
     assert best.number != 3 and best.verified == "model.fit, identical"

@@ -117,7 +117,6 @@ def record_repeated(
 ) -> None:
     """Records a trial of 6 s. `epochs` has the epochs of each repeat, whose curves are missing."""
     result = make_result(spec, curve)
-    assert result.best is not None
     repeats = [records.Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
     uuid = journal.begin_trial(spec, records.Proposal(spec.number, spec.values), ENVIRONMENT)
     result = replace(result, epochs=max(epochs), seconds=6.0, repeats=repeats)

@@ -141,12 +141,10 @@ class Launch:
         """Waits until the driver ends, and returns its exit code."""
         code = self.process.wait()
         self._reader.join()
-        assert self.process.stderr is not None
         self.process.stderr.close()
         return code
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line.rstrip())
             if found := _STARTED.match(line):

@@ -59,7 +59,6 @@ def recipe_of(module: str) -> str:
     """Returns the script of docs/reproducing.md that trains by hand, for a module's study."""
     text = (ROOT / "docs" / "reproducing.md").read_text(encoding="utf-8")
     block = re.search(r"```python\n(# by_hand\.py\n.*?)```", text, re.DOTALL)
-    assert block is not None
     script, count = re.subn(r"from studies\.catalog\.\w+ import", f"from {module} import", block[1])
     assert count == 1
     return script

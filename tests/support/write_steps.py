@@ -52,7 +52,6 @@ class Steps:
             raise error()
 
     def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        paths: tuple[object, ...]
         if event == "open":
             path, _, flags = arguments
             if not flags & _WRITES:

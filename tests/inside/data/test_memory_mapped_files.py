@@ -115,7 +115,6 @@ def test_folders_of_killed_processes_are_removed_and_no_others(
         process = subprocess.Popen(
             [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert process.stdout is not None
         made.append((process, Path(process.stdout.readline().strip())))
     (killed, abandoned), (living, held) = made
     os.kill(killed.pid, signal.SIGKILL)

@@ -15,7 +15,6 @@ def test_a_glance_at_folds_sees_that_the_test_part_is_among_them() -> None:
     x, y = RANDOM.normal(size=(240, 4)), np.where(np.arange(240) < 33, 1, 0)
     data = ks.datasets.arrays(x, y, test=(x[:60], y[:60]))
     glance = glance_at(data.load_folds(CrossValidation("", 4)), "made")
-    assert glance is not None
     (problem,) = glance.problems
     assert problem.startswith("All 60 test samples are training samples too")
     assert glance.guess == ConstantGuess("0", 207 / 240)

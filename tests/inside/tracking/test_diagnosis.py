@@ -275,19 +275,16 @@ def test_sufficiency_is_what_numpy_computes(tmp_path: Path) -> None:
 
 def test_noise_is_that_of_samples_or_of_seeds_if_recorded(tmp_path: Path) -> None:
     history = Planted(trials=12).history(tmp_path)
-    assert history.best is not None and history.best.epoch is not None
     losses = np.random.default_rng(5).gamma(2.0, size=1500)
     scores = SampleScores("val_accuracy", "mean", losses, history.best.epoch)
     write_scores(history.files.scores(history.best.number), [scores])
     noise = DiagnosedStudy(history).noise
-    assert noise is not None
     assert noise.value == pytest.approx(losses.std() / math.sqrt(1500), rel=0.15)
     assert noise.source == "the standard error of one value"
     race = (Racer(1, (0.9, 0.92, 0.91)), Racer(0, (0.8, None, 0.81)))
     with history.writing() as journal:
         record_confirmation(journal, history.description.name, race)
     noise = DiagnosedStudy(history).noise
-    assert noise is not None
     pooled = np.mean([np.var([0.9, 0.92, 0.91], ddof=1), np.var([0.8, 0.81], ddof=1)])
     assert noise.value == pytest.approx(math.sqrt(pooled))
     assert noise.source == "the noise of a seed"
@@ -370,7 +367,6 @@ def test_the_next_launch_is_accepted_and_holds_the_best_trials(tmp_path: Path, s
             assert alone == Tailoring(ranges=finding.changes.ranges).apply(CONDITIONAL)
     # What a finding asks for is there; all else keeps the best trial.
     cut = {p for each in diagnosis.findings for p in each.changes.ranges}
-    assert history.best is not None
     for name, value in history.best.params.items():
         if name not in cut and name in tailored:
             assert tailored[name].contains(value), name

@@ -159,9 +159,7 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
 def damage_best(store: Store, damage: Callable[[Path], object]) -> tuple[Path, int]:
     """Damages the best trial's checkpoint; returns its path and the trial's number."""
     history = history_of(store)
-    assert history.best is not None
     path = history.checkpoint(history.best)
-    assert path is not None
     damage(path)
     return path, history.best.number
 

@@ -60,7 +60,6 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("made") / "store"
     shutil.copytree(empty_store_folder, root)
     history = launch(root)
-    assert history.best is not None
     record_verified(history, history.best, "model.fit, identical in 4 of 4 epochs")
     confirm(history)
     launch(root, "repeated", trials=3, repeats=2)
@@ -85,10 +84,8 @@ def check(store: Store, name: str = NAME) -> None:
     check_equal(client_of(store), folder_of(store, name))
 
 
-def folder_of(store: Store, name: str = NAME) -> Path:
-    folder = store.folder_of(name)
-    assert folder is not None
-    return folder
+def folder_of(store: Store, name: str = NAME) -> Any:
+    return store.folder_of(name)
 
 
 def dumped(store: Store) -> list[str]:
@@ -261,7 +258,6 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     client.rename_experiment(experiment, "mine")
     client.set_experiment_tag(experiment, "mlflow.note.content", "Mine.")
     history = read_study(store, NAME)
-    assert history.best is not None
     run = runs_of(client, folder)[history.best.uuid].info.run_id
     client.set_tag(run, "mlflow.runName", "my best")
     client.rename_registered_model(NAME, "my model")
@@ -287,7 +283,6 @@ def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
     export(store)
     client, history = client_of(store), read_study(store, NAME)
     first = history.journal.champion()
-    assert first is not None
     shutil.copytree(first.folder, history.folder / "champion" / "another")
     journal = history.writing()
     journal.set_champion(history.trial(1).uuid, "champion/another", "promoted")
@@ -363,7 +358,6 @@ def test_an_update_reads_only_changed_rows_of_the_journal(store: Store) -> None:
     history = read_study(store, NAME)
     exporter = StudyExporter(store, history.folder)
     exporter.update(whole=True)
-    assert history.best is not None
     record_verified(history, history.best, "model.fit, identical")
     with noting_statements() as statements:
         assert exporter.update() == 1

@@ -93,7 +93,6 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
     rng, scores = np.random.default_rng(3), []
     positive, target = np.arange(60) < 30, rng.normal(size=60)
     for _ in range(5):
-        settings: dict[str, Any]
         if kind == "auc":
             settings = {"thresholds": 50}
             bins = rng.integers(0, 26, 60) + 25 * positive

@@ -326,7 +326,6 @@ def test_a_killed_writer_leaves_all_that_it_had_committed(tmp_path: Path, lines:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert writer.stdout is not None
     committed = [writer.stdout.readline().split() for _ in range(lines)]
     writer.kill()
     committed += [text.split() for text in writer.stdout if text.endswith("\n")]

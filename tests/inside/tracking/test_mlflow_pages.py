@@ -109,8 +109,7 @@ def view(name: str, /, *metrics: str, **settings: Any) -> dict[str, Any]:
     """Unpacks a prepared view of a study as MLflow's UI does."""
     tags = view_tags(describe(**settings), 0, metrics)
     state = json.loads(tags[f"mlflow.sharedViewState.{view_id(name)}"])["state"]
-    unpacked: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
-    return unpacked
+    return json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
 
 
 def test_training_and_validation_share_a_chart() -> None:

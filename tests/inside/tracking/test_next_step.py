@@ -121,7 +121,6 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
     tmp_path: Path, changes: Any, expected: float, default: str, gain: str
 ) -> None:
     history = planted(tmp_path, **{"trials": 3, "settings": {"try_defaults": True}, **changes})
-    assert history.best is not None and history.best.value is not None
     interval = Interval(expected, expected - 0.01, expected + 0.01)
     corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
     verdict = StudyVerdict("val_accuracy", history.best.value, corrected)

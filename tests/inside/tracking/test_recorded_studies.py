@@ -83,7 +83,6 @@ def test_a_number_that_is_not_finite_is_in_no_curve(shared_store: Store) -> None
         2: {"loss": 0.25},
         3: {"loss": 0.125, "up": 1.0},
     }
-    assert trial.best is not None
     assert (trial.best.epoch, trial.best.value) == (1, 0.5)
     assert math.isnan(trial.best.metrics["loss"]) and trial.best.metrics["up"] == math.inf
 

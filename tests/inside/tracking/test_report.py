@@ -238,12 +238,12 @@ def test_figures_for_a_paper_are_as_wide_as_a_column(store: Store, tmp_path: Pat
             chart.save(tmp_path / f"{name}.{kind}")
         pdf = (tmp_path / f"{name}.pdf").read_bytes()
         box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-        assert box is not None and float(box[1]) == pytest.approx(72 * 3.3, abs=0.5)
+        assert float(box[1]) == pytest.approx(72 * 3.3, abs=0.5)
         assert b"/FontFile" in pdf, "the fonts are embedded"
         svg = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert f"{name.title()}" not in svg and "Arial" in svg
         width = re.search(r'<svg [^>]*width="([\d.]+)"', svg)
-        assert width is not None and float(width[1]) == pytest.approx(96 * 3.3, abs=0.5)
+        assert float(width[1]) == pytest.approx(96 * 3.3, abs=0.5)
     plots.history().save(tmp_path / "wide.png", width=6, height=2)
     with Image.open(tmp_path / "wide.png") as picture:
         assert picture.size == pytest.approx((1800, 600), abs=2)

@@ -53,7 +53,6 @@ def tell(engine: Engine, number: int, value: float) -> None:
 def value_of(values: Mapping[str, object], epoch: int) -> float:
     """Returns an objective to minimize. It depends on the values, and improves in each epoch."""
     rate, units = values.get("rate", 0.1), values["units"]
-    assert isinstance(rate, float) and isinstance(units, int)
     penalty = 0.1 * (values.get("kind") is None)
     penalty += 0.05 * float(str(values.get("extra_rate", 0.3)))
     return abs(rate - 1e-2) * 10 + abs(units - 8) / 8 + penalty + 1.0 / epoch
@@ -80,7 +79,6 @@ class Played:
         proposals: list[Proposed] = []
         for _ in range(trials):
             proposal = self.ask()
-            assert proposal is not None
             proposals.append(proposed(proposal))
             self.finish(proposal, proposal.number in infeasible)
         return proposals
@@ -89,7 +87,7 @@ class Played:
         """Asks, and checks that a promoted trial trains the values of a complete one for longer."""
         proposal = self.engine.ask(given)
         past = None if proposal is None else promoted_from(proposal)
-        if proposal is not None and past is not None:
+        if past is not None:
             before = self.record(past)
             assert before.state == "complete"
             assert proposal.values == before.spec.values
@@ -145,7 +143,6 @@ def record(spec: TrialSpec, proposal: Proposal, result: TrialResult | None) -> T
 
 
 def curve(trial: TrialRecord) -> dict[int, float]:
-    assert trial.result is not None
     return {e: value_of(trial.spec.values, e) for e in range(1, trial.result.epochs + 1)}
 
 
@@ -198,7 +195,6 @@ class EngineConformance:
         before = Played(make(self.space))
         before.play(done)
         in_flight = before.ask()
-        assert in_flight is not None
         assert proposed(in_flight) == wanted[done]
         records = [*before.records, before.unfinished(in_flight)]
         resumed = Played(make(self.space), before.records)
@@ -212,7 +208,6 @@ class EngineConformance:
         tried = [values for _, values, *_ in through.play(done)]
         given = next(v for v in reversed(list(self.space.grid())) if v not in tried)
         proposal = through.ask(dict(reversed(given.items())))
-        assert proposal is not None
         assert proposal.number == done
         assert promoted_from(proposal) is None
         assert json.dumps(proposal.values) == json.dumps(given)
@@ -251,7 +246,6 @@ class EngineConformance:
     def test_takes_what_is_not_finite(self, make: Callable[..., Engine]) -> None:
         played = Played(make(SPACE))
         proposal = played.engine.ask()
-        assert proposal is not None
         assert played.engine.report(proposal.number, 1, float("nan")) is False
         played.engine.tell(proposal.number, TrialResult(0, "infeasible", reason="nan"))
         following = played.engine.ask()
