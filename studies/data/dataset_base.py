@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.loaded_data_and_digests import LoadedData, Splits
-from studies.data.memory_mapped_files import shared
-from studies.data.samples_and_labels import Contents
-from studies.data.splitting_into_parts_and_folds import (
+from studies.data.arrays.loaded_data_and_digests import LoadedData, Splits
+from studies.data.arrays.memory_mapped_files import shared
+from studies.data.arrays.samples_and_labels import Contents
+from studies.data.arrays.splitting_into_parts_and_folds import (
     CrossValidation,
     FoldedSplits,
     divide,

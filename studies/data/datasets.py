@@ -27,10 +27,10 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
+from studies.data.arrays.samples_and_labels import Contents, check_samples, is_frame
 from studies.data.data_option import name_of
 from studies.data.dataset_base import DEFAULT_SHARE, Dataset, options_of
-from studies.data.files_and_folders import Folder, absolute_path, read_npz
-from studies.data.samples_and_labels import Contents, check_samples, is_frame
+from studies.data.files_and_folders import Folder, absolute_path, place_of_table, read_npz
 from studies.data.tables import Table
 from studies.data.tf_data_and_generators import StreamedDataset, check_source
 
@@ -236,13 +236,13 @@ def table(
         (1, 1)
     """
     arguments = locals()
-    place = _place_of("source", source)
+    place = place_of_table("source", source)
     ready: dict[str, Any] = {}
     sizes: dict[str, Any] = {"validation": validation, "test": test}
     for part, size in sizes.items():
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
             # A size of 1 passes the checks. It has no effect, because the ready-made part is used.
-            ready[part], sizes[part] = _place_of(part, size), 1
+            ready[part], sizes[part] = place_of_table(part, size), 1
     options = options_of(arguments, **sizes)
     if classes is not None:
         checks.truth("classes", classes, DataError)
@@ -267,19 +267,6 @@ def table(
     in_file = isinstance(place, Path)
     own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
     return Dataset(name or own_name, where, options, reader)
-
-
-def _place_of(setting: str, source: Any) -> Any:
-    if is_frame(source):
-        return source
-    if isinstance(source, str | PathLike):
-        return absolute_path(source)
-    raise DataError.of_setting(
-        setting,
-        "a CSV or Parquet file, or a DataFrame of pandas, with the target in a column",
-        source,
-        "Arrays go to datasets.arrays(x, y).",
-    )
 
 
 def images(

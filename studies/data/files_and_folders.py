@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,11 +21,11 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import suggestion
+from studies.data.arrays.memory_mapped_files import empty_array, mapped_member
+from studies.data.arrays.samples_and_labels import Contents, Samples, check_samples, is_frame
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
-from studies.data.memory_mapped_files import empty_array, mapped_member
 from studies.data.numbers_texts_and_dates import MISSING
-from studies.data.samples_and_labels import Contents, Samples, check_samples
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
@@ -336,3 +337,17 @@ def absolute_path(path: object) -> Path:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise DataError(f"The home folder in {os.fspath(path)!r} is unknown: {error}") from error
+
+
+def place_of_table(setting: str, source: Any) -> Any:
+    """Returns a frame as it is, or a file's absolute path."""
+    if is_frame(source):
+        return source
+    if isinstance(source, str | PathLike):
+        return absolute_path(source)
+    raise DataError.of_setting(
+        setting,
+        "a CSV or Parquet file, or a DataFrame of pandas, with the target in a column",
+        source,
+        "Arrays go to datasets.arrays(x, y).",
+    )

@@ -25,8 +25,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import listed
-from studies.data.numbers_texts_and_dates import MISSING
-from studies.data.samples_and_labels import (
+from studies.data.arrays.samples_and_labels import (
     Arrays,
     Columns,
     check_finite,
@@ -36,12 +35,13 @@ from studies.data.samples_and_labels import (
     map_arrays,
     rebuilt,
 )
+from studies.data.numbers_texts_and_dates import MISSING
 
 if TYPE_CHECKING:
     import keras
 
+    from studies.data.arrays.loaded_data_and_digests import LoadedData, Splits
     from studies.data.dataset_base import Dataset
-    from studies.data.loaded_data_and_digests import LoadedData, Splits
 
 __all__ = ["adapted"]
 _EXAMPLES = 5
@@ -96,8 +96,8 @@ def adapted(
         ```
     """
     # Imported late, because these modules import this one.
+    from studies.data.arrays.loaded_data_and_digests import Splits
     from studies.data.dataset_base import DescribedData
-    from studies.data.loaded_data_and_digests import Splits
 
     if not callable(getattr(layer, "adapt", None)):
         raise DataError.of_setting("layer", "one with adapt, such as TextVectorization()", layer)

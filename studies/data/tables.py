@@ -18,6 +18,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
+from studies.data.arrays.samples_and_labels import Contents, Samples, check_finite
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
 from studies.data.files_and_folders import check_complete, check_names, is_csv, read_table
@@ -32,7 +33,6 @@ from studies.data.numbers_texts_and_dates import (
     with_parts_of_dates,
 )
 from studies.data.preprocessing import Column, TableColumns
-from studies.data.samples_and_labels import Contents, Samples, check_finite
 
 # By default, a column of dates orders the rows if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25

@@ -56,20 +56,37 @@ conditional_scopes = ks.Study(
 
 
 # A declared space, to which the builder adds.
+declared = ks.SearchSpace(
+    ks.Int("units", 4, 16, step=4, default=8),
+    ks.Choice("optimizer", ["adam", "sgd"]),
+    ks.Float("adam_rate", 1e-4, 1e-2, scale="log", when={"optimizer": "adam"}),
+    ks.Float("sgd_rate", 1e-2, 1e-1, scale="log", when={"optimizer": "sgd"}),
+    ks.Boolean("nesterov", when={"optimizer": "sgd"}),
+    ks.Fixed("activation", "tanh"),
+)
+
+
 def build_declared_space(hp):
-    model = keras.Sequential([layers.Input((FEATURES,)), layers.Dense(hp.Int("units", 32, 512))])
-    model.add(layers.Dropout(hp.Float("drop", 0.0, 0.2, step=0.1)))
-    model.add(layers.Dense(1))
-    model.compile("adam", loss="mse")
+    units = hp.Int("units", 32, 512)
+    drop = hp.Float("drop", 0.0, 0.2, step=0.1)
+    model = keras.Sequential(
+        [
+            layers.Input((FEATURES,)),
+            layers.Dense(units, activation=hp["activation"]),
+            layers.Dropout(drop),
+            layers.Dense(1),
+        ]
+    )
+    if hp["optimizer"] == "adam":
+        optimizer = keras.optimizers.Adam(hp["adam_rate"])
+    else:
+        optimizer = keras.optimizers.SGD(hp["sgd_rate"], momentum=0.5, nesterov=hp["nesterov"])
+    model.compile(optimizer, loss="mse")
     return model
 
 
 declared_space = ks.Study(
-    "declared space",
-    data=numbers(),
-    build=build_declared_space,
-    space=ks.SearchSpace(ks.Int("units", 4, 16, step=4, default=8)),
-    epochs=3,
+    "declared space", data=numbers(), build=build_declared_space, space=declared, epochs=3
 )
 
 

@@ -40,8 +40,8 @@ def test_values_that_differ_between_machines_have_no_digest(dtype: Any) -> None:
 
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.data.memory_mapped_files._LARGE_BYTES", 1000)
-    monkeypatch.setattr("studies.data.memory_mapped_files._BLOCK_BYTES", 300)
+    monkeypatch.setattr("studies.data.arrays.memory_mapped_files._LARGE_BYTES", 1000)
+    monkeypatch.setattr("studies.data.arrays.memory_mapped_files._BLOCK_BYTES", 300)
 
 
 @pytest.fixture(params=["savez", "savez_compressed"])

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from search_spaces.errors import DataError, InternalError, NoTestPartError
-from studies.data.memory_mapped_files import blocks, copy_rows
-from studies.data.preprocessing import Preparation
-from studies.data.samples_and_labels import (
+from studies.data.arrays.memory_mapped_files import blocks, copy_rows
+from studies.data.arrays.samples_and_labels import (
     Arrays,
     is_portable,
     is_text,
@@ -25,6 +24,7 @@ from studies.data.samples_and_labels import (
     map_arrays,
     named_arrays,
 )
+from studies.data.preprocessing import Preparation
 
 if TYPE_CHECKING:
     from studies.data.tf_data_and_generators import Stream

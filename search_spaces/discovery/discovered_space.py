@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from search_spaces.argument_checks import whole_number
-from search_spaces.builder_runs import (
+from search_spaces.discovery.builder_runs import (
     ClashError,
     Key,
     LimitReachedError,
@@ -32,15 +32,15 @@ from search_spaces.builder_runs import (
     survey,
     values_of,
 )
-from search_spaces.errors import SearchSpaceError
-from search_spaces.hp_and_trial_methods import variant_name
-from search_spaces.inferred_conditions import (
+from search_spaces.discovery.inferred_conditions import (
     Conditions,
     conditions_of,
     met_in,
     needs,
     stated_condition,
 )
+from search_spaces.errors import SearchSpaceError
+from search_spaces.hp_and_trial_methods import variant_name
 from search_spaces.parameters.parameter_and_values import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 

@@ -23,10 +23,9 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.loaded_data_and_digests import Part, Splits, combined_digest
-from studies.data.memory_mapped_files import mapped, new_folder, shared
-from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
-from studies.data.samples_and_labels import (
+from studies.data.arrays.loaded_data_and_digests import Part, Splits, combined_digest
+from studies.data.arrays.memory_mapped_files import mapped, new_folder, shared
+from studies.data.arrays.samples_and_labels import (
     ClassNames,
     Contents,
     Samples,
@@ -37,6 +36,7 @@ from studies.data.samples_and_labels import (
     labels_of,
     number_labels,
 )
+from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:

@@ -12,7 +12,15 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from search_spaces.builder_runs import Key, Trace, Tracer, is_few, landmarks, survey, values_of
+from search_spaces.discovery.builder_runs import (
+    Key,
+    Trace,
+    Tracer,
+    is_few,
+    landmarks,
+    survey,
+    values_of,
+)
 from search_spaces.parameters.parameter_and_values import Condition, Parameter, Scalar
 
 _MOST_LISTED: Final = 1000

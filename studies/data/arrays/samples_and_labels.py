@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.memory_mapped_files import blocks
+from studies.data.arrays.memory_mapped_files import blocks
 
 if TYPE_CHECKING:
     from studies.data.preprocessing import TableColumns

@@ -1,0 +1,1 @@
+"""Discovery: the space of a builder that declares its hyperparameters inline."""
