@@ -1,6 +1,6 @@
 """Search spaces, and the errors of all three packages. Imports neither `tracking` nor `studies`.
 
-Nothing here imports TensorFlow, Keras, MLflow or numpy. Only `optuna_and_keras_tuner_translation`
+Nothing here imports TensorFlow, Keras, MLflow or numpy. Only `optuna_and_keras_tuner_spaces`
 imports Optuna and Keras Tuner, when it translates a space.
 """
 

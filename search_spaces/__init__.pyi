@@ -25,7 +25,6 @@ from .errors import StudyNameError as StudyNameError
 from .errors import StudyNotFoundError as StudyNotFoundError
 from .errors import TrackingError as TrackingError
 from .errors import WorkerError as WorkerError
-from .hp_and_trial_methods import Hyperparameters as Hyperparameters
 from .keras_hyperparameters import INITIALIZERS as INITIALIZERS
 from .keras_hyperparameters import activation as activation
 from .keras_hyperparameters import batch_size as batch_size
@@ -40,8 +39,8 @@ from .keras_hyperparameters import learning_rate as learning_rate
 from .keras_hyperparameters import momentum as momentum
 from .keras_hyperparameters import optimizer as optimizer
 from .keras_hyperparameters import units as units
-from .optuna_and_keras_tuner_translation import KerasTunerSpace as KerasTunerSpace
-from .optuna_and_keras_tuner_translation import OptunaSpace as OptunaSpace
+from .optuna_and_keras_tuner_spaces import KerasTunerSpace as KerasTunerSpace
+from .optuna_and_keras_tuner_spaces import OptunaSpace as OptunaSpace
 from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed
@@ -57,3 +56,4 @@ from .space_changes import Tailoring as Tailoring
 from .space_changes import read_domain as read_domain
 from .space_changes import spell_domain as spell_domain
 from .space_changes import spell_values as spell_values
+from .trial_hyperparameters import Hyperparameters as Hyperparameters

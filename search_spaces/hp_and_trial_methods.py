@@ -6,44 +6,51 @@ Methods such as `hp.Float` work as in `keras_tuner.HyperParameters`
 Methods such as `trial.suggest_int` work as in `optuna.trial.Trial`
 (https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html).
 
-A builder may declare "learning_rate" with one range for Adam and another for SGD, under conditions.
-These declarations become two parameters. Their names in the space and in every record are:
+A declaration becomes a parameter. A declaration that can't be searched raises SearchSpaceError.
+Some declarations change:
 
-    learning_rate when optimizer is adam
-    learning_rate when optimizer is sgd
-
-The builder reads both as "learning_rate". If no condition separates the declarations, they become
-one parameter with the values of all declarations.
+- `high` becomes the last value that the step reaches, in decimal arithmetic. So
+  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (issue 1001 of Keras
+  Tuner).
+- A range with only one value becomes a `Fixed`.
+- A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
+- A range of Keras Tuner with a step on a reverse_log scale becomes a `Choice`.
+- A default between two values of the domain becomes the nearest value.
+- numpy's scalars become Python's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Self
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Self
 
-from search_spaces import optuna_and_keras_tuner_translation as declarations
-from search_spaces.conditions import condition_in_words
-from search_spaces.errors import HyperparameterError
-from search_spaces.parameters.choices import Fixed
+from search_spaces.argument_checks import is_whole
+from search_spaces.errors import HyperparameterError, SearchSpaceError
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.parameter_and_values import (
     NOT_GIVEN,
+    MaybeScalar,
     Parameter,
     Scalar,
-    same_domain,
+    identity,
+    is_number,
     without_numpy,
 )
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.space import SearchSpace
-from search_spaces.space_changes import unknown_name
+from search_spaces.parameters.ranges import (
+    MOST_VALUES,
+    Float,
+    Int,
+    decimal_of,
+    leads_to,
+    steps_between,
+    value_at,
+)
 from search_spaces.texts import suggestion
 
-_WHEN: Final = " when "
-_LONGEST_NAME: Final = 120
-"""Longer names are cut. MLflow allows 250 characters."""
-_MOST_LISTED: Final = 4
-"""A name such as "rate when optimizer is sgd or adam" lists at most this many values."""
+Range = type[Float] | type[Int]
 
 
 def copied(value: Any) -> Any:
@@ -190,7 +197,7 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Int: a whole number from a range, both ends included."""
-        parameter = declarations.keras_tuner_range(
+        parameter = keras_tuner_range(
             Int, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
@@ -207,7 +214,7 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Float: a number from a range, both ends included."""
-        parameter = declarations.keras_tuner_range(
+        parameter = keras_tuner_range(
             Float, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
@@ -222,7 +229,7 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Choice. `ordered` is ignored."""
-        parameter = declarations.keras_tuner_choice(self._scoped(name), values, default)
+        parameter = keras_tuner_choice(self._scoped(name), values, default)
         return self._declare_under(parent_name, parent_values, parameter)
 
     def Boolean(  # noqa: N802
@@ -233,7 +240,7 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Boolean."""
-        parameter = declarations.keras_tuner_boolean(self._scoped(name), default)
+        parameter = keras_tuner_boolean(self._scoped(name), default)
         return self._declare_under(parent_name, parent_values, parameter)
 
     def Fixed(  # noqa: N802
@@ -266,7 +273,7 @@ class InlineDeclarations:
             )
         if not isinstance(parent_values, list | tuple | set | frozenset):
             parent_values = [parent_values]
-        equal = (declarations.equal_value(parent, each) for each in parent_values)
+        equal = (equal_value(parent, each) for each in parent_values)
         values = tuple(each for each in equal if each is not NOT_GIVEN)
         met = value is not NOT_GIVEN and parent.identity(value) in map(parent.identity, values)
         self._scopes.append(Scope(name, values, met))
@@ -281,17 +288,17 @@ class InlineDeclarations:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> Any:
         """Optuna's suggest_float."""
-        parameter = declarations.optuna_range(Float, str(name), low, high, step, log)
+        parameter = optuna_range(Float, str(name), low, high, step, log)
         return self._declare(parameter)
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
         """Optuna's suggest_int. As before Optuna 4, step and log may be positional."""
-        parameter = declarations.optuna_range(Int, str(name), low, high, step, log)
+        parameter = optuna_range(Int, str(name), low, high, step, log)
         return self._declare(parameter)
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """Optuna's suggest_categorical."""
-        return self._declare(declarations.categorical(str(name), choices))
+        return self._declare(categorical(str(name), choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> Any:
         """Optuna's older name for suggest_float."""
@@ -355,161 +362,132 @@ class InlineDeclarations:
             return self._declare(parameter)
 
 
-class Hyperparameters(InlineDeclarations):
-    """The values of one trial. A builder reads them by name: `hp["dropout"]`.
+def keras_tuner_range(
+    kind: Range,
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns the parameter that `hp.Int` or `hp.Float` declares.
 
-    For a parameter that is not active, `hp[name]` returns `otherwise`, if the parameter has one.
-    `read` has the names that a builder has read.
-
-    A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, even if that
-    value lies outside the declared range. If the trial has no value of that name, the declaration
-    returns the declared default, and the parameter is added to `defaulted`.
-
-    If a space has "learning_rate when optimizer is adam" and "learning_rate when optimizer is sgd",
-    `hp["learning_rate"]` is the value of the active one.
-
-    Example:
-        >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})
-        >>> hp["dropout"], hp.get("units"), sorted(hp.read)
-        (0.2, None, ['dropout'])
+    If no default is given, the default is `min_value`.
     """
-
-    def __init__(
-        self, space: SearchSpace, values: Mapping[str, Any], *, number: int | None = None
-    ) -> None:
-        """Takes the values of a trial.
-
-        Args:
-            space: The space that the values are from.
-            values: The values of the active parameters.
-            number: The trial's number, from 0. None if there is none.
-
-        Raises:
-            SearchSpaceError: If the values are not in the space.
-        """
-        self._space, self._values = space, space.resolve(values)
-        self._active = frozenset(values)
-        # A parameter that the builder reads as "rate" may have the name
-        # "rate when optimizer is sgd" in the space.
-        self._in_space: dict[str, str] = {}
-        for name in self._values:
-            if self._in_space.get(read_as(name)) not in self._active:
-                self._in_space[read_as(name)] = name
-        super().__init__(
-            {read: space[name].opened(self._values[name]) for read, name in self._in_space.items()}
-        )
-        self._number = number
-        self._read: set[str] = set()
-        self._defaulted: dict[str, Parameter] = {}
-
-    @property
-    def number(self) -> int:
-        """The trial's number, as in Optuna. 0 if there is none."""
-        return self._number or 0
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The values of all active parameters and of the parameters in `defaulted`, by name."""
-        self._read.update(self._active)
-        return {n: copied(value) for n, value in self._readable.items() if self._is_active(n)}
-
-    def _is_active(self, name: str) -> bool:
-        return self._name_in_space(name) in self._active or name in self._defaulted
-
-    @property
-    def read(self) -> frozenset[str]:
-        """The names of the space's parameters that the builder has read so far."""
-        return frozenset(self._read)
-
-    @property
-    def defaulted(self) -> tuple[Parameter, ...]:
-        """The parameters that the builder declared and for which the trial has no value."""
-        return tuple(self._defaulted.values())
-
-    def _value_of(self, parameter: Parameter) -> Any:
-        name = parameter.name
-        # The active parameters that are read by this name, usually one. If there are several, a
-        # parameter with the declared domain comes first, then the parameter of exactly this name.
-        active = [n for n in self._values if n in self._active and name in (n, read_as(n))]
-        active.sort(key=lambda n: n != name)
-        if active:
-            same = [n for n in active if same_domain(self._space[n], parameter)]
-            self._in_space[name] = chosen = [*same, *active][0]
-            self._readable[name] = self._space[chosen].opened(self._values[chosen])
-        elif name not in self._defaulted:
-            self._defaulted[name] = parameter
-            self._in_space.pop(name, None)
-            self._readable[name] = parameter.opened(parameter.default)
-        self._note_read([name])
-        return copied(self._readable[name])
-
-    def _name_in_space(self, name: str) -> str:
-        """Returns the space's name for the parameter that a builder reads as `name`."""
-        return self._in_space.get(name, name)
-
-    def _parent(self, name: str) -> tuple[Parameter | None, Any]:
-        own = self._name_in_space(name)
-        if name in self._defaulted:
-            return self._defaulted[name], self._readable[name]
-        if own in self._active:
-            return self._space[own], self._values[own]
-        variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
-        if variant is not None:
-            return self._space[variant], NOT_GIVEN
-        return self._out_of_scope.get(name), NOT_GIVEN
-
-    def _unreadable(self, name: str) -> HyperparameterError:
-        conditions = [
-            condition_in_words(each)
-            for each in self._space
-            if name in (each.name, read_as(each.name))
-        ]
-        if conditions:
-            return HyperparameterError(
-                f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
-                f"Read it only then, declare its value for other trials by otherwise=…, or "
-                f"use hp.get({name!r}), which returns None."
-            )
-        names = [*self._space.names, *self._defaulted]
-        return HyperparameterError(unknown_name(name, names))
-
-    def _note_read(self, names: Iterable[str]) -> None:
-        for name in names:
-            # "rate" may have the variants "rate when optimizer is sgd" and "rate when optimizer is
-            # adam". If no variant is active, all count as read.
-            own = self._in_space.get(name)
-            variants = [own] if own else [n for n in self._space.names if read_as(n) == name]
-            self._read.update(each for each in [name, *variants] if each in self._space)
-
-    def __repr__(self) -> str:
-        """Returns the values by name, with the values of inactive parameters in brackets."""
-        shown = [
-            f"{name}={value!r}" if self._is_active(name) else f"[{name}={value!r}]"
-            for name, value in self._readable.items()
-        ]
-        return f"Hyperparameters({', '.join(shown)})"
+    plain = _whole if kind is Int else without_numpy
+    low, high = plain(min_value), plain(max_value)
+    # Keras Tuner accepts upper case, and None for "linear".
+    scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
+    parameter = _range(kind, name, low, high, plain(step), scale)
+    return _with_default(parameter, low, high, plain(default))
 
 
-def read_as(name: str) -> str:
-    """Returns the name by which a builder reads a parameter: the name without " when …"."""
-    return name.partition(_WHEN)[0]
+def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
+    """Returns the parameter that `hp.Choice` declares.
+
+    If no default is given, the default is None if None is a value, else the first value. Keras
+    Tuner's documentation says the same.
+    """
+    choice = categorical(name, values)
+    if default is None:
+        return choice.with_default(None) if choice.contains(None) else choice
+    equal = equal_value(choice, default)
+    return choice.with_default(without_numpy(default) if equal is NOT_GIVEN else equal)
 
 
-def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `taken`."""
-    words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
-    base = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(base) > _LONGEST_NAME:
-        base = base[: _LONGEST_NAME - 1].rstrip() + "…"
-    unique, count = base, 1
-    while unique in taken:
-        count += 1
-        unique = f"{base} ({count})"
-    return unique
+def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
+    """Returns the parameter that `hp.Boolean` declares."""
+    value = without_numpy(default)
+    return Boolean(name, default=bool(value) if value in (0, 1) else value)
 
 
-def _in_words(values: Sequence[Scalar]) -> str:
-    if len(values) > _MOST_LISTED:
-        return f"{values[0]} or {len(values) - 1} others"
-    return " or ".join(str(value) for value in values)
+def optuna_range(
+    kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
+) -> Parameter:
+    """Returns the parameter that `trial.suggest_float` or `trial.suggest_int` declares."""
+    if log and step not in (None, kind.usual_step):
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+    plain = _whole if kind is Int else without_numpy
+    scale = "log" if log else "linear"
+    return _range(kind, name, plain(low), plain(high), plain(step), scale)
+
+
+def categorical(name: str, values: Any) -> Choice:
+    """Returns the parameter that `trial.suggest_categorical` declares.
+
+    The parameter's default is the first value.
+    """
+    return Choice(name, _distinct(values))
+
+
+def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
+    """Returns the value in a parameter's domain that equals `value`, e.g. `1` for `1.0` in an Int.
+
+    Returns NOT_GIVEN if no value in the domain equals `value`.
+    """
+    value = without_numpy(value)
+    if parameter.contains(value):
+        spelled: MaybeScalar = parameter.canonical(value)
+        return spelled
+    if isinstance(parameter, Listed):
+        return next((each for each in parameter.values if each == value), NOT_GIVEN)
+    whole = _whole(value)
+    return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
+
+
+def _whole(value: Any) -> Any:
+    """Returns `32` for `32.0`, as both libraries do for an int. Other values stay as they are."""
+    number = without_numpy(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _distinct(values: Any) -> Any:
+    if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
+        return values  # `Choice` raises the error.
+    distinct: dict[tuple[str, object], Any] = {}
+    for value in map(without_numpy, values):
+        distinct.setdefault(identity(value), value)
+    return list(distinct.values())
+
+
+def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
+    """Returns an Int or a Float that ends at the last value that the step reaches."""
+    proper: Any = is_whole if kind is Int else is_number
+    if proper(low) and proper(high) and low == high:
+        return Fixed(name, low if kind is Int else float(low))
+    # This line raises the errors of all arguments except the step.
+    whole = kind(name, low, high, scale=scale)
+    if step in (None, whole.usual_step):
+        return whole
+    ratio = scale != "linear"
+    if not proper(step) or not (1 if ratio else 0) < step < math.inf:
+        return kind(name, low, high, scale="log" if ratio else scale, step=step)
+    low, high, step = whole.low, whole.high, step if kind is Int else float(step)
+    exact, top = steps_between(low, high, step, ratio), high
+    # `Float` raises the error for a step that makes too many values.
+    too_many = kind is Float and exact > MOST_VALUES
+    if not too_many and not leads_to(low, high, step, ratio):
+        top = value_at(low, step, math.floor(exact), ratio) if exact >= 1 else low
+    if top == low:
+        return Fixed(name, high if scale == "reverse_log" else low)
+    shorter: Any = kind(name, low, top, scale="log" if ratio else "linear", step=step)
+    if scale != "reverse_log":
+        return shorter  # type: ignore[no-any-return]
+    number, ends = type(low), decimal_of(low) + decimal_of(high)
+    return Choice(name, sorted(number(ends - decimal_of(v)) for v in shorter.grid_values()))
+
+
+def _with_default(parameter: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+    """Returns the parameter with a default. None stands for `low`, as in Keras Tuner."""
+    wish = low if default is None else default
+    if isinstance(parameter, Fixed) and default in (None, parameter.value):
+        return parameter
+    if not is_number(wish) or not low <= wish <= high:
+        raise parameter.wrong("default", f"a number from {low!r} to {high!r}", default)
+    if isinstance(parameter, Int | Float):
+        return parameter.with_default(parameter.nearest(wish))
+    if isinstance(parameter, Fixed):
+        return parameter
+    values: Any = parameter.grid_values()
+    return parameter.with_default(min(values, key=lambda value: abs(value - wish)))

@@ -28,9 +28,9 @@ from search_spaces import units as units
 from search_spaces.errors import KerastudyError as KerastudyError
 from studies import Study as Study
 from studies import datasets as datasets
+from studies.champion.champion_evaluation import evaluate as evaluate
 from studies.champion.choice_and_promotion import promote as promote
-from studies.champion.confirmation import confirm as confirm
-from studies.champion.evaluation_on_test_part import evaluate as evaluate
+from studies.champion.confirmation_race_and_test_part import confirm as confirm
 from studies.check_data import check_data as check_data
 from studies.data import preprocessing as preprocessing
 from studies.data import splitting_into_parts_and_folds as _splits

@@ -300,7 +300,7 @@ class Study(StudyDefinition):
             **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
                 others.
         """
-        from studies.champion.confirmation import confirm
+        from studies.champion.confirmation_race_and_test_part import confirm
 
         return confirm(self, **options)
 

@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.hp_and_trial_methods import Hyperparameters, InlineDeclarations, copied, read_as
-from search_spaces.optuna_and_keras_tuner_translation import categorical
+from search_spaces.hp_and_trial_methods import InlineDeclarations, categorical, copied
 from search_spaces.parameters.choices import Fixed, Listed
 from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar, same_domain
 from search_spaces.parameters.ranges import Int, Ranged
 from search_spaces.space import SearchSpace
 from search_spaces.texts import suggestion
+from search_spaces.trial_hyperparameters import Hyperparameters, read_as
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6

@@ -40,9 +40,9 @@ from search_spaces.discovery.inferred_conditions import (
     stated_condition,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.hp_and_trial_methods import variant_name
 from search_spaces.parameters.parameter_and_values import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
+from search_spaces.trial_hyperparameters import variant_name
 
 USUAL_LIMIT: Final = 300
 """The most builds, unless the caller gives another limit. A build of a Keras model takes 10 to

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.runnable_recorded_study import RunnableStudy, champion_or, opened
+from search_spaces.texts import counted
+from studies.champion.runnable_recorded_study import RunnableStudy, opened
 from studies.champion.verification_and_retraining import AllFolds, Verifier, weights_of
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
@@ -301,3 +302,30 @@ def _notes(history: StudyHistory, trial: EndedTrial, why: str) -> list[str]:
         command = reproduce_command(history, trial.number)
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     return notes
+
+
+def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:
+    """Returns the trial with this number. Raises StudyNotFoundError if it has no value."""
+    trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        name = history.description.name
+        raise StudyNotFoundError(f"Trial {number} of {name!r} is {trial.state} and has no value.")
+    return trial
+
+
+def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns the trial with the number `number`, or the champion if `number` is None.
+
+    Raises StudyNotFoundError if there is no champion, or if the trial has no value.
+    """
+    if number is not None:
+        return trial_with_value(history, number)
+    if history.champion is not None:
+        return history.champion
+    what = f"The study {history.description.name!r} has no champion"
+    if history.best or not history.trials:
+        raise StudyNotFoundError(
+            f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
+        )
+    total = counted(len(history.trials), "trial")
+    raise StudyNotFoundError(f"{what}, because none of its {total} has a value.")

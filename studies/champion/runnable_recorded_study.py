@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
-from search_spaces.texts import counted
+from search_spaces.errors import KerastudyError, StudyError
 from studies.data import spelled, temporary_folder
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
@@ -197,33 +196,6 @@ def opened(
     check_trust(history.store.root, trust or definition is not None)
     with showing(progress) as display:
         yield RunnableStudy(history, display, definition)
-
-
-def trial_with_value(history: StudyHistory, number: int) -> EndedTrial:
-    """Returns the trial with this number. Raises StudyNotFoundError if it has no value."""
-    trial = history.trial(number)
-    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
-        name = history.description.name
-        raise StudyNotFoundError(f"Trial {number} of {name!r} is {trial.state} and has no value.")
-    return trial
-
-
-def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns the trial with the number `number`, or the champion if `number` is None.
-
-    Raises StudyNotFoundError if there is no champion, or if the trial has no value.
-    """
-    if number is not None:
-        return trial_with_value(history, number)
-    if history.champion is not None:
-        return history.champion
-    what = f"The study {history.description.name!r} has no champion"
-    if history.best or not history.trials:
-        raise StudyNotFoundError(
-            f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
-        )
-    total = counted(len(history.trials), "trial")
-    raise StudyNotFoundError(f"{what}, because none of its {total} has a value.")
 
 
 @contextlib.contextmanager

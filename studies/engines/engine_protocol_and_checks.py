@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from search_spaces import Float, Int, KerasTunerSpace, OptunaSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
 from studies.definition import HYPERBAND, check_options, split_options
-from studies.library_internals.tensorflow_internals import silenced
+from studies.library_internals.optuna_and_keras_tuner_internals import import_keras_tuner
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
@@ -172,38 +169,10 @@ def oracle_settings(engine: str) -> dict[str, str]:
 def make_engine(settings: EngineSettings) -> Engine:
     """Returns an engine, whose method `restore` must be called first."""
     if settings.engine.startswith(_KERAS_TUNER):
-        _import_keras_tuner()
+        import_keras_tuner()
         from studies.engines.keras_tuner_engine import KerasTunerEngine
 
         return KerasTunerEngine(settings)
     from studies.engines.optuna_engine import OptunaEngine
 
     return OptunaEngine(settings)
-
-
-def _import_keras_tuner() -> None:
-    """Imports Keras Tuner without output, and leaves the environment variables as they were.
-
-    Keras Tuner imports TensorFlow, which would reserve the GPU memory that workers need. So GPUs
-    are hidden from TensorFlow, unless this process has imported TensorFlow before.
-    """
-    if "keras_tuner" in sys.modules:
-        return
-    first = "tensorflow" not in sys.modules
-    settings = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    if "keras" not in sys.modules:
-        # The user's Keras settings may name a backend that is not installed.
-        settings["KERAS_BACKEND"] = "tensorflow"
-    before = {name: os.environ.pop(name) for name in settings if name in os.environ}
-    os.environ.update(settings)
-    try:
-        with silenced() if first else nullcontext():
-            import keras_tuner  # noqa: F401
-            import tensorflow as tf
-
-            if first:
-                tf.config.set_visible_devices([], "GPU")
-    finally:
-        for name in settings:
-            del os.environ[name]
-        os.environ.update(before)

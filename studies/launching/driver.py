@@ -24,7 +24,7 @@ from studies.definition import spec_of, trial_seed
 from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
 from studies.launching.launch_checks_and_lock import most_epochs
-from studies.launching.proposals_and_budget import INTERRUPTED, Ending, FirstTrials, Proposals
+from studies.launching.proposals_and_stopping import INTERRUPTED, Ending, FirstTrials, Proposals
 from studies.progress import Progress
 from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.journal import Journal, JournalReader

@@ -39,7 +39,7 @@ from studies.launching.launch_checks_and_lock import (
     most_epochs,
     open_journal,
 )
-from studies.launching.proposals_and_budget import INTERRUPTED, Ending
+from studies.launching.proposals_and_stopping import INTERRUPTED, Ending
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress, showing
 from studies.training import begin_trial, prepare_environment

@@ -236,21 +236,6 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
     return dict(zip(names, members, strict=False))
 
 
-def is_accuracy(metric: keras.metrics.Metric) -> bool:
-    """Returns whether a metric is one of Keras's accuracies."""
-    from keras import metrics
-
-    return isinstance(
-        metric,
-        metrics.Accuracy
-        | metrics.BinaryAccuracy
-        | metrics.CategoricalAccuracy
-        | metrics.SparseCategoricalAccuracy
-        | metrics.TopKCategoricalAccuracy
-        | metrics.SparseTopKCategoricalAccuracy,
-    )
-
-
 def flat(model: keras.Model, arrays: Any) -> list[Any]:
     """Returns targets, predictions or weights as a list, in the order of a model's outputs."""
     return list(_flatten.of(_metrics_of.of(model))(arrays))

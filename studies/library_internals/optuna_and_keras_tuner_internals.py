@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from studies.library_internals.private_api_lookup import AttributePart
+from studies.library_internals.tensorflow_internals import silenced
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -193,3 +196,31 @@ def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
 def start_bracket(kind: Any, oracle: Any) -> None:
     """Starts a bracket of Hyperband, by a private method of Keras Tuner's class `kind`."""
     _start_bracket.of(kind)(oracle)
+
+
+def import_keras_tuner() -> None:
+    """Imports Keras Tuner without output, and leaves the environment variables as they were.
+
+    Keras Tuner imports TensorFlow, which would reserve the GPU memory that workers need. So GPUs
+    are hidden from TensorFlow, unless this process has imported TensorFlow before.
+    """
+    if "keras_tuner" in sys.modules:
+        return
+    first = "tensorflow" not in sys.modules
+    settings = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "keras" not in sys.modules:
+        # The user's Keras settings may name a backend that is not installed.
+        settings["KERAS_BACKEND"] = "tensorflow"
+    before = {name: os.environ.pop(name) for name in settings if name in os.environ}
+    os.environ.update(settings)
+    try:
+        with silenced() if first else contextlib.nullcontext():
+            import keras_tuner  # noqa: F401
+            import tensorflow as tf
+
+            if first:
+                tf.config.set_visible_devices([], "GPU")
+    finally:
+        for name in settings:
+            del os.environ[name]
+        os.environ.update(before)

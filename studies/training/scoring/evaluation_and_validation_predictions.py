@@ -27,7 +27,7 @@ from studies.data import (
     pixels_of,
 )
 from studies.error_texts import describe
-from studies.library_internals.keras_internals import compiled_metrics, is_accuracy
+from studies.library_internals.keras_internals import compiled_metrics
 from studies.training.batches_for_model_fit import (
     Batches,
     StreamedBatches,
@@ -91,7 +91,7 @@ def evaluate_test_part(
         note = f"its predictions can't be compared with targets: {describe(error)}"
         return Scores(values, {}, 0, note, samples, digest, guess)
     metrics = compiled_metrics(model, None, None)
-    accuracies = [name for name, compiled in metrics.items() if is_accuracy(compiled.metric)]
+    accuracies = [name for name, compiled in metrics.items() if _is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
     notes: list[str] = []
     for name, scores in zip(values, by_metric.values(), strict=True):
@@ -106,6 +106,21 @@ def evaluate_test_part(
             notes.append(f"{name} (it is the same on all resamples)")
     resamples = _RESAMPLES if intervals else 0
     return Scores(values, intervals, resamples, ", ".join(notes), samples, digest, guess)
+
+
+def _is_accuracy(metric: keras.metrics.Metric) -> bool:
+    """Returns whether a metric is one of Keras's accuracies."""
+    from keras import metrics
+
+    return isinstance(
+        metric,
+        metrics.Accuracy
+        | metrics.BinaryAccuracy
+        | metrics.CategoricalAccuracy
+        | metrics.SparseCategoricalAccuracy
+        | metrics.TopKCategoricalAccuracy
+        | metrics.SparseTopKCategoricalAccuracy,
+    )
 
 
 def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tuple[float, float]:

@@ -285,7 +285,7 @@ def test_running_trials_are_finished_when_the_time_is_up(
     begun: list[int] = []
     # Each epoch takes time.
     clock = SimpleNamespace(monotonic=lambda: 0.06 * len(begun))
-    monkeypatch.setattr("studies.launching.proposals_and_budget.time", clock)
+    monkeypatch.setattr("studies.launching.proposals_and_stopping.time", clock)
     before = {"before_epoch": lambda spec, epoch: begun.append(epoch)}
     history = simulate(before, timeout=0.5, trials=500)
     assert (history.ended_by, history.status) == ("timeout", "FINISHED")

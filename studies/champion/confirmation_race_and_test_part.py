@@ -19,6 +19,7 @@ from typing import Any
 from search_spaces import SearchSpace
 from search_spaces.argument_checks import choice
 from search_spaces.errors import KerastudyError, StatisticsError, StudyError
+from studies.champion.champion_evaluation import warning_of
 from studies.champion.choice_and_promotion import make_champion, stays_champion
 from studies.champion.confirmation_plan_and_trainings import (
     DEFAULTS,
@@ -29,7 +30,6 @@ from studies.champion.confirmation_plan_and_trainings import (
     make_plan,
     survivors,
 )
-from studies.champion.evaluation_on_test_part import warning_of
 from studies.champion.runnable_recorded_study import AnyExecutor, RunnableStudy, opened
 from studies.champion.verification_and_retraining import Verifier
 from studies.definition import ExecutorName, StudyDefinition, check_workers

@@ -1,19 +1,6 @@
-"""Translates parameters and values between kerastudy, Optuna and Keras Tuner.
+"""Translates a space, and values, for engines of Optuna and Keras Tuner, and values back.
 
-Builders declare hyperparameters by methods such as `hp.Float` and `trial.suggest_int`. Functions of
-this module take the arguments of these methods and return parameters. They raise SearchSpaceError
-for a declaration that can't be searched. They change some declarations:
-
-- `high` becomes the last value that the step reaches, in decimal arithmetic. So
-  `hp.Float("x", 0, 0.5, step=0.1)` has the value 0.5, which Keras Tuner misses (issue 1001 of Keras
-  Tuner).
-- A range with only one value becomes a `Fixed`.
-- A value that a choice lists twice counts once. Values keep their types: 1 and True differ.
-- A range of Keras Tuner with a step on a reverse_log scale becomes a `Choice`.
-- A default between two values of the domain becomes the nearest value.
-- numpy's scalars become Python's.
-
-`OptunaSpace` and `KerasTunerSpace` translate a space for engines. A parameter becomes a parameter
+A parameter becomes a parameter
 of the same kind in the library, if the library has this kind. Otherwise the parameter's values are
 encoded as numbers or texts, and the parameter's name in the library may say how:
 
@@ -45,28 +32,18 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
-from search_spaces.argument_checks import is_whole
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.parameter_and_values import (
-    NOT_GIVEN,
-    MaybeScalar,
     Parameter,
-    identity,
-    is_number,
-    without_numpy,
 )
 from search_spaces.parameters.ranges import (
-    MOST_VALUES,
     Float,
     Int,
     decimal_of,
-    leads_to,
-    steps_between,
-    value_at,
 )
 from search_spaces.space import SearchSpace, of_active
 
@@ -76,142 +53,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
-Range = type[Float] | type[Int]
-
 _ROUNDING: Final = 1e-9
 """How far values that Optuna computes may lie from a grid, as a share of a step. Optuna itself
 accepts ten times that distance."""
-
-
-def keras_tuner_range(
-    kind: Range,
-    name: str,
-    min_value: Any,
-    max_value: Any,
-    step: Any = None,
-    sampling: str | None = None,
-    default: Any = None,
-) -> Parameter:
-    """Returns the parameter that `hp.Int` or `hp.Float` declares.
-
-    If no default is given, the default is `min_value`.
-    """
-    plain = _whole if kind is Int else without_numpy
-    low, high = plain(min_value), plain(max_value)
-    # Keras Tuner accepts upper case, and None for "linear".
-    scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
-    parameter = _range(kind, name, low, high, plain(step), scale)
-    return _with_default(parameter, low, high, plain(default))
-
-
-def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
-    """Returns the parameter that `hp.Choice` declares.
-
-    If no default is given, the default is None if None is a value, else the first value. Keras
-    Tuner's documentation says the same.
-    """
-    choice = categorical(name, values)
-    if default is None:
-        return choice.with_default(None) if choice.contains(None) else choice
-    equal = equal_value(choice, default)
-    return choice.with_default(without_numpy(default) if equal is NOT_GIVEN else equal)
-
-
-def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
-    """Returns the parameter that `hp.Boolean` declares."""
-    value = without_numpy(default)
-    return Boolean(name, default=bool(value) if value in (0, 1) else value)
-
-
-def optuna_range(
-    kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
-) -> Parameter:
-    """Returns the parameter that `trial.suggest_float` or `trial.suggest_int` declares."""
-    if log and step not in (None, kind.usual_step):
-        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
-    plain = _whole if kind is Int else without_numpy
-    scale = "log" if log else "linear"
-    return _range(kind, name, plain(low), plain(high), plain(step), scale)
-
-
-def categorical(name: str, values: Any) -> Choice:
-    """Returns the parameter that `trial.suggest_categorical` declares.
-
-    The parameter's default is the first value.
-    """
-    return Choice(name, _distinct(values))
-
-
-def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
-    """Returns the value in a parameter's domain that equals `value`, e.g. `1` for `1.0` in an Int.
-
-    Returns NOT_GIVEN if no value in the domain equals `value`.
-    """
-    value = without_numpy(value)
-    if parameter.contains(value):
-        spelled: MaybeScalar = parameter.canonical(value)
-        return spelled
-    if isinstance(parameter, Listed):
-        return next((each for each in parameter.values if each == value), NOT_GIVEN)
-    whole = _whole(value)
-    return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
-
-
-def _whole(value: Any) -> Any:
-    """Returns `32` for `32.0`, as both libraries do for an int. Other values stay as they are."""
-    number = without_numpy(value)
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def _distinct(values: Any) -> Any:
-    if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
-        return values  # `Choice` raises the error.
-    distinct: dict[tuple[str, object], Any] = {}
-    for value in map(without_numpy, values):
-        distinct.setdefault(identity(value), value)
-    return list(distinct.values())
-
-
-def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
-    """Returns an Int or a Float that ends at the last value that the step reaches."""
-    proper: Any = is_whole if kind is Int else is_number
-    if proper(low) and proper(high) and low == high:
-        return Fixed(name, low if kind is Int else float(low))
-    # This line raises the errors of all arguments except the step.
-    whole = kind(name, low, high, scale=scale)
-    if step in (None, whole.usual_step):
-        return whole
-    ratio = scale != "linear"
-    if not proper(step) or not (1 if ratio else 0) < step < math.inf:
-        return kind(name, low, high, scale="log" if ratio else scale, step=step)
-    low, high, step = whole.low, whole.high, step if kind is Int else float(step)
-    exact, top = steps_between(low, high, step, ratio), high
-    # `Float` raises the error for a step that makes too many values.
-    too_many = kind is Float and exact > MOST_VALUES
-    if not too_many and not leads_to(low, high, step, ratio):
-        top = value_at(low, step, math.floor(exact), ratio) if exact >= 1 else low
-    if top == low:
-        return Fixed(name, high if scale == "reverse_log" else low)
-    shorter: Any = kind(name, low, top, scale="log" if ratio else "linear", step=step)
-    if scale != "reverse_log":
-        return shorter  # type: ignore[no-any-return]
-    number, ends = type(low), decimal_of(low) + decimal_of(high)
-    return Choice(name, sorted(number(ends - decimal_of(v)) for v in shorter.grid_values()))
-
-
-def _with_default(parameter: Parameter, low: Any, high: Any, default: Any) -> Parameter:
-    """Returns the parameter with a default. None stands for `low`, as in Keras Tuner."""
-    wish = low if default is None else default
-    if isinstance(parameter, Fixed) and default in (None, parameter.value):
-        return parameter
-    if not is_number(wish) or not low <= wish <= high:
-        raise parameter.wrong("default", f"a number from {low!r} to {high!r}", default)
-    if isinstance(parameter, Int | Float):
-        return parameter.with_default(parameter.nearest(wish))
-    if isinstance(parameter, Fixed):
-        return parameter
-    values: Any = parameter.grid_values()
-    return parameter.with_default(min(values, key=lambda value: abs(value - wish)))
 
 
 class _Encoding:

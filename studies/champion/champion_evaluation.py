@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.runnable_recorded_study import RunnableStudy, champion_or, in_worker, opened
+from studies.champion.choice_and_promotion import champion_or
+from studies.champion.runnable_recorded_study import RunnableStudy, in_worker, opened
 from studies.champion.verification_and_retraining import weights_of
 from studies.definition import StudyDefinition, no_data
 from tracking.history.champion_confirmations_evaluations import evaluations_on, record_evaluation
