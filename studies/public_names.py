@@ -43,12 +43,12 @@ from studies.exporting import export_optuna as export_optuna
 from studies.exporting import export_script as export_script
 from studies.results.model_loading import load_model as load_model
 from studies.results.prediction import predict as predict
-from studies.results.study_results import StudyResults as StudyResults
-from studies.results.study_results import Trial as Trial
-from studies.results.study_results import delete_study as delete_study
-from studies.results.study_results import diagnose as diagnose
-from studies.results.study_results import list_studies as list_studies
-from studies.results.study_results import read_study as read_study
+from studies.results.study_and_trial_results import StudyResults as StudyResults
+from studies.results.study_and_trial_results import Trial as Trial
+from studies.results.study_and_trial_results import delete_study as delete_study
+from studies.results.study_and_trial_results import diagnose as diagnose
+from studies.results.study_and_trial_results import list_studies as list_studies
+from studies.results.study_and_trial_results import read_study as read_study
 from tracking import Objective as Objective
 
 outputs = _output_layers

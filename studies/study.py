@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from studies.champion import Promotion, Reproduction
     from studies.definition import ExecutorName, RayOptions, Verify
-    from studies.results.study_results import StudyResults
+    from studies.results.study_and_trial_results import StudyResults
     from tracking.records.evaluation_and_prediction_records import Confirmation, Evaluation
 
 _Kind = TypeVar("_Kind")
@@ -153,7 +153,7 @@ class Study(StudyDefinition):
 
         def __getattr__(self, name: str) -> Never:
             """Raises AttributeError, with a suggestion if `.history()` has such an attribute."""
-            from studies.results.study_results import StudyResults
+            from studies.results.study_and_trial_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
             if not name.startswith("_"):
@@ -164,7 +164,7 @@ class Study(StudyDefinition):
             raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:
-        from studies.results.study_results import definition_html
+        from studies.results.study_and_trial_results import definition_html
 
         return definition_html(self)
 
@@ -218,7 +218,7 @@ class Study(StudyDefinition):
         """
         from studies.definition import LaunchOptions
         from studies.launching import launch_study
-        from studies.results.study_results import StudyResults
+        from studies.results.study_and_trial_results import StudyResults
         from studies.user_code import launched_while_loading
 
         missing = launched_while_loading(self)
@@ -246,7 +246,7 @@ class Study(StudyDefinition):
         Raises:
             StudyNotFoundError: If the store does not have the study.
         """
-        from studies.results.study_results import StudyResults, read_study
+        from studies.results.study_and_trial_results import StudyResults, read_study
 
         return StudyResults.of(read_study(self.name, store=store), self)
 

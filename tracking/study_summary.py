@@ -33,7 +33,7 @@ from tracking.store.locks_and_atomic_writing import holder_of
 
 if TYPE_CHECKING:
     # These imports would load numpy, which summaries do not need.
-    from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.diagnosis.diagnosis_and_json import Diagnosis
 
 _DIGITS = 6
 _MOST_REASONS = 5
@@ -146,7 +146,7 @@ class Summary:
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
         # This import loads numpy, which the summary of most studies does not need.
-        from tracking.diagnosis.check_runner import diagnose
+        from tracking.diagnosis.diagnosis_and_json import diagnose
 
         return diagnose(self.history)
 

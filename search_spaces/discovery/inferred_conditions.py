@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from search_spaces.discovery.builder_runs import (
+from search_spaces.discovery.builder_tracer import (
     Key,
     Trace,
     Tracer,

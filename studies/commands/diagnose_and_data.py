@@ -27,7 +27,7 @@ from studies.commands.command_line import (
 from studies.terminal_text import cut, printable, table, wrapped
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.diagnosis.diagnosis_and_json import Diagnosis
     from tracking.diagnosis.findings_and_diagnosed_study import Finding
     from tracking.records.study_and_data_records import DataFinding, DataFindings
 
@@ -52,7 +52,7 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     kerastudy diagnose digits
     kerastudy diagnose digits --json
     """
-    from tracking.diagnosis.check_runner import diagnose, document
+    from tracking.diagnosis.diagnosis_and_json import diagnose, document
 
     diagnosis = diagnose(history_of(study, store))
     if as_json:

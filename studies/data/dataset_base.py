@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_data_and_digests import LoadedData, Splits
+from studies.data.arrays.loaded_parts_and_digests import LoadedData, Splits
 from studies.data.arrays.memory_mapped_files import shared
-from studies.data.arrays.samples_and_labels import Contents
 from studies.data.arrays.splitting_into_parts_and_folds import (
     CrossValidation,
     FoldedSplits,
     divide,
     make_folds,
 )
+from studies.data.arrays.users_samples_and_labels import Contents
 
 DEFAULT_SHARE = 0.2
 _PREPROCESSING_NAMES = ("standardize", "minmax")

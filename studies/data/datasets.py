@@ -27,7 +27,7 @@ import numpy as np
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
-from studies.data.arrays.samples_and_labels import Contents, check_samples, is_frame
+from studies.data.arrays.users_samples_and_labels import Contents, check_samples, is_frame
 from studies.data.data_option import name_of
 from studies.data.dataset_base import DEFAULT_SHARE, Dataset, options_of
 from studies.data.files_and_folders import Folder, absolute_path, place_of_table, read_npz

@@ -22,7 +22,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from search_spaces.texts import suggestion
 from studies.data.arrays.memory_mapped_files import empty_array, mapped_member
-from studies.data.arrays.samples_and_labels import Contents, Samples, check_samples, is_frame
+from studies.data.arrays.users_samples_and_labels import Contents, Samples, check_samples, is_frame
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
 from studies.data.numbers_texts_and_dates import MISSING

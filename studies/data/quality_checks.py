@@ -12,15 +12,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from search_spaces.texts import counted, listed
-from studies.data.arrays.loaded_data_and_digests import PART_NAMES, LoadedData, Part, marks
-from studies.data.arrays.samples_and_labels import (
+from studies.data.arrays.loaded_parts_and_digests import PART_NAMES, LoadedData, Part, marks
+from studies.data.arrays.splitting_into_parts_and_folds import FoldedSplits
+from studies.data.arrays.users_samples_and_labels import (
     class_labels,
     image_of,
     is_text,
     named_arrays,
     pixels_of,
 )
-from studies.data.arrays.splitting_into_parts_and_folds import FoldedSplits
 from studies.data.numbers_texts_and_dates import MISSING
 from studies.data.preprocessing import Preparation
 from tracking.records.study_and_data_records import (

@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.samples_and_labels import Contents, Samples, check_finite
+from studies.data.arrays.users_samples_and_labels import Contents, Samples, check_finite
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
 from studies.data.files_and_folders import check_complete, check_names, is_csv, read_table

@@ -21,14 +21,19 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
-from studies.data.arrays.loaded_data_and_digests import (
+from studies.data.arrays.loaded_parts_and_digests import (
     PART_NAMES,
     LoadedData,
     Part,
     array_digest,
     combined_digest,
 )
-from studies.data.arrays.samples_and_labels import Arrays, check_finite, length_of, named_arrays
+from studies.data.arrays.users_samples_and_labels import (
+    Arrays,
+    check_finite,
+    length_of,
+    named_arrays,
+)
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
 from studies.library_internals.keras_internals import adapter_of, is_batches

@@ -5,16 +5,14 @@ and results that an executor reports. The driver asks the engine through `Propos
 trial in the journal before the trial trains, and the trial's result after the checkpoint is
 written. So if the process is killed at any point, the next launch can resume the study.
 
-`Running` combines the results of a trial's repeats or folds. `Retention` removes the files that the
-study needs no more.
+`Running` combines the results of a trial's repeats or folds.
 """
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -25,6 +23,7 @@ from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
 from studies.launching.launch_checks_and_lock import most_epochs
 from studies.launching.proposals_and_stopping import INTERRUPTED, Ending, FirstTrials, Proposals
+from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
 from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.journal import Journal, JournalReader
@@ -36,7 +35,6 @@ from tracking.records import (
     EpochResult,
     Objective,
     Proposal,
-    Rank,
     Repeat,
     StudyDescription,
     TrialRecord,
@@ -46,8 +44,8 @@ from tracking.records import (
     finished_trials,
     training_name,
 )
-from tracking.records.trial_records import best_trial, rank_of, ranked
-from tracking.store.checkpoint_digests_and_trial_files import StudyFiles, files_of
+from tracking.records.trial_records import best_trial
+from tracking.store.checkpoint_digests_and_trial_files import files_of
 
 
 class Driver(Jobs):
@@ -524,65 +522,3 @@ def _with_folds(
         best_repeat=number,
         weights_sha256=repeats[number].weights_sha256,
     )
-
-
-class Retention:
-    """Removes files of finished trials as soon as nothing needs them.
-
-    ``--keep`` says how many of the best trials keep their checkpoints. Also removed are the states
-    of finished trials, and the scores of trials without a value.
-    """
-
-    def __init__(
-        self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
-    ) -> None:
-        self._files, self._description = files, description
-        # The ranks of all trials with a value, best first.
-        self._ranks: list[Rank] = []
-        # The numbers of trials that may have a state file, of trials whose checkpoint must be
-        # removed, and of trials without a value. At first there may be many files to remove, if an
-        # earlier launch was killed or had a higher --keep.
-        self._with_state, self._dropped, self._valueless = set[int](), set[int](), set[int]()
-        for trial in finished:
-            self.add(trial)
-
-    def add(self, trial: TrialRecord) -> None:
-        """Adds a finished trial, and notes which files are not needed any more."""
-        self._with_state.add(trial.number)
-        if trial.best is None:
-            # The trial has no value, e.g. because a fold was pruned. So nothing reads its scores,
-            # and they are removed.
-            self._valueless.add(trial.number)
-        for valued in ranked([trial], self._description.objective):
-            rank, keep = rank_of(valued, self._description.objective), self._description.keep
-            bisect.insort(self._ranks, rank)
-            if keep is not None and len(self._ranks) > keep:
-                # There is now one checkpoint too many. The worst trial loses its checkpoint: this
-                # trial, or the trial that this trial has pushed out of the best ones.
-                self._dropped.add(max(rank, self._ranks[keep]).number)
-
-    def last_kept(self) -> Rank | None:
-        """Returns the rank of the worst trial whose checkpoint is kept.
-
-        Returns None if the checkpoint of any further trial would be kept.
-        """
-        keep = self._description.keep
-        return None if keep is None or len(self._ranks) < keep else self._ranks[keep - 1]
-
-    def tidy(self) -> None:
-        """Removes the files that the study needs no more."""
-        # The champion of a cross-validated study is trained once more, on all folds together. The
-        # files of this training are removed like those of a repeat.
-        repeats = range(self._description.trainings + bool(self._description.folds))
-        for number in self._with_state:
-            for repeat in repeats:
-                self._files.state(number, repeat).unlink(missing_ok=True)
-        self._with_state.clear()
-        for number in self._dropped:
-            for repeat in repeats:
-                self._files.checkpoint(number, repeat).unlink(missing_ok=True)
-        self._dropped.clear()
-        for number in self._valueless:
-            for repeat in repeats:
-                self._files.scores(number, repeat).unlink(missing_ok=True)
-        self._valueless.clear()

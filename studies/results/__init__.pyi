@@ -6,5 +6,5 @@ from .prediction import predict as predict
 from .prediction import predict_file as predict_file
 from .prediction import predictions_table as predictions_table
 from .prediction import read_inputs as read_inputs
-from .study_results import StudyResults as StudyResults
-from .study_results import read_study as read_study
+from .study_and_trial_results import StudyResults as StudyResults
+from .study_and_trial_results import read_study as read_study

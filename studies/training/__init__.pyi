@@ -55,9 +55,9 @@ from .tensorflow_settings_and_environment import prepare_environment as prepare_
 from .tensorflow_settings_and_environment import remember_settings as remember_settings
 from .tensorflow_settings_and_environment import restore_settings as restore_settings
 from .traced_programs.compiled_trainer import CompiledTrainer as CompiledTrainer
-from .traced_programs.programs import Checked as Checked
-from .traced_programs.programs import Program as Program
-from .traced_programs.programs import is_due as is_due
+from .traced_programs.shared_programs import Checked as Checked
+from .traced_programs.shared_programs import Program as Program
+from .traced_programs.shared_programs import is_due as is_due
 from .traced_programs.traced_steps import Arrays as Arrays
 from .traced_programs.traced_steps import Loop as Loop
 from .tracing_builders_and_functions import Resolved as Resolved
@@ -65,6 +65,6 @@ from .tracing_builders_and_functions import TracedObjective as TracedObjective
 from .tracing_builders_and_functions import resolve_space as resolve_space
 from .trials.builder_trial import OnEpochResult as OnEpochResult
 from .trials.builder_trial import run_trial as run_trial
-from .trials.model_and_target_checks import check_study as check_study
-from .trials.model_and_target_checks import check_targets as check_targets
 from .trials.objective_function_trial import run_objective as run_objective
+from .trials.study_and_target_checks import check_study as check_study
+from .trials.study_and_target_checks import check_targets as check_targets

@@ -1,6 +1,6 @@
-from .check_runner import CHECKS as CHECKS
-from .check_runner import Diagnosis as Diagnosis
-from .check_runner import diagnose as diagnose
+from .diagnosis_and_json import CHECKS as CHECKS
+from .diagnosis_and_json import Diagnosis as Diagnosis
+from .diagnosis_and_json import diagnose as diagnose
 from .findings_and_diagnosed_study import Changes as Changes
 from .findings_and_diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .findings_and_diagnosed_study import Finding as Finding

@@ -23,9 +23,9 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_data_and_digests import Part, Splits, combined_digest
+from studies.data.arrays.loaded_parts_and_digests import Part, Splits, combined_digest
 from studies.data.arrays.memory_mapped_files import mapped, new_folder, shared
-from studies.data.arrays.samples_and_labels import (
+from studies.data.arrays.users_samples_and_labels import (
     ClassNames,
     Contents,
     Samples,

@@ -45,7 +45,7 @@ from studies.training.random_states_and_user_objects import (
     set_global_random_states,
 )
 from studies.training.tensorflow_settings_and_environment import present_settings
-from studies.training.traced_programs.programs import Program, Programs, is_due
+from studies.training.traced_programs.shared_programs import Program, Programs, is_due
 from studies.training.traced_programs.traced_steps import Arrays, NotCompilableError
 from studies.user_code import out_of_memory
 

@@ -39,7 +39,7 @@ from studies.training.plain_and_hypermodel_trainers import (
 )
 from studies.training.random_states_and_user_objects import begin_trial
 from studies.training.scoring.score_recorder import ScoreRecorder
-from studies.training.trials.model_and_target_checks import check_logged
+from studies.training.trials.study_and_target_checks import check_logged
 from studies.user_code import explain, gives_up_trial, out_of_memory
 from tracking.records import (
     ALL_FOLDS,

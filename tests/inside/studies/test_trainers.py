@@ -20,7 +20,7 @@ from training_corpus import several_steps
 from studies.library_internals import tensorflow_internals
 from studies.training import Checked, CompiledTrainer, PlainTrainer, Structure, is_due
 from studies.training.traced_programs import compiled_trainer as compiling
-from studies.training.traced_programs import programs
+from studies.training.traced_programs import shared_programs as programs
 
 layers = keras.layers
 

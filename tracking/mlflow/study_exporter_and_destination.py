@@ -21,7 +21,12 @@ from tracking.journal import Header, JournalReader, StudyRecord
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
 from tracking.mlflow.model_registry import ModelRegistry
-from tracking.mlflow.run_exporter import RunWriter, TrialExporter, TrialsSoFar, search_runs
+from tracking.mlflow.runs_of_trials_and_study import (
+    RunWriter,
+    TrialExporter,
+    TrialsSoFar,
+    search_runs,
+)
 from tracking.mlflow.servers_and_databases import (
     as_server_errors,
     identity_of,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from search_spaces.argument_checks import whole_number
-from search_spaces.discovery.builder_runs import (
+from search_spaces.discovery.builder_tracer import (
     ClashError,
     Key,
     LimitReachedError,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.check_runner import Diagnosis
+    from tracking.diagnosis.diagnosis_and_json import Diagnosis
     from tracking.report.notebook_charts import StudyPlots
 
 # The number of trials that a notebook shows in a study's table.
@@ -287,7 +287,7 @@ def diagnose(study: str | StudyHistory, *, store: str | Path | Store | None = No
         print(diagnosis.command)
         ```
     """
-    from tracking.diagnosis.check_runner import diagnose as diagnose_record
+    from tracking.diagnosis.diagnosis_and_json import diagnose as diagnose_record
 
     if isinstance(study, str):
         study = read_record(existing_store(store), study)

@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, InternalError, NoTestPartError
 from studies.data.arrays.memory_mapped_files import blocks, copy_rows
-from studies.data.arrays.samples_and_labels import (
+from studies.data.arrays.users_samples_and_labels import (
     Arrays,
     is_portable,
     is_text,
