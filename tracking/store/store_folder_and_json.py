@@ -202,9 +202,6 @@ def check_writable(root: Path) -> None:
         )
 
 
-# MLflow's registry refuses '/' and ':'. '@', '?', '#' and '%' would break addresses such as
-
-
 def existing_store(store: str | Path | Store | None) -> Store:
     """Opens a store, by default the one that `default_store_path` names.
 
@@ -223,6 +220,7 @@ def existing_store(store: str | Path | Store | None) -> Store:
     return result
 
 
+# MLflow's registry refuses '/' and ':'. '@', '?', '#' and '%' would break addresses such as
 # "models:/NAME@champion". Windows allows no file names with the other characters.
 _FORBIDDEN = set('/\\:@?#%"<>|*')
 # These are Unicode's categories of control characters, surrogates, and line ends.
