@@ -1,8 +1,8 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
 A library may drop its private names in any version, so pyproject.toml allows only versions that
-have them. The package `studies.library_internals` has a module for each library, which declares the
-private names that kerastudy uses. Looking up a missing name raises MissingPartError.
+have them. The modules `…_internals` beside this one declare the private names that kerastudy uses.
+Looking up a missing name raises MissingPartError.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Journal:
             self._change(server=address)
 
     def set_corrected(self, text: str) -> None:
-        """Records the correction of the study's best value, as JSON that `verdicts` writes."""
+        """Records the correction of the study's best value: a JSON text of `record_corrected`."""
         with self._transaction():
             self._change(corrected=text)
 
