@@ -25,6 +25,7 @@ from studies.terminal_text import (
     width,
     wrapped,
 )
+from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import (
@@ -402,9 +403,6 @@ def model_document(history: StudyHistory) -> dict[str, str]:
     Raises:
         StudyError: If the study has no champion, or its model has no summary.
     """
-    # Imported here, as it loads numpy, which the other documents don't need.
-    from tracking.history.champion_confirmations_evaluations import read_model_summary
-
     name, summary = history.description.name, read_model_summary(history)
     if history.registered is None:
         register = f"Register one: kerastudy promote {shlex.quote(name)}"
