@@ -1,6 +1,7 @@
-"""How Optuna and Keras Tuner get each kind of parameter."""
+"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from user_commands import run
 
 from kerastudy import Boolean, Choice, Fixed, Float, Int, SearchSpace
 from search_spaces import KerasTunerSpace, OptunaSpace, Parameter, SearchSpaceError
@@ -126,3 +128,24 @@ def test_names_that_cannot_be_kept_are_refused() -> None:
         KerasTunerSpace(SearchSpace(Int("tuner/epochs", 1, 3)))
     with pytest.raises(SearchSpaceError, match=re.escape("'x' under the name 'x (index)'")):
         OptunaSpace(SearchSpace(Float("x", 1, 8, scale="log", step=2), Float(INDEX, 0, 1)))
+
+
+LOADING = """
+import sys
+import search_spaces as s
+
+def loaded():
+    heavy = "optuna numpy tensorflow keras mlflow keras_tuner sqlalchemy ray".split()
+    return {name for name in heavy if name in sys.modules}
+
+space = s.SearchSpace(s.l2(), s.optimizer())
+space.defaults(), s.KerasTunerSpace(space)
+translated = s.OptunaSpace(space)
+assert not loaded(), loaded()
+translated.distributions
+assert loaded() <= {"optuna", "numpy", "sqlalchemy"}, loaded()
+"""
+
+
+def test_libraries_are_loaded_when_they_are_needed(tmp_path: Path) -> None:
+    run(tmp_path, [sys.executable, "-c", LOADING])

@@ -118,10 +118,13 @@ def test_another_value_makes_another_study_or_does_not(name: str) -> None:
     assert changes == wanted
 
 
-def test_other_first_values_make_another_study() -> None:
+def test_another_engine_and_other_first_values_make_another_study() -> None:
     before, first = describe(), ({"rate": 0.01},)
-    (said,) = differences(before, dataclasses.replace(before, initial=first))
-    assert said == f"initial was () and is {first}"
+    of_engine, of_values = differences(
+        before, dataclasses.replace(before, engine="optuna:random", initial=first)
+    )
+    assert of_engine == "engine was 'optuna:tpe' and is 'optuna:random'"
+    assert of_values == f"initial was () and is {first}"
 
 
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
