@@ -173,7 +173,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
     at most `_MOST_ADDRESSES` studies.
     """
-    from tracking.mlflow.exporter_notes import read_notes
+    from tracking.mlflow.exporter_notes_and_lock import read_notes
     from tracking.mlflow.exporter_process import bring_up_to_date
     from tracking.mlflow.model_registry import write_address
     from tracking.mlflow.servers_and_databases import open_store_client

@@ -3,11 +3,11 @@ from . import numbers_texts_and_dates as numbers_texts_and_dates
 from . import preprocessing as preprocessing
 from .arrays import memory_mapped_files as memory_mapped_files
 from .arrays import splitting_into_parts_and_folds as splitting_into_parts_and_folds
-from .arrays.loaded_parts_and_digests import LoadedData as LoadedData
-from .arrays.loaded_parts_and_digests import Part as Part
-from .arrays.loaded_parts_and_digests import Splits as Splits
-from .arrays.loaded_parts_and_digests import array_digest as array_digest
-from .arrays.loaded_parts_and_digests import marks as marks
+from .arrays.digests_and_equal_samples import array_digest as array_digest
+from .arrays.digests_and_equal_samples import marks as marks
+from .arrays.loaded_parts import LoadedData as LoadedData
+from .arrays.loaded_parts import Part as Part
+from .arrays.loaded_parts import Splits as Splits
 from .arrays.memory_mapped_files import MappingUnpickler as MappingUnpickler
 from .arrays.memory_mapped_files import file_of as file_of
 from .arrays.memory_mapped_files import shared as shared

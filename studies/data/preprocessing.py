@@ -40,7 +40,7 @@ from studies.data.numbers_texts_and_dates import MISSING
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.arrays.loaded_parts_and_digests import LoadedData, Splits
+    from studies.data.arrays.loaded_parts import LoadedData, Splits
     from studies.data.dataset_base import Dataset
 
 __all__ = ["adapted"]
@@ -96,7 +96,7 @@ def adapted(
         ```
     """
     # Imported late, because these modules import this one.
-    from studies.data.arrays.loaded_parts_and_digests import Splits
+    from studies.data.arrays.loaded_parts import Splits
     from studies.data.dataset_base import DescribedData
 
     if not callable(getattr(layer, "adapt", None)):

@@ -21,12 +21,11 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
-from studies.data.arrays.loaded_parts_and_digests import (
+from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
+from studies.data.arrays.loaded_parts import (
     PART_NAMES,
     LoadedData,
     Part,
-    array_digest,
-    combined_digest,
 )
 from studies.data.arrays.users_samples_and_labels import (
     Arrays,

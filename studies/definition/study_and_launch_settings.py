@@ -1,6 +1,6 @@
 """Declares the settings of a study that are not recorded unchanged, and the options of a launch.
 
-`tracking.records.setting_declarations` explains declarations, and declares the other settings of a
+`tracking.records.recorded_settings` explains declarations, and declares the other settings of a
 study. Values such as data and callbacks can't be recorded unchanged. This module imports no
 library, so that ``kerastudy launch --help`` is quick.
 """

@@ -25,7 +25,7 @@ from filelock import Timeout
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.study_history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
-from tracking.mlflow.exporter_notes import locked_notes, read_notes
+from tracking.mlflow.exporter_notes_and_lock import locked_notes, read_notes
 from tracking.mlflow.views_and_descriptions import REPORT
 from tracking.store.store_folder_and_json import Store
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracking.history.learning_curves import epoch_metrics
 from tracking.journal import JournalReader, Point, StudyRecord
 from tracking.mlflow import tags_and_names as tags
-from tracking.mlflow.exporter_notes import ExporterNotes
+from tracking.mlflow.exporter_notes_and_lock import ExporterNotes
 from tracking.mlflow.servers_and_databases import unless_missing
 from tracking.mlflow.tags_and_names import axis_of, is_log, spell, tag_text, to_mlflow
 from tracking.records import (

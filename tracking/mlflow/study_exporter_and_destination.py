@@ -1,7 +1,7 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-the runs and files that it has sent (see `exporter_notes`). If the exporter is killed, the next
+the runs and files that it has sent (see `exporter_notes_and_lock`). If the exporter is killed, the next
 exporter repeats the last writes, which does no harm.
 
 - If the database of a destination is lost or replaced, the exporter fills the new one.
@@ -19,7 +19,7 @@ from search_spaces.errors import ServerRefusedError
 from tracking.history.study_history import read_folder
 from tracking.journal import Header, JournalReader, StudyRecord
 from tracking.mlflow import tags_and_names as tags
-from tracking.mlflow.exporter_notes import STORE, ExporterNotes, opened_notes, read_notes
+from tracking.mlflow.exporter_notes_and_lock import STORE, ExporterNotes, opened_notes, read_notes
 from tracking.mlflow.model_registry import ModelRegistry
 from tracking.mlflow.runs_of_trials_and_study import (
     RunWriter,

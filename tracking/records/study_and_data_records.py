@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from search_spaces import SearchSpace, canonical_json, complete
-from tracking.records.setting_declarations import RecordedSettings
+from tracking.records.recorded_settings import RecordedSettings
 
 Direction = Literal["max", "min"]
 

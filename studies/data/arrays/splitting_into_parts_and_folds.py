@@ -23,7 +23,8 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_parts_and_digests import Part, Splits, combined_digest
+from studies.data.arrays.digests_and_equal_samples import combined_digest
+from studies.data.arrays.loaded_parts import Part, Splits
 from studies.data.arrays.memory_mapped_files import mapped, new_folder, shared
 from studies.data.arrays.users_samples_and_labels import (
     ClassNames,
