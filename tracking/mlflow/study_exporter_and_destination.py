@@ -1,7 +1,7 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
-A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes
-the runs and files that it has sent (see `exporter_notes_and_lock`). If the exporter is killed, the next
+A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes the
+runs and files that it has sent (see `exporter_notes_and_lock`). If the exporter is killed, the next
 exporter repeats the last writes, which does no harm.
 
 - If the database of a destination is lost or replaced, the exporter fills the new one.
