@@ -1,6 +1,6 @@
 """Splits samples into a training, a validation and a test part, or into folds.
 
-Users call the functions that make folds as ``kerastudy.splits``:
+For cross-validation, ``kerastudy.splits`` has functions that make folds:
 
 splits.grouped(patients, 5)
 splits.forward(5, gap=7)
