@@ -61,6 +61,17 @@ class Leaving(keras.Layer):
         return tf.ensure_shape(same, inputs.shape)
 
 
+class Traced(keras.Layer):
+    """Its `call` keeps the variables with which it was first traced. A program has others."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    @tf.function
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale
+
+
 def eager() -> keras.Model:
     model = small()
     model.run_eagerly = True
@@ -80,6 +91,7 @@ def with_an_evaluate() -> keras.Model:
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
         (lambda: compiled(stack(Holding())), "a tf.Variable that is in no Keras variable"),
+        (lambda: compiled(stack(Traced())), "no Keras variable"),
         (eager, "eagerly"),
         (with_an_evaluate, "given its own evaluate"),
         (several_steps, "steps_per_execution"),
