@@ -366,6 +366,15 @@ def test_a_promoted_trial_trains_from_its_start(folder: Path) -> None:
     assert outcome(launch(folder, executor)) == outcome(history)
 
 
+def test_an_engine_that_waits_for_running_trials_does_not_end_the_study(tmp_path: Path) -> None:
+    """Once a space is exhausted, Hyperband promotes its trials when they have ended."""
+    space = ks.SearchSpace(ks.Float("rate", 0.01, 0.02, step=0.01), ks.Int("units", 4, 6))
+    executor = SimulatedWorkers(describe(**HYPERBAND, space=space), 6)
+    history = run_study(executor, store=tmp_path)
+    assert (history.ended_by, len(history.trials)) == ("space", 10)
+    assert sum("tuner/trial_id" in trial.engine_state for trial in history.trials) == 4
+
+
 # The work for a trial, and its record
 
 
