@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.definition import LaunchOptions
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.launching.launch import run_study
 from studies.progress import NoProgress
 from tracking.journal import Journal

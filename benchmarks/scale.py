@@ -26,7 +26,7 @@ from typing import Any
 import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace
 from studies.definition import LaunchOptions
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.launching.launch import run_study
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory

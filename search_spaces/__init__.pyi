@@ -1,7 +1,7 @@
 from .discovery.builder_tracer import LimitReachedError as LimitReachedError
 from .discovery.builder_tracer import reading_of as reading_of
-from .discovery.builds_to_try import Discovery as Discovery
-from .discovery.builds_to_try import discover as discover
+from .discovery.discovery_by_trying_builds import Discovery as Discovery
+from .discovery.discovery_by_trying_builds import discover as discover
 from .errors import BuilderError as BuilderError
 from .errors import ComparisonError as ComparisonError
 from .errors import DataError as DataError

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from studies.champion import Promotion, Reproduction
     from studies.definition import ExecutorName, RayOptions, Verify
     from studies.results.study_and_trial_results import StudyResults
-    from tracking.records.evaluation_and_prediction_records import Confirmation, Evaluation
+    from tracking.records.confirmation_evaluation_and_prediction_records import (
+        Confirmation,
+        Evaluation,
+    )
 
 _Kind = TypeVar("_Kind")
 

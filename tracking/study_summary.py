@@ -25,7 +25,7 @@ from tracking.history.verdicts_and_interval_texts import (
     study_verdict,
 )
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
-from tracking.records.evaluation_and_prediction_records import Evaluation
+from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation
 from tracking.records.trial_records import Reason, reasons
 from tracking.records.verification_texts import in_words
 from tracking.shell_commands import launch_command, study_command

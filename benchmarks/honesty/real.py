@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import kerastudy as ks
-from tracking.records.evaluation_and_prediction_records import Confirmation, Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Interval
 
 _TRAIN, _PART = 1000, 360
 _TRIALS, _EPOCHS, _BATCH = 12, 6, 50

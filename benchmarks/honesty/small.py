@@ -20,7 +20,7 @@ import scipy.stats
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.statistics import SampleScores
 from tracking.statistics.corrections import confirmed_value, corrected
 

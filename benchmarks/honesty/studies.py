@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.honesty.settings import Chooser
 from benchmarks.honesty.world import DIMENSIONS, Training, World
 from studies.champion.confirmation_plan_and_trainings import rounds, survivors
-from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.statistics import SampleScores
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from benchmarks.honesty.settings import SETTINGS, Setting
 from benchmarks.honesty.studies import SEEDS, Played, confirm, play, race
 from benchmarks.honesty.world import World
-from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.statistics.corrections import corrected
 
 Figures = dict[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from tracking.records import Decision, EpochResult, TrialSpec
 
 

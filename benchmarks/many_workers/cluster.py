@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.many_workers.attempts import Attempts
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from tracking.records import (
     BestEpoch,
     Decision,

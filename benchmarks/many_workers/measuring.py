@@ -13,7 +13,7 @@ import psutil
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.definition import LaunchOptions
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.launching.launch import run_study
 from studies.progress import NoProgress
 from tracking.records import (

@@ -19,7 +19,7 @@ from tracking.history.champion_confirmations_evaluations import evaluations_on, 
 from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import TrialSpec
-from tracking.records.evaluation_and_prediction_records import Evaluation, Measured
+from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation, Measured
 from tracking.statistics.intervals import level_of_reading
 
 if TYPE_CHECKING:

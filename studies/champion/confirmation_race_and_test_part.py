@@ -46,7 +46,7 @@ from tracking.history.study_history import CONFIRMED, refreshed
 from tracking.history.verdicts_and_interval_texts import study_verdict
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import BestEpoch, TrialSpec
-from tracking.records.evaluation_and_prediction_records import (
+from tracking.records.confirmation_evaluation_and_prediction_records import (
     Confirmation,
     Evaluation,
     Interval,

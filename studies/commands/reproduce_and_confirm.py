@@ -21,7 +21,7 @@ from studies.terminal_text import in_blocks, wrapped
 if TYPE_CHECKING:
     from studies.champion import Reproduction
     from tracking.history.verdicts_and_interval_texts import StudyVerdict
-    from tracking.records.evaluation_and_prediction_records import Confirmation, Racer
+    from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Racer
 
 
 @click.command(

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
-from studies.data.arrays.loaded_parts import LoadedData, Splits
+from studies.data.arrays.loaded_parts_and_folds import FoldedSplits, LoadedData, Splits
 from studies.data.arrays.memory_mapped_files import shared
 from studies.data.arrays.splitting_into_parts_and_folds import (
     CrossValidation,
-    FoldedSplits,
     divide,
     make_folds,
 )

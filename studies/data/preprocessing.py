@@ -40,7 +40,7 @@ from studies.data.numbers_texts_and_dates import MISSING
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.arrays.loaded_parts import LoadedData, Splits
+    from studies.data.arrays.loaded_parts_and_folds import LoadedData, Splits
     from studies.data.dataset_base import Dataset
 
 __all__ = ["adapted"]
@@ -96,7 +96,7 @@ def adapted(
         ```
     """
     # Imported late, because these modules import this one.
-    from studies.data.arrays.loaded_parts import Splits
+    from studies.data.arrays.loaded_parts_and_folds import Splits
     from studies.data.dataset_base import DescribedData
 
     if not callable(getattr(layer, "adapt", None)):
@@ -337,8 +337,8 @@ class FittedTable(TableColumns):
       missing, else 0 (`indicated`);
     * categories, one-hot (`categories`). An unknown category is all 0.
 
-    For the registered model, `saved_models.saving_with_preprocessing_layers` makes Keras layers
-    that compute the same values to the bit.
+    For the registered model, `model_saving_and_preprocessing_layers` makes Keras layers that
+    compute the same values to the bit.
     """
 
     columns: tuple[FittedColumn, ...]

@@ -13,8 +13,7 @@ import numpy as np
 
 from search_spaces.texts import counted, listed
 from studies.data.arrays.digests_and_equal_samples import marks
-from studies.data.arrays.loaded_parts import PART_NAMES, LoadedData, Part
-from studies.data.arrays.splitting_into_parts_and_folds import FoldedSplits
+from studies.data.arrays.loaded_parts_and_folds import PART_NAMES, FoldedSplits, LoadedData, Part
 from studies.data.arrays.users_samples_and_labels import (
     class_labels,
     image_of,

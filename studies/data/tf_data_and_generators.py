@@ -22,7 +22,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from search_spaces.texts import shown
 from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
-from studies.data.arrays.loaded_parts import (
+from studies.data.arrays.loaded_parts_and_folds import (
     PART_NAMES,
     LoadedData,
     Part,

@@ -32,5 +32,5 @@ from .study_and_launch_settings import Verify as Verify
 from .study_and_launch_settings import check_address as check_address
 from .study_and_launch_settings import check_initial as check_initial
 from .study_and_launch_settings import check_workers as check_workers
-from .study_definition_checks import StudyDefinition as StudyDefinition
-from .study_definition_checks import check_no_own_fit as check_no_own_fit
+from .study_definition import StudyDefinition as StudyDefinition
+from .study_definition import check_no_own_fit as check_no_own_fit

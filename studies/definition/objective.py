@@ -17,7 +17,7 @@ from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition_checks import StudyDefinition
+    from studies.definition.study_definition import StudyDefinition
 
 # The names under which Keras 3 logs metrics and losses (https://keras.io/api/metrics/), by the
 # direction in which they get better. Counts, such as true positives, have a direction too: they can

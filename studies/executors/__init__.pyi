@@ -1,10 +1,10 @@
-from .executor_and_jobs import Executor as Executor
-from .executor_and_jobs import Handler as Handler
-from .executor_and_jobs import InProcessExecutor as InProcessExecutor
-from .executor_and_jobs import Job as Job
-from .executor_and_jobs import Jobs as Jobs
-from .executor_and_jobs import result_of_lost as result_of_lost
-from .executor_and_jobs import run_jobs as run_jobs
+from .executor_protocol_and_jobs import Executor as Executor
+from .executor_protocol_and_jobs import Handler as Handler
+from .executor_protocol_and_jobs import Job as Job
+from .executor_protocol_and_jobs import Jobs as Jobs
+from .executor_protocol_and_jobs import result_of_lost as result_of_lost
+from .executor_protocol_and_jobs import run_jobs as run_jobs
+from .loaded_study import InProcessExecutor as InProcessExecutor
 from .loaded_study import Session as Session
 from .ray_cluster import check_ray_installed as check_ray_installed
 from .ray_cluster import connected as connected

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from studies.definition import (
     resolve_class_weight,
     with_class_weight,
 )
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.training import (
     CompiledTrainer,
     HyperModelTrainer,
@@ -222,6 +223,50 @@ class Session:
         if self.data is None:
             raise StudyError(no_data(self.study.name))
         return self.data.of(fold)
+
+
+class InProcessExecutor:
+    """An `Executor` that runs each job within `wait`.
+
+    It starts no thread, because Keras keeps some of its global state, such as the dtype policy, for
+    each thread separately.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # The fits of the submitted job.
+        self._fits: tuple[TrialTask, ...] = ()
+
+    @property
+    def description(self) -> StudyDescription:
+        return self._session.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self._session.environment
+
+    @property
+    def free(self) -> int:
+        return 0 if self._fits else 1
+
+    def submit(self, *fits: TrialTask) -> None:
+        self._fits = fits
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        fits, self._fits = self._fits, ()
+        for result in self._session.results(fits, handler.on_epoch):
+            handler.on_result(result)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._session.answer(function, *arguments)
+
+    def close(self) -> None:
+        self._fits = ()
 
 
 @contextlib.contextmanager

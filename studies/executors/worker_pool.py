@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.executors.worker_count_and_gpus import (
     asked_workers,
     described_workers,

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors import worker_main
-from studies.executors.executor_and_jobs import Handler
+from studies.executors.executor_protocol_and_jobs import Handler
 from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 

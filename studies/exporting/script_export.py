@@ -39,7 +39,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 _FILES: Final = Path(__file__).with_name("script_files")
 _SCRIPT: Final = "retrain.py"
-_STAND_IN: Final = "kerastudy.py"
+_STAND_IN: Final = "stand_in_for_kerastudy.py"
 _RECORD: Final = "record.json"
 
 
@@ -216,7 +216,7 @@ def write_script(
     }
     content = json.dumps(record, indent=1, ensure_ascii=False)
     (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
-    shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
+    shutil.copyfile(_FILES / _STAND_IN, folder / "kerastudy.py")
     text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
     (folder / _SCRIPT).write_text(text, encoding="utf-8")
 

@@ -21,7 +21,7 @@ from search_spaces.texts import duration, quoted
 from studies.definition import spec_of, trial_seed
 from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
-from studies.launching.launch_checks_and_lock import most_epochs
+from studies.launching.launch_checks_lock_and_journal import most_epochs
 from studies.launching.proposals_and_stopping import INTERRUPTED, Ending, FirstTrials, Proposals
 from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress

@@ -28,7 +28,7 @@ from studies.executors import (
 )
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.launching.driver import Driver
-from studies.launching.launch_checks_and_lock import (
+from studies.launching.launch_checks_lock_and_journal import (
     LockedStudy,
     check_definition,
     check_store,

@@ -32,11 +32,11 @@ from .random_states_and_user_objects import seed_generator_states as seed_genera
 from .random_states_and_user_objects import set_back as set_back
 from .random_states_and_user_objects import setting_back as setting_back
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
+from .saved_models.model_saving_and_preprocessing_layers import save_champion as save_champion
+from .saved_models.model_saving_and_preprocessing_layers import save_for_mlflow as save_for_mlflow
+from .saved_models.model_saving_and_preprocessing_layers import served_model as served_model
 from .saved_models.pickled_custom_objects import loading_warnings as loading_warnings
 from .saved_models.pickled_custom_objects import own_code as own_code
-from .saved_models.saving_with_preprocessing_layers import save_champion as save_champion
-from .saved_models.saving_with_preprocessing_layers import save_for_mlflow as save_for_mlflow
-from .saved_models.saving_with_preprocessing_layers import served_model as served_model
 from .scoring.evaluation_and_validation_predictions import Scores as Scores
 from .scoring.evaluation_and_validation_predictions import evaluate_test_part as evaluate_test_part
 from .scoring.evaluation_and_validation_predictions import evaluated as evaluated

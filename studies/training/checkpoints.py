@@ -42,13 +42,13 @@ from studies.training.model_variables_and_properties import (
     stateful_layers,
 )
 from studies.training.plain_and_hypermodel_trainers import Trainer
+from studies.training.pure_code import library_of
 from studies.training.random_states_and_user_objects import (
     UsersState,
     global_random_states,
     seed_generator_states,
 )
 from studies.training.traced_programs.traced_steps import random_operation
-from studies.training.user_and_library_code import library_of
 from tracking.records import BestEpoch, TrialSpec, TrialTask
 from tracking.store.checkpoint_digests_and_trial_files import CheckpointError, checkpoint_digest
 from tracking.store.locks_and_atomic_writing import replacing

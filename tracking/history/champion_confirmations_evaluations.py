@@ -15,7 +15,7 @@ from search_spaces.errors import StoreError
 from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.journal import JournalReader
 from tracking.records import EndedTrial, TrialResult
-from tracking.records.evaluation_and_prediction_records import (
+from tracking.records.confirmation_evaluation_and_prediction_records import (
     MODEL_SUMMARY,
     Confirmation,
     Evaluation,

@@ -23,7 +23,7 @@ from search_spaces.texts import counted, listed, number, quoted
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import interval_text
 from tracking.records import EndedTrial, Objective, StudyDescription
-from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.statistics.intervals import difference_of_means
 
 

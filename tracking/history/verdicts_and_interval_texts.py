@@ -15,7 +15,7 @@ from search_spaces.texts import counted
 from tracking.history.champion_confirmations_evaluations import read_confirmations
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.records.evaluation_and_prediction_records import (
+from tracking.records.confirmation_evaluation_and_prediction_records import (
     Confirmation,
     Corrected,
     Interval,

@@ -22,7 +22,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.records.evaluation_and_prediction_records import Confirmation, Evaluation
+from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
 from tracking.records.json_conversion import RecordError, from_json
 from tracking.records.study_and_data_records import DataFindings
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
 from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
-from tracking.records.evaluation_and_prediction_records import Confirmation, Evaluation
+from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
 from tracking.records.study_and_data_records import sha256
 

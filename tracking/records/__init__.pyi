@@ -1,10 +1,12 @@
-from .evaluation_and_prediction_records import Confirmation as Confirmation
-from .evaluation_and_prediction_records import Corrected as Corrected
-from .evaluation_and_prediction_records import Evaluation as Evaluation
-from .evaluation_and_prediction_records import Interval as Interval
-from .evaluation_and_prediction_records import Measured as Measured
-from .evaluation_and_prediction_records import Racer as Racer
-from .evaluation_and_prediction_records import ValidationPredictions as ValidationPredictions
+from .confirmation_evaluation_and_prediction_records import Confirmation as Confirmation
+from .confirmation_evaluation_and_prediction_records import Corrected as Corrected
+from .confirmation_evaluation_and_prediction_records import Evaluation as Evaluation
+from .confirmation_evaluation_and_prediction_records import Interval as Interval
+from .confirmation_evaluation_and_prediction_records import Measured as Measured
+from .confirmation_evaluation_and_prediction_records import Racer as Racer
+from .confirmation_evaluation_and_prediction_records import (
+    ValidationPredictions as ValidationPredictions,
+)
 from .json_conversion import from_json as from_json
 from .json_conversion import to_json as to_json
 from .recorded_settings import ADVANCED as ADVANCED

@@ -15,7 +15,7 @@ from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.evaluation_and_prediction_records import ValidationPredictions
+from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
 from tracking.report.axes_scales_and_labels import HyperparameterAxis, axes_of, significant
 from tracking.study_summary import Summary, summary_of
 

@@ -17,7 +17,10 @@ import altair as alt
 
 from search_spaces.texts import counted, number
 from tracking.history.verdicts_and_interval_texts import StudyVerdict
-from tracking.records.evaluation_and_prediction_records import Interval, ValidationPredictions
+from tracking.records.confirmation_evaluation_and_prediction_records import (
+    Interval,
+    ValidationPredictions,
+)
 from tracking.report.axes_scales_and_labels import (
     HyperparameterAxis,
     objective_axis,

@@ -26,7 +26,7 @@ from tracking.history.champion_confirmations_evaluations import read_model_summa
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
-from tracking.records.evaluation_and_prediction_records import ValidationPredictions
+from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
 from tracking.records.study_and_data_records import DataFinding, DataFindings
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import charts

@@ -16,7 +16,7 @@ from statistics import fmean, variance
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.evaluation_and_prediction_records import Interval
+from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.records.study_and_data_records import Direction
 from tracking.statistics.sample_scores_and_resamples import resample_counts
 

@@ -13,19 +13,18 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from studies.data.arrays.digests_and_equal_samples import combined_digest
-from studies.data.arrays.loaded_parts import Part, Splits
-from studies.data.arrays.memory_mapped_files import mapped, new_folder, shared
+from studies.data.arrays.loaded_parts_and_folds import FoldedSplits, Part, Splits, folder_of
+from studies.data.arrays.memory_mapped_files import new_folder, shared
 from studies.data.arrays.users_samples_and_labels import (
     ClassNames,
     Contents,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from studies.data.dataset_base import Options
-    from studies.data.tf_data_and_generators import Stream
 
 __all__ = ["forward", "grouped"]
 Indices = tuple[np.ndarray, np.ndarray]
@@ -375,55 +373,6 @@ class CrossValidation:
         return places
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedSplits:
-    """The data of a cross-validated study. `of` returns the data of a fold.
-
-    Attributes:
-        folds: The number of folds.
-        digests: The SHA-256 of all samples outside the test part ("train"), of the digests of all
-            folds ("validation"), and of the test part ("test").
-        sizes: The number of samples outside the test part ("train"), of samples that are in the
-            validation part of at least one fold ("validation"), and of samples in the test part
-            ("test").
-        details: The facts about the data that `describe` returns for the record.
-        folder: The folder with the files of all folds. Their arrays are mapped to memory.
-    """
-
-    folds: int
-    digests: Mapping[str, str]
-    sizes: Mapping[str, int]
-    details: Mapping[str, Any]
-    folder: Path
-    # Trainers reuse what they have made for a `Splits` object. So all trials must get the same
-    # object for a fold.
-    _by_fold: dict[int, Splits] = field(default_factory=dict, init=False)
-    batch_size: ClassVar[None] = None
-    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
-
-    @property
-    def digest(self) -> str:
-        return combined_digest(self.digests)
-
-    def describe(self) -> dict[str, Any]:
-        return dict(self.details)
-
-    def of(self, fold: int | None) -> Splits:
-        """Returns the training and the validation part of a fold, counted from 0.
-
-        For `ALL_FOLDS`, the training part is all samples outside the test part. The validation part
-        is then the first training sample, because `Splits` can't be without a validation part.
-        """
-        assert fold is not None, "each training of a cross-validated study names its fold"
-        if fold not in self._by_fold:
-            self._by_fold[fold] = mapped(_folder_of(fold, self.folder))
-        return self._by_fold[fold]
-
-    @property
-    def whole(self) -> Splits:
-        return self.of(ALL_FOLDS)
-
-
 def make_folds(
     read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
 ) -> FoldedSplits:
@@ -501,12 +450,8 @@ def _folded(
     )
 
 
-def _folder_of(fold: int, folder: Path) -> Path:
-    return folder / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
-
-
 def _written(fold: int, folder: Path, make: Callable[[], Splits]) -> Splits:
-    place = _folder_of(fold, folder)
+    place = folder_of(fold, folder)
     place.mkdir(exist_ok=True)
     return shared(make, place)
 

@@ -37,7 +37,7 @@ from studies.training.batches_for_model_fit import (
 )
 from studies.training.model_variables_and_properties import by_name, loss_of, named_outputs, scalars
 from studies.training.scoring.keras_metrics_per_sample import NotScoredError, scores_by_metric
-from tracking.records.evaluation_and_prediction_records import (
+from tracking.records.confirmation_evaluation_and_prediction_records import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,

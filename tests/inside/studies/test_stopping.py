@@ -22,7 +22,7 @@ import kerastudy as ks
 from search_spaces import WorkerError
 from studies import Study, catching_interrupts, raising_interrupts
 from studies.engines import OptunaEngine
-from studies.executors import Handler, LoadStudy, Worker, WorkerPool, executor_and_jobs
+from studies.executors import Handler, LoadStudy, Worker, WorkerPool, executor_protocol_and_jobs
 from studies.progress import NoProgress
 from studies.user_code import Target
 from tracking.history import StudyHistory
@@ -251,7 +251,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
             events.append("train")
             super().submit(*fits)
 
-    monkeypatch.setattr(executor_and_jobs, "_SECONDS_TOGETHER", seconds)
+    monkeypatch.setattr(executor_protocol_and_jobs, "_SECONDS_TOGETHER", seconds)
     monkeypatch.setattr(OptunaEngine, "ask", noted)
     description = describe(name=f"together {seconds}", trials=3)
     run_study(Noting(description, workers=3), store=folder)

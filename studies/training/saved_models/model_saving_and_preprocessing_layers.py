@@ -37,7 +37,10 @@ from studies.training.scoring.evaluation_and_validation_predictions import (
     validation_predictions,
 )
 from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.evaluation_and_prediction_records import MODEL_SUMMARY, predictions_beside
+from tracking.records.confirmation_evaluation_and_prediction_records import (
+    MODEL_SUMMARY,
+    predictions_beside,
+)
 from tracking.records.json_conversion import to_json
 
 if TYPE_CHECKING:

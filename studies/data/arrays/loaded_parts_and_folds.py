@@ -1,4 +1,4 @@
-"""The loaded data of a study: a training, a validation and a sealed test part.
+"""The loaded data of a study: a training, a validation and a sealed test part, or folds.
 
 Sealed means that only `unseal_test` returns the targets of the test part.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from search_spaces.errors import InternalError, NoTestPartError
 from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest, copies_in
-from studies.data.arrays.memory_mapped_files import copy_rows
+from studies.data.arrays.memory_mapped_files import copy_rows, mapped
 from studies.data.arrays.users_samples_and_labels import (
     Arrays,
     is_text,
@@ -24,6 +25,7 @@ from studies.data.arrays.users_samples_and_labels import (
     named_arrays,
 )
 from studies.data.preprocessing import Preparation
+from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
     from studies.data.tf_data_and_generators import Stream
@@ -271,6 +273,60 @@ class Part:
         """All arrays by name, such as "x" or "y['price']"."""
         parts = [named_arrays(arrays, name) for name, arrays in self._arrays().items()]
         return {name: array for part in parts for name, array in part.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedSplits:
+    """The data of a cross-validated study. `of` returns the data of a fold.
+
+    Attributes:
+        folds: The number of folds.
+        digests: The SHA-256 of all samples outside the test part ("train"), of the digests of all
+            folds ("validation"), and of the test part ("test").
+        sizes: The number of samples outside the test part ("train"), of samples that are in the
+            validation part of at least one fold ("validation"), and of samples in the test part
+            ("test").
+        details: The facts about the data that `describe` returns for the record.
+        folder: The folder with the files of all folds. Their arrays are mapped to memory.
+    """
+
+    folds: int
+    digests: Mapping[str, str]
+    sizes: Mapping[str, int]
+    details: Mapping[str, Any]
+    folder: Path
+    # Trainers reuse what they have made for a `Splits` object. So all trials must get the same
+    # object for a fold.
+    _by_fold: dict[int, Splits] = field(default_factory=dict, init=False)
+    batch_size: ClassVar[None] = None
+    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
+
+    @property
+    def digest(self) -> str:
+        return combined_digest(self.digests)
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self.details)
+
+    def of(self, fold: int | None) -> Splits:
+        """Returns the training and the validation part of a fold, counted from 0.
+
+        For `ALL_FOLDS`, the training part is all samples outside the test part. The validation part
+        is then the first training sample, because `Splits` can't be without a validation part.
+        """
+        assert fold is not None, "each training of a cross-validated study names its fold"
+        if fold not in self._by_fold:
+            self._by_fold[fold] = mapped(folder_of(fold, self.folder))
+        return self._by_fold[fold]
+
+    @property
+    def whole(self) -> Splits:
+        return self.of(ALL_FOLDS)
+
+
+def folder_of(fold: int, folder: Path) -> Path:
+    """Returns the folder of a fold, or of `ALL_FOLDS`, in the folder of all folds."""
+    return folder / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
 
 
 def _closed(array: np.ndarray) -> np.ndarray:

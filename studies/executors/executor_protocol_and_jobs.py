@@ -5,7 +5,7 @@ queue, calls `Job.begin`, which records that the job begins, and submits the job
 executor. If the process of a job dies, `run_jobs` begins the job again. The subclasses of `Jobs`,
 such as the driver of a launch, handle the epochs and the results.
 
-`InProcessExecutor` runs jobs in this process. `WorkerPool` and `RayPool` run jobs in workers.
+The executors are `InProcessExecutor`, `WorkerPool` and `RayPool`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
@@ -32,9 +32,6 @@ from tracking.records import (
     TrialState,
     TrialTask,
 )
-
-if TYPE_CHECKING:
-    from studies.executors.loaded_study import Session
 
 
 class Handler(Protocol):
@@ -101,50 +98,6 @@ class Executor(Protocol):
     def close(self) -> None:
         """Ends the executor's processes. The handler gets no events any more."""
         ...
-
-
-class InProcessExecutor:
-    """An `Executor` that runs each job within `wait`.
-
-    It starts no thread, because Keras keeps some of its global state, such as the dtype policy, for
-    each thread separately.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        # The fits of the submitted job.
-        self._fits: tuple[TrialTask, ...] = ()
-
-    @property
-    def description(self) -> StudyDescription:
-        return self._session.description
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return self._session.environment
-
-    @property
-    def free(self) -> int:
-        return 0 if self._fits else 1
-
-    def submit(self, *fits: TrialTask) -> None:
-        self._fits = fits
-
-    def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        fits, self._fits = self._fits, ()
-        for result in self._session.results(fits, handler.on_epoch):
-            handler.on_result(result)
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        return self._session.save_champion(spec, checkpoint, space, folder)
-
-    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return self._session.answer(function, *arguments)
-
-    def close(self) -> None:
-        self._fits = ()
 
 
 # If the process of a job has died this many times, the job itself is probably the cause. So the job
