@@ -167,8 +167,9 @@ def launch_command(
 ) -> None:
     """Run a study, or resume it.
 
-    TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the name of its
-    study (my_study.py:wide) or of an Optuna objective, a function of a trial that returns a number.
+    TARGET is a study of the catalog (digits), a file (my_study.py), or a file and a name in it
+    (my_study.py:wide). The name is of a study, or of an Optuna objective: a function of a trial
+    that returns a number.
     For a csv, parquet or npz file, or a folder of images or texts, a study file is written first,
     as by `new`. A script for Keras Tuner or Optuna runs up to its tuner.search(...) or
     study.optimize(...). This search becomes the study.

@@ -289,8 +289,8 @@ class _VariableSwap:
     def seed_states(self) -> SeedStates:
         """Returns the seed generators of the training, before the first epoch begins.
 
-        If no callback may change the model, this method chooses the program. Otherwise the program
-        is chosen at the first step, in which `fit` makes the missing variables.
+        This method also chooses the program that trains the model, if no callback may change the
+        model. Otherwise the first step chooses it, after `fit` has made the missing variables.
         """
         if not self._own_callbacks:
             self.for_training()

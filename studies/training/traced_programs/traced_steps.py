@@ -37,7 +37,7 @@ _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
 
 class NotCompilableError(InternalError):
-    """A program can't train a model exactly. The error's text says why."""
+    """No program can train this model exactly as `fit` does. The error's text says why."""
 
 
 @dataclass(frozen=True)
