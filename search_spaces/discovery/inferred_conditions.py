@@ -129,10 +129,10 @@ def _condition(tracer: Tracer, run: Run, name: str) -> Condition | None:
 
 
 def _explaining_parents(traces: list[Trace], right_keys: Mapping[str, set[Key]]) -> list[str]:
-    """Chooses parents whose values explain why builds did not declare the parameter.
+    """Chooses parents whose values explain why a builder did not declare the parameter.
 
-    For example, the parent "optimizer" explains builds with the value "adam" if no build with this
-    value declared the parameter.
+    For example, suppose that no build with "optimizer" as "adam" declared the parameter. Then the
+    parent "optimizer" explains these builds.
     """
     explanations = (
         [p for p, keys in right_keys.items() if p in trace.keys and trace.keys[p] not in keys]

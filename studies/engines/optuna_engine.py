@@ -324,8 +324,8 @@ class FeasibleTPESampler(TPESampler):
         if infeasible:
             trials = internals.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if _INFEASIBLE not in t.system_attrs]
-            # TPE takes a tenth of all trials, at most 25, as good. If not as many are feasible, TPE
-            # would take infeasible trials as good, too. This call prevents it.
+            # TPE counts the best tenth of all trials as good, at most 25 trials. If fewer trials
+            # are feasible, TPE would count infeasible ones as good, too. This call prevents it.
             internals.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space

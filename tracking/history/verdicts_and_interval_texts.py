@@ -151,7 +151,7 @@ class StudyVerdict:
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
-        """Sentences on the basis of the verdict, such as the number of trials and samples."""
+        """Sentences that say what the verdict rests on, such as the number of trials and samples."""
         sentences, corrected, confirmation = list[str](), self.corrected, self.valid_confirmation
         confirmed = None if confirmation is None else confirmation.confirmed
         if corrected is not None and confirmed is None:
