@@ -200,7 +200,7 @@ def journal_cost(folder: Path, trials: int = 5000, epochs: int = 20) -> dict[str
 
 def exporter_cost(folder: Path, trials: int = 200, epochs: int = 5) -> dict[str, float]:
     """Returns the CPU milliseconds that a trial costs the exporter."""
-    from tracking.mlflow.study_exporter_and_destination import StudyExporter
+    from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
     store, journal, _ = _recorded(folder, trials, epochs)
     # MLflow's import, its tables and the study's experiment, once.

@@ -36,7 +36,7 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.records.json_conversion import to_json
-from tracking.records.study_and_data_records import Direction
+from tracking.records.study_code_and_data_records import Direction
 from tracking.records.verification_texts import differs
 from tracking.store.checkpoint_digests_and_trial_files import checkpoint_fault
 

@@ -53,7 +53,7 @@ from tracking.records.confirmation_evaluation_and_prediction_records import (
     Measured,
     Racer,
 )
-from tracking.records.study_and_data_records import ConstantGuess, Direction
+from tracking.records.study_code_and_data_records import ConstantGuess, Direction
 from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
 from tracking.statistics.sample_scores_and_resamples import SampleScores, score_matrix

@@ -27,7 +27,7 @@ from studies.user_code import (
 )
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial
-from tracking.records.study_and_data_records import sha256
+from tracking.records.study_code_and_data_records import sha256
 from tracking.shell_commands import reproduce_command
 from tracking.store.store_folder_and_json import check_trust, existing_store
 

@@ -29,7 +29,7 @@ from studies.terminal_text import cut, printable, table, wrapped
 if TYPE_CHECKING:
     from tracking.diagnosis.diagnosis_and_json import Diagnosis
     from tracking.diagnosis.findings_and_diagnosed_study import Finding
-    from tracking.records.study_and_data_records import DataFinding, DataFindings
+    from tracking.records.study_code_and_data_records import DataFinding, DataFindings
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12

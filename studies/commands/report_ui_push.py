@@ -211,7 +211,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     from search_spaces.errors import StudyError
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.study_exporter_and_destination import StudyExporter
+    from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
     history = history_of(study, store)
     name = history.description.name

@@ -17,13 +17,13 @@ from search_spaces.texts import suggestion
 from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
 from studies.definition.class_weights import check_class_weight
 from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
+from studies.definition.launch_options_and_unrecorded_settings import StudySettings
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
     check_objective_study,
     make_objective,
 )
-from studies.definition.study_and_launch_settings import StudySettings
 from tracking.records import RecordedSettings, check_settings, settings_of
 
 

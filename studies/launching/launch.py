@@ -27,7 +27,7 @@ from studies.executors import (
     check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
-from studies.launching.driver import Driver
+from studies.launching.driver_and_running_trials import Driver
 from studies.launching.launch_checks_lock_and_journal import (
     LockedStudy,
     check_definition,

@@ -24,7 +24,7 @@ from tracking.records.trial_records import best_trial
 from tracking.store.store_folder_and_json import as_store_errors
 
 if TYPE_CHECKING:
-    from studies.launching.driver import Running, StudyTrials
+    from studies.launching.driver_and_running_trials import Running, StudyTrials
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 

@@ -42,7 +42,7 @@ from studies.training.model_variables_and_properties import (
     stateful_layers,
 )
 from studies.training.plain_and_hypermodel_trainers import Trainer
-from studies.training.pure_code import library_of
+from studies.training.pure_library_functions import library_of
 from studies.training.random_states_and_user_objects import (
     UsersState,
     global_random_states,

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.library_internals import keras_internals
-from studies.training.pure_code import (
+from studies.training.pure_library_functions import (
     LOOKED_INTO,
     PLAIN_CLASSES,
     Reads,

@@ -31,7 +31,7 @@ from tracking.records import (
     TrialRecord,
     finished_trials,
 )
-from tracking.records.study_and_data_records import sha256
+from tracking.records.study_code_and_data_records import sha256
 from tracking.records.trial_records import latest_attempts, ranked
 from tracking.store.checkpoint_digests_and_trial_files import (
     StudyFiles,

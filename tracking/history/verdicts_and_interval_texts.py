@@ -21,7 +21,7 @@ from tracking.records.confirmation_evaluation_and_prediction_records import (
     Interval,
 )
 from tracking.records.json_conversion import RecordError, from_json, to_json
-from tracking.records.study_and_data_records import DataFindings, Direction
+from tracking.records.study_code_and_data_records import DataFindings, Direction
 from tracking.records.trial_records import rank_of
 
 # Raise this number whenever the correction is computed differently.
@@ -151,7 +151,7 @@ class StudyVerdict:
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
-        """Sentences that say what the verdict rests on, such as the number of trials and samples."""
+        """Sentences on what the verdict rests on, such as the number of trials and samples."""
         sentences, corrected, confirmation = list[str](), self.corrected, self.valid_confirmation
         confirmed = None if confirmation is None else confirmation.confirmed
         if corrected is not None and confirmed is None:

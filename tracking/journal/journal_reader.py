@@ -24,7 +24,7 @@ from tracking.records import (
 )
 from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
 from tracking.records.json_conversion import RecordError, from_json
-from tracking.records.study_and_data_records import DataFindings
+from tracking.records.study_code_and_data_records import DataFindings
 
 Record = TypeVar("Record")
 Curve = Mapping[int, Mapping[str, float]]

@@ -15,7 +15,7 @@ from tracking.journal.database_file import FILE_NAME, as_journal_errors, create,
 from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
 from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
 from tracking.records.json_conversion import to_json
-from tracking.records.study_and_data_records import sha256
+from tracking.records.study_code_and_data_records import sha256
 
 _ALL: Final = "all"
 """The value of `keeps` if a study keeps all checkpoints."""

@@ -4,7 +4,7 @@ from .servers_and_databases import free_place as free_place
 from .servers_and_databases import open_store_client as open_store_client
 from .servers_and_databases import server_of_environment as server_of_environment
 from .servers_and_databases import serving as serving
-from .study_exporter_and_destination import StudyExporter as StudyExporter
+from .study_and_trial_exporter import StudyExporter as StudyExporter
 from .tags_and_names import to_mlflow as to_mlflow
 from .views_and_descriptions import Pages as Pages
 from .views_and_descriptions import study_description as study_description

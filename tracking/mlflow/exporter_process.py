@@ -30,7 +30,7 @@ from tracking.mlflow.views_and_descriptions import REPORT
 from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
-    from tracking.mlflow.study_exporter_and_destination import StudyExporter
+    from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
 """If this environment variable is "off", nothing is sent to MLflow."""
@@ -161,7 +161,7 @@ def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
     """Sends a study to the store's MLflow and to the study's MLflow server, in this process."""
-    from tracking.mlflow.study_exporter_and_destination import StudyExporter
+    from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
@@ -233,7 +233,7 @@ class _Follower:
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
-        from tracking.mlflow.study_exporter_and_destination import StudyExporter
+        from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
         if address not in self._exporters:
             self._exporters[address] = StudyExporter(self._store, self._folder, address)

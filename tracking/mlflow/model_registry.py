@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.journal import Champion, JournalReader
 from tracking.mlflow import tags_and_names as tags
-from tracking.mlflow.runs_of_trials_and_study import RunWriter
+from tracking.mlflow.run_writer import RunWriter
 from tracking.mlflow.servers_and_databases import under_free_name
 from tracking.mlflow.tags_and_names import spell, to_mlflow
 from tracking.mlflow.views_and_descriptions import model_description, version_description

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tracking.records.study_and_data_records import ConstantGuess, Direction
+from tracking.records.study_code_and_data_records import ConstantGuess, Direction
 
 
 @dataclass(frozen=True)

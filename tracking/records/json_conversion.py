@@ -39,7 +39,7 @@ def _converter() -> JsonConverter:
     from cattrs.gen import make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
-    from tracking.records.study_and_data_records import CodeDescription, StudyDescription
+    from tracking.records.study_code_and_data_records import CodeDescription, StudyDescription
 
     converter = make_converter(detailed_validation=False)
     converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())

@@ -9,7 +9,7 @@ derives the following from these declarations:
 - the settings in a study's record and report,
 - the list of the settings that must not change when a study resumes.
 
-`studies.definition.study_and_launch_settings` declares the other settings of a study.
+`studies.definition.launch_options_and_unrecorded_settings` declares the other settings of a study.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import SearchSpace
-from tracking.records.study_and_data_records import ClassWeight, Objective, Rank
+from tracking.records.study_code_and_data_records import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
 ALL_FOLDS = -1

@@ -27,7 +27,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
-from tracking.records.study_and_data_records import DataFinding, DataFindings
+from tracking.records.study_code_and_data_records import DataFinding, DataFindings
 from tracking.records.verification_texts import REPRODUCED
 from tracking.report import charts
 from tracking.report.axes_scales_and_labels import drawable, objective_scale, value_text

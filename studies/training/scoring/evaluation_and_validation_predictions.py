@@ -44,7 +44,7 @@ from tracking.records.confirmation_evaluation_and_prediction_records import (
     ValidationPredictions,
     WorstSample,
 )
-from tracking.records.study_and_data_records import ConstantGuess
+from tracking.records.study_code_and_data_records import ConstantGuess
 from tracking.statistics.intervals import independent_samples, share_bounds
 from tracking.statistics.sample_scores_and_resamples import SampleScores, resample_counts
 

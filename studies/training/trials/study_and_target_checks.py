@@ -29,7 +29,7 @@ from studies.training.model_variables_and_properties import (
     single_output,
 )
 from studies.training.plain_and_hypermodel_trainers import has_own_fit, rehearse, running_eagerly
-from studies.training.pure_code import library_of
+from studies.training.pure_library_functions import library_of
 from studies.training.random_states_and_user_objects import begin_trial
 from studies.training.saved_models.pickled_custom_objects import loading_warnings
 from studies.user_code import explain, out_of_memory

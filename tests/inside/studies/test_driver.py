@@ -26,7 +26,7 @@ import kerastudy as ks
 from search_spaces import EngineError, StoreError, StudyError
 from studies.commands import study_text
 from studies.engines import OptunaEngine
-from studies.launching import driver
+from studies.launching import driver_and_running_trials as driver
 from tracking.history import StudyHistory
 from tracking.mlflow import Pages, study_note
 from tracking.records import CodeDescription, TrialSpec

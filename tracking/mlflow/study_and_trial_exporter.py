@@ -1,5 +1,8 @@
 """Sends a study's journal to MLflow, through `MlflowClient` alone.
 
+Each trial is a run, with params, metrics, tags and a status. The run of the study is the parent of
+the runs of trials.
+
 A destination is the store's own MLflow database, or a team's MLflow server. The exporter notes the
 runs and files that it has sent (see `exporter_notes_and_lock`). If the exporter is killed, the next
 exporter repeats the last writes, which does no harm.
@@ -10,23 +13,24 @@ exporter repeats the last writes, which does no harm.
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import ServerRefusedError
+from tracking.history.learning_curves import epoch_metrics
 from tracking.history.study_history import read_folder
-from tracking.journal import Header, JournalReader, StudyRecord
+from tracking.journal import Header, JournalReader, Point, StudyRecord
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.exporter_notes_and_lock import STORE, ExporterNotes, opened_notes, read_notes
 from tracking.mlflow.model_registry import ModelRegistry
-from tracking.mlflow.runs_of_trials_and_study import (
-    RunWriter,
-    TrialExporter,
-    TrialsSoFar,
-    search_runs,
-)
+from tracking.mlflow.run_writer import RunWriter, search_runs
 from tracking.mlflow.servers_and_databases import (
     as_server_errors,
     identity_of,
@@ -36,6 +40,7 @@ from tracking.mlflow.servers_and_databases import (
     under_free_name,
     unless_missing,
 )
+from tracking.mlflow.tags_and_names import axis_of, is_log, spell, to_mlflow
 from tracking.mlflow.views_and_descriptions import (
     REPORT,
     Pages,
@@ -45,13 +50,34 @@ from tracking.mlflow.views_and_descriptions import (
     view_page,
     view_tags,
 )
+from tracking.records import (
+    EndedTrial,
+    Objective,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    finished_trials,
+)
 from tracking.records.json_conversion import to_json
+from tracking.records.trial_records import best_trial
 from tracking.store.locks_and_atomic_writing import holder_of
 from tracking.store.store_folder_and_json import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Metric, Param
+
+# A pruned trial is FINISHED, as it has a value. The UI shows FAILED in red.
+_STATUSES: Final = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "infeasible": "FAILED",
+    "interrupted": "KILLED",
+}
+# The uuids of this many runs are noted at a time, since each note is synced to disk.
+_TOGETHER: Final = 200
 
 
 class StudyExporter:
@@ -268,3 +294,249 @@ class Destination:
         )
         notes.note_experiment(database, experiment_id, {})
         return self.client.get_experiment(experiment_id)
+
+
+class TrialsSoFar:
+    """The metrics' names and the best value of the trials that have ended so far."""
+
+    def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
+        self.metrics: set[str] = set()
+        # New best values that are not sent yet. They become metrics of the parent run, whose step
+        # is the number of ended trials.
+        self.unsent: list[Metric] = []
+        self._objective = objective
+        self._counted: set[int] = set()
+        self._best: TrialRecord | None = None
+        self.add(trials)
+
+    def add(self, trials: Iterable[TrialRecord]) -> None:
+        """Adds the trials that have ended, in the order of their ends."""
+        for trial in sorted(finished_trials(trials), key=lambda trial: (trial.ended, trial.number)):
+            self._counted.add(trial.number)
+            if trial.best is not None:
+                self.metrics |= trial.best.metrics.keys()
+            before = self._best
+            best = self._best = best_trial([before, trial], self._objective)
+            if best is None or best.value is None:
+                continue
+            if before is None or (before.number, before.value) != (best.number, best.value):
+                # If this metric had the name of a trial's metric, the UI would sort the parent run
+                # among the trials.
+                name = f"study/best_{self._objective.metric}"
+                self.unsent += _metrics_of({name: best.value}, trial.ended, len(self._counted))
+
+
+@dataclass
+class TrialExporter:
+    """Sends a study's trials that changed after the journal's revision `since`."""
+
+    journal: JournalReader
+    runs: RunWriter
+    since: int
+    points: dict[str, list[Point]]  # The unsent epochs of fits, by uuid.
+
+    def send(self, study: StudyRecord, so_far: TrialsSoFar) -> int:
+        """Sends the changes, and returns how many runs were written."""
+        runs = self.runs
+        self._send_parent(study)
+        attempts = self.journal.attempts(self.since)
+        for start in range(0, len(attempts), _TOGETHER):
+            some = attempts[start : start + _TOGETHER]
+            runs.notes.note_intended(trial.uuid for trial in some)
+            for trial in some:
+                self._send_trial(study, trial)
+        so_far.add(attempts)
+        if so_far.unsent:
+            runs.write(study.run, so_far.unsent)
+            so_far.unsent = []
+        # The remaining epochs belong to trials that have no other change, or to fits that have no
+        # run in MLflow: folds, repeats, and trainings of confirmations. `write` leaves these out.
+        for uuid in list(self.points):
+            runs.write(uuid, self._metrics(uuid))
+        return len(attempts)
+
+    def _send_parent(self, study: StudyRecord) -> None:
+        """Sends to MLflow the run that is the parent of all trials."""
+        description, runs = study.description, self.runs
+        tagged = {**_origin(study), tags.KIND: "study", tags.ENGINE: description.engine}
+        runs.notes.note_intended([study.run])
+        name = f"{description.name} ({description.engine})"
+        if runs.begin(study.run, name, tagged, study.created):
+            runs.log_inputs(study.run, _dataset_inputs(description))
+            runs.write(study.run, params=_params_of(_settings(description)))
+        if study.status == "RUNNING":
+            runs.write(study.run, status="RUNNING")
+
+    def _send_trial(self, study: StudyRecord, trial: TrialRecord) -> None:
+        """Sends an attempt at a trial. If it has several fits, its curve is their mean."""
+        runs, description, spec = self.runs, study.description, trial.spec
+        values = _hyperparameters(description, spec)
+        exact = json.dumps(values, ensure_ascii=False)
+        tagged = {
+            **_origin(study),
+            tags.PARENT: runs.ids[study.run],
+            tags.KIND: "trial",
+            tags.VERIFIED: trial.verified,
+            tags.ENGINE: description.engine,
+            tags.NUMBER: str(spec.number),
+            tags.STATE: trial.state,
+            tags.DEFAULTS: "yes" if spec.number == description.default_trial else "",
+            # JSON can't be read if it is cut.
+            tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
+        }
+        params: list[Param] = []
+        if runs.begin(trial.uuid, _run_name(description, spec), tagged, trial.started):
+            # The UI's charts need the trial's number as a param, for an axis. The charts have no
+            # log scale, so they draw the logarithms of hyperparameters with a log scale.
+            logs = {
+                axis_of(parameter): math.log10(spec.values[parameter.name])
+                for parameter in description.space
+                if is_log(parameter) and parameter.name in spec.values
+            }
+            params = _params_of({"trial": spec.number, **logs, **values})
+            runs.log_inputs(trial.uuid, _dataset_inputs(description))
+        metrics = self._metrics(trial.uuid)
+        if trial.state == "running":
+            runs.write(trial.uuid, metrics, params)
+            return
+        if isinstance(trial, EndedTrial):
+            result = trial.result
+            tagged |= _result_tags(result)
+            params += _params_of({n: v for n, v in result.defaulted.items() if n not in values})
+            if result.repeats:
+                for epoch, means in epoch_metrics(self.journal.folder, trial).items():
+                    metrics += _metrics_of(means, trial.ended, epoch)
+            metrics += _metrics_of(_result_metrics(result, description.objective), trial.ended, 0)
+        elif trial.state == "interrupted":
+            tagged[tags.REASON] = "its process ended before the training did"
+        runs.write(trial.uuid, metrics, params, tagged, _STATUSES[trial.state], trial.ended)
+
+    def _metrics(self, fit: str) -> list[Metric]:
+        """Removes the unsent epochs of a fit, and returns their metrics."""
+        points = self.points.pop(fit, [])
+        return [metric for p in points for metric in _metrics_of(p.metrics, p.time, p.epoch)]
+
+
+def _run_name(description: StudyDescription, spec: TrialSpec) -> str:
+    """Returns the name of a trial's run, such as ``#15``."""
+    return f"#{spec.number}" + " defaults" * (spec.number == description.default_trial)
+
+
+def _metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
+    """Returns the journal's metrics as MLflow's, without infinities and NaN.
+
+    MLflow would turn an infinity into 1.8e308, which then wins every sort.
+    """
+    from mlflow.entities import Metric
+
+    return [
+        Metric(to_mlflow(name), value, time, step)
+        for name, value in metrics.items()
+        if math.isfinite(value)
+    ]
+
+
+def _params_of(values: Mapping[str, Any]) -> list[Param]:
+    """Returns values as MLflow's params.
+
+    Floats are rounded to four digits, since the UI's table shows all digits of a param.
+    """
+    from mlflow.entities import Param
+
+    return [
+        Param(to_mlflow(name), spell(float(f"{value:.4g}") if isinstance(value, float) else value))
+        for name, value in values.items()
+    ]
+
+
+def _dataset_inputs(description: StudyDescription) -> list[Any]:
+    """Returns the training data and the validation data as inputs of a run."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = description.data
+    if not data.digest:
+        # An objective function loads its own data, so the study has no data set.
+        return []
+    source = json.dumps({"source": data.source}, ensure_ascii=False)
+    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
+    return [
+        DatasetInput(
+            # MLflow allows 36 characters for a digest.
+            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for part, context in (("train", "training"), ("validation", "validation"))
+    ]
+
+
+def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
+    """Returns the params of a trial's run: epochs, batch size and hyperparameters."""
+    space, values = description.space, spec.values
+    if description.objective_function:
+        # An objective function chooses its own epochs and batch size, so the run has no such
+        # params.
+        return dict(space.resolve(values))
+    return {"epochs": spec.epochs, "batch_size": spec.batch_size, **space.resolve(values)}
+
+
+def _settings(description: StudyDescription) -> dict[str, Any]:
+    """Returns the params of a study's parent run."""
+    values: dict[str, Any] = {
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": f"{description.objective.direction} {description.objective.metric}",
+        "seed": description.seed,
+        "threads": description.threads,
+    }
+    if description.objective_function:
+        values["objective_function"] = description.objective_function
+    else:
+        values |= {"epochs": description.epochs, "batch_size": description.batch_size}
+    if description.class_weight is not None:
+        values["class_weight"] = description.class_weight
+    return values
+
+
+def _origin(study: StudyRecord) -> dict[str, str]:
+    """Returns the tags that MLflow shows as a run's source, version and author."""
+    path = study.description.code.path
+    origin = {
+        tags.SOURCE: path,
+        tags.SOURCE_TYPE: "LOCAL" if path else "",
+        tags.COMMIT: study.git,
+    }
+    # `getuser` fails if the user has no name, as in many containers.
+    with contextlib.suppress(OSError, KeyError):
+        origin[tags.USER] = getpass.getuser()
+    return origin
+
+
+def _result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
+    """Returns the metrics that have one value for the whole trial, by name.
+
+    Time and model size get names of MLflow's "system metrics", which the UI shows on
+    another page. Otherwise the UI would show a bar chart of each among the learning curves.
+    """
+    metrics: dict[str, float] = {"system/seconds": result.seconds}
+    if result.model_parameters:
+        metrics["system/model_parameters"] = result.model_parameters
+    if result.best is not None:
+        # The UI shows the last epoch's value of a metric, so the best value needs its own metric.
+        name = f"best_{objective.metric}"
+        metrics[name] = result.best.value
+        if result.spread is not None:
+            metrics[f"{name}_std"] = result.spread
+    return metrics
+
+
+def _result_tags(result: TrialResult) -> dict[str, str]:
+    """Returns the tags of a trial that has ended."""
+    best = None if result.of_no_epoch else result.best
+    return {
+        tags.BEST_EPOCH: "" if best is None else str(best.epoch),
+        tags.REASON: result.reason,
+        tags.TRAINER: result.trainer,
+        **{
+            to_mlflow(f"user_attrs.{key}"): spell(value) for key, value in result.user_attrs.items()
+        },
+    }
