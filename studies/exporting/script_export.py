@@ -39,6 +39,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 _FILES: Final = Path(__file__).with_name("script_files")
 _SCRIPT: Final = "retrain.py"
+# Copied as `kerastudy.py`, which the study's files then import.
 _STAND_IN: Final = "kerastudy_for_the_study_file.py"
 _RECORD: Final = "record.json"
 

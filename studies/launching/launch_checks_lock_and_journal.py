@@ -1,7 +1,8 @@
 """Checks the study of a launch before its first trial, locks the study, and opens its journal.
 
 The checks compare the study's definition with its engine and with its record. While this process
-has the lock, no other process changes the record.
+has the lock, no other process changes the record. The user, the journal or the environment may name
+an MLflow server that also gets the study.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Says which code is the user's, which names it reads, and which code of libraries is pure.
+"""Says which code of libraries is pure, which code is the user's, and which names code reads.
 
 A class or function is pure if it reads only its arguments. The key of a model
 (`model_structure_digest`) then needs only the name of the class or function, and not the code.
