@@ -150,7 +150,7 @@ def _possible_values(
         # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.
         # So both spellings are tried.
         spellings = [old.canonical(value), value] if old.contains(value) else [value]
-        possible += [new.canonical(each) for each in spellings if new.contains(each)][:1]
+        possible += [new.canonical(value) for value in spellings if new.contains(value)][:1]
     return tuple(possible)
 
 

@@ -68,8 +68,8 @@ class KerastudyError(Exception):
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
         if self.received or hint:
-            sentences = [f"{each.removesuffix('.')}." for each in sentences[:2] if each] + [hint]
-        super().__init__(" ".join(each for each in sentences if each))
+            sentences = [f"{text.removesuffix('.')}." for text in sentences[:2] if text] + [hint]
+        super().__init__(" ".join(text for text in sentences if text))
 
     @classmethod
     def of_setting(cls, setting: str, expected: str, received: object, hint: str = "") -> Self:

@@ -273,8 +273,8 @@ class InlineDeclarations:
             )
         if not isinstance(parent_values, list | tuple | set | frozenset):
             parent_values = [parent_values]
-        equal = (equal_value(parent, each) for each in parent_values)
-        values = tuple(each for each in equal if each is not NOT_GIVEN)
+        equal = (equal_value(parent, value) for value in parent_values)
+        values = tuple(value for value in equal if value is not NOT_GIVEN)
         met = value is not NOT_GIVEN and parent.identity(value) in map(parent.identity, values)
         self._scopes.append(Scope(name, values, met))
         try:
@@ -431,7 +431,7 @@ def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
         spelled: MaybeScalar = parameter.canonical(value)
         return spelled
     if isinstance(parameter, Listed):
-        return next((each for each in parameter.values if each == value), NOT_GIVEN)
+        return next((listed for listed in parameter.values if listed == value), NOT_GIVEN)
     whole = _whole(value)
     return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
 

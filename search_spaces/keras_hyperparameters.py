@@ -371,18 +371,18 @@ def optimizer(
     names = _checked(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, **declared)
     group: list[Parameter] = [choice]
-    if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
+    if momentum and not any(kind.lower() in MOMENTUM_OPTIMIZERS for kind in names):
         raise SearchSpaceError(
             f"momentum=True, and none of {list(names)!r} has a momentum: leave it out, or add one "
             f"of {list(MOMENTUM_OPTIMIZERS)!r}."
         )
-    for each in names:
-        only = {name: each}
+    for kind in names:
+        only = {name: kind}
         if learning_rate:
-            low, high, first = LEARNING_RATES[each.lower()]
-            group.append(_rate(low, high, name=f"{each}.learning_rate", default=first, when=only))
-        if momentum and each.lower() in MOMENTUM_OPTIMIZERS:
-            group.append(_momentum(name=f"{each}.momentum", when=only))
+            low, high, first = LEARNING_RATES[kind.lower()]
+            group.append(_rate(low, high, name=f"{kind}.learning_rate", default=first, when=only))
+        if momentum and kind.lower() in MOMENTUM_OPTIMIZERS:
+            group.append(_momentum(name=f"{kind}.momentum", when=only))
     return tuple(group) if learning_rate or momentum else choice
 
 

@@ -222,7 +222,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The distributions of the parameters that vary, by their names in Optuna."""
-        return {each.name: each.distribution for each in self._encodings.values()}
+        return {encoding.name: encoding.distribution for encoding in self._encodings.values()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Returns the values that an Optuna trial suggests, converted into values of the space."""
@@ -330,7 +330,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         """Returns the conditions of a parameter and its ancestors, except on Fixed parents."""
         conditions: list[Any] = []
         for name, values in parameter.when.items():
-            conditions += [each for each in of_parents[name] if each not in conditions]
+            conditions += [c for c in of_parents[name] if c not in conditions]
             encoding = self._encodings.get(name)
             if encoding is not None:
                 stored = [encoding.encode(value) for value in values]

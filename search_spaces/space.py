@@ -97,7 +97,7 @@ class SearchSpace:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The names of the parameters that are not Fixed, in declared order."""
-        return tuple(each.name for each in self.parameters if each.role != "fixed")
+        return tuple(parameter.name for parameter in self.parameters if parameter.role != "fixed")
 
     @property
     def conditional(self) -> bool:
@@ -111,7 +111,7 @@ class SearchSpace:
         The digest is the same on every machine, and for every order of the parameters.
         """
         ordered = sorted(self.parameters, key=lambda parameter: parameter.name)
-        content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
+        content = {"version": VERSION, "parameters": [parameter.to_dict() for parameter in ordered]}
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     def __getitem__(self, name: str) -> Parameter:
@@ -365,7 +365,7 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If a parameter is continuous. `grid` raises it, not the iterator.
         """
-        continuous = [each.name for each in self.parameters if each.count is None]
+        continuous = [parameter.name for parameter in self.parameters if parameter.count is None]
         if continuous:
             raise SearchSpaceError(
                 f"A grid needs finitely many values, and {', '.join(map(repr, continuous))} "
@@ -385,7 +385,7 @@ class SearchSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the space in JSON's types, with the version of its schema."""
-        return {"version": VERSION, "parameters": [each.to_dict() for each in self.parameters]}
+        return {"version": VERSION, "parameters": [p.to_dict() for p in self.parameters]}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:

@@ -350,7 +350,7 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
     # A value of the parameter may have a comma in it.
     is_value = isinstance(parameter, Listed) and text in parameter.values
     texts = [text] if is_value else [part.strip() for part in text.split(",")]
-    return [_read_value(parameter, each) for each in texts]
+    return [_read_value(parameter, value) for value in texts]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:

@@ -105,5 +105,5 @@ def near_match(received: object, names: Iterable[str]) -> str:
     # difflib does not find "curves" similar to "learning_curves". So names that contain the
     # received text count as similar, too.
     similar = similar or [name for name in folded if len(text) > 3 and text in name]
-    near = [name for each in similar[:_MOST_SIMILAR] for name in folded[each]]
+    near = [name for word in similar[:_MOST_SIMILAR] for name in folded[word]]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

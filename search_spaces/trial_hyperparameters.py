@@ -133,16 +133,16 @@ class Hyperparameters(InlineDeclarations):
             return self._defaulted[name], self._readable[name]
         if own in self._active:
             return self._space[own], self._values[own]
-        variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
+        variant = next((full for full in self._space.names if name in (full, read_as(full))), None)
         if variant is not None:
             return self._space[variant], NOT_GIVEN
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:
         conditions = [
-            condition_in_words(each)
-            for each in self._space
-            if name in (each.name, read_as(each.name))
+            condition_in_words(parameter)
+            for parameter in self._space
+            if name in (parameter.name, read_as(parameter.name))
         ]
         if conditions:
             return HyperparameterError(
@@ -159,7 +159,7 @@ class Hyperparameters(InlineDeclarations):
             # adam". If no variant is active, all count as read.
             own = self._in_space.get(name)
             variants = [own] if own else [n for n in self._space.names if read_as(n) == name]
-            self._read.update(each for each in [name, *variants] if each in self._space)
+            self._read.update(full for full in [name, *variants] if full in self._space)
 
     def __repr__(self) -> str:
         """Returns the values by name, with the values of inactive parameters in brackets."""

@@ -208,9 +208,9 @@ class Summary:
         if best is None or first is None:
             yield Fact("expect", f"nothing yet: {self.outcome}")
             return
-        known = f"{first.value} ({first.interval}): {first.caption}"
+        expected = f"{first.value} ({first.interval}): {first.caption}"
         unknown = f"unknown so far: {first.value} is {first.caption}"
-        yield Fact("expect", known if first.interval else unknown)
+        yield Fact("expect", expected if first.interval else unknown)
         yield Fact("default", f"{first.default}. {first.gain}".strip(". ") + ".")
         yield Fact("seen", first.seen)
         if best.result.reason:
@@ -425,9 +425,9 @@ def _on_test(history: StudyHistory) -> str:
     last = own[-1]
     level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
     metrics = ", ".join(
-        f"{name} {number(each.value)}"
-        + ("" if each.low is None else f" ({each.low:.4g} to {each.high:.4g})")
-        for name, each in last.metrics.items()
+        f"{name} {number(metric.value)}"
+        + ("" if metric.low is None else f" ({metric.low:.4g} to {metric.high:.4g})")
+        for name, metric in last.metrics.items()
     )
     of = f"trial {last.trial}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"

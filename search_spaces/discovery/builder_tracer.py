@@ -237,10 +237,10 @@ def _with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
     on one grid. Returns None if the declarations are of different kinds, such as Int and Float.
     """
     first = declared[0]
-    if all(isinstance(each, Listed) for each in declared):
-        values = [each.opened(value) for each in declared for value in each.grid_values() or ()]
+    if all(isinstance(parameter, Listed) for parameter in declared):
+        values = [p.opened(value) for p in declared for value in p.grid_values() or ()]
         return categorical(first.name, values).with_default(first.opened(first.default))
-    ranges: list[Any] = [each for each in declared if isinstance(each, Ranged)]
+    ranges: list[Any] = [parameter for parameter in declared if isinstance(parameter, Ranged)]
     model = ranges[0]
     kind, scalar = type(model), int if isinstance(model, Int) else float
     # A declared range with only one value became a Fixed, so a Fixed counts as a range here.
@@ -248,14 +248,14 @@ def _with_all_values(declared: Sequence[Parameter]) -> Parameter | None:
         return None
     ends: list[Any] = [
         end
-        for each in declared
-        for end in ((each.low, each.high) if isinstance(each, Ranged) else (each.default,))
+        for p in declared
+        for end in ((p.low, p.high) if isinstance(p, Ranged) else (p.default,))
     ]
     low, high = min(ends), max(ends)
     options = {"default": first.default, "scale": model.scale if low > 0 else "linear"}
     with contextlib.suppress(SearchSpaceError):
         wide: Ranged = kind(model.name, low, high, step=model.step, **options)
-        if all(map(wide.contains, ends)) and {each.step for each in ranges} == {model.step}:
+        if all(map(wide.contains, ends)) and {p.step for p in ranges} == {model.step}:
             return wide
     return kind(model.name, low, high, **options)  # type: ignore[no-any-return]
 

@@ -252,7 +252,8 @@ class Fixed(Listed):
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)
+    parameter_class.kind: parameter_class
+    for parameter_class in (Float, Int, Choice, Boolean, Fixed)
 }
 
 

@@ -435,8 +435,8 @@ def _with_values(
         test_digest=plan.history.description.data.digests["test"],
         readings=readings,
         test_seeds=plan.test_seeds,
-        winner_on_test=tuple(each.value for each in scores.values()),
-        default_on_test=tuple(each.value for each in defaults.values()),
+        winner_on_test=tuple(score.value for score in scores.values()),
+        default_on_test=tuple(score.value for score in defaults.values()),
         guess=winner.guess,
         notes=(*outcome.notes, *filter(None, (warning, note))),
     )

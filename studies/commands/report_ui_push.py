@@ -128,9 +128,9 @@ def ui_command(
     # experiments has no links to these pages.
     views, studies = dict[str, str](), dict[str, str]()
     if name is None:
-        studies = {each: place.study_page(id_, "trials") for each, id_ in experiments.items()}
+        studies = {study: place.study_page(id_, "trials") for study, id_ in experiments.items()}
     elif name in experiments:
-        views = {each: place.study_page(experiments[name], each) for each in VIEWS}
+        views = {view: place.study_page(experiments[name], view) for view in VIEWS}
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
     # Ctrl-C is caught before the server starts, so that it always ends the server.
@@ -150,8 +150,8 @@ def ui_command(
                 "pid": server.pid,
             }
             addresses = [
-                f"{each}: {address}"
-                for each, address in {**views, **studies}.items()
+                f"{label}: {address}"
+                for label, address in {**views, **studies}.items()
                 if address != page
             ]
             text = "\n".join([page, *addresses, "Ctrl-C stops it."])

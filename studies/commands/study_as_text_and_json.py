@@ -113,7 +113,7 @@ def definition_text(description: StudyDescription) -> str:
         training = f"by {description.objective_function}(trial), seed {description.seed}"
         data_text = "its own: the objective function loads it"
         origin = origin.replace("tracing the builder", "running it up to its first fit")
-    parameters = [line for each in space for line in wrapped(f"             {each!r}", indent=17)]
+    parameters = [line for p in space for line in wrapped(f"             {p!r}", indent=17)]
     notes = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
     starts = [f"defaults   {_values_text(space.defaults())}"] if description.try_defaults else []
@@ -353,7 +353,7 @@ def _verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
         "reported": verdict.reported,
         "corrected": None if corrected is None else dataclasses.asdict(corrected),
         "unknown": verdict.unknown or None,
-        "confirmations": [dataclasses.asdict(each) for each in verdict.confirmations],
+        "confirmations": [dataclasses.asdict(record) for record in verdict.confirmations],
     }
 
 

@@ -175,7 +175,7 @@ def preprocessed_parts(
         return _OF_TABLES, {part: fitted.apply(x) for part, x in parts.items()}, {}, fitted
     train, name = parts["train"], _name(preprocess)
     by_key = preprocess if isinstance(preprocess, Mapping) else {"": preprocess}
-    names = {key: each for key, each in by_key.items() if each is not None}
+    names = {key: kind for key, kind in by_key.items() if kind is not None}
     if unknown := [key for key in names if key not in entries(train)]:
         input_names = ", ".join(map(repr, unknown)) if isinstance(preprocess, Mapping) else "x"
         raise DataError(
@@ -185,9 +185,9 @@ def preprocessed_parts(
         )
     inputs = {part: dict(entries(x)) for part, x in parts.items()}
     prepared: dict[str, Prepared] = {}
-    for key, each in names.items():
+    for key, kind in names.items():
         input_name = entry_name("x", key) if key else "x"
-        scaling = prepared[input_name] = _fit(str(each), inputs["train"][key], input_name)
+        scaling = prepared[input_name] = _fit(str(kind), inputs["train"][key], input_name)
         for part, x in inputs.items():
             x[key] = scaling.apply(x[key], f"{input_name} of the {part} part")
     return name, {part: rebuilt(train, x.values()) for part, x in inputs.items()}, prepared, None

@@ -182,7 +182,7 @@ class _CheckedData:
 
     @property
     def bytes(self) -> int:
-        return sum(array.nbytes for each in self.inputs for array in each.parts.values())
+        return sum(array.nbytes for checked in self.inputs for array in checked.parts.values())
 
 
 def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
@@ -238,16 +238,16 @@ def _inputs_of(data: _CheckedData) -> dict[str, str]:
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
     inputs = {}
-    for each in data.inputs:
-        dtype, sample = each.train.dtype, each.train.shape[1:]
-        if each.kind == "columns":
-            inputs[each.name] = f"{counted(math.prod(sample), 'column')}, {dtype}"
-        elif each.kind == "texts":
-            inputs[each.name] = "texts"
+    for array in data.inputs:
+        dtype, sample = array.train.dtype, array.train.shape[1:]
+        if array.kind == "columns":
+            inputs[array.name] = f"{counted(math.prod(sample), 'column')}, {dtype}"
+        elif array.kind == "texts":
+            inputs[array.name] = "texts"
         else:
             side = math.isqrt(sample[0]) if len(sample) == 1 else 0
             flat = f"{side} × {side}, as rows of " if side else ""
-            inputs[each.name] = f"{each.kind} of {flat}{' × '.join(map(str, sample))}, {dtype}"
+            inputs[array.name] = f"{array.kind} of {flat}{' × '.join(map(str, sample))}, {dtype}"
     return inputs
 
 
@@ -257,7 +257,7 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
     Each row shows samples of one class. If the targets are no classes, there is one row. If no
     input holds images, the PNG is empty.
     """
-    images = next((each for each in data.inputs if each.kind == "images"), None)
+    images = next((array for array in data.inputs if array.kind == "images"), None)
     if images is None:
         return b"", ""
     import tensorflow as tf
@@ -286,7 +286,9 @@ def _picture_of(data: _CheckedData, classes: Classes) -> tuple[bytes, str]:
 
 def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
     counts, train = data.counts, data.counts["train"]
-    hashes = {part: marks({each.name: each.parts[part] for each in data.inputs}) for part in counts}
+    hashes = {
+        part: marks({array.name: array.parts[part] for array in data.inputs}) for part in counts
+    }
     if (table := data.preparation.table) is not None:
         # Rare and new categories have no inputs. Rows that differ in these categories alone would
         # look repeated, so leave out all rows with such a category.
@@ -409,12 +411,12 @@ def _missing(data: _CheckedData) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
     table = data.preparation.table
-    for each in data.inputs:
-        if each.kind == "texts":
-            empty = [not any(map(str.strip, texts)) for texts in _texts(each.train)]
-            shares[each.key] = float(np.mean(empty))
+    for array in data.inputs:
+        if array.kind == "texts":
+            empty = [not any(map(str.strip, texts)) for texts in _texts(array.train)]
+            shares[array.key] = float(np.mean(empty))
         elif table is not None:
-            for column, values in table.columns_in(each.train).items():
+            for column, values in table.columns_in(array.train).items():
                 lacking = values == MISSING if values.dtype == object else np.isnan(values)
                 shares[column] = float(lacking.mean())
     return {name: share for name, share in shares.items() if share}
@@ -422,15 +424,15 @@ def _missing(data: _CheckedData) -> dict[str, float]:
 
 def _constant(arrays: Sequence[_CheckedArray]) -> Iterator[str]:
     """Yields the columns that hold a single value in the training part."""
-    for each in arrays:
-        if each.kind == "texts":
-            if bool((each.train == each.train[:1]).all()):
-                yield each.key
-        elif each.kind == "columns":
-            rows = each.train.reshape(len(each.train), -1)
+    for array in arrays:
+        if array.kind == "texts":
+            if bool((array.train == array.train[:1]).all()):
+                yield array.key
+        elif array.kind == "columns":
+            rows = array.train.reshape(len(array.train), -1)
             # `rows == rows[0]` would need memory for a further array of this shape.
             same = rows.min(axis=0) == rows.max(axis=0)
-            yield from itertools.compress(each.columns, same.tolist())
+            yield from itertools.compress(array.columns, same.tolist())
 
 
 class _TwoSampleTest(NamedTuple):
@@ -502,12 +504,12 @@ def _drawn(
     """
     names: list[str] = []
     columns: list[np.ndarray] = []
-    for each in inputs:
+    for checked in inputs:
         rows = [
             array[np.sort(np.random.default_rng(0).permutation(len(array))[:samples])]
-            for array in (each.train, each.parts[part])
+            for array in (checked.train, checked.parts[part])
         ]
-        column_names, values = _numbers(each, np.concatenate(rows))
+        column_names, values = _numbers(checked, np.concatenate(rows))
         names += column_names
         columns.append(values)
     table = np.concatenate(columns, axis=1)

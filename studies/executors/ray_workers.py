@@ -393,9 +393,9 @@ class Host:
             self._process.end()
 
     def _check_versions(self) -> None:
-        wanted, installed = self._arrival.versions, installed_versions()
+        versions, installed = self._arrival.versions, installed_versions()
         differences = [
-            f"{n} {installed[n]} (here {v})" for n, v in wanted.items() if installed.get(n) != v
+            f"{n} {installed[n]} (here {v})" for n, v in versions.items() if installed.get(n) != v
         ]
         if differences:
             raise WorkerError(

@@ -124,8 +124,8 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
     """Returns the positions of an optimizer's trainable variables that have one of these keys."""
-    key_of, wanted = _key_of_variable.of(optimizer), set(keys)
-    return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in wanted]
+    key_of, chosen = _key_of_variable.of(optimizer), set(keys)
+    return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in chosen]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:

@@ -135,9 +135,9 @@ def _contents(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return type(value).__name__, value
     if isinstance(value, (list, tuple)):
-        return [_contents(each) for each in value]
+        return [_contents(item) for item in value]
     if isinstance(value, Mapping):
-        return {name: _contents(each) for name, each in value.items()}
+        return {name: _contents(item) for name, item in value.items()}
     if inspect.isroutine(value) or inspect.isclass(value):
         return value.__module__, value.__qualname__
     kind = type(value)

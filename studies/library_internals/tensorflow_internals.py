@@ -134,8 +134,8 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
     function_of = _function_of_graph.of(graph)
     # Loops in TensorFlow's gradients, e.g. of the CTC loss, have no graph.
     inner = [getattr(function_of(name), "graph", None) for name in names]
-    for each in (graph, *filter(None, inner)):
-        dismantle(each)
+    for graph_or_function in (graph, *filter(None, inner)):
+        dismantle(graph_or_function)
 
 
 def tell_shapes_of_variables() -> None:

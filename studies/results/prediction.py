@@ -443,7 +443,9 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
             array, files = as_trained
             return {inputs.arrays[0].name: array}, files
         arrays = _read_arrays(path, inputs)
-    samples = {each.name: inputs.fitted(arrays[each.name], each, path) for each in inputs.arrays}
+    samples = {
+        entry.name: inputs.fitted(arrays[entry.name], entry, path) for entry in inputs.arrays
+    }
     lengths = {len(array) for array in samples.values()}
     if len(lengths) > 1:
         raise inputs.error(path, f"has arrays of {sorted(lengths)} samples")

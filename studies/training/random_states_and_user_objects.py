@@ -258,7 +258,7 @@ class UsersState:
         elif not self._visit_values(name, value):
             # Copy by the methods of `dict`, `list` and so on, as methods of the user's subclass may
             # have side effects, e.g. count their calls.
-            kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
+            kind: Any = next((base for base in _COLLECTIONS if isinstance(value, base)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
                 before = self._note(name, copied, functools.partial(_fill, kind, value))

@@ -267,8 +267,8 @@ class Loading:
 
     def on_search(self, search: Search) -> None:
         """Raises StudyLaunched if this is the wanted search. Otherwise skips the search."""
-        wanted = vars(self.module).get(self.variable)
-        if self.variable and wanted is not search.owner and wanted is not search.function:
+        target = vars(self.module).get(self.variable)
+        if self.variable and target is not search.owner and target is not search.function:
             return
         # A script that catches BaseException may search again. Only the first search counts.
         self.search = self.search or search

@@ -267,12 +267,12 @@ def _seed_sentences(
 ) -> list[str]:
     over = f"over {listed(dict.fromkeys(map(len, bests.values())))} seeds"
     sentences = [
-        f"{at}{each.better} finds a better {objective.metric} than {each.other}, by "
-        f"{each.gain_text} {over}."
-        if each.is_clear
-        else f"{at}{each.better} and {each.other} can't be told apart {over}: {each.better} is "
-        f"ahead by {each.gain_text} of {objective.metric}."
-        for each in sorted(differences, key=lambda difference: not difference.is_clear)
+        f"{at}{pair.better} finds a better {objective.metric} than {pair.other}, by "
+        f"{pair.gain_text} {over}."
+        if pair.is_clear
+        else f"{at}{pair.better} and {pair.other} can't be told apart {over}: {pair.better} is "
+        f"ahead by {pair.gain_text} of {objective.metric}."
+        for pair in sorted(differences, key=lambda difference: not difference.is_clear)
     ]
     if len(differences) < len(bests) - 1:
         sentences.append(

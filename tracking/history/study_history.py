@@ -295,7 +295,7 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
         digest=digest,
         source_digest=own,
         modules=modules or None,
-        texts={place: texts[each] for place, each in modules.items() if each in texts},
+        texts={place: texts[key] for place, key in modules.items() if key in texts},
     )
 
 

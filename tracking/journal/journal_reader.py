@@ -241,8 +241,8 @@ class JournalReader:
         rows = self._rows(
             "SELECT trial, folder, reason, predictions FROM champions WHERE NOT withdrawn LIMIT 1"
         )
-        found = (Champion(**{**row, "folder": self.folder / row["folder"]}) for row in rows)
-        return next(found, None)
+        champions = (Champion(**{**row, "folder": self.folder / row["folder"]}) for row in rows)
+        return next(champions, None)
 
     def findings(self) -> DataFindings | None:
         """Returns the findings about the study's data, if the data was checked."""

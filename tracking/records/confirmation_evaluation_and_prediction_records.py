@@ -53,9 +53,9 @@ class Evaluation:
     def __repr__(self) -> str:
         """Returns the evaluation in one line."""
         metrics = ", ".join(
-            f"{name} {each.value:.4g}"
-            + ("" if each.low is None else f" [{each.low:.4g}, {each.high:.4g}]")
-            for name, each in self.metrics.items()
+            f"{name} {metric.value:.4g}"
+            + ("" if metric.low is None else f" [{metric.low:.4g}, {metric.high:.4g}]")
+            for name, metric in self.metrics.items()
         )
         return f"<Evaluation of {self.study} trial {self.trial}, {self.samples} samples: {metrics}>"
 

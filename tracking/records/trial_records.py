@@ -214,7 +214,7 @@ class TrialResult:
     @property
     def epochs_in_all(self) -> int:
         """The epochs of all trainings of the trial."""
-        return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
+        return sum(repeat.epochs for repeat in self.repeats) or self.fits_epochs or self.epochs
 
     @property
     def folds(self) -> int:

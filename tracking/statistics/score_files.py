@@ -130,7 +130,7 @@ def scores_of(files: StudyFiles, trial: EndedTrial) -> list[SampleScores]:
     if not trial.result.folds:
         trainings = zip(scores, repeats, strict=True)
         return [average([best_scores(epochs, fit.best.epoch) for epochs, fit in trainings])]
-    folds = [{each.epoch: each for each in epochs} for epochs in scores]
+    folds = [{epoch.epoch: epoch for epoch in epochs} for epochs in scores]
     common = set.intersection(*map(set, folds))
     if trial.epoch not in common:
         raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
@@ -139,9 +139,9 @@ def scores_of(files: StudyFiles, trial: EndedTrial) -> list[SampleScores]:
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
     """Returns the scores after an epoch; raises ScoresError if there are none."""
-    for each in scores:
-        if each.epoch == epoch:
-            return each
+    for fold in scores:
+        if fold.epoch == epoch:
+            return fold
     raise ScoresError(f"there are no scores after epoch {epoch}")
 
 

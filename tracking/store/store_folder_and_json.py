@@ -99,7 +99,7 @@ class Store:
         The folder does not exist yet, or has no files besides a lock and partial files.
         """
         names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
-        return next(self.root / each for each in names if not _has_files(self.root / each))
+        return next(self.root / name for name in names if not _has_files(self.root / name))
 
     def lock_study(self, folder: Path, study: str) -> AbstractContextManager[None]:
         """Locks a study within the context, or raises StoreLockedError."""

@@ -133,7 +133,7 @@ class Compare(keras.callbacks.Callback):
         metrics = {}
         for name, value in logs.items():
             values = np.ravel(value).tolist()  # a metric may have a value for each class
-            by_class = {f"{name}_{place}": each for place, each in enumerate(values)}
+            by_class = {f"{name}_{place}": class_value for place, class_value in enumerate(values)}
             metrics |= {name: values[0]} if len(values) == 1 else by_class
         recorded = RECORD["epochs"].get(str(self.epoch), {})
         same = recorded.items() <= metrics.items()

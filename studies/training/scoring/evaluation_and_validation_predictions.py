@@ -260,7 +260,7 @@ class _Classes:
             # Copy the inputs, as views would keep all samples in memory.
             inputs = map_arrays(lambda a: np.array(a[row]), x)  # noqa: B023 - called at once
             self._worst.append((worst, inputs))
-        self._worst.sort(key=lambda each: (each[0].probability, each[0].index))
+        self._worst.sort(key=lambda sample: (sample[0].probability, sample[0].index))
         del self._worst[MOST_SAMPLES:]
         return True
 
