@@ -504,11 +504,11 @@ class AllFolds(Jobs):
         assert best is not None, "it has a value"
         # This training has no validation data, so it is recorded without a value. Otherwise its
         # training loss would be shown as its value.
-        self._journal.end_fit(self._fit, replace(result, best=None))
-        if result.state == "interrupted":
-            raise VerificationStopped
-        why = result.reason or result.unsaved
+        recorded, why = replace(result, best=None), result.reason or result.unsaved
         if result.state != "complete" or why:
+            self._journal.end_fit(self._fit, recorded)
+            if result.state == "interrupted":
+                raise VerificationStopped
             raise StudyError(
                 f"Trial {spec.number} can't be trained on all folds together: "
                 f"{why or f'it is {result.state}'}"
@@ -523,7 +523,11 @@ class AllFolds(Jobs):
             result.checkpoint_sha256,
             fold=ALL_FOLDS,
         )
-        self._journal.set_whole(self._trial.uuid, whole)
+        # Both are one transaction. If the process were killed between them, the next launch would
+        # train the trial on all folds a second time.
+        with self._journal.together():
+            self._journal.end_fit(self._fit, recorded)
+            self._journal.set_whole(self._trial.uuid, whole)
         self._history.files.state(spec.number, spec.repeat).unlink(missing_ok=True)
         return replace(self._trial, whole=whole)
 

@@ -275,16 +275,25 @@ def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, li
 EACH_STATE = Plan(
     0, {"trials": 4, "epochs": 3, "pruner": "successive-halving", "engine": "optuna:random"}
 )
+OF_FOLDS = Plan(
+    0, {"trials": 2, "epochs": 2, "folds": 2, "cross_validation": "2", "engine": "optuna:random"}
+)
 
 
-def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) -> dict[str, Any]:
-    """Runs a study again and again, with a fault at one step after another.
+def at_each_step(
+    folder: Path, fault: Fault, *, every: bool, new_store: bool = False, folds: bool = False
+) -> dict[str, Any]:
+    """Runs a study, or a study with `folds`, again and again, with a fault at another step.
 
     The steps are `every` step, or the last step for each table and folder. With `new_store`, they
     are the steps that make the store, otherwise the steps after that. Returns what went wrong at
     which step.
     """
-    campaign = Campaign(EACH_STATE, folder / "steps", None if new_store else _template(folder))
+    campaign = Campaign(
+        OF_FOLDS if folds else EACH_STATE,
+        folder / "steps",
+        None if new_store else _template(folder),
+    )
     answer = campaign.undisturbed()
     steps = dict(enumerate(answer["steps"]))
     if new_store:

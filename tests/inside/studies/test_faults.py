@@ -75,11 +75,17 @@ def test_a_fault_at_any_step(
     run: Faults, tmp_path: Path, fault: str, least: int, every: bool
 ) -> None:
     """After lost power, the record lacks its end, and files are ahead; refused writes are told."""
-    found = run(folder=str(tmp_path), fault=fault, every=every, new_store=False)
+    found = run(folder=str(tmp_path), fault=fault, every=every)
     assert {*found["states"]} == {"complete", "pruned", "infeasible"}
     assert found["champions"] == 1
     # Far fewer would mean that the steps are not seen any more.
     assert len(found["tried"]) >= (2 * least if every else least)
+
+
+def test_killed_at_each_step_of_a_study_with_folds(run: Faults, tmp_path: Path) -> None:
+    """The training of the champion on all folds, too, is recorded once."""
+    found = run(folder=str(tmp_path), fault="kill", every=True, folds=True)
+    assert found["champions"] == 1 and len(found["tried"]) > 30
 
 
 def test_killed_while_the_store_is_made(run: Faults, tmp_path: Path) -> None:
