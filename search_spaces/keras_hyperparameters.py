@@ -371,18 +371,18 @@ def optimizer(
     names = _checked(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, **declared)
     group: list[Parameter] = [choice]
-    if momentum and not any(kind.lower() in MOMENTUM_OPTIMIZERS for kind in names):
+    if momentum and not any(value.lower() in MOMENTUM_OPTIMIZERS for value in names):
         raise SearchSpaceError(
             f"momentum=True, and none of {list(names)!r} has a momentum: leave it out, or add one "
             f"of {list(MOMENTUM_OPTIMIZERS)!r}."
         )
-    for kind in names:
-        only = {name: kind}
+    for value in names:
+        only = {name: value}
         if learning_rate:
-            low, high, first = LEARNING_RATES[kind.lower()]
-            group.append(_rate(low, high, name=f"{kind}.learning_rate", default=first, when=only))
-        if momentum and kind.lower() in MOMENTUM_OPTIMIZERS:
-            group.append(_momentum(name=f"{kind}.momentum", when=only))
+            low, high, first = LEARNING_RATES[value.lower()]
+            group.append(_rate(low, high, name=f"{value}.learning_rate", default=first, when=only))
+        if momentum and value.lower() in MOMENTUM_OPTIMIZERS:
+            group.append(_momentum(name=f"{value}.momentum", when=only))
     return tuple(group) if learning_rate or momentum else choice
 
 
