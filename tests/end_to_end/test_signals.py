@@ -74,7 +74,8 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     The trials are then the same as if nothing had happened: see `test_driver`.
     """
     write_study(tmp_path, name='"작은 연구"', epochs="3")
-    arguments = ["launch", "study.py", "--trials", "3"]
+    # Trials enough that some are left when the signal arrives, also on a busy machine.
+    arguments = ["launch", "study.py", "--trials", "40"]
     terminal = pexpect.spawn(
         KERASTUDY[0],
         [*KERASTUDY[1:], *arguments],
@@ -85,7 +86,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
         dimensions=(24, 80),
     )
     terminal.logfile_read = io.StringIO()
-    terminal.expect(r"trial 1 +[▁-█]+ .* \(epoch \d of 3\)")
+    terminal.expect(r"trial +1 +[▁-█]+ .* \(epoch \d of 3\)")
     terminal.sendintr()
     terminal.expect("stopping after the present epoch")
     terminal.expect("interrupted; nothing is lost")
@@ -101,7 +102,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert terminal.logfile_read.getvalue().count("\x1b[?25h") >= 1
     stopped = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
     assert stopped["trials"]["running"] == 0
-    assert 1 <= stopped["trials"]["complete"] < 3
+    assert 1 <= stopped["trials"]["complete"] < 40
     arguments += ["--executor", "in-process", "--verify", "off", "--json"]
     resumed = as_json(kerastudy_here(tmp_path, *arguments))
-    assert resumed["trials"]["complete"] == 3
+    assert resumed["trials"]["complete"] == 40
