@@ -111,15 +111,15 @@ def read_table(
 ) -> Any:
     """Reads a Parquet file, or a CSV file with columns separated by commas, semicolons, | or tabs.
 
-    Texts in `missing`, such as "?", are read as missing values. Columns in `texts` are read as
-    texts, so that "007" stays "007".
+    Texts in `missing`, such as "?", are read as missing values. In a CSV file, columns in `texts`
+    are read as texts, so that "007" stays "007".
     """
     import pandas as pd
 
     _check_file(path)
     try:
         if not is_csv(path):
-            return pd.read_parquet(path)
+            return without_words(pd.read_parquet(path), missing)
         one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
         lines = pd.read_csv(path, header=None, nrows=_FIRST_LINES, dtype=str, **one_cell)[0]
         header = lines[0]
@@ -155,6 +155,14 @@ def read_table(
             received=list(table.columns),
         )
     return table
+
+
+def without_words(frame: Any, words: Collection[str]) -> Any:
+    """Returns a DataFrame with missing values in place of texts that stand for them, like "?"."""
+    texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"] if words else []
+    masks = {name: frame[name].isin(words) for name in texts}
+    gaps = {name: frame[name].mask(mask) for name, mask in masks.items() if mask.any()}
+    return frame.assign(**gaps) if gaps else frame
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:

@@ -21,7 +21,13 @@ from search_spaces.texts import listed, quoted
 from studies.data.arrays.users_samples_and_labels import Contents, Samples, check_finite
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
-from studies.data.files_and_folders import check_complete, check_names, is_csv, read_table
+from studies.data.files_and_folders import (
+    check_complete,
+    check_names,
+    is_csv,
+    read_table,
+    without_words,
+)
 from studies.data.numbers_texts_and_dates import (
     MISSING,
     dates_of,
@@ -145,7 +151,7 @@ class Table(Reader):
                 words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
             phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
             decisions |= {"missing": text} if (text := listed(phrases, most=_SHOWN)) else {}
-        frame, on_target = self._with_target(table._without_words(frame))
+        frame, on_target = self._with_target(without_words(frame, table.missing))
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
@@ -195,7 +201,7 @@ class Table(Reader):
         ready = {}
         for part, source in self.ready:
             title = _title(source, part)
-            other = self._without_words(self._frame(source))
+            other = self._frame(source)
             check_names(other, {"target": [self.target]}, title)
             targets = _read_alike(other[self.target], y, title)
             x = _values_of(other, columns, title)
@@ -204,15 +210,8 @@ class Table(Reader):
 
     def _frame(self, source: Any) -> Any:
         if not isinstance(source, Path):
-            return source
+            return without_words(source, self.missing)
         return read_table(source, missing=self.missing, texts=self.categories)
-
-    def _without_words(self, frame: Any) -> Any:
-        """Returns the rows with missing values in place of texts in `missing`, such as "?"."""
-        texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"]
-        words = {name: frame[name].isin(self.missing) for name in texts} if self.missing else {}
-        gaps = {name: frame[name].mask(mask) for name, mask in words.items() if mask.any()}
-        return frame.assign(**gaps) if gaps else frame
 
     def _with_target(self, frame: Any) -> tuple[Any, dict[str, str]]:
         """Returns the rows that have a target, and decisions and remarks about the target."""

@@ -116,6 +116,23 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
 
 
+def test_texts_for_missing_values_are_missing_in_files_of_both_kinds(tmp_path: Path) -> None:
+    table = made_houses(2)
+    table["built"] = table["built"].map(str).replace("nan", "?")
+    table.to_parquet(tmp_path / "the houses.parquet")
+    (tmp_path / "study.py").write_text(STUDY.replace("houses.csv", "houses.parquet"), "utf-8")
+    kerastudy_here(tmp_path, "launch", "study.py", *HERE, "-q")
+    new = table.drop(columns="price")
+    new.to_parquet(tmp_path / "new.parquet")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    new.assign(built=new["built"].replace("?", None)).to_csv(tmp_path / "empty.csv", index=False)
+    predictions = []
+    for name in ("new.parquet", "new.csv", "empty.csv"):
+        kerastudy_here(tmp_path, "predict", "houses", "--input", name, "--output", "p.csv")
+        predictions.append((tmp_path / "p.csv").read_text(encoding="utf-8"))
+    assert len(predictions[0].splitlines()) == 121 and len({*predictions}) == 1
+
+
 def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     """The predictions by pandas and numpy, from the training rows and the trained weights."""
     train, new = houses.train, houses.new
