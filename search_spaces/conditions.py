@@ -53,8 +53,8 @@ def check_parents(parameters: ByName) -> None:
             if name not in parameters:
                 others = [other for other in parameters if other != parameter.name]
                 raise SearchSpaceError(
-                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
-                    f"space. {suggestion(name, others)}"
+                    f"{parameter.subject}: its condition names {name!r}, which is not in the space",
+                    hint=suggestion(name, others),
                 )
             for value in values:
                 reason = parameters[name].reason_outside(value)
@@ -71,8 +71,8 @@ def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
     except graphlib.CycleError as error:
         circle = " depends on ".join(map(repr, reversed(error.args[1])))
         raise SearchSpaceError(
-            f"Conditions form a circle, so none of these parameters could be active: {circle}. "
-            f"Remove one of the conditions."
+            f"Conditions form a circle, so none of these parameters could be active: {circle}",
+            hint="Remove one of the conditions.",
         ) from None
     ordered: list[Parameter] = []
     while waiting:

@@ -329,8 +329,8 @@ class InlineDeclarations:
         """Raises HyperparameterError: a builder has no access to the study."""
         raise HyperparameterError(
             "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
-            "alone, so that it can be reproduced. Leave trial.study out. trial.number, "
-            "trial.params and trial.set_user_attr work."
+            "alone, so that it can be reproduced",
+            hint="Leave trial.study out. trial.number, trial.params and trial.set_user_attr work.",
         )
 
     def report(self, value: float, step: int) -> None:
@@ -346,8 +346,8 @@ class InlineDeclarations:
         name = parameter.name
         if any(scope.parent == name for scope in self._scopes):
             raise HyperparameterError(
-                f"{parameter.subject} is declared under a condition on itself: give it another "
-                f"name than its parent's."
+                f"{parameter.subject} is declared under a condition on itself",
+                hint="Give it another name than its parent's.",
             )
         if not all(scope.met for scope in self._scopes):
             self._out_of_scope.setdefault(name, parameter)

@@ -373,8 +373,8 @@ def optimizer(
     group: list[Parameter] = [choice]
     if momentum and not any(value.lower() in MOMENTUM_OPTIMIZERS for value in names):
         raise SearchSpaceError(
-            f"momentum=True, and none of {list(names)!r} has a momentum: leave it out, or add one "
-            f"of {list(MOMENTUM_OPTIMIZERS)!r}."
+            f"momentum=True, and none of {list(names)!r} has a momentum",
+            hint=f"Leave it out, or add one of {list(MOMENTUM_OPTIMIZERS)!r}.",
         )
     for value in names:
         only = {name: value}

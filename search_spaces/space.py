@@ -449,8 +449,8 @@ def _declared(groups: Iterable[object]) -> dict[str, Parameter]:
         if parameter.name in parameters:
             first = parameters[parameter.name]
             raise SearchSpaceError(
-                f"{first.name!r} is declared twice, as {first!r} and as {parameter!r}: give one of "
-                "them another name."
+                f"{first.name!r} is declared twice, as {first!r} and as {parameter!r}",
+                hint="Give one of them another name.",
             )
         parameters[parameter.name] = parameter
     return parameters

@@ -95,7 +95,7 @@ class Tailoring(NamedTuple):
             if not equals or not name:
                 raise SearchSpaceError("--set takes NAME=VALUE", received=text)
             if name in by_name:
-                raise SearchSpaceError(f"--set gives {name!r} twice: give it once.")
+                raise SearchSpaceError(f"--set gives {name!r} twice", hint="Give it once.")
             by_name[name] = value
         return cls(tuple(only or ()) or None, by_name)
 
@@ -182,8 +182,8 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
         check_known(name, parameters)
         if isinstance(parameters[name], Fixed):
             raise SearchSpaceError(
-                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
-                f"replace(Float({name!r}, …)), or leave it out."
+                f"{name!r} can't vary: it is {parameters[name]!r}",
+                hint=f"Give it a domain first, with replace(Float({name!r}, …)), or leave it out.",
             )
     return {
         name: fixed_at(parameter, parameter.default)
@@ -270,7 +270,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 def _read_value(parameter: Parameter, text: str) -> Any:
     """Reads a value of the parameter's type from a text. The value may lie outside the domain."""
     if not text and not parameter.contains(text):
-        raise SearchSpaceError(f"{parameter.subject} has no value: give one after the '='.")
+        raise SearchSpaceError(f"{parameter.subject} has no value", hint="Give one after the '='.")
     if isinstance(parameter, Listed):
         return value_of_type(parameter, _read_listed(parameter, text))
     number = _number(text)

@@ -146,9 +146,9 @@ class Hyperparameters(InlineDeclarations):
         ]
         if conditions:
             return HyperparameterError(
-                f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
-                f"Read it only then, declare its value for other trials by otherwise=…, or "
-                f"use hp.get({name!r}), which returns None."
+                f"{name!r} is not active in this trial: {'; '.join(conditions)}",
+                hint="Read it only then, declare its value for other trials by otherwise=…, or "
+                f"use hp.get({name!r}), which returns None.",
             )
         names = [*self._space.names, *self._defaulted]
         return HyperparameterError(unknown_name(name, names))

@@ -350,9 +350,9 @@ class TracedHyperparameters(InlineDeclarations):
     def _unreadable(self, name: str) -> HyperparameterError:
         names = [*self._declared, *self._out_of_scope]
         return HyperparameterError(
-            f"{name!r} is read where it has not been declared: declare it first, in every case in "
-            f"which it is read, or use hp.get({name!r}), which then returns None. "
-            f"{suggestion(name, names)}"
+            f"{name!r} is read where it has not been declared",
+            hint=f"Declare it first, in every case in which it is read, or use hp.get({name!r}), "
+            f"which then returns None. {suggestion(name, names)}",
         )
 
     def _occurrence(self) -> Occurrence:
