@@ -219,8 +219,8 @@ def examine_store(path: str | Path, *, fix: bool = False) -> StoreCheck:
     root = real_folder(path)
     if not is_store(root):
         raise StudyNotFoundError(
-            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
-            "kerastudy launch digits"
+            f"There is no store at {str(path)!r}",
+            hint="Name one with --store, or start a study with: kerastudy launch digits",
         )
     if fix:
         check_writable(root)

@@ -390,6 +390,6 @@ def delete_study(
         except OSError as error:
             remains = new_place if new_place.exists() else size.folder
             raise StoreError(
-                f"The files of the study {size.name!r} can't be deleted: {error}. Delete the "
-                f"folder {str(remains)!r} yourself later."
+                f"The files of the study {size.name!r} can't be deleted: {error}",
+                hint=f"Delete the folder {str(remains)!r} yourself later.",
             ) from None

@@ -150,8 +150,8 @@ def as_journal_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise StoreError(
-            f"The journal {str(path)!r} cannot be used: {error}. Recorded trials are safe. Fix "
-            "this, then give the command again."
+            f"The journal {str(path)!r} cannot be used: {error}. Recorded trials are safe",
+            hint="Fix this, then give the command again.",
         ) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(_damaged(path, str(error))) from error

@@ -125,7 +125,7 @@ def forgetting(store: Store, size: StudySize) -> Iterator[None]:
             yield
     except Timeout:
         raise StoreError(
-            f"The study {size.name!r} is being sent to MLflow. Try again in a minute."
+            f"The study {size.name!r} is being sent to MLflow", hint="Try again in a minute."
         ) from None
 
 

@@ -68,8 +68,8 @@ def check_server(address: str) -> str:
         raise TrackingError.of_setting("The tracking URI", expected, address, hint)
     if parts.username or parts.password:
         raise TrackingError(
-            "The tracking URI must not contain a user or a password, as the URI is recorded. Set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+            "The tracking URI must not contain a user or a password, as the URI is recorded",
+            hint="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead.",
         )
     return address.rstrip("/")
 
@@ -296,10 +296,10 @@ def free_place(port: int | None = None) -> Place:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise StoreError(
-                    f"A server can't listen on port {number}: {error.strerror or error}. Choose "
-                    "another port with --port."
+                    f"A server can't listen on port {number}: {error.strerror or error}",
+                    hint="Choose another port with --port.",
                 ) from None
-    raise StoreError(f"Port {port} is taken. Choose another port, or leave out --port.")
+    raise StoreError(f"Port {port} is taken", hint="Choose another port, or leave out --port.")
 
 
 @contextlib.contextmanager

@@ -237,8 +237,8 @@ class Destination:
         database = identity_of(self.client)
         if self.address and database and database == read_notes(self._folder)[1]:
             raise ServerRefusedError(
-                f"The MLflow server {self.address} shows this store, so the study is there "
-                "already. Leave the server out with --tracking-uri off, or name another server."
+                f"The MLflow server {self.address} shows this store, so the study is there already",
+                hint="Leave the server out with --tracking-uri off, or name another server.",
             )
         note = notes.study
         experiment: Experiment | None = None

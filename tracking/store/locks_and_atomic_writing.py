@@ -119,8 +119,8 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
     elsewhere = former and former["host"] != platform.node()
     if elsewhere and on_network_disk(folder):
         raise StoreLockedError(
-            f"The study {study!r} is on a network disk, and {_in_words(former)} is running it. "
-            f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}."
+            f"The study {study!r} is on a network disk, and {_in_words(former)} is running it",
+            hint=f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}.",
         )
     try:
         # `holder_of` in another process may have the lock for an instant, so this waits a little.
@@ -128,8 +128,8 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
     except Timeout:
         raise StoreLockedError(
             f"Another process is running the study {study!r} in {str(folder.parent)!r} "
-            f"({_in_words(_read_holder(holder))}). Wait for it, stop it, or launch under another "
-            "name with --name."
+            f"({_in_words(_read_holder(holder))})",
+            hint="Wait for it, stop it, or launch under another name with --name.",
         ) from None
     try:
         remove_pieces(folder)
