@@ -167,8 +167,8 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
             f"The objective {description.objective.metric} has no scores of single samples: "
-            f"{result.unscored}. So no test part can confirm {description.name!r}. With --no-test "
-            "(test=False), its best trials only race under new seeds."
+            f"{result.unscored}. So no test part can confirm {description.name!r}",
+            hint="With --no-test (test=False), its best trials only race under new seeds.",
         )
     trainings.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
     try:
@@ -258,8 +258,8 @@ def _race(trainings: Trainings) -> list[int]:
         reasons = [trainings.result(t).reason for t in plan.trainings_at(staying[0], 0)]
         why = next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
         raise StudyError(
-            f"The trainings of {description.name!r} under new seeds are all infeasible: {why}. "
-            "Mend that, and confirm again."
+            f"The trainings of {description.name!r} under new seeds are all infeasible: {why}",
+            hint="Mend that, and confirm again.",
         )
     return [*staying, *out]
 

@@ -67,8 +67,8 @@ def reproduce(study: RunnableStudy, number: int | None = None) -> Reproduction:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
     if trial.state == "interrupted":
         raise StudyNotFoundError(
-            f"Trial {trial.number} of {name!r} is interrupted. Launch the study again to finish "
-            "it, then reproduce it."
+            f"Trial {trial.number} of {name!r} is interrupted",
+            hint="Launch the study again to finish it, then reproduce it.",
         )
     if not isinstance(trial, EndedTrial) or not _has_epochs(trial):
         raise StudyNotFoundError(

@@ -561,8 +561,8 @@ def weights_of(
     result = rerun.run(executor, weights)
     if result is None or not rerun.same_weights:
         raise StudyError(
-            f"Trial {trial.number} did not get the same weights again, so it can't be used. "
-            "`kerastudy reproduce` shows what differs."
+            f"Trial {trial.number} did not get the same weights again, so it can't be used",
+            hint="`kerastudy reproduce` shows what differs.",
         )
     if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)
@@ -573,9 +573,9 @@ def _no_model_error(history: StudyHistory, trial: EndedTrial) -> StudyError:
     """Returns the error for a cross-validated trial that was not trained on all folds together."""
     name, number = history.description.name, trial.number
     return StudyError(
-        f"Trial {number} of {name!r} was trained on folds alone, so it has no model. To train it "
-        "on all folds together, as the champion: "
-        f"kerastudy promote {shlex.quote(name)} --trial {number}"
+        f"Trial {number} of {name!r} was trained on folds alone, so it has no model",
+        hint="To train it on all folds together, as the champion: kerastudy promote "
+        f"{shlex.quote(name)} --trial {number}",
     )
 
 

@@ -218,8 +218,8 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     address = server_for(history.store, name, tracking_uri)
     if address is None:
         raise StudyError(
-            f"No MLflow server is known for the study {name!r}. Name it with --tracking-uri, "
-            "such as --tracking-uri http://127.0.0.1:5000."
+            f"No MLflow server is known for the study {name!r}",
+            hint="Name it with --tracking-uri, such as --tracking-uri http://127.0.0.1:5000.",
         )
     exporter = StudyExporter(history.store, history.folder, address)
     with waiting(f"sending {name} to {address}"):

@@ -271,8 +271,8 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _refused(study: str, what: str) -> StudyError:
     return StudyError(
-        f"The study {study!r} can't be exported as a script: {what}. `kerastudy reproduce` trains "
-        "its trials again where kerastudy is installed."
+        f"The study {study!r} can't be exported as a script: {what}",
+        hint="`kerastudy reproduce` trains its trials again where kerastudy is installed.",
     )
 
 

@@ -158,7 +158,7 @@ def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = Non
         )
     except optuna.exceptions.DuplicatedStudyError:
         raise StudyError(
-            f"The storage has a study {name!r} already. Delete it, or name another storage."
+            f"The storage has a study {name!r} already", hint="Delete it, or name another storage."
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -221,7 +221,7 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
     """
     path = path_for(output, default)
     if path.is_dir():
-        raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
+        raise StudyError(f"{str(path)!r} is a folder", hint="Name a file with --output.")
     if path.exists() and not force and not is_device(path):
         raise StudyError(
             f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
@@ -250,8 +250,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StudyError(
-            f"{str(path)!r} can't be written: {error.strerror or error}. Name another place with "
-            "--output."
+            f"{str(path)!r} can't be written: {error.strerror or error}",
+            hint="Name another place with --output.",
         ) from None
 
 

@@ -69,8 +69,8 @@ def predict(
     """
     if not isinstance(samples, str | Path):
         raise DataError(
-            "kerastudy.predict reads a file. For samples in memory: "
-            f"kerastudy.read_study({study!r}).predict(x)"
+            "kerastudy.predict reads a file",
+            hint=f"For samples in memory: kerastudy.read_study({study!r}).predict(x)",
         )
     history = read_study(existing_store(store), study)
     return predict_file(history, Path(samples), probabilities, trust=trust).to_dataframe()
@@ -323,7 +323,7 @@ class Inputs:
 
     def error(self, path: Path, fault: str) -> DataError:
         """Returns the error for a file whose samples don't fit the model."""
-        return DataError(f"{str(path)!r} {fault}. The model takes {self}.")
+        return DataError(f"{str(path)!r} {fault}", hint=f"The model takes {self}.")
 
     def fitted(self, array: np.ndarray, expected: Input, path: Path) -> np.ndarray:
         """Returns the samples for one input with the type and the axes that the input takes.
@@ -364,7 +364,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
         )
     if takes_columns(model) and isinstance(x, np.ndarray):
         raise DataError(
-            "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
+            "The model takes the columns of a table", hint="Pass a DataFrame, or a dict of columns."
         )
     if takes_columns(model) and (hasattr(x, "columns") or isinstance(x, Mapping)):
         columns, notes = _columns_for(model, x, "The table")
@@ -396,8 +396,8 @@ def _columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str,
         return columns, list(_unknown_categories(model, columns))
     except KeyError as error:
         raise DataError(
-            f"{called} lacks columns: {quoted(error.args, most=8)}. The model takes the "
-            "columns it was trained on, by their names."
+            f"{called} lacks columns: {quoted(error.args, most=8)}",
+            hint="The model takes the columns it was trained on, by their names.",
         ) from None
     except ValueError as error:
         raise DataError(f"{called} can't be predicted: {error}.") from None

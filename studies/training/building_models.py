@@ -61,8 +61,8 @@ def build_model(
     check_model(study, model)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
-            f"The builder of the study {study.name!r} returned a model that is not compiled. "
-            "Call model.compile(optimizer, loss, metrics) before returning it."
+            f"The builder of the study {study.name!r} returned a model that is not compiled",
+            hint="Call model.compile(optimizer, loss, metrics) before returning it.",
         )
     return model
 

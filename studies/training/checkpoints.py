@@ -179,8 +179,8 @@ def cannot_write(path: Path, error: OSError) -> StudyError:
     The trial is not at fault. The study stops, and its next launch resumes the trial.
     """
     return StudyError(
-        f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
-        "and launch again to resume."
+        f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}",
+        hint="Make room, and launch again to resume.",
     )
 
 

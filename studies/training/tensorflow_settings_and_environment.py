@@ -48,8 +48,8 @@ def configure_tensorflow(threads: int | None) -> int:
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
             "kerastudy trains with Keras on TensorFlow, and Keras runs on "
-            f"{keras.backend.backend()!r} here. Set KERAS_BACKEND=tensorflow before Keras is "
-            "imported."
+            f"{keras.backend.backend()!r} here",
+            hint="Set KERAS_BACKEND=tensorflow before Keras is imported.",
         )
     tf.config.experimental.enable_op_determinism()
     tensorflow_internals.keep_order_of_large_sums()

@@ -201,6 +201,6 @@ def check_returned(study: str, returned: Any) -> None:
     if isinstance(returned, list | tuple) and len(returned) > 1:
         raise BuilderError(
             f"The objective_function of the study {study!r} returned {len(returned)} values: "
-            f"{returned!r:.100}. Several objectives are not supported. Return one number, and "
-            "note the others by trial.set_user_attr."
+            f"{returned!r:.100}. Several objectives are not supported",
+            hint="Return one number, and note the others by trial.set_user_attr.",
         )

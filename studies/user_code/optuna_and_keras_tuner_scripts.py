@@ -321,9 +321,9 @@ def _study_from_keras_tuner(name: str, search: Search) -> ScriptStudy:
     if search.made_with.get("hyperparameters") is not None or not oracle.tune_new_entries:
         raise StudyFileError(
             "The script's tuner gets hyperparameters=… or tune_new_entries=False. A study takes "
-            "its hyperparameters from the builder alone. Leave the arguments out. Replace values "
-            "at launch by --set NAME=VALUE, and keep all but some at their defaults by "
-            "--only NAME,NAME."
+            "its hyperparameters from the builder alone",
+            hint="Leave the arguments out. Replace values at launch by --set NAME=VALUE, and keep "
+            "all but some at their defaults by --only NAME,NAME.",
         )
     callbacks = arguments.get("callbacks") or ()
     recorders = [name for name in map(_name_of, callbacks) if name in _RECORDERS]
@@ -367,8 +367,8 @@ def _check_tuner(tuner: Any) -> None:
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
-            f"A study tunes Keras models, but the script's {kind.__name__} does not. Write an "
-            "objective function for Optuna instead, which may return any number."
+            f"A study tunes Keras models, but the script's {kind.__name__} does not",
+            hint="Write an objective function for Optuna instead, which may return any number.",
         )
     if not kind.run_trial.__module__.startswith(f"{_KERAS_TUNER}."):
         raise StudyFileError(
@@ -429,8 +429,8 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
         )
     if validation is None and not share:
         raise StudyFileError(
-            "A study chooses trials by validation data, but the script's search has none. Give "
-            "the search validation_data=… or validation_split=0.2."
+            "A study chooses trials by validation data, but the script's search has none",
+            hint="Give the search validation_data=… or validation_split=0.2.",
         )
     in_batches = batches_kind(x) != GENERATOR
     if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:

@@ -100,8 +100,8 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
         except Exception as error:
             raise StudyError(
-                "The study can't be made in a worker process: "
-                f"{describe(error)}. Workers must be able to import the study's modules."
+                f"The study can't be made in a worker process: {describe(error)}",
+                hint="Workers must be able to import the study's modules.",
             ) from None
     assert isinstance(study, StudyDefinition)
     return study

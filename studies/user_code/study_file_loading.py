@@ -203,7 +203,7 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             )
             if file.fault:
                 hint += f" {file.fault}. Searches of other functions are skipped: no results."
-        raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
+        raise StudyFileError(f"{path!r} has no study {target.variable!r}", hint=hint)
     if file.launched is not None:
         names = [name for name, study in studies.items() if study is file.launched]
         return file.launched, names[0] if names else ""
@@ -222,9 +222,9 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             "loaded only from the top level, not from within a function or a main guard."
         )
     raise StudyFileError(
-        f"{path!r} has no study. Make one at the top level of the file: study = "
-        "kerastudy.Study(...). Or launch a script that calls Keras Tuner's tuner.search(...) or "
-        "Optuna's study.optimize(...)."
+        f"{path!r} has no study",
+        hint="Make one at the top level of the file: study = kerastudy.Study(...). Or launch a "
+        "script that calls Keras Tuner's tuner.search(...) or Optuna's study.optimize(...).",
     )
 
 
