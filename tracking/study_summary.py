@@ -104,8 +104,8 @@ class Summary:
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """The facts about the value to expect, about the search, and about the champion."""
-        return [*self.expected, *self.search]
+        """All facts: those in `expected`, `search` and `definition`."""
+        return [*self.expected, *self.search, *self.definition]
 
     @cached_property
     def expected(self) -> list[Fact]:

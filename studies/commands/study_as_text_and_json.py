@@ -306,8 +306,8 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
     # Imported here, as it loads numpy, which the other documents don't need.
     from tracking.diagnosis.hyperparameter_checks import answers
 
-    description, best, verdict = history.description, history.best, study_verdict(history)
-    commands = summary_of(history, verdict).commands
+    description, best, champion = history.description, history.best, history.champion
+    summary = summary_of(history)
     return {
         "study": description.name,
         "engine": description.engine,
@@ -322,8 +322,12 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "default_trial": description.default_trial,
         "reasons": [reason._asdict() for reason in reasons(history.trials)],
         "best": None if best is None else _trial_document(history, best),
-        "verdict": _verdict_document(verdict),
-        "next": [command.text for command in commands],
+        "champion": None
+        if champion is None
+        else {**_short_trial_document(champion), "promoted": history.promoted or None},
+        "verdict": _verdict_document(summary.verdict),
+        "facts": [fact._asdict() for fact in summary.facts],
+        "next": [command.text for command in summary.commands],
         "answers": dict(answers(history)),
         "top": [_short_trial_document(trial) for trial in history.top(10)],
         "all": [_short_trial_document(trial) for trial in history.trials],

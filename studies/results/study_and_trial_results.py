@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
@@ -164,10 +164,11 @@ class StudyResults(StudyHistory):
 
     def _repr_html_(self) -> str:
         summary = summary_of(self, verdict=self.verdict)
-        facts = {"study": self.name, **{fact.name: fact.text for fact in summary.facts}}
+        steps = [("next", f"{step.purpose}: {step.text}") for step in summary.commands]
         heading, rows = trial_rows(self, self.top(_SHOWN))
         cells = [_row("th", heading), *(_row("td", row) for row in rows)]
-        return _table(facts) + (f"<table>{''.join(cells)}</table>" if rows else "")
+        facts = _table([("study", self.name), *summary.facts, *steps])
+        return facts + (f"<table>{''.join(cells)}</table>" if rows else "")
 
 
 def read_study(name: str, *, store: str | Path | Store | None = None) -> StudyResults:
@@ -257,7 +258,7 @@ class Trial(TrialRecord):
     def _repr_html_(self) -> str:
         heading = f"<p>{escape(repr(self).strip('<>'))}</p>"
         reason = f"<p>{escape(self.reason)}</p>" if self.reason else ""
-        return heading + reason + _table(self.params)
+        return heading + reason + _table(self.params.items())
 
 
 @dataclass(frozen=True, repr=False)
@@ -318,16 +319,16 @@ def definition_html(study: StudyDefinition) -> str:
     heading = f"<p>{escape(repr(study).strip('<>'))}</p>"
     if study.space is None:
         return heading
-    return heading + _table({parameter.name: repr(parameter) for parameter in study.space})
+    return heading + _table((parameter.name, repr(parameter)) for parameter in study.space)
 
 
-def _table(values: Mapping[str, object]) -> str:
-    rows = "".join(
+def _table(rows: Iterable[tuple[str, object]]) -> str:
+    markup = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
         f"<td>{escape(readable(value, 6))}</td></tr>"
-        for name, value in values.items()
+        for name, value in rows
     )
-    return f"<table>{rows}</table>"
+    return f"<table>{markup}</table>"
 
 
 def _row(element: str, cells: Sequence[str]) -> str:

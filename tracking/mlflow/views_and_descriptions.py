@@ -320,17 +320,14 @@ class Pages:
 def study_note(history: StudyHistory, pages: Pages) -> str:
     """Returns a study's summary in Markdown.
 
-    Links and verdict come first, because the UI shows only 100 pixels of a long text. While a
-    launch runs, there is no verdict.
+    Links and the value to expect come first, because the UI shows only 100 pixels of a long text.
+    While a launch runs, there are no facts.
     """
     links = " · ".join(_links(pages))
     if history.status == "RUNNING":
         return f"{links}\n\n**Running: {_RUNNING}**"
     summary = summary_of(history)
-    # These facts are left out, as they are already in the verdict.
-    facts = [fact for fact in summary.facts if fact.name not in ("warning", "expect")]
-    lines = [links, "", f"**{_plain(summary.verdict.text)}**", ""]
-    lines += [f"- {fact.name}: {_plain(fact.text)}" for fact in (*facts, *summary.definition)]
+    lines = [links, "", *(f"- {fact.name}: {_plain(fact.text)}" for fact in summary.facts)]
     for command in summary.commands:
         lines += ["", f"Next: {_plain(command.purpose)}:", _code_block(command.text)]
     return "\n".join(lines)

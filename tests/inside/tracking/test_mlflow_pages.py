@@ -175,12 +175,12 @@ def study(store: Store, name: str, trials: int = 3, **settings: Any) -> StudyHis
     return replace(read_study(store, name), status="FINISHED")
 
 
-def test_a_note_has_links_the_verdict_facts_commands_and_the_best(shared_store: Store) -> None:
+def test_a_note_has_links_facts_and_commands(shared_store: Store) -> None:
     history = study(shared_store, "it's 손글씨 1", trials=12, notes="Why.")
     pages = Pages("7", "parent", report=True, model="model")
     note = study_note(history, pages)
-    links, _, verdict, _, *facts = note.splitlines()
-    assert verdict.startswith("**The search saw 0.39. What to expect is unknown")
+    links, _, first, *facts = note.splitlines()
+    assert first.startswith("- expect: unknown so far: 0.39 is val_loss as the search saw it")
     names = ["report", "registered model", "trials", "charts", "curves"]
     assert [*re.findall(r"\[([\w ]+)\]\(#/", links)] == names
     assert "#/experiments/7/runs/parent/artifacts/report.html?" in links
@@ -228,7 +228,7 @@ def test_the_note_of_a_running_study_stays_true_after_each_trial(shared_store: S
     assert running == "**Running: the best trial so far is the first of the trials.**"
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     none = study(shared_store, "begins", trials=0)
-    assert "No trial has a value of val_loss yet" in study_note(none, PAGES)
+    assert "no trial has a value of val_loss yet" in study_note(none, PAGES)
 
 
 def test_users_texts_are_no_markup(shared_store: Store) -> None:

@@ -124,7 +124,7 @@ def test_a_launch_sends_a_study_with_its_champion(
         check_equal(client, history.folder)
     version = server.client.get_model_version_by_alias("trained (2)", "champion")
     parent = server.client.get_run(version.run_id or "")
-    assert as_json(told)["verdict"]["text"] in parent.data.tags["mlflow.note.content"]
+    assert as_json(told)["facts"][0]["text"] in parent.data.tags["mlflow.note.content"]
     files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
     assert files == ["study/code", "study/definition.json"]
     mlflow.set_tracking_uri(server.address)
