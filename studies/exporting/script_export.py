@@ -37,7 +37,7 @@ from tracking.history.learning_curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
-_FILES: Final = Path(__file__).with_name("script_files")
+_FILES: Final = Path(__file__).parent
 _SCRIPT: Final = "retrain.py"
 # Copied as `kerastudy.py`, which the study's files then import.
 _STAND_IN: Final = "kerastudy_for_the_study_file.py"
@@ -223,7 +223,7 @@ def write_script(
 
 
 def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
-    """Returns the text of ``script_files/retrain.py`` with a trial's values filled in."""
+    """Returns the text of ``retrain.py`` with a trial's values filled in."""
     spec, environment = training_of(trial), trial.environment
     keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
     keras.pop("backend", None)

@@ -5,4 +5,3 @@ from .launch import run_study as run_study
 from .launch_checks_lock_and_journal import differences as differences
 from .launch_checks_lock_and_journal import server_for as server_for
 from .launch_checks_lock_and_journal import warnings_of as warnings_of
-from .trial_file_retention import Retention as Retention

@@ -23,7 +23,6 @@ from studies.engines import Curve, Engine
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
 from studies.launching.launch_checks_lock_and_journal import most_epochs
 from studies.launching.proposals_and_stopping import INTERRUPTED, Ending, FirstTrials, Proposals
-from studies.launching.trial_file_retention import Retention
 from studies.progress import Progress
 from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.journal import Journal, JournalReader
@@ -45,7 +44,7 @@ from tracking.records import (
     training_name,
 )
 from tracking.records.trial_records import best_trial
-from tracking.store.checkpoint_digests_and_trial_files import files_of
+from tracking.store.checkpoint_digests_and_trial_files import Retention, files_of
 
 
 class Driver(Jobs):

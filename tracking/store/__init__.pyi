@@ -1,3 +1,4 @@
+from .checkpoint_digests_and_trial_files import Retention as Retention
 from .checkpoint_digests_and_trial_files import StudyFiles as StudyFiles
 from .checkpoint_digests_and_trial_files import checkpoint_digest as checkpoint_digest
 from .locks_and_atomic_writing import locked_study as locked_study

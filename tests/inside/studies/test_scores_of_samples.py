@@ -18,11 +18,10 @@ from model_zoo import compiled, stack
 from scripted import describe
 
 import kerastudy as ks
-from studies.launching import Retention
 from studies.training import CompiledTrainer, NotScoredError, sample_scores
 from tracking.records import Objective, TrialRecord, TrialResult, TrialState
 from tracking.statistics import SampleScores, best_scores, read_scores
-from tracking.store import StudyFiles
+from tracking.store import Retention, StudyFiles
 
 # Scores against `model.evaluate`, `model.predict` and numpy on the raw data.
 
