@@ -19,6 +19,7 @@ Error = type[KerastudyError]
 LARGEST_SEED: Final = 2**32 - 1
 """The largest seed of numpy's RandomState, which scikit-learn uses."""
 
+_Kind = TypeVar("_Kind")
 _Name = TypeVar("_Name", bound=str)
 
 
@@ -59,14 +60,11 @@ def finite_number(setting: str, value: object, error: Error) -> float:
     raise error.of_setting(setting, "a finite number", value)
 
 
-def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
-    """Checks that a value is a finite number above 0.
-
-    The error says "a number {of} above 0". `of` is a phrase such as "of seconds".
-    """
+def positive_number(setting: str, value: object, error: Error) -> float:
+    """Checks that a value is a finite number above 0."""
     if is_real(value) and value > 0:
         return value
-    raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
+    raise error.of_setting(setting, "a number above 0", value)
 
 
 def truth(setting: str, value: object, error: Error) -> bool:
@@ -92,6 +90,25 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
     if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
         return tuple(texts)
     raise error.of_setting(setting, "a list of texts, such as ['id']", value)
+
+
+def instance(
+    setting: str,
+    value: object,
+    error: Error,
+    kind: type[_Kind] | tuple[type[_Kind], ...],
+    expected: str,
+    hint: str = "",
+) -> _Kind:
+    """Checks that a value is an object of a class, or of one of a few classes."""
+    if isinstance(value, kind):
+        return value
+    raise error.of_setting(setting, expected, value, hint)
+
+
+def text(setting: str, value: object, error: Error) -> str:
+    """Checks that a value is a text."""
+    return instance(setting, value, error, str, "a text")
 
 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:

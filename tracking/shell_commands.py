@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from search_spaces import Tailoring
 from tracking.history.study_history import StudyHistory
-from tracking.records import StudyDescription
+from tracking.records import DEFAULT_ENGINE, StudyDescription, option_of
 from tracking.store.store_folder_and_json import default_store_path, real_folder
 
-_DEFAULT_ENGINE: Final = "optuna:tpe"
 # `kerastudy launch` takes the studies in this folder by name.
 _CATALOG: Final = Path(__file__).parents[1] / "studies" / "catalog"
 
@@ -51,7 +50,7 @@ def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     if name != (description.code.study_name or name):
         words.append(f"--name {shlex.quote(name)}")
-    if description.engine != _DEFAULT_ENGINE:
+    if description.engine != DEFAULT_ENGINE:
         words.append(f"--engine {shlex.quote(description.engine)}")
     data = _data_options(description)
     return _joined([*words, *options, *data, _store_option(history.store.root)])
@@ -62,7 +61,7 @@ def launch_options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequenc
     options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
     options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]
     for name, value in settings.items():
-        option = "--folds" if name == "cross_validation" else f"--{name.replace('_', '-')}"
+        option = option_of(name)
         options.append(option if value is True else f"{option} {shlex.quote(str(value))}")
     return options
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import shlex
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from tracking.records import (
     WHERE,
     RecordedSettings,
     Setting,
+    option_of,
     settings_of,
 )
 
@@ -116,20 +116,20 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     """
     fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
-        attributes: dict[str, Any]
+        attributes: dict[str, Any] = {"default": None}
         type_name, default = str(fields[name].type).partition(" ")[0], fields[name].default
         help_text = setting.help
         if isinstance(setting.reads, str):
-            attributes = {"metavar": setting.reads}
+            attributes["metavar"] = setting.reads
         elif isinstance(setting.reads, tuple) and setting.reads:
-            attributes = {"type": click.Choice(setting.reads)}
+            attributes["type"] = click.Choice(setting.reads)
             help_text += f"  [default: {default}]" if default else ""
         elif type_name == "bool":
-            attributes = {"is_flag": True}
+            attributes["is_flag"] = True
         else:
-            attributes = {"type": setting.reads or {"int": int, "float": float}.get(type_name, str)}
-        option = setting.option or f"--{name.replace('_', '-')}"
-        command = click.option(option, name, default=None, help=help_text, **attributes)(command)
+            attributes["type"] = setting.reads or {"int": int, "float": float}.get(type_name, str)
+        option = click.option(option_of(name, setting), name, help=help_text, **attributes)
+        command = option(command)
     return command
 
 
@@ -222,9 +222,8 @@ def launch_command(
     resolved = resolve_target(target)
     options = _launch_options(settings, store=store, progress=not quiet)
     overrides = {
-        name: _checked(name, value)
-        for kind in (RecordedSettings, StudySettings)
-        for name, value in _options_of(kind, settings).items()
+        **_checked_settings(RecordedSettings, settings),
+        **_checked_settings(StudySettings, settings),
     }
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
@@ -249,48 +248,21 @@ def launch_command(
     answer(as_json, lambda: study_document(history), lambda: text(history))
 
 
-def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns those options that the user gave and that are settings of the class `kind`."""
-    return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
+def _checked_settings(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of those options that the user gave, and that `kind` declares.
+
+    Errors name the option, e.g. ``--start-with`` for the setting `initial`.
+    """
+    return {
+        name: setting.check(option_of(name, setting), options[name], error=StudyError)
+        for name, setting in settings_of(kind).items()
+        if options.get(name) is not None
+    }
 
 
 def _launch_options(settings: Mapping[str, Any], *, store: Path, progress: bool) -> LaunchOptions:
-    """Returns the options of a launch. The classes of these options check the values."""
-    options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
-    if of_ray:
+    """Returns the options of a launch."""
+    options = _checked_settings(LaunchOptions, settings)
+    if of_ray := _checked_settings(RayOptions, settings):
         options["ray"] = RayOptions(**of_ray)
     return LaunchOptions(**options, store=store, progress=progress)
-
-
-def _checked(name: str, value: Any) -> Any:
-    """Parses and checks the value of an option, as its setting declares."""
-    setting, option = _SETTINGS[name], f"--{name.replace('_', '-')}"
-    if setting.reads == "TIME":
-        value = _seconds(option, value)
-    elif setting.reads == "COUNT|all":
-        value = _count_or_all(option, value)
-    return value if setting.check is None else setting.check(name, value, error=StudyError)
-
-
-def _seconds(option: str, text: str) -> float:
-    """Returns the seconds of a time such as 1h30m."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        # Importing pandas costs no time here, as a launch imports MLflow, which imports pandas too.
-        import pandas as pd
-
-        seconds = pd.to_timedelta(text, errors="coerce").total_seconds()
-    if not 0 < seconds < math.inf:
-        raise StudyError(
-            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m", received=text
-        )
-    return seconds
-
-
-def _count_or_all(option: str, text: str) -> int | None:
-    if text == "all":
-        return None
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)

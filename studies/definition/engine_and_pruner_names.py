@@ -18,7 +18,6 @@ from typing import Any, Final
 from search_spaces.errors import EngineError
 from search_spaces.texts import near_match, suggestion
 
-DEFAULT_ENGINE: Final = "optuna:tpe"
 HYPERBAND: Final = "keras-tuner:hyperband"
 FACTOR: Final = 3
 """Hyperband's reduction factor. The value is Keras Tuner's default

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
-from studies.definition.engine_and_pruner_names import DEFAULT_ENGINE, check_engine, check_pruner
+from studies.definition.engine_and_pruner_names import check_engine, check_pruner
+from studies.definition.objective import DIRECTIONS, check_objective
 from tracking.records import (
     ADVANCED,
     BUDGET,
+    DEFAULT_ENGINE,
     OUTPUT,
     SEARCH,
     TUNE,
@@ -50,6 +52,33 @@ def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
     return check_study_name(value)
 
 
+def _data(name: str, value: Any, *, error: checks.Error) -> DescribedData:
+    from studies.data import DescribedData
+
+    expected = (
+        "from kerastudy.datasets: datasets.arrays(x, y), datasets.npz(path), "
+        "datasets.table(path, target=...), datasets.batches(train, validation) or datasets.digits()"
+    )
+    of_hp = "Code that depends on hp, such as a window's length, belongs in the builder."
+    hint = of_hp if callable(value) else ""
+    return checks.instance(name, value, error, DescribedData, expected, hint)
+
+
+def _build(name: str, value: Any, *, error: checks.Error) -> Any:
+    if callable(value) or callable(getattr(value, "build", None)):
+        return value
+    raise error.of_setting(name, "a function of hp, or a keras_tuner.HyperModel", value)
+
+
+def _space(name: str, value: Any, *, error: checks.Error) -> SearchSpace:
+    from search_spaces import SearchSpace
+
+    expected = "a SearchSpace, or None to find it by tracing the builder"
+    inline = "Declare the hyperparameters in the builder, and tailor them by --set and --only."
+    hint = inline if hasattr(value, "conditional_scope") else ""
+    return checks.instance(name, value, error, SearchSpace, expected, hint)
+
+
 def _engine(name: str, value: Any, *, error: checks.Error) -> str:
     return check_engine(value)
 
@@ -64,6 +93,18 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
         hint = "Trials can't share callbacks, which keep state."
         raise error.of_setting(name, expected, value, hint)
     return value
+
+
+def _class_weight(name: str, value: Any, *, error: checks.Error) -> Any:
+    from studies.definition.class_weights import check_class_weight
+
+    return value if callable(value) else check_class_weight(value)
+
+
+def _objective_function(name: str, value: Any, *, error: checks.Error) -> Any:
+    if callable(value) and not isinstance(value, type):
+        return value
+    raise error.of_setting(name, "a function of a trial that returns a number", value)
 
 
 def check_initial(
@@ -91,6 +132,19 @@ def _as_declared() -> Tailoring:
     return Tailoring()
 
 
+def _tailoring(name: str, value: Any, *, error: checks.Error) -> Tailoring:
+    from search_spaces import Tailoring
+
+    expected = "a Tailoring, such as Tailoring(ranges={'dropout': '0.1..0.5'})"
+    return checks.instance(name, value, error, Tailoring, expected)
+
+
+def _cross_validation(name: str, value: Any, *, error: checks.Error) -> CrossValidation:
+    from studies.data import check_cross_validation
+
+    return check_cross_validation(name, value, error)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudySettings:
     """A study's settings that are not recorded as they are, e.g. data. `Study` describes them."""
@@ -102,16 +156,19 @@ class StudySettings:
         ),
     )
     data: DescribedData | None = setting(
-        None, "The data. --data replaces it by the data in a file."
+        None, "The data. --data replaces it by the data in a file.", _data
     )
     build: Builder = setting(
-        None, "A function of hp that returns a compiled Keras model.", at_launch=False
+        None, "A function of hp that returns a compiled Keras model.", _build, at_launch=False
     )
     space: SearchSpace | None = setting(
-        None, "The search space; left out, it is found by tracing the builder.", at_launch=False
+        None,
+        "The search space; left out, it is found by tracing the builder.",
+        _space,
+        at_launch=False,
     )
     objective: str | Objective = setting(
-        "val_loss", "The metric to optimize.", at_launch=False, another_study=True
+        "val_loss", "The metric to optimize.", check_objective, at_launch=False, another_study=True
     )
     engine: Any = setting(
         DEFAULT_ENGINE,
@@ -133,19 +190,22 @@ class StudySettings:
     class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = setting(
         None,
         "How much the samples of each class count in training.",
+        _class_weight,
         at_launch=False,
         another_study=True,
     )
     objective_function: Callable[[Any], Any] | None = setting(
         None,
         "In place of data and builder: a function of a trial that returns a number.",
+        _objective_function,
         at_launch=False,
     )
     direction: str | None = setting(
         None,
         "Whether to maximize or minimize an objective function.  [default: minimize]",
-        section=TUNE,
-        reads=("maximize", "minimize"),
+        partial(checks.choice, names=DIRECTIONS),
+        TUNE,
+        reads=tuple(DIRECTIONS),
     )
     initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
         (),
@@ -158,12 +218,13 @@ class StudySettings:
     )
     tailoring: Tailoring = field(
         default_factory=_as_declared,
-        metadata=declaration("Changes of the space, as by --set and --only."),
+        metadata=declaration("Changes of the space, as by --set and --only.", _tailoring),
     )
     cross_validation: CrossValidation | int | None = setting(
         None,
         "Cross-validate: the number of folds of all samples but the test part.",
-        section=BUDGET,
+        _cross_validation,
+        BUDGET,
         option="--folds",
         reads=int,
         another_study=True,
@@ -249,12 +310,6 @@ class RayOptions:
         check_settings(self)
 
 
-def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
-    if isinstance(value, RayOptions):
-        return value
-    raise error.of_setting(name, "a RayOptions, such as RayOptions(address='auto')", value)
-
-
 def check_workers(workers: int | None, executor: str | None) -> None:
     """Checks the number of workers, which must be None if the executor is "in-process"."""
     if workers is not None:
@@ -278,7 +333,11 @@ def _server(name: str, value: Any, *, error: checks.Error) -> str:
 class LaunchOptions:
     """The options of a launch. `Study.launch` describes them."""
 
-    store: str | Path | None = setting(None, "The store's folder, as by --store.")
+    store: str | Path | None = setting(
+        None,
+        "The store's folder, as by --store.",
+        partial(checks.instance, kind=(str, os.PathLike), expected="the path of a folder"),
+    )
     executor: ExecutorName | None = setting(
         None,
         "Where trials run: in worker processes, in this one, or on a Ray cluster.  "
@@ -290,7 +349,8 @@ class LaunchOptions:
     workers: int | None = setting(
         None,
         "Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
-        section=WHERE,
+        checks.whole_number,
+        WHERE,
     )
     progress: bool = setting(True, "Whether to show progress; --quiet shows none.", checks.truth)
     tracking_uri: str | None = setting(
@@ -321,7 +381,15 @@ class LaunchOptions:
         OUTPUT,
         option="--report/--no-report",
     )
-    ray: RayOptions | None = setting(None, "The Ray cluster, and a trial's resources there.", _ray)
+    ray: RayOptions | None = setting(
+        None,
+        "The Ray cluster, and a trial's resources there.",
+        partial(
+            checks.instance,
+            kind=RayOptions,
+            expected="a RayOptions, such as RayOptions(address='auto')",
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Checks the options."""

@@ -6,11 +6,11 @@ returns a number. A study with an objective function has no data, builder, epoch
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import EngineError, ObjectiveError, StudyError
 from search_spaces.texts import near_match
 from studies.definition.engine_and_pruner_names import HYPERBAND, split_options
@@ -39,25 +39,27 @@ _MIN = frozenset(
 )
 
 
+def check_objective(setting: str, value: Any, error: checks.Error) -> str | Objective:
+    """Checks that an objective is a name, or has a direction. `make_objective` checks the name."""
+    if not isinstance(value, (str, Objective)):
+        # A keras_tuner.Objective has these attributes.
+        name, direction = getattr(value, "name", None), getattr(value, "direction", None)
+        if isinstance(name, str) and direction is not None:
+            value = Objective(name, direction)
+    if isinstance(value, Objective):
+        of = f"The direction of the objective {value.metric!r}"
+        checks.choice(of, value.direction, ("max", "min"), ObjectiveError)
+        return value
+    if isinstance(value, str) and value.strip():
+        return value
+    expected = "the name of a metric, such as 'val_accuracy', or an Objective"
+    raise ObjectiveError.of_setting(setting, expected, value)
+
+
 def make_objective(objective: str | Objective) -> Objective:
     """Returns the objective with its direction. Raises ObjectiveError if it is not known."""
-    if not isinstance(objective, (str, Objective)):
-        # A keras_tuner.Objective has these attributes.
-        name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
-        if isinstance(name, str) and isinstance(direction, str):
-            objective = Objective(name, direction)
     if isinstance(objective, Objective):
-        if objective.direction not in ("max", "min"):
-            raise ObjectiveError.of_setting(
-                f"The direction of the objective {objective.metric!r}",
-                "'max' or 'min'",
-                objective.direction,
-            )
         return objective
-    if not isinstance(objective, str) or not objective.strip():
-        raise ObjectiveError.of_setting(
-            "objective", "the name of a metric, such as 'val_accuracy', or an Objective", objective
-        )
     # Keras adds a number to the name of a second metric of the same class: auc, auc_1.
     direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
     if direction is None:
@@ -107,7 +109,7 @@ NO_DIRECTION: Final = (
 )
 """The warning for a study with an objective function whose direction is not set."""
 
-_DIRECTIONS: Final[Mapping[str, Direction]] = {"maximize": "max", "minimize": "min"}
+DIRECTIONS: Final[Mapping[str, Direction]] = {"maximize": "max", "minimize": "min"}
 _OF_BUILDERS: Final = (*("data", "build", "callbacks", "class_weight", "cross_validation"),)
 
 
@@ -117,10 +119,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     By default, the objective is minimized, as in Optuna.
     """
     function = study.objective_function
-    if not callable(function) or inspect.isclass(function):
-        raise StudyError.of_setting(
-            "objective_function", "a function of a trial that returns a number", function
-        )
     # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
     # and `dataclasses.replace` then passes it to the new object.
     others = [
@@ -152,9 +150,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
-        if study.direction not in tuple(_DIRECTIONS):
-            raise StudyError.of_setting("direction", "'maximize' or 'minimize'", study.direction)
-        return Objective(VALUE, _DIRECTIONS[study.direction])
+        return Objective(VALUE, DIRECTIONS[study.direction])
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
 
 

@@ -14,8 +14,7 @@ from search_spaces import SearchSpace, Tailoring
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import suggestion
-from studies.data import CrossValidation, DescribedData, check_cross_validation, replaced_data
-from studies.definition.class_weights import check_class_weight
+from studies.data import CrossValidation, DescribedData, replaced_data
 from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
 from studies.definition.launch_options_and_unrecorded_settings import StudySettings
 from studies.definition.objective import (
@@ -46,41 +45,21 @@ class StudyDefinition(RecordedSettings, StudySettings):
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
-            self._check_parts()
         self._replace("objective", make_objective(self.objective))
-        self._replace("cross_validation", cross_validation_of(self))
-        if not callable(self.class_weight):
-            self._replace("class_weight", check_class_weight(self.class_weight))
+        self._check_folds()
         self._check_space()
 
-    def _check_parts(self) -> None:
-        if not isinstance(self.data, DescribedData):
-            raise StudyError.of_setting(
-                "A study's data",
-                "from kerastudy.datasets: datasets.arrays(x, y), datasets.npz(path), "
-                "datasets.table(path, target=...), datasets.batches(train, validation) or "
-                "datasets.digits()",
-                self.data,
-                "Code that depends on hp, such as a window's length, belongs in the builder."
-                if callable(self.data)
-                else "",
-            )
-        if not callable(self.build) and not callable(getattr(self.build, "build", None)):
-            raise StudyError.of_setting(
-                "A study's build", "a function of hp, or a keras_tuner.HyperModel", self.build
-            )
+    def _check_folds(self) -> None:
+        if self.cross_validation is None:
+            return
+        if isinstance(self.data, DescribedData) and self.data.in_batches:
+            _refuse("its data comes in batches", "Take data from datasets.arrays")
+        if callable(self.class_weight):
+            _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
+        if self.repeats > 1:
+            _refuse(f"it has repeats={self.repeats}", "Folds have seeds of their own already")
 
     def _check_space(self) -> None:
-        if self.space is not None and not isinstance(self.space, SearchSpace):
-            raise StudyError.of_setting(
-                "A study's space",
-                "a SearchSpace, or None to find it by tracing the builder",
-                self.space,
-                "Declare the hyperparameters in the builder, and tailor them at launch by --set "
-                "and --only."
-                if hasattr(self.space, "conditional_scope")
-                else "",
-            )
         if isinstance(self.data, DescribedData) and self.data.in_batches:
             self._check_no_batch_size()
         # An objective function itself chooses its epochs and its batch size.
@@ -128,7 +107,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
                     hint=f"Give it other values by --set, such as --set {name}={value}.",
                 )
         folds = overrides.get("cross_validation")
-        if isinstance(folds, CrossValidation):
+        if isinstance(folds, CrossValidation) and folds.name:
             raise StudyError(
                 f"{folds!r} can't be given only at launch, because the record does not hold it in "
                 "full, so trials could not be reproduced",
@@ -159,24 +138,6 @@ class StudyDefinition(RecordedSettings, StudySettings):
 
 OVERRIDABLE = [name for name, setting in settings_of(StudyDefinition).items() if setting.at_launch]
 """The names of the settings that a launch may replace."""
-
-
-def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
-    """Checks a study's setting `cross_validation`. Returns None if the study has no folds."""
-    try:
-        how = check_cross_validation(study.cross_validation)
-    except DataError as error:
-        raise StudyError(str(error)) from None
-    if how is None:
-        return None
-    data = study.data
-    if isinstance(data, DescribedData) and data.in_batches:
-        _refuse("its data comes in batches", "Take data from datasets.arrays")
-    if callable(study.class_weight):
-        _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
-    if study.repeats > 1:
-        _refuse(f"it has repeats={study.repeats}", "Folds have seeds of their own already")
-    return how
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:

@@ -47,7 +47,7 @@ class NextLaunch:
         if description.cross_validation.isdigit():
             # If an option of the present launch has set the number of folds, the next launch needs
             # this option, too. If the study's file has set the number, the option does no harm.
-            settings["cross_validation"] = int(description.cross_validation)
+            settings["folds"] = description.cross_validation
         return launch_command(history, self.name, launch_options(self.tailoring, settings))
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
@@ -53,14 +53,14 @@ _LOG_LEVELS: Final = {
 }
 
 
-def check_server(address: str) -> str:
+def check_server(address: Any) -> str:
     """Checks an MLflow server's address, or "off". Returns the address without a final slash."""
     if address == OFF:
-        return address
+        return OFF
     try:
         parts = urlsplit(address)
         is_server = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):  # Those of urlsplit.
         is_server = False
     if not is_server:
         expected = "the address of an MLflow server, such as http://127.0.0.1:5000, or off"
@@ -71,7 +71,7 @@ def check_server(address: str) -> str:
             "The tracking URI must not contain a user or a password, as the URI is recorded",
             hint="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead.",
         )
-    return address.rstrip("/")
+    return str(address).rstrip("/")
 
 
 def server_of_environment() -> str | None:

@@ -11,6 +11,7 @@ from .json_conversion import from_json as from_json
 from .json_conversion import to_json as to_json
 from .recorded_settings import ADVANCED as ADVANCED
 from .recorded_settings import BUDGET as BUDGET
+from .recorded_settings import DEFAULT_ENGINE as DEFAULT_ENGINE
 from .recorded_settings import OUTPUT as OUTPUT
 from .recorded_settings import SEARCH as SEARCH
 from .recorded_settings import TUNE as TUNE
@@ -19,6 +20,7 @@ from .recorded_settings import RecordedSettings as RecordedSettings
 from .recorded_settings import Setting as Setting
 from .recorded_settings import check_settings as check_settings
 from .recorded_settings import declaration as declaration
+from .recorded_settings import option_of as option_of
 from .recorded_settings import setting as setting
 from .recorded_settings import settings_of as settings_of
 from .study_code_and_data_records import CodeDescription as CodeDescription

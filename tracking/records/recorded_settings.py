@@ -17,13 +17,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 
 _KEY: Final = "setting"
+DEFAULT_ENGINE: Final = "optuna:tpe"
 
 # Sections of `kerastudy launch --help`.
 TUNE, BUDGET, SEARCH = "What to tune", "Budget", "Search"
@@ -36,9 +36,9 @@ class Setting:
 
     Attributes:
         help: A line for the command line and the docs.
-        check: A function of `search_spaces.argument_checks`, called as
-            ``check(name, value, error=StudyError)``. It returns the value in a plain Python type,
-            or raises the error.
+        check: A function such as those of `search_spaces.argument_checks`, called as
+            ``check(name, value, error=StudyError)``, also with the text of an option. It returns
+            the value in a plain Python type, or raises the error.
         section: The option's section in ``kerastudy launch --help``. Empty without an option.
         option: The option's name, e.g. ``"--folds"``, if it differs from the setting's name.
         reads: The option's type, if it differs from the setting's type: a type, a tuple of words to
@@ -48,7 +48,7 @@ class Setting:
     """
 
     help: str
-    check: Callable[..., Any] | None = None
+    check: Callable[..., Any]
     section: str = ""
     option: str = ""
     reads: type | tuple[str, ...] | str = ()
@@ -77,18 +77,45 @@ def check_settings(value: Any) -> None:
 
     None is not checked if None is the default.
     """
+    settings = settings_of(type(value))
     for field in dataclasses.fields(value):
-        check = field.metadata[_KEY].check if _KEY in field.metadata else None
         received = getattr(value, field.name)
-        if check is not None and (received is not None or field.default is not None):
-            object.__setattr__(value, field.name, check(field.name, received, error=StudyError))
+        if received is not None or field.default is not None:
+            checked = settings[field.name].check(field.name, received, error=StudyError)
+            object.__setattr__(value, field.name, checked)
+
+
+def option_of(name: str, setting: Setting | None = None) -> str:
+    """Returns the name of a setting's option, e.g. ``"--trial-timeout"``."""
+    return (setting.option if setting else "") or f"--{name.replace('_', '-')}"
 
 
 def _count_or_all(name: str, value: Any, *, error: checks.Error) -> int | None:
-    return None if value is None else checks.whole_number(name, value, error)
+    if value is None or (isinstance(value, str) and value == "all"):
+        return None
+    count = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if checks.is_whole(count) and count >= 1:
+        return int(count)
+    raise error.of_setting(name, "a whole number of at least 1, or all", value)
 
 
-_seconds: Final = partial(checks.positive_number, of="of seconds")
+def _seconds(name: str, value: Any, *, error: checks.Error) -> float:
+    seconds = _seconds_of(value) if isinstance(value, str) else value
+    if checks.is_real(seconds) and seconds > 0:
+        return seconds
+    expected = "a time above 0, in seconds or such as 90s, 30m or 1h30m"
+    raise error.of_setting(name, expected, value)
+
+
+def _seconds_of(text: str) -> float:
+    """Returns the seconds of a time such as 1h30m, or NaN for another text."""
+    try:
+        return float(text)
+    except ValueError:
+        # Importing pandas costs no time here, as a launch imports MLflow, which imports pandas too.
+        import pandas as pd
+
+        return float(pd.to_timedelta(text, errors="coerce").total_seconds())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,4 +160,4 @@ class RecordedSettings:
         ADVANCED,
         reads="COUNT|all",
     )
-    notes: str = setting("", "The purpose of the study.", at_launch=False)
+    notes: str = setting("", "The purpose of the study.", checks.text, at_launch=False)

@@ -276,20 +276,14 @@ def forward(folds: int = 5, *, gap: int = 0) -> CrossValidation:
     return CrossValidation("forward", folds, gap=gap)
 
 
-def check_cross_validation(value: object) -> CrossValidation | None:
-    """Checks a study's `cross_validation`. Turns a number of folds into a `CrossValidation`.
-
-    Raises DataError for other values, and for fewer than 2 folds.
-    """
-    if value is None or isinstance(value, CrossValidation):
+def check_cross_validation(setting: str, value: object, error: checks.Error) -> CrossValidation:
+    """Checks a study's `cross_validation`. Turns a number of folds into a `CrossValidation`."""
+    if isinstance(value, CrossValidation):
         return value
     if checks.is_whole(value):
-        return CrossValidation("", value)
-    raise DataError.of_setting(
-        "cross_validation",
-        "a number of folds, or how to split, such as kerastudy.splits.forward(5)",
-        value,
-    )
+        return CrossValidation("", checks.whole_number(setting, value, error, least=2))
+    expected = "a number of folds, or how to split, such as kerastudy.splits.forward(5)"
+    raise error.of_setting(setting, expected, value)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -145,7 +145,7 @@ def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"cross_validation": 1}, "folds must be a whole number of at least 2. Received: 1"),
+        ({"cross_validation": 1}, "_validation must be a whole number of at least 2. Rec"),
         ({"cross_validation": "5"}, "must be a number of folds.* Received: '5'"),
         ({"cross_validation": True}, "must be a number of folds.* Received: True"),
         ({"repeats": 2}, "it has repeats=2"),

@@ -172,7 +172,7 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--gpus-per-trial", "1.5", "--executor", "ray"], "gpus_per_trial"),
+        (["--gpus-per-trial", "1.5", "--executor", "ray"], "--gpus-per-trial must"),
         (["--cpus-per-trial", "0", "--executor", "ray"], "above 0. Received: 0"),
         (["--address", " ", "--executor", "ray"], "HOST:PORT"),
         (["--address", "nonsense", "--executor", "ray"], "Received: 'nonsense'"),
