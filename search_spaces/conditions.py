@@ -155,12 +155,12 @@ def _possible_values(
 
 
 def _never_active(parameter: Parameter, adapted: ByName, inactive: set[str]) -> SearchSpaceError:
-    parents = [
+    causes = " and ".join(
         f"{name!r} is never active" if name in inactive else f"{name!r} is {adapted[name]!r}"
         for name in parameter.when
         if name in inactive or name in adapted
-    ]
+    )
     return SearchSpaceError(
-        f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
-        f"{' and '.join(parents)}. Make its condition possible, or leave {parameter.name!r} out."
+        f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and {causes}",
+        hint=f"Make its condition possible, or leave {parameter.name!r} out.",
     )

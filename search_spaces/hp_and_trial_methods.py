@@ -268,8 +268,8 @@ class InlineDeclarations:
         parent, value = self._parent(name)
         if parent is None:
             raise HyperparameterError(
-                f"A condition names {name!r}, which was not declared before it: declare the "
-                f"parent first. {suggestion(name, [*self._declared, *self._out_of_scope])}"
+                f"A condition names {name!r}, which must be declared before it",
+                hint=suggestion(name, [*self._declared, *self._out_of_scope]),
             )
         if not isinstance(parent_values, list | tuple | set | frozenset):
             parent_values = [parent_values]
@@ -407,7 +407,7 @@ def optuna_range(
 ) -> Parameter:
     """Returns the parameter that `trial.suggest_float` or `trial.suggest_int` declares."""
     if log and step not in (None, kind.usual_step):
-        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log", hint="Leave one out.")
     plain = _whole if kind is Int else without_numpy
     scale = "log" if log else "linear"
     return _range(kind, name, plain(low), plain(high), plain(step), scale)

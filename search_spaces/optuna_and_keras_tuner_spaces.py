@@ -295,8 +295,8 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
             if name.startswith(self.RESERVED) and not isinstance(space[name], Fixed):
                 raise SearchSpaceError(
                     f"{name!r} can't be given to Keras Tuner, which keeps names that begin with "
-                    f"{self.RESERVED!r} for itself: give it another name, or use one of Optuna's "
-                    "engines, such as optuna:tpe."
+                    f"{self.RESERVED!r} for itself",
+                    hint="Give it another name, or use an engine of Optuna, such as optuna:tpe.",
                 )
         super().__init__(space, KerasTunerEncoding)
 

@@ -74,7 +74,7 @@ class SearchSpace:
         self._by_name = _declared(parameters)
         if not self._by_name:
             raise SearchSpaceError(
-                "The search space is empty: give at least one parameter, such as learning_rate()."
+                "The search space is empty", hint="Give it a parameter, such as learning_rate()."
             )
         check_parents(self._by_name)
         self._parents_first = parents_first(self._by_name.values())
@@ -368,8 +368,8 @@ class SearchSpace:
         continuous = [parameter.name for parameter in self.parameters if parameter.count is None]
         if continuous:
             raise SearchSpaceError(
-                f"A grid needs finitely many values, and {', '.join(map(repr, continuous))} "
-                f"{'is' if len(continuous) == 1 else 'are'} continuous: give a step, or a Choice."
+                f"A grid needs finitely many values, unlike those of {quoted(continuous)}",
+                hint="Give a step, or a Choice.",
             )
 
         def extended(values: dict[str, Any], rest: Sequence[Parameter]) -> Iterator[dict[str, Any]]:

@@ -176,7 +176,7 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
-            "only() needs the name of a parameter that varies. To fix one, use fix(name=value)."
+            "only() needs the name of a parameter that varies", hint="To fix one: fix(name=value)."
         )
     for name in varying:
         check_known(name, parameters)

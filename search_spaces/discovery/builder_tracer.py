@@ -201,8 +201,8 @@ class Tracer:
         if domain is None:
             raise SearchSpaceError(
                 f"{parameters[1].name!r} is declared twice with different domains, as "
-                f"{parameters[0]!r} and as {parameters[1]!r}: give one of them another name, "
-                f"declare one of them in a name_scope, or give both the same domain."
+                f"{parameters[0]!r} and as {parameters[1]!r}",
+                hint="Rename one, declare one in a name_scope, or give both the same domain.",
             )
         return domain
 

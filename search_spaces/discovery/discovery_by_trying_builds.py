@@ -209,14 +209,14 @@ def _check_sound(tracer: Tracer) -> None:
     if all(trace.error is not None for trace in tracer.traces):
         raise SearchSpaceError(
             f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "
-            f"with default values: {tracer.traces[0].error}. Mend the builder, and try it with "
-            f"build(Hyperparameters(space, space.defaults()))."
+            f"with default values: {tracer.traces[0].error}",
+            hint="Mend the builder, and call it with Hyperparameters(space, space.defaults()).",
         ) from tracer.first_error
     if not tracer.parameters:
         raise SearchSpaceError(
-            "The builder declares no hyperparameters: declare some in it, with "
-            "hp.Float('dropout', 0.0, 0.5) or trial.suggest_float('dropout', 0.0, 0.5), or declare "
-            "a SearchSpace and read hp['dropout']."
+            "The builder declares no hyperparameters",
+            hint="Declare some: hp.Float('dropout', 0.0, 0.5) or trial.suggest_float('dropout', "
+            "0.0, 0.5). Or declare a SearchSpace, and read hp['dropout'].",
         )
 
 

@@ -121,7 +121,7 @@ REFUSED = {
     'Float("x", 0, 1).from_unit(1.1)': "from 0 to 1. Received: 1.1",
     'Choice("x", ["a"]).from_unit(True)': "Received: True",
     # Spaces
-    "SearchSpace()": "empty: give at least one",
+    "SearchSpace()": "empty. Give it a parameter",
     'SearchSpace(Float("x", 0, 1), Int("x", 1, 2))': "'x' is declared twice, as Float.* as Int",
     'SearchSpace(Float("x", 0, 1, when={"y": 1}))': "'y', which is not in the space",
     'SearchSpace(Float("x", 0, 1, when={"y": "sdg"}), Choice("y", ["sgd"]))': "Did you mean 'sgd'",
@@ -130,7 +130,7 @@ REFUSED = {
     'SearchSpace(Float("x", 0, 1), [None])': "takes parameters .*None",
     'SPACE["dept"]': "'dept' is not in the search space. Did you mean 'depth'",
     'SPACE.from_unit({"momentum": 0.5})': "a coordinate for each of 'momentum', 'optim",
-    "GRIDLESS.grid()": "'rate', 'decay' are continuous",
+    "GRIDLESS.grid()": "unlike those of 'rate' and 'decay'",
     # Altered spaces
     'SPACE.only("optimiser")': "'optimiser'.*Did you mean 'optimizer'",
     'SPACE.only("loss")': r"'loss' can't vary: it is Fixed\('loss', 'mse'\).* replace",
@@ -166,7 +166,7 @@ REFUSED = {
     'Hyperparameters(SPACE, {**SPACE.defaults(), "optimizer": "adma"})': "Did you mean 'adam'",
     'HP["optimiser"]': "'optimiser' is not in the search space. Did you mean 'optimizer'",
     'HP["nesterov"]': "'nesterov' is not active .*'optimizer' is 'sgd'.*, which returns None",
-    'HP.Int("x", 1, 2, parent_name="optimiser", parent_values=["sgd"])': "was not declared",
+    'HP.Int("x", 1, 2, parent_name="optimiser", parent_values=["sgd"])': "must be declared before",
     'HP.Boolean("optimizer", parent_name="optimizer", parent_values=["adam"])': "on itself",
     'HP.Int("x", 1, 4, default=9)': "from 1 to 4. Received: 9",
     'HP.Float("x", 0, 1, default="a")': "from 0 to 1. Received: 'a'",
