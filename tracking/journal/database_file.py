@@ -154,14 +154,14 @@ def as_journal_errors(path: Path) -> Iterator[None]:
             hint="Fix this, then give the command again.",
         ) from error
     except sqlite3.DatabaseError as error:
-        raise StoreError(_damaged(path, str(error))) from error
+        raise _damaged(path, str(error)) from error
 
 
 def check_sound(path: Path) -> None:
     """Raises StoreError if a journal is damaged."""
     fault = fault_of(path)
     if fault:
-        raise StoreError(_damaged(path, fault))
+        raise _damaged(path, fault)
 
 
 def fault_of(path: Path, *, thorough: bool = False) -> str:
@@ -194,7 +194,7 @@ def on_network_disk(folder: Path) -> bool:
 
 def _check_there(path: Path) -> None:
     if not path.is_file():
-        raise StoreError(f"The journal {str(path)!r} is gone. Restore the study from a backup.")
+        raise StoreError(f"The journal {str(path)!r} is gone", hint="Restore it from a backup.")
 
 
 def _check_version(database: sqlite3.Connection, path: Path) -> None:
@@ -204,12 +204,12 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
     database.close()
     if version:
         is_newer = version > FORMAT
-        advice = "Upgrade with: pip install -U kerastudy" if is_newer else "Use another --store."
         raise StoreError(
             f"The journal {str(path)!r} is of {'a newer' if is_newer else 'an older'} kerastudy "
-            f"(format {version}; this version reads {FORMAT}). {advice}"
+            f"(format {version}; this version reads {FORMAT})",
+            hint="Upgrade with: pip install -U kerastudy" if is_newer else "Use another --store.",
         )
-    raise StoreError(_damaged(path, "the file is not a journal of kerastudy"))
+    raise _damaged(path, "the file is not a journal of kerastudy")
 
 
 def _copied(path: Path, folder: str) -> Path:
@@ -221,9 +221,9 @@ def _copied(path: Path, folder: str) -> Path:
     return copy
 
 
-def _damaged(path: Path, fault: str) -> str:
+def _damaged(path: Path, fault: str) -> StoreError:
     store = shlex.quote(str(path.parent.parent))
-    return (
-        f"The journal {str(path)!r} is damaged: {fault}. Nothing was written. Restore it from a "
-        f"backup; `kerastudy doctor --store {store}` says more."
+    return StoreError(
+        f"The journal {str(path)!r} is damaged: {fault}. Nothing was written",
+        hint=f"Restore it from a backup; `kerastudy doctor --store {store}` says more.",
     )

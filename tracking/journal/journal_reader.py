@@ -269,8 +269,8 @@ class JournalReader:
             return from_json(kind, text)
         except RecordError as error:
             raise StoreError(
-                f"The journal {str(self.path)!r} cannot be read: an entry is {error}. The journal "
-                "is damaged, or was changed by hand: restore it from a backup."
+                f"The journal {str(self.path)!r} cannot be read: an entry is {error}",
+                hint="It is damaged, or was changed by hand: restore it from a backup.",
             ) from None
 
 

@@ -220,12 +220,12 @@ def as_server_errors(place: str) -> Iterator[None]:
                 f"The {place} does not answer as it should: {_in_a_line(error)}."
             ) from error
         advice = (
-            " Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
             "MLFLOW_TRACKING_TOKEN."
         )
         raise ServerRefusedError(
-            f"The {place} refuses a request: {_in_a_line(error)}."
-            f"{advice if status in (401, 403) else ''}"
+            f"The {place} refuses a request: {_in_a_line(error)}.",
+            hint=advice if status in (401, 403) else "",
         ) from error
     except Exception as error:
         # If the server stores artifacts elsewhere, e.g. in S3, a Python package or a password for
