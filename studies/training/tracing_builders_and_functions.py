@@ -92,7 +92,7 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
         if study.objective_function is not None:
             raise BuilderError(
                 f"The objective_function of the study {study.name!r} can't be run up to its first "
-                f"fit: {_about_function(str(error).partition('. Mend it')[0])}"
+                f"fit: {_about_function(str(error))}"
             ) from None
         raise BuilderError(
             f"The hyperparameters of {study.name!r} can't be found by tracing its builder: {error}"
@@ -195,8 +195,8 @@ def check_returned(study: str, returned: Any) -> None:
 
     if isinstance(returned, keras.Model):
         raise BuilderError(
-            f"The objective_function of the study {study!r} returned a Keras model, so it is a "
-            "builder. Pass it as build instead: Study(data=…, build=…, objective=…)."
+            f"The objective_function of the study {study!r} returned a model, so it is a builder",
+            hint="Pass it as build instead: Study(data=…, build=…, objective=…).",
         )
     if isinstance(returned, list | tuple) and len(returned) > 1:
         raise BuilderError(

@@ -182,6 +182,12 @@ def test_its_space_is_found_without_training() -> None:
     assert (traced.epochs, trained) == (7, [])
 
 
+def test_a_function_that_always_raises_is_not_told_of_a_builder() -> None:
+    study = ks.Study("mine", objective_function=lambda trial: 1 / 0)
+    with pytest.raises(BuilderError, match="Mend the function, and call it with Hyperparameters"):
+        resolve_space(study, None, TracedObjective("mine", study.objective_function))
+
+
 BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets.digits()}
 
 
