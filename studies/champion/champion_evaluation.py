@@ -103,8 +103,8 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
     description = history.description
     if "test" not in description.data.digests:
         raise NoTestPartError(
-            f"The data of the study {description.name!r} has no test part, so there is nothing to "
-            "evaluate on. Give the data a test part in a new study, for example by test=0.2."
+            f"The data of the study {description.name!r} has no test part to evaluate on",
+            hint="Give the data a test part in a new study, for example by test=0.2.",
         )
     earlier = evaluations_on(history.store, description.data.digests["test"])
     level = level_of_reading(len(earlier) + 1)
@@ -147,7 +147,7 @@ def _evaluate_in_worker(
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         if not model.compiled:
             raise StudyError(
-                f"The model of trial {spec.number} is not compiled, so Keras has no metrics to "
-                "evaluate it by. Compile it in the builder."
+                f"The model of trial {spec.number} is not compiled, so it has no metrics",
+                hint="Compile it in the builder.",
             )
         return evaluate_test_part(model, splits, spec.batch_size, level)

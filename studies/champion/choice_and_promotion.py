@@ -239,8 +239,8 @@ def promote_trial(
     trial = champion_or(history, number)
     if not trial.holds:
         raise StudyError(
-            f"Trial {trial.number} can't be promoted: {trial.verified}. So its recorded value is "
-            "wrong. Promote another trial."
+            f"Trial {trial.number} can't be promoted: {trial.verified}",
+            hint="So its recorded value is wrong. Promote another trial.",
         )
     description = history.description
     with history.store.lock_study(history.folder, description.name):
@@ -325,7 +325,7 @@ def champion_or(history: StudyHistory, number: int | None) -> EndedTrial:
     what = f"The study {history.description.name!r} has no champion"
     if history.best or not history.trials:
         raise StudyNotFoundError(
-            f"{what}. Launch it to its end, name a trial, or register one: kerastudy promote."
+            what, hint="Launch it to its end, name a trial, or register one: kerastudy promote."
         )
     total = counted(len(history.trials), "trial")
     raise StudyNotFoundError(f"{what}, because none of its {total} has a value.")

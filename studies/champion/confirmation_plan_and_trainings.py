@@ -82,8 +82,8 @@ class ConfirmOptions:
                 n for n in itertools.count(1) if rounds(top, self.seeds, n)[0].racers == top
             )
             raise StudyError(
-                f"A budget of {self.budget} trainings is too small for a race of {top} trials, "
-                f"which needs {needed}. Give --budget {needed}, or race fewer trials: --top."
+                f"A budget of {self.budget} trainings is too small for a race of {top} trials",
+                hint=f"Give --budget {needed}, or race fewer trials: --top.",
             )
         return plan
 

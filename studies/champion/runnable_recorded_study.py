@@ -152,10 +152,10 @@ class RunnableStudy:
         source, path = recorded.source, Path(code.path)
         if not code.path:
             raise StudyError(
-                f"The study {self.history.description.name!r} was not defined in a file (but in a "
-                "notebook or an interactive session), so its record alone does not reproduce its "
-                f"trials. Call study.reproduce({trial.number}) there, or put the study into a file "
-                "and launch that file."
+                f"The study {self.history.description.name!r} was not defined in a file, so its "
+                "record alone does not reproduce its trials",
+                hint=f"Call study.reproduce({trial.number}) in its notebook or session, or put the "
+                "study into a file and launch that file.",
             )
         if not path.is_file():
             self.note(f"the study file {str(path)!r} is gone; its recorded text is run")
@@ -218,8 +218,8 @@ def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
         raise StudyError(
-            f"The data has changed: its digest was {then[:16]}… and is {now[:16]}…, so nothing "
-            "was run. If the data has moved, name its file with --data."
+            f"The data has changed: its digest was {then[:16]}… and is {now[:16]}…",
+            hint="Nothing was run. If the data has moved, name its file with --data.",
         )
     return executor
 

@@ -542,11 +542,10 @@ def weights_of(
     """
     history, repeat = study.history, trial.checkpoint_of
     if trial.result.unsaved:
-        advice = ""
-        if trial.result.of_no_epoch:
-            name = shlex.quote(history.description.name)
-            advice = f" To see its hyperparameters: kerastudy show {name} --trial {trial.number}"
-        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
+        name = shlex.quote(history.description.name)
+        hint = f"To see its hyperparameters: kerastudy show {name} --trial {trial.number}"
+        wrong = f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}."
+        raise StudyError(wrong, hint=hint if trial.result.of_no_epoch else "")
     if trial.result.folds and trial.whole is None:
         raise _no_model_error(history, trial)
     if repeat not in history.checkpoint_faults(trial):

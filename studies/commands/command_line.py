@@ -178,7 +178,7 @@ def check_trusted(store: Path, trust: bool) -> None:
     text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
     if not trust:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise StoreError(f"{text} If you trust it, give --trust.")
+            raise StoreError(text, hint="If you trust it, give --trust.")
         if not click.confirm(f"{text} Do you trust it?", err=True):
             raise StoreError("Nothing was run.")
     # If the answer can't be recorded, the next command asks again.
@@ -195,8 +195,8 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
-            f"--target {column!r} names the column to predict in a csv or parquet file: name this "
-            f"file by --data.{hint}"
+            f"--target {column!r} names the column to predict in a csv or parquet file",
+            hint=f"Name this file by --data.{hint}",
         )
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 

@@ -129,7 +129,7 @@ def delete_command(study: str, yes: bool, store: Path, as_json: bool) -> None:
     text = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
     if not yes:
         if not sys.stdin.isatty():
-            raise StoreError(f"{text}. Nothing was deleted: to delete it for ever, give --yes.")
+            raise StoreError(f"{text}. Nothing was deleted", hint="To delete it, give --yes.")
         if not click.confirm(f"{text}. Delete it for ever?", err=True):
             click.echo("nothing was deleted", err=True)
             sys.exit(EXIT_NO)

@@ -226,8 +226,8 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
         sent = exporter.update(whole=True)
     if not exporter.page:
         raise StudyError(
-            f"The study {name!r} was deleted on the MLflow server {address}, and push does not "
-            "restore it. Restore it from the trash there, and push it again."
+            f"The study {name!r} was deleted on the MLflow server {address}",
+            hint="Restore it from the trash there, and push it again: push does not restore it.",
         )
     document = {"study": name, "server": address, "sent": sent, "page": exporter.page}
     text = f"{sent} runs of {name} sent; all of it is at {exporter.page}"

@@ -148,7 +148,7 @@ def read_table(
     names = [name for name in next(csv.reader([header], delimiter=separator)) if name]
     if repeated := [name for name in names if names.count(name) > 1]:
         # pandas would rename a second "area" to "area.1".
-        raise DataError(f"{str(path)!r} has several columns named {repeated[0]!r}. Rename them.")
+        raise DataError(f"{str(path)!r} has several columns {repeated[0]!r}", hint="Rename them.")
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(
             f"{str(path)!r} has more values in a row than names in its first line",

@@ -138,7 +138,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
             with raising_interrupts():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
-            raise StudyError(_why_not(address, error)) from None
+            raise _no_cluster(address, error) from None
         yield Cluster(options)
     finally:
         ray.shutdown()
@@ -162,12 +162,12 @@ def _reach(head: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
 
 
-def _why_not(address: str, error: Exception) -> str:
+def _no_cluster(address: str, error: Exception) -> StudyError:
     why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
-    return (
-        f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. Give the "
-        "address of the cluster's head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray "
-        "start' has run."
+    return StudyError(
+        f"There is no Ray cluster at {address!r} that this machine belongs to: {why}",
+        hint="Give the address of the cluster's head, such as 10.0.0.1:6379, or 'auto' on a "
+        "machine where 'ray start' has run.",
     )
 
 

@@ -145,8 +145,8 @@ def _check_folder(folder: Path, ours: bool, force: bool) -> None:
     if not folder.parent.is_dir():
         raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
     if folder.exists() and not (ours and force):
-        what = ", or replace it with --force." if ours else ": this one holds other files."
-        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
+        rest = ", or replace it with --force." if ours else ": this one holds other files."
+        raise StudyError(f"{str(folder)!r} exists", hint=f"Name another folder with --output{rest}")
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:

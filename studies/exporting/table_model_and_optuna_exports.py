@@ -224,7 +224,7 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
         raise StudyError(f"{str(path)!r} is a folder", hint="Name a file with --output.")
     if path.exists() and not force and not is_device(path):
         raise StudyError(
-            f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
+            f"{str(path)!r} exists", hint="Name another by --output, or replace it by --force."
         )
     if not path.parent.is_dir():
         raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")

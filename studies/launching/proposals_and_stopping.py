@@ -144,8 +144,8 @@ def _naming(part: str, when: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise EngineError(
-            f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
-            f"under another name (--name) with another --{part}, or other settings of it."
+            f"The {part} raised {describe(error)} {when}. The trials so far are recorded",
+            hint=f"Launch under another name (--name), with another --{part} or other settings.",
         ) from error
 
 

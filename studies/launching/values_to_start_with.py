@@ -66,8 +66,8 @@ def _of_file(path: Path, space: SearchSpace) -> Iterator[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise StudyError(f"{file} cannot be read as JSON: {error}") from None
     if not rows or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise StudyError(
-            f'{file} must hold a list of values by name, such as [{{"learning_rate": 0.01}}]'
+        raise StudyError.of_setting(
+            file, 'a list of values by name, such as [{"learning_rate": 0.01}]', rows
         )
     for number, row in enumerate(rows, start=1):
         try:

@@ -104,8 +104,8 @@ class Predictions:
         for name, values in self.columns.items():
             if values.ndim > 2:
                 raise DataError(
-                    f"The model predicts arrays of shape {values.shape[1:]}, which don't fit into "
-                    "the cells of a table. Call kerastudy.read_study(NAME).predict(x)."
+                    f"Predicted arrays of shape {values.shape[1:]} don't fit into a table's cells",
+                    hint="Call kerastudy.read_study(NAME).predict(x).",
                 )
             if values.ndim == 2:
                 flat |= {f"{name}_{place}": values[:, place] for place in range(values.shape[1])}
@@ -360,7 +360,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     """
     if isinstance(x, str | Path):
         raise DataError(
-            f"predict takes samples, not a file. For a file: kerastudy.predict({study!r}, {x!r})"
+            "predict takes samples", hint=f"For a file: kerastudy.predict({study!r}, {x!r})"
         )
     if takes_columns(model) and isinstance(x, np.ndarray):
         raise DataError(
@@ -424,7 +424,7 @@ def _read_table_columns(path: Path, metadata: Mapping[str, Any]) -> Any:
     """
     if not is_table(path):
         raise DataError(
-            f"{str(path)!r} is no table, but the model takes columns: give a csv or parquet file."
+            f"{str(path)!r} is no table, as the model needs", hint="Give a csv or parquet file."
         )
     texts = [column["name"] for column in metadata["table"] if column["kind"] == "category"]
     return read_table(path, texts=texts, missing=metadata["missing"])

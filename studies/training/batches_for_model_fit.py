@@ -317,9 +317,9 @@ def _adapter(stream: Stream, seed: Callable[[], int]) -> Any:
                 and self.batches not in (None, known_batches)
             ):
                 raise DataError(
-                    f"{source.title} of this epoch has {self.batches} batches, and every epoch "
-                    f"needs {known_batches}. Give every epoch this number of batches, or pass a "
-                    "smaller number as steps_per_epoch or validation_steps."
+                    f"{source.title} of this epoch has {self.batches} batches, not {known_batches}",
+                    hint=f"Give every epoch {known_batches} batches, or pass a smaller number as "
+                    "steps_per_epoch or validation_steps.",
                 )
             # Set `_within_epoch` first: if `begin` raises an error, `on_epoch_end` must still end
             # the threads.

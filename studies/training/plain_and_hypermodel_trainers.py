@@ -381,8 +381,8 @@ class HyperModelTrainer:
         elif "sample_weight" not in keywords:
             raise BuilderError(
                 "The training samples have weights (sample_weight or class_weight), and the fit of "
-                f"the HyperModel {type(self._hypermodel).__name__} takes none. Add a parameter "
-                "sample_weight, or **kwargs, to fit, and pass it on to model.fit."
+                f"the HyperModel {type(self._hypermodel).__name__} takes none",
+                hint="Add a parameter sample_weight, or **kwargs, and pass it on to model.fit.",
             )
         while True:
             keras.utils.set_random_seed(spec.seed)

@@ -221,8 +221,8 @@ def _replaced_in_optuna(on_search: _OnSearch) -> list[_Replacement]:
     def refusing(action: str) -> Callable[..., Never]:
         def refused(*_: Any, **__: Any) -> Never:
             raise StudyFileError(
-                f"the script {action}, which kerastudy can't do. Create the study by "
-                "optuna.create_study(...), and pass the objective to study.optimize(...)"
+                f"the script {action}, which kerastudy can't do",
+                hint="Call optuna.create_study(...), and then study.optimize(objective, ...)",
             )
 
         return refused
@@ -274,8 +274,8 @@ def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
     optuna_study, arguments = search.owner, search.arguments
     if len(optuna_study.directions) > 1:
         raise StudyFileError(
-            f"The script's study has {len(optuna_study.directions)} objectives. kerastudy "
-            "takes one: return one number, and give create_study one direction."
+            f"The script's study has {len(optuna_study.directions)} objectives, not one",
+            hint="Return one number, and give create_study one direction.",
         )
     engine, options = split_options(_setting("engine", optuna_study.sampler, "sampler"))
     seed, omissions = options.pop("seed", 0), list[str]()
@@ -372,8 +372,8 @@ def _check_tuner(tuner: Any) -> None:
         )
     if not kind.run_trial.__module__.startswith(f"{_KERAS_TUNER}."):
         raise StudyFileError(
-            f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call. "
-            "Train in the fit of a HyperModel, or in an objective function that returns a number."
+            f"The script's tuner {kind.__name__} overrides run_trial, which a study can't call",
+            hint="Train in a HyperModel's fit, or in an objective function that returns a number.",
         )
     for name in ("optimizer", "loss", "metrics"):
         if getattr(tuner, name) is not None:
@@ -408,7 +408,7 @@ def _objective(objective: Any) -> Objective:
     if isinstance(objective, list) or hasattr(objective, "objectives"):
         names = ", ".join(o.name for o in getattr(objective, "objectives", objective))
         raise StudyFileError(
-            f"The script's tuner has several objectives: {names}. A study has one: choose it."
+            f"The script's tuner has several objectives: {names}", hint="Choose one of them."
         )
     return Objective(objective.name, objective.direction)
 
@@ -419,13 +419,13 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
     share = arguments.get("validation_split") or 0.0
     if x is None:
         raise StudyFileError(
-            "The script's search gets no data. Give it x, y and validation_data. Or write an "
-            "objective function for Optuna that loads the data and trains."
+            "The script's search gets no data",
+            hint="Give it x, y and validation_data, or write an objective function for Optuna.",
         )
     if hasattr(x, "__next__") or hasattr(validation, "__next__"):
         raise StudyFileError(
-            "The script's search gets a generator, which can be read only once. But each trial "
-            "reads the data. Pass a tf.data.Dataset or a keras.utils.PyDataset."
+            "The script's search gets a generator, which can be read only once",
+            hint="Each trial reads the data: pass a tf.data.Dataset or a keras.utils.PyDataset.",
         )
     if validation is None and not share:
         raise StudyFileError(

@@ -70,8 +70,8 @@ def ship(
                 f": {describe(error)}. Its builder, its callbacks and the functions of its data "
                 "may use only objects that can be pickled. Make other objects in the functions."
             )
-        message = f"The study {study.name!r} can't be sent to worker processes{reason} {otherwise}"
-        raise StudyError(message) from None
+        wrong = f"The study {study.name!r} can't be sent to worker processes{reason}"
+        raise StudyError(wrong, hint=otherwise) from None
     # A notebook's cell has a made-up file name, by which only this process finds its text.
     texts = {name: "".join(linecache.getlines(name)) for name in files}
     if code.path:
@@ -133,8 +133,8 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
             """Returns the name of a large array's file. Returns None for objects to pickle."""
             if batches_kind(thing) == TF_DATA:
                 raise DataError(
-                    "A tf.data.Dataset can't be sent to another process. Make it in a function, "
-                    "and use the function: datasets.batches(make_training, make_validation)"
+                    "A tf.data.Dataset can't be sent to another process",
+                    hint="Make it in a function: datasets.batches(make_training, make_validation)",
                 )
             if type(thing) not in (np.ndarray, np.memmap):
                 return None

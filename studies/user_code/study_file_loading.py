@@ -213,13 +213,13 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         return next((study, name) for name, study in studies.items())
     if studies:
         raise StudyFileError(
-            f"{path!r} has {len(studies)} studies: name one, such as {path}:{next(iter(studies))}. "
-            f"The studies are: {', '.join(studies)}."
+            f"{path!r} has {len(studies)} studies: {', '.join(studies)}",
+            hint=f"Name one, such as {path}:{next(iter(studies))}.",
         )
     if target.study_name:
         raise StudyFileError(
-            f"{path!r} has no study named {target.study_name!r} at its top level. A study can be "
-            "loaded only from the top level, not from within a function or a main guard."
+            f"{path!r} has no study named {target.study_name!r} at its top level",
+            hint="Make the study there, not within a function or a main guard.",
         )
     raise StudyFileError(
         f"{path!r} has no study",

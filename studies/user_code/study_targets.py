@@ -61,25 +61,25 @@ def resolve_target(text: str) -> Target:
     file = Path(path).expanduser()
     if file.suffix == ".py" and file.is_file():
         return Target(str(file.absolute()), variable)
-    raise StudyFileError(_no_target(text, path, file))
+    raise _no_target(text, path, file)
 
 
 _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
 
 
-def _no_target(text: str, path: str, file: Path) -> str:
+def _no_target(text: str, path: str, file: Path) -> StudyFileError:
     if not text:
-        return f"The target is empty. {_A_TARGET}"
+        return StudyFileError("The target is empty", hint=_A_TARGET)
     if file.is_dir():
-        return f"{path!r} is a folder. Name a file in the folder. {_A_TARGET}"
+        return StudyFileError(f"{path!r} is a folder", hint=f"Name a file in it. {_A_TARGET}")
     if file.is_file():
-        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}"
+        return StudyFileError(f"{path!r} is no Python file, so it is not run", hint=_A_TARGET)
     # Names are compared without the suffix, because all files have the same suffix.
     targets = {} if file.suffix else {name: name for name in catalog_names()}
     targets |= {python_file.stem: str(python_file) for python_file in file.parent.glob("*.py")}
     near = get_close_matches(file.stem, targets, n=1, cutoff=0.7)
-    proposal = f" Did you mean {targets[near[0]]!r}?" if near else ""
-    return f"There is no study file or catalog study {path!r}.{proposal} {_A_TARGET}"
+    hint = f"Did you mean {targets[near[0]]!r}? {_A_TARGET}" if near else _A_TARGET
+    return StudyFileError(f"There is no study file or catalog study {path!r}", hint=hint)
 
 
 def with_source(target: Target) -> Target:

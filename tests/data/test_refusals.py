@@ -194,7 +194,7 @@ REFUSED = {
     "load(ABC, test=(ACB, Y))": r"has the columns \['a', 'c', 'b'\], but x has \['a', 'b', 'c'",
     "load(test=(X * np.nan, Y))": "x of the ready-made test part holds 180 NaN",
     "load(class_names=['a'])": "class_names has 1 name.* labels up to 1",
-    "load(y=['a', 'b'] * 30, class_names=['a', 'b'])": "holds the names of the classes already",
+    "load(y=['a', 'b'] * 30, class_names=['a', 'b'])": "holds the names of the classes. Leave",
     # Sample weights
     **{f"load(sample_weight={code})": f"^sample_weight {said}" for code, said in WEIGHT.items()},
     **{
@@ -283,7 +283,7 @@ REFUSED = {
     "load_file(b'')": r"t\.csv'.* it is empty",
     "load_file(b'a,y\\n')": r"t\.csv' has no rows",
     "load_file(b'y\\n1\\n2\\n')": r"t\.csv' .*no column besides the target 'y'",
-    "load_file(b'a,a,y\\n1,2,3\\n')": r"t\.csv' .*several columns named 'a'",
+    "load_file(b'a,a,y\\n1,2,3\\n')": r"t\.csv' .*several columns 'a'",
     "load_file(b'a,y\\n1,\\n2,\\n')": r"t\.csv' lacks the target 'y' in 2 of 2 rows, the first",
     "load_file(b'a,y\\n1,2\\n\\xf8,3\\n')": r"t\.csv' can't be read: .*Save it as UTF-8",
     "load_file('a,y\\n1,2\\n'.encode('utf-16'))": r"t\.csv' .*Save it as UTF-8",

@@ -117,8 +117,9 @@ class LoadedData(ABC):
         """
         if self._test is None:
             raise NoTestPartError(
-                "This data has no test part. Give it one: a share (test=0.2), a number of samples, "
-                "or a ready-made part (test=(x, y)). Data in batches takes a function."
+                "This data has no test part",
+                hint="Give it one: a share (test=0.2), a number of samples, or a ready-made part "
+                "(test=(x, y)). Data in batches takes a function.",
             )
         return self._test
 

@@ -375,7 +375,7 @@ def _check_names(
     labels: list[np.ndarray], texts: tuple[str, ...], names: tuple[str, ...], y_name: str
 ) -> None:
     if texts:
-        raise DataError(f"{y_name} holds the names of the classes already. Leave class_names out.")
+        raise DataError(f"{y_name} holds the names of the classes", hint="Leave class_names out.")
     for part in labels:
         one_hot = part.ndim == 2 and part.shape[1] > 1
         largest = part.shape[1] - 1 if one_hot else float(part.max())

@@ -200,9 +200,9 @@ def test_until_a_trial_has_finished_the_definition_may_change_and_its_file_is_re
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [
-        ("[1]", StudyError, "must hold a list of values by name"),
-        ("[]", StudyError, "must hold a list of values by name"),
-        ('{"rate": 0.5}', StudyError, "must hold a list of values by name"),
+        ("[1]", StudyError, "must be a list of values by name"),
+        ("[]", StudyError, "must be a list of values by name"),
+        ('{"rate": 0.5}', StudyError, "must be a list of values by name"),
         ("rate,kind\n0.5,a\n", StudyError, "cannot be read as JSON"),
         (
             '[{"rate": 0.5}, {"rate": "high"}]',
