@@ -57,10 +57,10 @@ def check_parents(parameters: ByName) -> None:
                     hint=suggestion(name, others),
                 )
             for value in values:
-                reason = parameters[name].reason_outside(value)
-                if reason is not None:
-                    condition = f"its condition {name!r}: {value!r} can't be met"
-                    raise SearchSpaceError(f"{parameter.subject}: {condition}. {reason}")
+                setting = f"{parameter.subject}: the value of {name!r} in when"
+                error = parameters[name].error_outside(value, setting)
+                if error is not None:
+                    raise error
 
 
 def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:

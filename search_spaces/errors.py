@@ -30,11 +30,12 @@ writes the sentences. The command line prints them as one line and exits with co
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from search_spaces.texts import shown
 
 _NOTHING: Final = object()
+_Kind = TypeVar("_Kind", bound="KerastudyError")
 
 
 def __dir__() -> list[str]:
@@ -76,6 +77,12 @@ class KerastudyError(Exception):
         """Returns the error for a setting whose received value is not the expected one."""
         error = cls(f"{setting} must be {expected}", received=received, hint=hint)
         error.setting, error.expected = setting, expected
+        return error
+
+    def of_kind(self, kind: type[_Kind], where: str = "") -> _Kind:
+        """Returns the same error in another class. `where` comes before its text."""
+        error = kind(f"{where}{self}")
+        vars(error).update(vars(self))
         return error
 
 

@@ -171,8 +171,8 @@ class SearchSpace:
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
 
-    def reason_outside(self, values: Mapping[str, Any]) -> str | None:
-        """Returns a sentence on why values are not in the space, or None if they are in it.
+    def error_outside(self, values: Mapping[str, Any]) -> SearchSpaceError | None:
+        """Returns the error for values that are not in the space, or None if they are in it.
 
         Values are not in the space if a name is unknown, if a value is outside its domain, if an
         active parameter has no value, or if a parameter that is not active has one.
@@ -187,22 +187,24 @@ class SearchSpace:
         for name in active:
             parameter = self._by_name[name]
             if name not in values:
-                return f"{parameter.subject} is active and has no value: give one."
-            reason = parameter.reason_outside(values[name])
-            if reason is not None:
-                return reason
+                text = f"{parameter.subject} is active and has no value"
+                return SearchSpaceError(text, hint="Give one.")
+            error = parameter.error_outside(values[name])
+            if error is not None:
+                return error
         for name in values:
             if name not in active:
                 parameter = self._by_name[name]
-                return (
+                return SearchSpaceError(
                     f"{parameter.subject} has the value {values[name]!r} and is not active: "
-                    f"{condition_in_words(parameter)}. Leave it out."
+                    f"{condition_in_words(parameter)}",
+                    hint="Leave it out.",
                 )
         return None
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Returns whether values are in the space. `reason_outside` says why not."""
-        return self.reason_outside(values) is None
+        """Returns whether values are in the space. `error_outside` says why not."""
+        return self.error_outside(values) is None
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Checks that values are in the space.
@@ -213,9 +215,9 @@ class SearchSpace:
         Raises:
             SearchSpaceError: If the values are not in the space. The text says why.
         """
-        reason = self.reason_outside(values)
-        if reason is not None:
-            raise SearchSpaceError(reason)
+        error = self.error_outside(values)
+        if error is not None:
+            raise error
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what a builder reads: the values, and `otherwise` of inactive parameters.

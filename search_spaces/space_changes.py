@@ -237,15 +237,16 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
     raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
 
 
-def unknown_name(name: object, names: Iterable[str]) -> str:
-    """Returns the message about a name that is not in the space, whose names are `names`."""
-    return f"{name!r} is not in the search space. {suggestion(name, names)}"
+def unknown_name(name: object, names: Iterable[str]) -> SearchSpaceError:
+    """Returns the error for a name that is not in the space, whose names are `names`."""
+    wrong = f"{name!r} is not in the search space"
+    return SearchSpaceError(wrong, hint=suggestion(name, names))
 
 
 def check_known(name: str, parameters: ByName) -> None:
     """Raises SearchSpaceError if no parameter has this name."""
     if name not in parameters:
-        raise SearchSpaceError(unknown_name(name, parameters))
+        raise unknown_name(name, parameters)
 
 
 def read_domain(parameter: Parameter, text: str) -> Parameter:

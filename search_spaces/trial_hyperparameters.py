@@ -151,7 +151,7 @@ class Hyperparameters(InlineDeclarations):
                 f"use hp.get({name!r}), which returns None.",
             )
         names = [*self._space.names, *self._defaulted]
-        return HyperparameterError(unknown_name(name, names))
+        return unknown_name(name, names).of_kind(HyperparameterError)
 
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:

@@ -51,7 +51,8 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
     if not isinstance(data, StudyDefinition):
         raise DataError(
             "check_data takes data from kerastudy.datasets, such as datasets.arrays(x, y), or a "
-            f"study. Received: {type(data).__name__}."
+            "study",
+            received=data,
         )
     return _of_study(data)
 

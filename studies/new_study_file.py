@@ -172,7 +172,7 @@ def read_samples(file: Path, target: str | None, options: Mapping[str, Any] = {}
             hint=f"Write one by hand, with data = ks.datasets.npz({quoted_path(file)}): "
             "kerastudy new my_study.py, without --data, writes a file to start from.",
         )
-    raise DataError(f"--data takes {_DATA}. Received: {str(file)!r}.")
+    raise DataError(f"--data takes {_DATA}", received=str(file))
 
 
 def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Samples:

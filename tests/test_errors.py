@@ -27,13 +27,31 @@ TREE = [
 NO_ERRORS = {"FunctionEnded", "Launched", "ReportingFailed", "StudyLaunched"}
 
 
-def classes() -> Iterator[tuple[str, list[str]]]:
-    """Every class of the product, and the names of its bases."""
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    """Every node of the product's code, with the name of its file."""
     for floor in ("search_spaces", "tracking", "studies"):
         for file in (ROOT / floor).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    yield node.name, [ast.unparse(base) for base in node.bases]
+                yield file.name, node
+
+
+def classes() -> Iterator[tuple[str, list[str]]]:
+    """Every class of the product, and the names of its bases."""
+    for _, node in nodes():
+        if isinstance(node, ast.ClassDef):
+            yield node.name, [ast.unparse(base) for base in node.bases]
+
+
+def test_one_file_writes_what_was_received() -> None:
+    texts = [(file, str(n.value)) for file, n in nodes() if isinstance(n, ast.Constant)]
+    assert {file for file, text in texts if "Received" in text} == {"errors.py"}
+
+
+def test_an_error_of_another_class_keeps_its_fields() -> None:
+    error = ks.errors.DataError.of_setting("rows", "a number", "ten", "Count them.")
+    other = error.of_kind(ks.errors.StudyError, "Data: ")
+    assert vars(other) == vars(error)
+    assert str(other) == "Data: rows must be a number. Received: 'ten'. Count them."
 
 
 def test_every_exception_derives_from_the_root() -> None:

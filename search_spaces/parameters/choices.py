@@ -85,19 +85,18 @@ class Listed(Parameter):
         """The types of the values."""
         return frozenset(map(type, self.values))
 
-    def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain, or None. 1, 1.0 and True are three values."""
+    def _expected(self, value: object) -> tuple[str, str] | None:
+        # 1, 1.0 and True are three values.
         if self._index(value) is not None:
             return None
-        shown = ", ".join(map(repr, self._declared))
         near = near_match(value, [text for text in self.values if isinstance(text, str)])
-        return f"{self.subject} must be one of {shown}. Received: {value!r}. {near}".rstrip()
+        return f"one of {', '.join(map(repr, self._declared))}", near
 
     def index(self, value: Any) -> int:
         """Returns the index of a value in `values`."""
+        self.validate(value)
         index = self._index(value)
-        if index is None:
-            raise SearchSpaceError(self.reason_outside(value) or "")
+        assert index is not None, "the value is in the domain"
         return index
 
     def opened(self, value: Any) -> Any:

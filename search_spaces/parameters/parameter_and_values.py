@@ -214,9 +214,9 @@ class Parameter(abc.ABC):
     def __attrs_post_init__(self) -> None:
         """Sets the default, which must be in the domain."""
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
-        reason = self.reason_outside(default)
-        if reason is not None:
-            raise SearchSpaceError(f"{reason} It is the default: give a default in the domain.")
+        error = self.error_outside(default, f"{self.subject}: default")
+        if error is not None:
+            raise error
         self.__dict__["default"] = self.canonical(default)
 
     @property
@@ -246,8 +246,8 @@ class Parameter(abc.ABC):
         """The types of the values in the domain."""
 
     @abc.abstractmethod
-    def reason_outside(self, value: object) -> str | None:
-        """Returns a sentence on why a value is outside the domain, or None if it is inside."""
+    def _expected(self, value: Any) -> tuple[str, str] | None:
+        """Returns what a value outside the domain should be, and a hint. None if it is inside."""
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
@@ -298,7 +298,18 @@ class Parameter(abc.ABC):
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""
-        return self.reason_outside(value) is None
+        return self._expected(value) is None
+
+    def error_outside(self, value: object, setting: str = "") -> SearchSpaceError | None:
+        """Returns the error for a value outside the domain, or None if the value is inside.
+
+        `setting` names the value in the text. If it is empty, the text names the parameter.
+        """
+        expected = self._expected(value)
+        if expected is None:
+            return None
+        text, hint = expected
+        return SearchSpaceError.of_setting(setting or self.subject, text, value, hint)
 
     def validate(self, value: object) -> None:
         """Checks that a value is in the domain.
@@ -306,9 +317,9 @@ class Parameter(abc.ABC):
         Raises:
             SearchSpaceError: If the value is outside the domain. The text says why.
         """
-        reason = self.reason_outside(value)
-        if reason is not None:
-            raise SearchSpaceError(reason)
+        error = self.error_outside(value)
+        if error is not None:
+            raise error
 
     def opened(self, value: Any) -> Any:
         """Returns what a builder reads: the tuple (50,) for the value "(50,)" of a choice."""

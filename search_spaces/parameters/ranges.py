@@ -28,7 +28,6 @@ from search_spaces.parameters.parameter_and_values import (
     Parameter,
     attrs_parameter,
     checked,
-    is_number,
 )
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
@@ -163,6 +162,7 @@ class Ranged(Parameter):
     """The base of Float and Int: a number from a closed range."""
 
     usual_step: ClassVar[int | None] = None
+    _accepted: ClassVar[tuple[Any, str]] = (int | float, "a number")
 
     low: Any = attrs.field()
     high: Any = attrs.field()
@@ -246,20 +246,18 @@ class Ranged(Parameter):
     def _edges(self) -> tuple[float, float]:
         """Returns the ends of the sampling scale. For an Int, they are 0.5 beyond the range."""
 
-    def _reason_outside(self, value: float) -> str | None:
-        """Returns why a number of the right type is not in the domain, or None."""
+    def _expected(self, value: Any) -> tuple[str, str] | None:
+        accepted, in_words = self._accepted
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            return in_words, ""
         if not self.low <= value <= self.high:
-            return (
-                f"{self.subject} must be from {self.low!r} to {self.high!r}. Received: {value!r}."
-            )
+            return f"from {self.low!r} to {self.high!r}", ""
         nearest = self.nearest(value)
         if nearest == value:
             return None
         steps = "times" if self.scale == "log" else "in steps of"
-        return (
-            f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {steps} "
-            f"{self.step!r}). Received: {value!r}. The nearest is {nearest!r}."
-        )
+        grid = f"{self.low!r} to {self.high!r} {steps} {self.step!r}"
+        return f"a value of its grid ({grid})", f"The nearest is {nearest!r}."
 
     def _check_range(self) -> None:
         low, high = self.low, self.high
@@ -354,12 +352,6 @@ class Float(Ranged):
         """Float alone."""
         return frozenset({float})
 
-    def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain, or None. An int counts as a float."""
-        if not is_number(value):
-            return f"{self.subject} must be a number. Received: {value!r}."
-        return self._reason_outside(value)
-
     def canonical(self, value: Any) -> float:
         """Returns the value as a float."""
         self.validate(value)
@@ -408,6 +400,8 @@ class Int(Ranged):
 
     kind: ClassVar[str] = "int"
     usual_step: ClassVar[int | None] = 1
+    # Floats such as 3.0 are refused.
+    _accepted: ClassVar[tuple[Any, str]] = (int, "an int")
 
     low: int = attrs.field(converter=checked(_integer))
     high: int = attrs.field(converter=checked(_integer))
@@ -417,12 +411,6 @@ class Int(Ranged):
     def types(self) -> frozenset[type]:
         """Int alone."""
         return frozenset({int})
-
-    def reason_outside(self, value: object) -> str | None:
-        """Returns why a value is not in the domain, or None. Floats such as 3.0 are not in it."""
-        if not isinstance(value, int) or isinstance(value, bool):
-            return f"{self.subject} must be an int. Received: {value!r}."
-        return self._reason_outside(value)
 
     def canonical(self, value: Any) -> int:
         """Returns the value as a plain int."""

@@ -124,7 +124,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             try:
                 replaced["data"] = replaced_data(replaced["data"], self.data)
             except DataError as error:
-                raise StudyError(str(error)) from None
+                raise error.of_kind(StudyError) from None
         engine = replaced.get("engine")
         # Hyperband itself stops trials. So the pruner in the study's file, which was chosen for
         # another engine, is dropped.

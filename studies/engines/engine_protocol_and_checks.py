@@ -125,7 +125,7 @@ def _check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
     try:
         KerasTunerSpace(space)
     except SearchSpaceError as error:
-        raise EngineError(str(error)) from None
+        raise error.of_kind(EngineError) from None
     if engine == HYPERBAND:
         _check_hyperband(pruner, space, epochs)
 

@@ -305,7 +305,7 @@ def _loaded(
             return data.load_folds(how, shared)
         return data.load() if shared is None else data.load_shared(shared)
     except DataError as error:
-        raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+        raise error.of_kind(StudyError, f"The data of the study {study.name!r}: ") from None
     except OSError as error:
         raise StudyError(
             f"The data of the study {study.name!r} cannot be put into a temporary file: {error}",

@@ -73,7 +73,7 @@ def _of_file(path: Path, space: SearchSpace) -> Iterator[dict[str, Any]]:
         try:
             yield complete(space, row)
         except SearchSpaceError as error:
-            raise SearchSpaceError(f"Values {number} of {str(path)!r}: {error}") from None
+            raise error.of_kind(SearchSpaceError, f"Values {number} of {str(path)!r}: ") from None
 
 
 def _best(

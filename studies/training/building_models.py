@@ -57,7 +57,8 @@ def build_model(
         with building_for(splits):
             model = build_function(study.build)(hp)
     except HyperparameterError as error:
-        raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
+        where = f"The builder of the study {study.name!r} failed: "
+        raise error.of_kind(BuilderError, where) from None
     check_model(study, model)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(

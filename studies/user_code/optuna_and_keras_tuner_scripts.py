@@ -264,7 +264,8 @@ def _setting(setting: str, value: Any, noun: str, epochs: int = 1) -> str:
     try:
         return name_of_object(setting, value, epochs)
     except EngineError as error:
-        raise StudyFileError(f"The script's {noun} can't be taken over. {error}") from None
+        where = f"The script's {noun} can't be taken over. "
+        raise error.of_kind(StudyFileError, where) from None
 
 
 # Optuna

@@ -103,11 +103,11 @@ REFUSED = {
     # Values, defaults, otherwise
     'Choice("x", [0.0, -0.0])': "0.0 is listed twice",
     'Choice("x", [(50,), "(50,)"])': "twice",
-    'Float("x", 0, 1, default=2)': "from 0.0 to 1.0. Received: 2. It is the default",
+    'Float("x", 0, 1, default=2)': "default must be from 0.0 to 1.0. Received: 2.",
     'Float("x", 0, 1, step=0.1, default=0.25)': "0.25. The nearest is 0.[23]",
     'Int("x", 0, 9, default=3.0)': "3.0",
     'Choice("x", ["adam", "sgd"], default="adma")': "'adma'. Did you mean 'adam'",
-    'Choice("x", ["a"], default=None)': "None. It is the default",
+    'Choice("x", ["a"], default=None)': "default must be one of 'a'. Received: None",
     'Float("x", 0, 1, otherwise=0.0)': "otherwise=0.0 .*always active",
     'Float("x", 0, 1, when={"a": 1}, otherwise=[0])': r"otherwise must be .*\[0\]",
     # Values outside a domain, and coordinates
@@ -190,6 +190,7 @@ def test_python_is_refused(code: str, message: str) -> None:
     hp = ks.Hyperparameters(SPACE, SPACE.defaults())
     error = refusal(code, SPACE=SPACE, GRIDLESS=GRIDLESS, CIRCLE=CIRCLE, HP=hp)
     assert re.search(message, str(error)), error
+    assert ("Received: " in str(error)) is bool(error.received)
 
 
 def test_a_space_of_another_version_is_refused() -> None:
@@ -202,7 +203,7 @@ def test_a_space_of_another_version_is_refused() -> None:
     [
         ({}, ""),
         ({"optimizer": "adam", "momentum": None}, ""),
-        ({"loss": None}, "Fixed 'loss' is active and has no value: give one."),
+        ({"loss": None}, "Fixed 'loss' is active and has no value. Give one."),
         ({"momentun": 0.5}, "'momentun' is not in the search space. Did you mean 'momentum'?"),
         ({"momentum": 5}, "Float 'momentum' must be from 0.1 to 0.9. Received: 5."),
         ({"optimizer": "adam"}, "'momentum' is active when 'optimizer' is 'rmsprop' or 'sgd'"),
@@ -213,7 +214,7 @@ def test_values_are_in_the_space_or_the_reason_is_said(
 ) -> None:
     values = {"optimizer": "rmsprop", "momentum": 0.5, "depth": 2, "rate": 0.01, "loss": "mse"}
     values = {name: value for name, value in (values | changes).items() if value is not None}
-    told = SPACE.reason_outside(values) or ""
+    told = str(SPACE.error_outside(values) or "")
     assert SPACE.contains(values) is (told == "") is (reason == "")
     assert reason in told
     for use in (SPACE.validate, SPACE.resolve, SPACE.to_unit) if reason else ():

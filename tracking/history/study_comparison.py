@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.errors import ComparisonError
-from search_spaces.texts import counted, listed, number, quoted
+from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts_and_interval_texts import interval_text
 from tracking.records import EndedTrial, Objective, StudyDescription
@@ -89,18 +89,14 @@ def _check(histories: Sequence[StudyHistory]) -> None:
         twice = next(name for name in names if names.count(name) > 1)
         raise ComparisonError(f"The study {twice!r} is given twice", hint="Name another study.")
     if len(names) < 2:
-        raise ComparisonError(
-            f"Comparing takes two studies or more. Received: {quoted(names) or 'none'}."
-        )
+        raise ComparisonError("Comparing takes two studies or more", received=names)
     objectives = [history.description.objective for history in histories]
     if len(set(objectives)) > 1:
-        pairs = "; ".join(
-            f"{name!r}: {objective.direction} {objective.metric}"
-            for name, objective in zip(names, objectives, strict=True)
-        )
+        texts = [f"{objective.direction} {objective.metric}" for objective in objectives]
         raise ComparisonError(
-            "Studies with different objectives can't be compared by value. Received: "
-            f"{pairs}. Compare studies that optimize the same metric in the same direction."
+            "Studies with different objectives can't be compared by value",
+            received=dict(zip(names, texts, strict=True)),
+            hint="Compare studies that optimize the same metric in the same direction.",
         )
 
 

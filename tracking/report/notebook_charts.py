@@ -156,8 +156,8 @@ class StudyPlots:
         """
         if not self._data.importances:
             raise StudyError(
-                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
-                f"a study that has {len(self._data.ranked)}."
+                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same",
+                received=len(self._data.ranked),
             )
         return self._shown(charts.importance(self._data))
 

@@ -144,7 +144,9 @@ def open_store(path: str | Path) -> Store | None:
     if any(character in str(root) for character in "?#%{}"):
         raise StoreError(
             "A store's path must not contain '?', '#', '%', '{' or '}', which have a meaning in "
-            f"database addresses. Received: {str(root)!r}. Choose another folder with --store."
+            "database addresses",
+            received=str(root),
+            hint="Choose another folder with --store.",
         )
     if root.exists() and not root.is_dir():
         raise StoreError(

@@ -214,11 +214,11 @@ class ObjectiveTrial(Hyperparameters):
             value, step = float(value), int(step)
         except (TypeError, ValueError):
             raise TypeError(
-                f"trial.report takes a number and a whole step. Received: {value!r:.100} and "
+                f"trial.report takes a number and a whole step, not {value!r:.100} and "
                 f"{step!r:.100}."
             ) from None
         if step < 0:
-            raise ValueError(f"trial.report takes a step of at least 0. Received: {step}.")
+            raise ValueError(f"trial.report takes a step of at least 0, not {step}.")
         if step not in self._steps:
             self._steps.add(step)
             self._prunes = self._report(value, step)
