@@ -7,16 +7,23 @@ import inspect
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 _LONGEST_SHOWN: Final = 200
 _MOST_SIMILAR: Final = 3
+# Units of time and the next smaller units, with their seconds.
+_UNITS: Final = (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
+# Numbers of intervals are written without an exponent from 0.0001 to 1,000,000.
+_SMALLEST: Final = 1e-4
+_LARGEST: Final = 1e6
+# If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
+_MORE: Final = 3
 
 
 def number(value: float, digits: int = 4) -> str:
     """Returns a number as a text of about ``digits`` digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
-    if isinstance(value, int) or (abs(value) < 1e6 and value == int(value)):
+    if isinstance(value, numbers.Integral) or (abs(value) < 1e6 and value == int(value)):
         return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.{digits}g}"
     if not math.isfinite(value):
         return str(value)
@@ -47,14 +54,80 @@ def quoted(names: Iterable[object], last: str = "and", most: int | None = None) 
     return listed([repr(name) for name in names], last, most)
 
 
-def counted(amount: int, noun: str) -> str:
-    """Returns an amount with its noun: ``1 trial``, ``2,000 trials``."""
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+def counted(amount: float, noun: str) -> str:
+    """Returns an amount with its noun: ``1 trial``, ``2,000 trials``, ``0.5 GPU``."""
+    ending = "es" if noun.endswith("tch") else "s"
+    return f"{number(amount)} {noun}{'' if 0 < amount <= 1 else ending}"
 
 
-def amounts(counts: Mapping[str, int]) -> str:
-    """Returns the amounts that are not 0, with their names: ``30 complete, 2 pruned``."""
-    return ", ".join(f"{amount:,} {name}" for name, amount in counts.items() if amount)
+def amounts(counts: Mapping[str, int], nouns: Collection[str] = ()) -> str:
+    """Returns the amounts that are not 0, with their names: ``30 complete, 2 pruned``.
+
+    Names that are among `nouns` have a plural: ``1 problem, 2 hints``.
+    """
+    return ", ".join(
+        counted(amount, name) if name in nouns else f"{amount:,} {name}"
+        for name, amount in counts.items()
+        if amount
+    )
+
+
+def share(part: float) -> str:
+    """Returns a share as a percentage: ``12.3 %`` for 0.123."""
+    return f"{100 * part:.3g} %"
+
+
+def difference(value: float) -> str:
+    """Returns a difference or a spread as a text with two significant digits."""
+    return f"{value:.2g}"
+
+
+def with_spread(value: float, spread: float | None = None) -> str:
+    """Returns a value, and its spread if it has one: ``0.98 ± 0.01``."""
+    return readable(value, 6) + ("" if spread is None else f" ± {difference(spread)}")
+
+
+def interval_text(
+    value: float, low: float, high: float, level: float | None = None, *, nonzero: bool = False
+) -> str:
+    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``, or ``… to 0.976 at 95 %)``.
+
+    With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
+    """
+    value_, low_, high_ = interval_numbers(low, high, value, low, high, nonzero=nonzero)
+    return f"{value_} ({low_} to {high_}{'' if level is None else f' at {share(level)}'})"
+
+
+def interval_numbers(
+    low: float, high: float, *values: float, nonzero: bool = False
+) -> tuple[str, ...]:
+    """Returns values as texts, rounded to two significant digits of the interval's width."""
+    width = high - low
+    bounds = [abs(v) for v in (low, high) if math.isfinite(v)]
+    largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
+    if not math.isfinite(width) or width <= 0:
+        # Without a width, values are rounded to four significant digits of the largest value.
+        width = largest / 100
+    decimals = 1 - _magnitude(width)
+    smallest = min((bound for bound in bounds if bound), default=0.0)
+    if nonzero and 0 < smallest < 0.5 * 10.0**-decimals:
+        decimals = min(decimals + _MORE, -_magnitude(smallest))
+    return tuple(_rounded(value, decimals, largest) for value in values)
+
+
+def _rounded(value: float, decimals: int, largest: float) -> str:
+    """Returns a number with `decimals` decimals. With -1, it is rounded to tens."""
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    rounded = round(value, decimals) + 0.0
+    if not _SMALLEST <= largest < _LARGEST and rounded:
+        return f"{rounded:.{max(0, _magnitude(rounded) + decimals)}e}"
+    return f"{rounded:,.{max(0, decimals)}f}"
+
+
+def _magnitude(value: float) -> int:
+    """Returns the power of ten of a number's first digit: 0 for 9.99, -1 for 0.1."""
+    return math.floor(math.log10(abs(value))) if value else 0
 
 
 def duration(seconds: float) -> str:
@@ -62,7 +135,7 @@ def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(seconds)
-    for unit, size, smaller, part in (("h", 3600, "min", 60), ("min", 60, "s", 1)):
+    for unit, size, smaller, part in _UNITS:
         if whole >= size:
             rest = whole % size // part
             return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")

@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from search_spaces.errors import DataError, StudyFileError
+from search_spaces.texts import share
 from studies.data import (
     FREE_TEXT,
     Table,
@@ -205,7 +206,7 @@ def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Sam
     counts = np.unique(y, return_counts=True)[1]
     rare = meaning == "binary" and counts.min() < _RARE * len(y)
     if rare:
-        why = f"one class has {100 * counts.min() / len(y):.2g} % of the samples"
+        why = f"one class has {share(counts.min() / len(y))} of the samples"
         notes += (f"{target}: {why}, so the objective is val_auc, and class weights are tuned",)
     output = _output(meaning, len(counts), str(file))
     call = "\n    ".join(["ks.datasets.table(", f"{quoted_path(file)},", *lines]) + "\n)"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.texts import counted
+from search_spaces.texts import counted, duration, with_spread
 from studies.terminal_text import COLUMNS, cut, printable, sparkline, width, without_colors, wrapped
 from tracking.records import BestEpoch, EpochResult, StudyDescription, TrialResult, TrialSpec
 
@@ -140,9 +138,9 @@ class Progress:
             planned = self._epochs.get(number, result.epochs)
             return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
         if result.of_no_epoch:
-            return f"{best.value:.6g}"
-        spread = f" ± {result.spread:.2g}" if result.folds and result.spread is not None else ""
-        return f"{best.value:.6g}{spread} (epoch {best.epoch} of {result.epochs})"
+            return with_spread(best.value)
+        value = with_spread(best.value, result.spread if result.folds else None)
+        return f"{value} (epoch {best.epoch} of {result.epochs})"
 
     def best_so_far(self) -> str:
         """Returns the best value so far, and its trial."""
@@ -153,7 +151,7 @@ class Progress:
         if not self._done_here or self._done >= self._total:
             return ""
         seconds = (time.monotonic() - self._started) / self._done_here * (self._total - self._done)
-        return f"left {re.sub('^0:0?', '', str(timedelta(seconds=round(seconds))))}"
+        return f"left {duration(round(seconds))}"
 
     def _name(self, number: int) -> str:
         """Returns the name of a trial or another training."""
@@ -268,7 +266,7 @@ class LiveProgress(Progress):
         best = self._best is not None and self._best[0] == result.number
         line = (
             f"{self._name(result.number)}  {_curve(running)}  {printable(self.outcome(result))}"
-            f"  {result.seconds:.1f} s"
+            f"  {duration(result.seconds)}"
         )
         if best and width(line) + len(_BEST) <= self._console.width:
             line += _BEST

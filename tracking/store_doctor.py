@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
-from search_spaces.texts import counted
+from search_spaces.texts import counted, listed
 from tracking.history.champion_confirmations_evaluations import champion_fault
 from tracking.history.study_history import StudyHistory, read_folder
 from tracking.journal import DELETED, FILE_NAME, fault_of
@@ -107,10 +107,8 @@ def _check_folders(store: Store) -> Check:
         folders.setdefault(header.name, []).append(str(folder))
     for name, paths in sorted(folders.items()):
         if len(paths) > 1:
-            places = ", ".join(paths)
-            what = (
-                f"{len(paths)} folders have a study {name!r}: {places}. Commands read one of them"
-            )
+            places = f"{len(paths)} folders have a study {name!r}: {listed(paths)}"
+            what = f"{places}. Commands read one of them"
             yield StoreFault("name", what, "move the others to another store", study=name), None
 
 

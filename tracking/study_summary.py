@@ -14,17 +14,24 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from search_spaces.texts import amounts, counted, duration, listed, number, readable
+from search_spaces.texts import (
+    amounts,
+    counted,
+    duration,
+    listed,
+    number,
+    readable,
+    share,
+)
 from tracking.history.champion_confirmations_evaluations import evaluations_on
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts_and_interval_texts import (
+from tracking.history.verdicts import (
     StudyVerdict,
     champion_sentences,
     gain_sentence,
-    interval_numbers,
     study_verdict,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation
 from tracking.records.trial_records import Reason, reasons
 from tracking.records.verification_texts import in_words
@@ -282,8 +289,8 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
     confirmation, winner = verdict.valid_confirmation, best.number
     if confirmation is not None and confirmation.confirmed is not None:
         winner = confirmation.winner
-    value, low, high = interval_numbers(expected, expected.value, expected.low, expected.high)
-    interval = f"{low} to {high} at {100 * expected.level:.3g} %"
+    value, low, high = expected.numbers(expected.value, expected.low, expected.high)
+    interval = f"{low} to {high} at {share(expected.level)}"
     whose = "the defaults" if winner < 0 else f"trial {winner}"
     of_what = f"{metric.removeprefix('val_')} of {whose}"
     return Expectation(value, interval, f"{of_what} on new data{verdict.guess}", *beside)
@@ -299,7 +306,7 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     confirmation = verdict.valid_confirmation
 
     def shown(value: float) -> str:
-        return number(value) if expected is None else interval_numbers(expected, value)[0]
+        return number(value) if expected is None else expected.numbers(value)[0]
 
     gain = "" if confirmation is None else gain_sentence(confirmation)
     if confirmation is not None and confirmation.default_on_test:
@@ -333,30 +340,18 @@ def outcome_of(history: StudyHistory) -> str:
     if best is None:
         return f"no trial has a value of {history.description.objective.metric} yet"
     default = ", the defaults" if best.number == history.description.default_trial else ""
-    return f"trial {best.number}{default}: {value_text(best.spec, best.result)}"
+    return f"trial {best.number}{default}: {best.value_text}{_repeats_text(best.result)}"
 
 
-def value_text(spec: TrialSpec, result: TrialResult) -> str:
-    """Returns a trial's value, such as ``val_accuracy 0.98 ± 0.01 at epoch 5 of 20``."""
-    best = result.best
-    assert best is not None, "the trial has a value"
-    text = f"{spec.objective.metric} {best.value:.{_DIGITS}g}"
-    if result.spread is not None:
-        text += f" ± {result.spread:.2g}"
-    if result.of_no_epoch:
-        return text
-    if result.folds or not result.repeats:
-        planned = result.epochs if result.trainer == "objective" else spec.epochs
-        pruned = result.state == "pruned" and not result.repeats
-        text += f" at epoch {best.epoch}"
-        text += f", pruned at {result.epochs} of {planned}" if pruned else f" of {planned}"
+def _repeats_text(result: TrialResult) -> str:
+    """Returns a clause with the values of a trial's repeats or folds, or an empty text."""
+    if not result.repeats or result.of_no_epoch:
+        return ""
     if result.folds > _MOST_FOLDS:
-        return f"{text}, the mean of {result.folds} folds"
-    if result.repeats:
-        whose = "the folds' " if result.folds else ""
-        values = ", ".join(f"{repeat.counted:.{_DIGITS}g}" for repeat in result.repeats)
-        text += f", the mean of {whose}{values}"
-    return text
+        return f", the mean of {result.folds} folds"
+    whose = "the folds' " if result.folds else ""
+    values = (readable(repeat.counted, _DIGITS) for repeat in result.repeats)
+    return f", the mean of {whose}{', '.join(values)}"
 
 
 def trial_rows(
@@ -370,7 +365,7 @@ def trial_rows(
         # Early stopping may end a complete trial before its last epoch.
         if result is not None and (result.trainer == "objective" or result.state == "complete"):
             planned = result.epochs
-        value = "-" if trial.value is None else f"{trial.value:.{_DIGITS}g}"
+        value = "-" if trial.value is None else readable(trial.value, _DIGITS)
         epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"
         values = [readable(params[name], _DIGITS) if name in params else "-" for name in names]
         state = "champion" if history.is_champion(trial) else trial.state
@@ -423,15 +418,10 @@ def _on_test(history: StudyHistory) -> str:
     if not own:
         return f"{samples}, read {times} for other studies, last for {readings[-1].study}"
     last = own[-1]
-    level = "" if last.level == 0.95 else f" at {100 * last.level:.3g} %"
-    metrics = ", ".join(
-        f"{name} {number(metric.value)}"
-        + ("" if metric.low is None else f" ({metric.low:.4g} to {metric.high:.4g})")
-        for name, metric in last.metrics.items()
-    )
+    level = "" if last.level == 0.95 else f" at {share(last.level)}"
     of = f"trial {last.trial}"
     of = f"{of} trained under new seeds" if last.confirmation else f"the checkpoint of {of}"
-    return f"{metrics + level if metrics else 'not scored'}, by {of}; read {times}"
+    return f"{last.metrics_text + level if last.metrics else 'not scored'}, by {of}; read {times}"
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
+from search_spaces.texts import share
 from studies.champion.choice_and_promotion import champion_or
 from studies.champion.runnable_recorded_study import RunnableStudy, in_worker, opened
 from studies.champion.verification_and_retraining import weights_of
 from studies.definition import StudyDefinition, no_data
 from tracking.history.champion_confirmations_evaluations import evaluations_on, record_evaluation
-from tracking.history.verdicts_and_interval_texts import looked_at
+from tracking.history.verdicts import looked_at
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import TrialSpec
 from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation, Measured
@@ -52,7 +53,7 @@ def warning_of(earlier: Sequence[Evaluation]) -> str:
     return (
         f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
         f"{when}. If a value on it has influenced a choice, these values are too good to judge "
-        f"the choice. The intervals are of {100 * level_of_reading(len(earlier) + 1):.3g} % "
+        f"the choice. The intervals are of {share(level_of_reading(len(earlier) + 1))} "
         "instead of 95 %."
     )
 

@@ -22,7 +22,7 @@ from tracking.history.champion_confirmations_evaluations import (
     withdraw_champion,
 )
 from tracking.history.study_history import PROMOTED, StudyHistory
-from tracking.history.verdicts_and_interval_texts import study_verdict, worth
+from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import EndedTrial
 from tracking.records.trial_records import ranked

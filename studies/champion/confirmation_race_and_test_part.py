@@ -43,7 +43,7 @@ from tracking.history.champion_confirmations_evaluations import (
     record_evaluation,
 )
 from tracking.history.study_history import CONFIRMED, refreshed
-from tracking.history.verdicts_and_interval_texts import study_verdict
+from tracking.history.verdicts import study_verdict
 from tracking.mlflow.exporter_process import export_later
 from tracking.records import BestEpoch, TrialSpec
 from tracking.records.confirmation_evaluation_and_prediction_records import (

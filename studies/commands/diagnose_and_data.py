@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from search_spaces.texts import counted
+from search_spaces.texts import counted, listed, share
 from studies.commands.command_line import (
     answer,
     common_options,
@@ -121,15 +120,14 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
         f"{description.engine}, {description.objective.direction} {description.objective.metric}",
         _INDENT,
     )
-    amounts = _amounts(diagnosis.counts)
-    lines.append(f"found    {amounts or 'nothing: see what could not be checked'}")
+    lines.append(f"found    {diagnosis.amounts or 'nothing: see what could not be checked'}")
     for finding in diagnosis.findings:
         lines += ["", *_finding_lines(finding)]
         if finding.command:
             # A command stays on one line, so that people can copy it.
             lines.append(f"{'':<{_INDENT}}{printable(finding.command)}")
     if diagnosis.passed:
-        lines += ["", *wrapped(f"no fault {', '.join(diagnosis.passed)}", _INDENT)]
+        lines += ["", *wrapped(f"no fault {listed(diagnosis.passed)}", _INDENT)]
     if diagnosis.unchecked:
         lines += ["", "not checked"]
         for unchecked in diagnosis.unchecked:
@@ -165,10 +163,9 @@ def _data_text(findings: DataFindings) -> list[str]:
     for place, (name, kind) in enumerate(findings.inputs.items()):
         lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
     if (guess := findings.guess) is not None:
-        text = f"always answering {printable(guess.answer)} is right in {100 * guess.share:.1f} %"
+        text = f"always answering {printable(guess.answer)} is right in {share(guess.share)}"
         lines += wrapped(f"baseline {text} of the validation samples", _INDENT)
-    amounts = _amounts(Counter(finding.severity for finding in findings.findings))
-    lines.append(f"found    {amounts or 'nothing'}")
+    lines.append(f"found    {findings.amounts or 'nothing'}")
     for finding in findings.findings:
         lines += ["", *_finding_lines(finding)]
     for name, counts_by_part in findings.classes.items():
@@ -176,15 +173,6 @@ def _data_text(findings: DataFindings) -> list[str]:
     if findings.notes:
         lines += ["", *wrapped(f"{'looked':<{_INDENT}}{findings.notes}", _INDENT)]
     return lines
-
-
-def _amounts(counts: Mapping[str, int]) -> str:
-    """Returns a text with the numbers of findings, such as ``1 problem, 2 hints, 3 ok``."""
-    return ", ".join(
-        f"{amount} ok" if severity == "ok" else counted(amount, severity)
-        for severity, amount in counts.items()
-        if amount
-    )
 
 
 def _finding_lines(finding: Finding | DataFinding) -> Iterator[str]:
@@ -200,7 +188,7 @@ def _class_lines(name: str, counts_by_part: Mapping[str, Mapping[str, int]]) -> 
         [
             cut(printable(label), _LONGEST_NAME),
             *(
-                f"{counts[label]:,} ({100 * counts[label] / max(sum(counts.values()), 1):.1f} %)"
+                f"{counts[label]:,} ({share(counts[label] / max(sum(counts.values()), 1))})"
                 for counts in counts_by_part.values()
             ),
         ]

@@ -82,14 +82,10 @@ def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns a text such as "3 h ago" for a Unix time in milliseconds."""
-    if not milliseconds:
-        return ""
+    """Returns a text such as "3 h 5 min ago" for a Unix time in milliseconds."""
     seconds = time.time() - milliseconds / 1000
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit} ago"
-    return "just now"
+    ago = f"{duration(seconds)} ago" if seconds >= 60 else "just now"
+    return ago if milliseconds else ""
 
 
 def _documents(store: Store) -> list[dict[str, Any]]:

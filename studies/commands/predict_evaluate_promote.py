@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from search_spaces.texts import number
+from search_spaces.texts import number, readable, share
 from studies.commands.command_line import (
     EXIT_NO,
     RecordedStudy,
@@ -22,7 +22,7 @@ from studies.commands.command_line import (
     tell,
     trust_option,
 )
-from studies.terminal_text import COLUMNS, as_notes, cut, printable, table, wrapped
+from studies.terminal_text import as_notes, cut, in_blocks, printable, table, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,12 +102,13 @@ def predict_command(
 
 def _first_rows(table: pd.DataFrame) -> str:
     """Returns the first rows of a table as text, without "probability_" in the heading."""
-    short_names = table.rename(columns=lambda name: name.removeprefix("probability_"))
-    number_format = "{:.4g}" if list(short_names) == list(table) else "{:.3f}"
-    first = short_names.head(_ROWS_SHOWN)
-    text: str = first.to_string(line_width=COLUMNS, float_format=number_format.format)
+    first = table.head(_ROWS_SHOWN)
+    columns = [["", *map(str, first.index)]]
+    for name, values in first.items():
+        columns.append([str(name).removeprefix("probability_"), *map(readable, values.tolist())])
     more = len(table) - _ROWS_SHOWN
-    return text + (f"\n… {more} more; --output predictions.csv writes all" if more > 0 else "")
+    notes = [f"… {more:,} more; --output predictions.csv writes all"] if more > 0 else []
+    return "\n".join([*in_blocks(columns), *notes])
 
 
 @click.command("evaluate", short_help="Evaluate the champion on the sealed test part.")
@@ -154,15 +155,13 @@ def _evaluation_text(reading: Reading) -> str:
     evaluation = reading.evaluation
     rows = []
     for name, measured in evaluation.metrics.items():
-        bounds = [number(bound) for bound in (measured.low, measured.high) if bound is not None]
-        interval = " to ".join(bounds)
         validation = "" if measured.validation is None else number(measured.validation)
-        rows.append([cut(name, 36), number(measured.value), interval, validation])
+        rows.append([cut(name, 36), measured.text, validation])
     lines = [
         *reading.flaws,
         f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
         f"{evaluation.samples} sealed test samples",
-        *table(["", "test", f"{100 * evaluation.level:.3g} % interval", "validation"], rows),
+        *table(["", f"test ({share(evaluation.level)} interval)", "validation"], rows),
     ]
     if evaluation.resamples:
         lines.append(
@@ -170,7 +169,7 @@ def _evaluation_text(reading: Reading) -> str:
             f"{evaluation.resamples:,} bootstrap resamples"
         )
     if (guess := evaluation.guess) is not None:
-        right = f"{100 * guess.share:.1f} % of these samples"
+        right = f"{share(guess.share)} of these samples"
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
     if any(e.confirmation and e.study == evaluation.study for e in reading.earlier):
         lines.append(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import StudyError
-from search_spaces.texts import counted
+from search_spaces.texts import counted, duration
 from studies.terminal_text import (
     all_wrapped,
     in_blocks,
@@ -28,11 +28,7 @@ from studies.terminal_text import (
 from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.learning_curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts_and_interval_texts import (
-    StudyVerdict,
-    champion_sentences,
-    study_verdict,
-)
+from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.json_conversion import to_json
 from tracking.records.trial_records import reasons
@@ -219,12 +215,8 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     lines = [f"trial      {trial.number} of {description.name}: {trial.state}"]
     if trial.number == description.default_trial:
         lines[0] += "; it has the defaults"
-    if trial.best is not None:
-        value = printable_value(trial.best.value)
-        if isinstance(trial, EndedTrial) and trial.result.spread is not None:
-            value += f" ± {trial.result.spread:.2g}"
-        at = "" if trial.epoch is None else f" at epoch {trial.epoch}"
-        lines.append(f"value      {metric} {value}{at}")
+    if trial.value_text:
+        lines.append(f"value      {trial.value_text}")
     curve = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _LONG_CURVE)
     if curve:
         lines.append(f"curve      {curve}")
@@ -259,7 +251,7 @@ def _trial_outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     trained = f" by {result.trainer}" if result.trainer else ""
     why = f" ({result.trainer_reason})" if result.trainer_reason else ""
     epochs = counted(result.fits_epochs or result.epochs, "epoch")
-    lines.append(f"trained    {epochs} in {result.seconds:.1f} s{trained}{why}")
+    lines.append(f"trained    {epochs} in {duration(result.seconds)}{trained}{why}")
     lines += _trainings(result)
     if trial.whole is not None:
         lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")
@@ -413,8 +405,7 @@ def model_document(history: StudyHistory) -> dict[str, str]:
         raise StudyError(f"The study {name!r} has no champion. {register}")
     if not summary:
         raise StudyError(f"The champion of {name!r} was saved without a summary: Keras made none.")
-    champion = ". ".join(champion_sentences(history, study_verdict(history)))
-    return {"champion": champion, "summary": summary}
+    return {"champion": dict(summary_of(history).facts).get("champion", ""), "summary": summary}
 
 
 def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:

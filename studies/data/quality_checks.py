@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from search_spaces.texts import counted, listed
+from search_spaces.texts import counted, listed, share
 from studies.data.arrays.digests_and_equal_samples import marks
 from studies.data.arrays.loaded_parts_and_folds import PART_NAMES, FoldedSplits, LoadedData, Part
 from studies.data.arrays.users_samples_and_labels import (
@@ -24,7 +24,7 @@ from studies.data.arrays.users_samples_and_labels import (
 from studies.data.numbers_texts_and_dates import MISSING
 from studies.data.preprocessing import Preparation
 from tracking.records.study_code_and_data_records import (
-    DATA_SEVERITIES,
+    SEVERITIES,
     Classes,
     ConstantGuess,
     DataFinding,
@@ -99,7 +99,7 @@ def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
         sizes=data.counts,
         inputs=_inputs_of(data),
         classes=classes,
-        findings=tuple(sorted(findings, key=lambda f: DATA_SEVERITIES.index(f.severity))),
+        findings=tuple(sorted(findings, key=lambda f: SEVERITIES.index(f.severity))),
         notes=" ".join(notes),
         picture=picture,
         picture_rows=rows,
@@ -353,13 +353,13 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
         train = {label: samples for label, samples in parts["train"].items() if samples}
         usual, rare = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
         if train[usual] >= _UNBALANCED * train[rare]:
-            share = 100 * train[usual] / sum(train.values())
+            right = share(train[usual] / sum(train.values()))
             yield DataFinding(
                 "balance",
                 "hint",
                 f"The classes{of} are unbalanced",
                 f"Class {usual} has {train[usual]:,} training samples, class {rare} "
-                f"{train[rare]:,}: a model that always says {usual} is right in {share:.3g} %.",
+                f"{train[rare]:,}: a model that always says {usual} is right in {right}.",
                 'Judge by a metric such as AUC, and try class_weight="balanced".',
             )
 
@@ -368,7 +368,7 @@ def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
     missing = _missing(data)
     if missing:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
-        shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
+        shares = listed((f"{name} ({share(missing[name])})" for name in worst), most=_LISTED)
         mostly = [name for name in worst if missing[name] > _MUCH]
         advice = "Unless values are missing by chance, add an input that marks missing values."
         if data.preparation.table is not None:
@@ -471,12 +471,12 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
         if part == "train" or samples < _FEWEST_SAMPLES:
             continue
         names, first, second = _drawn(data.inputs, part, samples)
-        share, p = told_apart(first, second)
-        figures = {"part": part, "samples": samples, "share": share, "p": p}
+        right, p = told_apart(first, second)
+        figures = {"part": part, "samples": samples, "share": right, "p": p}
         pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
         verdict = (
             f"A classifier tells a training from a {PART_NAMES[part]} sample in "
-            f"{100 * share:.0f} % of pairs, where 50 % is chance "
+            f"{share(right)} of pairs, where 50 % is chance "
             f"({chance if p >= _CERTAIN else 'p < 0.001'})"
         )
         if p > _CLEAR:
@@ -484,10 +484,10 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
             yield DataFinding("same distribution", "ok", title, f"{verdict}.", figures=figures)
         else:
             differing = _differing(names, first, second)
-            most = f" They differ most in {', '.join(differing)}." if differing else ""
+            most = f" They differ most in {listed(differing)}." if differing else ""
             yield DataFinding(
                 "same distribution",
-                "problem" if share >= _EASY and p < _CERTAIN else "hint",
+                "problem" if right >= _EASY and p < _CERTAIN else "hint",
                 f"The {pair} samples are not from the same distribution",
                 f"{verdict}: metrics of one part say little about the other.{most}",
                 _REMEDY,
@@ -564,4 +564,4 @@ def _texts(array: np.ndarray) -> list[list[str]]:
 
 
 def _share(samples: int, of: int) -> str:
-    return f"{samples:,} of {of:,} ({100 * samples / of:.3g} %)"
+    return f"{samples:,} of {of:,} ({share(samples / of)})"

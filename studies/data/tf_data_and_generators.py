@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError
-from search_spaces.texts import shown
+from search_spaces.texts import counted, shown
 from studies.data.arrays.digests_and_equal_samples import array_digest, combined_digest
 from studies.data.arrays.loaded_parts_and_folds import (
     PART_NAMES,
@@ -159,7 +159,7 @@ class Profile:
     known_batches: int | None
 
     def describe(self) -> dict[str, object]:
-        count = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
+        count = counted(self.batches, "batch")
         read = f"all {count}" if self.samples is not None else f"the first {count}"
         return {
             "kind": self.kind,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import counted, listed
 from studies.definition import RayOptions, check_address
 from studies.error_texts import describe
 from studies.interruption import raising_interrupts
@@ -108,8 +109,7 @@ def _amounts(needs: Mapping[str, float], resources: Mapping[str, float] | None =
     resource is there.
     """
     has = needs if resources is None else resources
-    amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
-    return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
+    return listed(counted(has.get(name, 0), name) for name, amount in needs.items() if amount)
 
 
 @contextlib.contextmanager

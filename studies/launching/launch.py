@@ -54,7 +54,7 @@ from studies.user_code import (
 )
 from tracking.history.learning_curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.verdicts_and_interval_texts import record_corrected
+from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.exporter_process import Exporter
 from tracking.records import StudyDescription, TrialRecord

@@ -319,7 +319,7 @@ class Inputs:
         """Returns a description of the inputs for messages."""
         if self.columns:
             return f"the columns {listed(self.columns, most=_SHOWN)}"
-        return " and ".join(map(str, self.arrays))
+        return listed(self.arrays)
 
     def error(self, path: Path, fault: str) -> DataError:
         """Returns the error for a file whose samples don't fit the model."""

@@ -18,7 +18,7 @@ from studies.results.prediction import samples_for
 from tracking.history import study_history as record
 from tracking.history.study_history import StudyHistory, study_names, trials_table
 from tracking.history.study_history import read_study as read_record
-from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.mlflow.exporter_process import forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.store.store_folder_and_json import Store, check_trust, existing_store

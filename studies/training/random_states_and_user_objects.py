@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from search_spaces.texts import listed
 from studies.definition.seeds_and_trial_specs import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
 from studies.training.model_structure_digest import HEAP_TYPE, WRAPPERS, Parts, Structure
@@ -333,7 +334,7 @@ def set_back() -> None:
         _logged.update(new)
         _log.warning(
             "objects of your code that a training changed, restored before the next one: %s",
-            ", ".join(new),
+            listed(new),
         )
 
 

@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple, Never
 import numpy as np
 
 from search_spaces.errors import EngineError, StudyFileError
-from search_spaces.texts import counted
+from search_spaces.texts import counted, duration, listed
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition import (
     StudyDefinition,
@@ -295,7 +295,7 @@ def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
         f"pruner {study.pruner}",
         "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
-        "" if study.timeout is None else f"at most {study.timeout:g} seconds",
+        "" if study.timeout is None else f"at most {duration(study.timeout)}",
         f"{len(search.queued)} queued" if search.queued else "",
     ]
     if arguments.get("callbacks"):
@@ -346,7 +346,7 @@ def _study_from_keras_tuner(name: str, search: Search) -> ScriptStudy:
         class_weight=arguments.get("class_weight"),
     )
     if recorders:
-        omissions.append(" and ".join(recorders))
+        omissions.append(listed(recorders))
     if tuner.max_model_size:
         omissions.append(f"max_model_size={tuner.max_model_size}")
     if tuner.distribution_strategy is not None:

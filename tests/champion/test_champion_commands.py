@@ -59,7 +59,7 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     counts = np.bincount(labels)
     assert reading["guess"]["share"] == pytest.approx(counts.max() / 50)
     text = kinds.run("evaluate", "kinds", COLUMNS="80").stdout
-    assert f"is right in {100 * counts.max() / 50:.1f} % of these samples" in text
+    assert f"is right in {100 * counts.max() / 50:g} % of these samples" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "98.3 % interval" in text
     assert "accuracy" in text and "bootstrap resamples" in text

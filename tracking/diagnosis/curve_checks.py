@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from search_spaces import Float, Int
-from search_spaces.texts import listed, readable
+from search_spaces.texts import difference, listed, readable
 from tracking.diagnosis.findings_and_diagnosed_study import (
     Array,
     Changes,
     Curve,
     DiagnosedStudy,
     Finding,
-    Severity,
     TooThinError,
-    difference,
     of_best,
 )
 from tracking.diagnosis.suggested_launch import part, wider
+from tracking.records.study_code_and_data_records import Severity
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

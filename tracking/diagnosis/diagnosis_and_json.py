@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from search_spaces import Parameter
+from search_spaces.texts import amounts
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.findings_and_diagnosed_study import (
-    SEVERITIES,
     DiagnosedStudy,
     Finding,
     TooThinError,
@@ -18,6 +18,7 @@ from tracking.diagnosis.hyperparameter_checks import boundary, isolation
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
 from tracking.diagnosis.trial_checks import infeasible_share, sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
+from tracking.records.study_code_and_data_records import FAULTS, SEVERITIES
 from tracking.shell_commands import study_command
 
 
@@ -83,10 +84,14 @@ class Diagnosis:
         severities = [finding.severity for finding in self.findings]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
+    @property
+    def amounts(self) -> str:
+        """The numbers of findings, such as ``1 problem, 2 hints``."""
+        return amounts(self.counts, FAULTS)
+
     def __repr__(self) -> str:
         """Returns one line with the study and the number of findings by severity."""
-        counts = ", ".join(f"{amount} {name}" for name, amount in self.counts.items() if amount)
-        return f"<diagnosis of {self.history.description.name!r}: {counts or 'nothing found'}>"
+        return f"<diagnosis of {self.history.description.name!r}: {self.amounts or 'no findings'}>"
 
 
 def diagnose(history: StudyHistory) -> Diagnosis:

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,10 @@ from tracking.history.champion_confirmations_evaluations import read_confirmatio
 from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective
+from tracking.records.study_code_and_data_records import Severity
 from tracking.statistics.score_files import ScoresError, best_scores, scores_of
 
 Array = NDArray[np.float64]
-Severity = Literal["problem", "hint", "ok"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
@@ -333,8 +332,3 @@ def expected_best(losses: Array, draws: int) -> float:
 def of_best(amount: int, best: int) -> str:
     """Returns a text such as ``4 of the best 5`` or ``all of the best 5``."""
     return f"{'all' if amount == best else amount} of the best {best}"
-
-
-def difference(value: float) -> str:
-    """Returns a difference or a spread as a text with two significant digits."""
-    return f"{value:.2g}"

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from search_spaces import Float, Int, Listed, Parameter, spell_values
-from search_spaces.texts import counted, listed, readable
+from search_spaces.texts import counted, difference, listed, readable
 from tracking.diagnosis.curve_checks import overfits
 from tracking.diagnosis.findings_and_diagnosed_study import (
     Array,
@@ -22,7 +22,6 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
     DiagnosedStudy,
     Finding,
     TooThinError,
-    difference,
     expected_best,
     of_best,
     weights_of_best,

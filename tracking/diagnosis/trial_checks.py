@@ -7,13 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from search_spaces.texts import counted
+from search_spaces.texts import counted, difference
 from tracking.diagnosis.findings_and_diagnosed_study import (
     Changes,
     DiagnosedStudy,
     Finding,
     TooThinError,
-    difference,
     expected_best,
 )
 from tracking.history.champion_confirmations_evaluations import valid_confirmation

@@ -15,8 +15,7 @@ from .study_history import read_study as read_study
 from .study_history import study_names as study_names
 from .study_history import study_size as study_size
 from .study_history import trials_table as trials_table
-from .verdicts_and_interval_texts import StudyVerdict as StudyVerdict
-from .verdicts_and_interval_texts import champion_sentences as champion_sentences
-from .verdicts_and_interval_texts import interval_text as interval_text
-from .verdicts_and_interval_texts import record_corrected as record_corrected
-from .verdicts_and_interval_texts import study_verdict as study_verdict
+from .verdicts import StudyVerdict as StudyVerdict
+from .verdicts import champion_sentences as champion_sentences
+from .verdicts import record_corrected as record_corrected
+from .verdicts import study_verdict as study_verdict

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts_and_interval_texts import interval_text
 from tracking.records import EndedTrial, Objective, StudyDescription
 from tracking.records.confirmation_evaluation_and_prediction_records import Interval
 from tracking.statistics.intervals import difference_of_means
@@ -123,8 +122,7 @@ class Difference:
     @property
     def gain_text(self) -> str:
         """The difference with its interval, e.g. "0.012 (0.004 to 0.020 at 95 %)"."""
-        text = interval_text(self.gain, nonzero=True).removesuffix(")")
-        return f"{text} at {100 * self.gain.level:.3g} %)"
+        return self.gain.text(level=True, nonzero=True)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from filelock import Timeout
 
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
+from search_spaces.texts import listed
 from tracking.history.study_history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exporter_notes_and_lock import locked_notes, read_notes
@@ -82,7 +83,7 @@ class Exporter:
         if self._process is not None:
             wait("bringing MLflow up to date")
         if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
-            left = " and ".join(["MLflow"] * is_on() + ["the report"] * self._report)
+            left = listed(["MLflow"] * is_on() + ["the report"] * self._report)
             self._say(f"still being written, in the background: {left}")
 
     def _end(self, message: str, seconds: float) -> bool:

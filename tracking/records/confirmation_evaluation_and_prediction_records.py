@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from search_spaces.texts import counted, interval_numbers, interval_text, number
 from tracking.records.study_code_and_data_records import ConstantGuess, Direction
 
 
@@ -22,6 +23,13 @@ class Measured:
     low: float | None = None  # The lower end of the confidence interval, or None.
     high: float | None = None
     validation: float | None = None  # The same metric on the validation part, or None.
+
+    @property
+    def text(self) -> str:
+        """The value, with its bounds if it has any: ``0.969 (0.961 to 0.976)``."""
+        if self.low is None or self.high is None:
+            return number(self.value)
+        return interval_text(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,12 +60,13 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Returns the evaluation in one line."""
-        metrics = ", ".join(
-            f"{name} {metric.value:.4g}"
-            + ("" if metric.low is None else f" [{metric.low:.4g}, {metric.high:.4g}]")
-            for name, metric in self.metrics.items()
-        )
-        return f"<Evaluation of {self.study} trial {self.trial}, {self.samples} samples: {metrics}>"
+        samples = counted(self.samples, "sample")
+        return f"<Evaluation of {self.study} trial {self.trial}, {samples}: {self.metrics_text}>"
+
+    @property
+    def metrics_text(self) -> str:
+        """The metrics with their bounds: ``accuracy 0.969 (0.961 to 0.976), loss 0.1``."""
+        return ", ".join(f"{name} {metric.text}" for name, metric in self.metrics.items())
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,15 @@ class Interval:
     low: float
     high: float
     level: float = 0.95  # The confidence level, e.g. 0.95 for a 95 % interval.
+
+    def text(self, *, level: bool = False, nonzero: bool = False) -> str:
+        """Returns the value with its bounds, and with its `level`, by `interval_text`."""
+        shown = self.level if level else None
+        return interval_text(self.value, self.low, self.high, shown, nonzero=nonzero)
+
+    def numbers(self, *values: float) -> tuple[str, ...]:
+        """Returns values as texts, rounded as `text` rounds the bounds."""
+        return interval_numbers(self.low, self.high, *values)
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +107,7 @@ class Corrected:
 
     def __repr__(self) -> str:
         """Returns one line with the value and its interval."""
-        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
-        return f"<corrected: {value:.4g} [{low:.4g}, {high:.4g}] of {self.reported:.4g} reported>"
+        return f"<corrected: {self.estimate.text()} of {number(self.reported)} reported>"
 
 
 @dataclass(frozen=True)

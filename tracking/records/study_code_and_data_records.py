@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from search_spaces import SearchSpace, canonical_json, complete
+from search_spaces.texts import amounts
 from tracking.records.recorded_settings import RecordedSettings
 
 Direction = Literal["max", "min"]
@@ -218,8 +220,9 @@ class StudyDescription(RecordedSettings):
         return firsts[number] if number < len(firsts) else None
 
 
-DataSeverity = Literal["problem", "hint", "ok"]
-DATA_SEVERITIES: Final[tuple[DataSeverity, ...]] = ("problem", "hint", "ok")
+Severity = Literal["problem", "hint", "ok"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
+FAULTS: Final = SEVERITIES[:2]
 _MOST_PROBLEMS: Final = 3
 
 
@@ -252,7 +255,7 @@ class DataFinding:
     """The finding of a check of a study's data."""
 
     check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
-    severity: DataSeverity  # A ``"problem"``, e.g. a leak, makes values of the study doubtful.
+    severity: Severity  # A ``"problem"``, e.g. a leak, makes values of the study doubtful.
     title: str  # The finding in a few words.
     verdict: str  # The finding in one or two sentences.
     advice: str = ""  # A sentence on what to do. May be empty.
@@ -281,6 +284,11 @@ class DataFindings:
             f"{finding.severity}: {finding.title}. {finding.verdict} {finding.advice}".rstrip()
             for finding in self.findings
         )
+
+    @property
+    def amounts(self) -> str:
+        """The numbers of findings, such as ``1 problem, 2 hints``."""
+        return amounts(Counter(finding.severity for finding in self.findings), FAULTS)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from search_spaces import SearchSpace
+from search_spaces.texts import with_spread
 from tracking.records.study_code_and_data_records import ClassWeight, Objective, Rank
 from tracking.records.verification_texts import differs
 
@@ -289,9 +290,22 @@ class TrialRecord:
         text = f"<trial {self.number}: {self.state}"
         if self.best is None:
             return f"{text}>"
-        metric = self.spec.objective.metric
-        at = "" if self.epoch is None else f" at epoch {self.epoch}"
-        return f"{text}, {metric} {self.best.value:.6g}{at}>"
+        return f"{text}, {self.value_text}>"
+
+    @property
+    def value_text(self) -> str:
+        """The metric and its value, such as ``val_accuracy 0.98 ± 0.01 at epoch 5 of 20``."""
+        result = self.result
+        if result is None or result.best is None:
+            return ""
+        text = f"{self.spec.objective.metric} {with_spread(result.best.value, result.spread)}"
+        if self.epoch is None or (result.repeats and not result.folds):
+            # The best epochs of repeats differ.
+            return text
+        planned = result.epochs if result.trainer == "objective" else self.spec.epochs
+        pruned = result.state == "pruned" and not result.repeats
+        text += f" at epoch {self.epoch}"
+        return text + (f", pruned at {result.epochs} of {planned}" if pruned else f" of {planned}")
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""

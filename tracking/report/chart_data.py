@@ -13,7 +13,6 @@ from tracking.diagnosis.findings_and_diagnosed_study import training_metric
 from tracking.history.champion_confirmations_evaluations import read_validation_predictions
 from tracking.history.learning_curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts_and_interval_texts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
 from tracking.report.axes_scales_and_labels import HyperparameterAxis, axes_of, significant
@@ -41,7 +40,7 @@ class StudyData:
     @cached_property
     def summary(self) -> Summary:
         """The summary of the study."""
-        return summary_of(self.history, self.verdict)
+        return summary_of(self.history)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:
@@ -57,11 +56,6 @@ class StudyData:
     def ranked(self) -> list[EndedTrial]:
         """The trials of `StudyHistory.holding`, the best first."""
         return self.history.holding
-
-    @cached_property
-    def verdict(self) -> StudyVerdict:
-        """The verdict on the best value."""
-        return study_verdict(self.history)
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:

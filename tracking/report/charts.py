@@ -15,8 +15,8 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.texts import counted, number
-from tracking.history.verdicts_and_interval_texts import StudyVerdict
+from search_spaces.texts import counted, number, share
+from tracking.history.verdicts import StudyVerdict
 from tracking.records.confirmation_evaluation_and_prediction_records import (
     Interval,
     ValidationPredictions,
@@ -63,8 +63,8 @@ _COLORS = {
     _DEFAULT_TRIAL: GREY,
 }
 
-# The width of a share as a text, such as "100 %", in pixels.
-_SHARE = 44
+# The width of a share as a text, such as "12.3 %", in pixels.
+_SHARE = 50
 _MOST_LABELED = 25
 # On cells of this opacity, the numbers have a contrast of at least 4.5, also in dark mode.
 _DARKEST = 0.55
@@ -175,7 +175,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 def belief(data: StudyData) -> alt.LayerChart:
     """Returns a chart of the best value: as the search saw it, corrected, and confirmed."""
-    verdict, default = data.verdict, data.history.default
+    verdict, default = data.summary.verdict, data.history.default
     rows = _rows(verdict)
     if default is not None and default.state == "complete" and default.value is not None:
         rows.append({"place": _DEFAULT_TRIAL, "value": default.value})
@@ -237,7 +237,7 @@ def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
 
 def _row(place: str, interval: Interval) -> dict[str, Any]:
     low, high = significant(interval.low), significant(interval.high)
-    words = f"{interval.low:.4g} to {interval.high:.4g} ({100 * interval.level:.3g} %)"
+    words = interval.text(level=True)
     return {"place": place, "value": interval.value, "low": low, "high": high, "interval": words}
 
 
@@ -258,8 +258,8 @@ def importance(data: StudyData) -> alt.LayerChart:
     """Returns a chart of the hyperparameters' importances."""
     shares = data.importances
     rows = [
-        {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
-        for name, share in list(shares.items())[:20]
+        {"name": name, "share": significant(part, 4), "text": share(part)}
+        for name, part in list(shares.items())[:20]
     ]
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(

@@ -20,11 +20,11 @@ import altair as alt
 import jinja2
 from altair.utils.schemapi import debug_mode
 
-from search_spaces.texts import counted, duration, number
+from search_spaces.texts import counted, duration, listed, number
 from tracking.diagnosis.findings_and_diagnosed_study import Finding
 from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts_and_interval_texts import looked_at
+from tracking.history.verdicts import looked_at
 from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
 from tracking.records.study_code_and_data_records import DataFinding, DataFindings
@@ -173,7 +173,7 @@ def _of_data(data: DataFindings, command: str) -> Section:
 
 
 def _belief(data: StudyData) -> Iterator[Figure]:
-    verdict = data.verdict
+    verdict = data.summary.verdict
     if verdict.corrected is None and verdict.confirmation is None:
         return
     text = "Lines are intervals."
@@ -200,7 +200,7 @@ def _diagnosed(data: StudyData, charts: Container[str]) -> Section:
         f"{check} ({why.rstrip('.')})" for check, why, _ in diagnosis.unchecked
     )
     text += f" In order: {'. '.join(good)}." if good else ""
-    text += f" Without fault: {', '.join(diagnosis.passed)}." if diagnosis.passed else ""
+    text += f" Without fault: {listed(diagnosis.passed)}." if diagnosis.passed else ""
     text += f" Not checked: {', '.join(unchecked)}." if unchecked else ""
     return Section(
         "What the record asks for",
@@ -253,7 +253,7 @@ def _marks(data: StudyData) -> str:
         return ""
     few = len(data.ranked) < FEWEST_TRIALS
     hint = f" Which hyperparameters matter most is shown from {FEWEST_TRIALS} trials on."
-    return f"In the small charts {', '.join(marks)} trials.{hint if few else ''}"
+    return f"In the small charts {listed(marks)} trials.{hint if few else ''}"
 
 
 def _far_off(data: StudyData, values: Sequence[float | None], noun: str) -> str:

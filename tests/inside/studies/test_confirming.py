@@ -25,7 +25,6 @@ from studies.progress import NoProgress, Progress
 from tracking.history import (
     StudyHistory,
     evaluations_on,
-    interval_text,
     read_confirmations,
     read_evaluations,
 )
@@ -337,7 +336,7 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
     # In the recorded folder, where the study is loaded by this process.
     promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
     told = kerastudy_here(launched_plain, *promote).stdout
-    value, expected = history.trial(left).value, interval_text(outcome.confirmed)
+    value, expected = history.trial(left).value, outcome.confirmed.text()
     worth = (
         f"Trial {left} has a validation value of {value:.4g}, not confirmed. "
         f"Trial {outcome.winner} won under new seeds: expect {expected} from it."

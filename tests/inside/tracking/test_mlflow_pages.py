@@ -210,7 +210,7 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     data = replace(history.description.data, digests={"test": "d"})
     history = replace(history, description=replace(history.description, data=data))
     said = (
-        "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by the checkpoint of trial 0"
+        "- test part: accuracy 0.50 (0.25 to 0.75), &#60;i&#62;loss 2, by the checkpoint of trial 0"
     )
     assert f"{said}; read 2 times\n" in study_note(history, PAGES)
     other = replace(other, description=replace(other.description, data=data))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tracking.history import StudyVerdict, interval_text
+from tracking.history import StudyVerdict
 from tracking.records import Confirmation, ConstantGuess, Corrected, DataFindings, Interval, Racer
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
@@ -150,7 +150,7 @@ def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str)
     ],
 )  # fmt: skip
 def test_digits_follow_the_width(interval: tuple[float, float, float], text: str) -> None:
-    assert interval_text(Interval(*interval)) == text
+    assert Interval(*interval).text() == text
 
 
 def test_the_grounds() -> None:

@@ -1,4 +1,4 @@
-"""The verdict on a study's best value: sentences on how far to believe it, with intervals."""
+"""The verdict on a study's best value: sentences on how far to believe it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from statistics import fmean
 
 from search_spaces.errors import StatisticsError
-from search_spaces.texts import counted
+from search_spaces.texts import counted, number, share
 from tracking.history.champion_confirmations_evaluations import read_confirmations
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
@@ -97,12 +97,13 @@ class StudyVerdict:
         if guess is None or reported is None:
             return ""
         expected = self.expected or Interval(reported, reported, reported)
+        always = f"always answering {guess.answer}"
         if self.metric in _ACCURACIES and guess.share >= expected.low:
-            share = interval_numbers(expected, guess.share)[0]
-            return f", which always answering {guess.answer} reaches too ({share})"
+            reached = expected.numbers(guess.share)[0]
+            return f", which {always} reaches too ({reached})"
         if self.metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
             chance = "an AUC of 0.5 and " if self.metric == "val_auc" else ""
-            return f"; always answering {guess.answer} has {chance}an accuracy of {guess.share:.3f}"
+            return f"; {always} has {chance}an accuracy of {number(guess.share, 3)}"
         return ""
 
     @property
@@ -116,7 +117,7 @@ class StudyVerdict:
         last = self.confirmation
         if last is None or self.valid_confirmation is not None:
             return ""
-        by = f", {interval_text(last.confirmed)} by trial {last.winner}," if last.confirmed else ""
+        by = f", {last.confirmed.text()} by trial {last.winner}," if last.confirmed else ""
         return f"The last confirmation{by} is older than the best trial: confirm the study again."
 
     @cached_property
@@ -138,14 +139,14 @@ class StudyVerdict:
                 whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
         if expected is None:
             unknown = f"What to expect is unknown{f': {self.unknown}' if self.unknown else ''}."
-            seen = f"The search saw {reported:.4g}{self.guess}."
+            seen = f"The search saw {number(reported)}{self.guess}."
             sentences = [seen, self.ties, winner, unknown, gain]
         else:
-            shown = interval_numbers(expected, reported)[0]
+            shown = expected.numbers(reported)[0]
             # A value other than 0 is never written as 0.
             if reported and not float(shown.replace(",", "")):
-                shown = f"{reported:.2g}"
-            text = f"Expect {interval_text(expected)}{whose}{self.guess}."
+                shown = number(reported, 2)
+            text = f"Expect {expected.text()}{whose}{self.guess}."
             sentences = [text, gain, winner, f"The search saw {shown}.", self.ties]
         return (*self.flaws, *filter(None, (*sentences, self.outdated)))
 
@@ -178,7 +179,7 @@ class StudyVerdict:
             )
             if not math.isclose(confirmed.level, 0.95):
                 sentences.append(
-                    f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was "
+                    f"The intervals are of {share(confirmed.level)}, as this test part was "
                     f"read {counted(confirmation.readings, 'time')}."
                 )
         if len(self.confirmations) > 1:
@@ -238,16 +239,16 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
         return ""
     if trial.number == (best.number if confirmation is None else confirmation.winner):
         return ""
-    text = f"Trial {trial.number} has a validation value of {trial.best.value:.4g}"
+    text = f"Trial {trial.number} has a validation value of {number(trial.best.value)}"
     if confirmation is None:
         return f"{text}, not confirmed; the best is trial {best.number}."
     race = [racer for racer in confirmation.race if racer.trial == trial.number]
     values = [value for racer in race for value in racer.values if value is not None]
     raced = "not confirmed"
     if values:
-        raced = f"and {fmean(values):.4g} under {counted(len(values), 'new seed')}"
+        raced = f"and {number(fmean(values))} under {counted(len(values), 'new seed')}"
     won, confirmed = f"{_called(confirmation.winner)} won under new seeds", confirmation.confirmed
-    expected = f": expect {interval_text(confirmed)} from it" if confirmed else ""
+    expected = f": expect {confirmed.text()} from it" if confirmed else ""
     return f"{text}, {raced}. {won}{expected}."
 
 
@@ -338,52 +339,8 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     return estimate, ""
 
 
-# Numbers from 0.0001 to 1,000,000 are written without an exponent.
-_SMALLEST, _LARGEST = 1e-4, 1e6
-# If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
-_MORE = 3
 # `_worth_having` explains these numbers.
 _POINT, _TENTH = 0.01, 0.1
-
-
-def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
-    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
-
-    With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
-    """
-    numbers = (interval.value, interval.low, interval.high)
-    value, low, high = interval_numbers(interval, *numbers, nonzero=nonzero)
-    return f"{value} ({low} to {high})"
-
-
-def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) -> tuple[str, ...]:
-    """Returns values as texts, rounded to two significant digits of the interval's width."""
-    width = interval.high - interval.low
-    bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
-    largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
-    if not math.isfinite(width) or width <= 0:
-        # Without a width, values are rounded to four significant digits of the largest value.
-        width = largest / 100
-    decimals = 1 - _magnitude(width)
-    smallest = min((bound for bound in bounds if bound), default=0.0)
-    if nonzero and 0 < smallest < 0.5 * 10.0**-decimals:
-        decimals = min(decimals + _MORE, -_magnitude(smallest))
-    return tuple(_number(value, decimals, largest) for value in values)
-
-
-def _number(value: float, decimals: int, largest: float) -> str:
-    """Returns a number with `decimals` decimals. With -1, it is rounded to tens."""
-    if not math.isfinite(value):
-        return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
-    rounded = round(value, decimals) + 0.0
-    if not _SMALLEST <= largest < _LARGEST and rounded:
-        return f"{rounded:.{max(0, _magnitude(rounded) + decimals)}e}"
-    return f"{rounded:,.{max(0, decimals)}f}"
-
-
-def _magnitude(value: float) -> int:
-    """Returns the power of ten of a number's first digit: 0 for 9.99, -1 for 0.1."""
-    return math.floor(math.log10(abs(value))) if value else 0
 
 
 def gain_sentence(confirmation: Confirmation) -> str:
@@ -397,12 +354,12 @@ def gain_sentence(confirmation: Confirmation) -> str:
     if gain is None or not math.isfinite(gain.value):
         return ""
     if gain.low > 0:
-        return f"Better than the default by {interval_text(gain, nonzero=True)}."
+        return f"Better than the default by {gain.text(nonzero=True)}."
     if gain.high < 0:
         loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
-        text = interval_text(loss, nonzero=True)
+        text = loss.text(nonzero=True)
         return f"Tuning did not pay: worse than the default by {text}."
-    on_test, text = confirmation.default_on_test, interval_text(gain, nonzero=True)
+    on_test, text = confirmation.default_on_test, gain.text(nonzero=True)
     if on_test and gain.high < _worth_having(fmean(on_test), confirmation.direction):
         return f"Tuning did not pay: the gain over the default is {text}."
     return f"No gain over the default shown: {text}."
