@@ -39,13 +39,19 @@ def is_real(value: object) -> TypeGuard[float]:
 
 
 def whole_number(
-    setting: str, value: object, error: Error, *, least: int = 1, most: int | None = None
+    setting: str,
+    value: object,
+    error: Error,
+    *,
+    least: int = 1,
+    most: int | None = None,
+    hint: str = "",
 ) -> int:
     """Checks that a value is a whole number from `least` to `most`."""
     if is_whole(value) and least <= value and (most is None or value <= most):
         return int(value)
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise error.of_setting(setting, f"a whole number {limits}", value)
+    raise error.of_setting(setting, f"a whole number {limits}", value, hint)
 
 
 def seed(setting: str, value: object, error: Error) -> int:
@@ -53,11 +59,12 @@ def seed(setting: str, value: object, error: Error) -> int:
     return whole_number(setting, value, error, least=0, most=LARGEST_SEED)
 
 
-def finite_number(setting: str, value: object, error: Error) -> float:
-    """Checks that a value is a finite number."""
-    if is_real(value):
+def finite_number(setting: str, value: object, error: Error, *, least: float = -math.inf) -> float:
+    """Checks that a value is a finite number of at least `least`."""
+    if is_real(value) and value >= least:
         return value
-    raise error.of_setting(setting, "a finite number", value)
+    limit = f" of at least {least}" if least > -math.inf else ""
+    raise error.of_setting(setting, f"a finite number{limit}", value)
 
 
 def positive_number(setting: str, value: object, error: Error) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 from search_spaces.errors import StudyError
 from search_spaces.texts import near_match, suggestion
 from studies.definition import StudyDefinition
-from tracking.records import Objective
+from tracking.records import Objective, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,6 +219,7 @@ class Study(StudyDefinition):
             TrackingError: If the store cannot be used, or has the study with another definition.
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped the launch. Launch again to resume.
         """
+        options = locals()
         from studies.definition import LaunchOptions
         from studies.launching import launch_study
         from studies.results.study_and_trial_results import StudyResults
@@ -227,18 +228,8 @@ class Study(StudyDefinition):
         missing = launched_while_loading(self)
         if missing is not None:
             return missing  # type: ignore[return-value]
-        options = LaunchOptions(
-            store=store,
-            executor=executor,
-            workers=workers,
-            progress=progress,
-            tracking_uri=tracking_uri,
-            verify=verify,
-            retry_infeasible=retry_infeasible,
-            report=report,
-            ray=ray,
-        )
-        return StudyResults.of(*launch_study(self, options, overrides))
+        settings = LaunchOptions(**{name: options[name] for name in settings_of(LaunchOptions)})
+        return StudyResults.of(*launch_study(self, settings, overrides))
 
     def history(self, *, store: str | Path | None = None) -> StudyResults:
         """Returns the study's record in the store.

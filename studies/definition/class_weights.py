@@ -37,16 +37,9 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
             "class_weight", "weights by class, such as {0: 1.0, 1: 5.0}, or 'balanced'", value
         )
     for label, weight in value.items():
-        if not checks.is_whole(label) or label < 0:
-            raise StudyError.of_setting(
-                "The classes of class_weight",
-                "whole numbers from 0 up: labels, or the columns of one-hot rows",
-                label,
-            )
-        if not checks.is_real(weight) or weight < 0:
-            raise StudyError.of_setting(
-                f"The weight of class {label}", "a finite number from 0 up", weight
-            )
+        hint = "Classes are labels, or the columns of one-hot rows."
+        checks.whole_number("A class in class_weight", label, StudyError, least=0, hint=hint)
+        checks.finite_number(f"The weight of class {label}", weight, StudyError, least=0)
     return {int(label): float(value[label]) for label in sorted(value)}
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import EngineError
 from search_spaces.texts import near_match, suggestion
 
@@ -168,8 +169,8 @@ def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]
         if not fits:
             raise EngineError.of_setting(setting, f"of type {' or '.join(words)}", value)
         least = _LEAST.get(name)
-        if least is not None and isinstance(value, (int, float)) and value < least:
-            raise EngineError.of_setting(setting, f"at least {least}", value)
+        if least is not None and isinstance(value, (int, float)):
+            checks.finite_number(setting, value, EngineError, least=least)
 
 
 _SAMPLERS: Final = {

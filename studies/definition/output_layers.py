@@ -151,9 +151,6 @@ def regression(
 
 
 def _classes(function: str, count: int) -> int:
-    if checks.is_whole(count) and count >= 2:
-        return int(count)
     hint = "For two classes in one column of 0 and 1, take binary()." if count == 1 else ""
-    raise StudyError.of_setting(
-        f"count in {function}(count)", "a whole number of at least 2", count, hint
-    )
+    setting = f"count in {function}(count)"
+    return checks.whole_number(setting, count, StudyError, least=2, hint=hint)

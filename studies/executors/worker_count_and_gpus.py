@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import counted
 
@@ -55,9 +56,8 @@ def asked_workers(workers: int | None) -> int | None:
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
     if workers is not None or not text:
         return workers
-    if text.isascii() and text.isdigit() and int(text):
-        return int(text)
-    raise StudyError.of_setting(WORKERS_VARIABLE, "a whole number of at least 1", text)
+    count = int(text) if text.isdecimal() else text
+    return checks.whole_number(WORKERS_VARIABLE, count, StudyError)
 
 
 def suited_workers(

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from scripted import describe
 
 import kerastudy as ks
 from studies import first_paragraph
+from studies.champion import ConfirmOptions
 from studies.commands import kerastudy
 from studies.definition import ENGINES, PRUNERS, LaunchOptions, StudyDefinition, StudySettings
 from studies.launching import differences, warnings_of
@@ -70,6 +72,13 @@ def test_python_takes_them() -> None:
     for field in dataclasses.fields(LaunchOptions):
         assert taken[field.name].default == field.default
         assert re.search(rf"^    {field.name}: ", inspect.getdoc(ks.Study.launch) or "", re.M)
+
+
+def test_confirm_has_the_same_defaults_as_a_command() -> None:
+    confirm = kerastudy.get_command(click.Context(kerastudy), "confirm")
+    options = {option.name: option for option in confirm.params}
+    for name in ("top", "seeds", "budget"):
+        assert options[name].default == getattr(ConfirmOptions, name), name
 
 
 def make(**settings: Any) -> ks.Study:
