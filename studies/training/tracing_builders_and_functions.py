@@ -94,9 +94,8 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
                 f"The objective_function of the study {study.name!r} can't be run up to its first "
                 f"fit: {_about_function(str(error))}"
             ) from None
-        raise BuilderError(
-            f"The hyperparameters of {study.name!r} can't be found by tracing its builder: {error}"
-        ) from None
+        where = f"The hyperparameters of {study.name!r} can't be found by tracing its builder: "
+        raise error.of_kind(BuilderError, where) from None
 
 
 def _about_function(text: str) -> str:

@@ -437,7 +437,8 @@ def _data(arguments: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedD
     if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:
         raise StudyFileError(
             f"The script's search trains on a {type(x).__name__} and validates on a "
-            f"{type(validation).__name__}. Give it both as arrays, or both as tf.data.Dataset."
+            f"{type(validation).__name__}",
+            hint="Give it both as arrays, or both as tf.data.Dataset.",
         )
     if in_batches:
         return datasets.batches(
