@@ -58,9 +58,7 @@ def check_parents(parameters: ByName) -> None:
                 )
             for value in values:
                 setting = f"{parameter.subject}: the value of {name!r} in when"
-                error = parameters[name].error_outside(value, setting)
-                if error is not None:
-                    raise error
+                parameters[name].validate(value, setting)
 
 
 def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:

@@ -166,45 +166,10 @@ class SearchSpace:
             if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
-                # A value outside the domain meets no condition. `contains` reports the value.
+                # A value outside the domain meets no condition. `validate` reports it.
                 if name in values and parameter.contains(values[name]):
                     valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
-
-    def error_outside(self, values: Mapping[str, Any]) -> SearchSpaceError | None:
-        """Returns the error for values that are not in the space, or None if they are in it.
-
-        Values are not in the space if a name is unknown, if a value is outside its domain, if an
-        active parameter has no value, or if a parameter that is not active has one.
-
-        Args:
-            values: Values by name.
-        """
-        for name in values:
-            if name not in self._by_name:
-                return unknown_name(name, self._by_name)
-        active = self.active(values)
-        for name in active:
-            parameter = self._by_name[name]
-            if name not in values:
-                text = f"{parameter.subject} is active and has no value"
-                return SearchSpaceError(text, hint="Give one.")
-            error = parameter.error_outside(values[name])
-            if error is not None:
-                return error
-        for name in values:
-            if name not in active:
-                parameter = self._by_name[name]
-                return SearchSpaceError(
-                    f"{parameter.subject} has the value {values[name]!r} and is not active: "
-                    f"{condition_in_words(parameter)}",
-                    hint="Leave it out.",
-                )
-        return None
-
-    def contains(self, values: Mapping[str, Any]) -> bool:
-        """Returns whether values are in the space. `error_outside` says why not."""
-        return self.error_outside(values) is None
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Checks that values are in the space.
@@ -213,11 +178,35 @@ class SearchSpace:
             values: Values by name.
 
         Raises:
-            SearchSpaceError: If the values are not in the space. The text says why.
+            SearchSpaceError: If a name is unknown, if a value is outside its domain, if an active
+                parameter has no value, or if a parameter that is not active has one.
         """
-        error = self.error_outside(values)
-        if error is not None:
-            raise error
+        for name in values:
+            if name not in self._by_name:
+                raise unknown_name(name, self._by_name)
+        active = self.active(values)
+        for name in active:
+            parameter = self._by_name[name]
+            if name not in values:
+                text = f"{parameter.subject} is active and has no value"
+                raise SearchSpaceError(text, hint="Give one.")
+            parameter.validate(values[name])
+        for name in values:
+            if name not in active:
+                parameter = self._by_name[name]
+                raise SearchSpaceError(
+                    f"{parameter.subject} has the value {values[name]!r} and is not active: "
+                    f"{condition_in_words(parameter)}",
+                    hint="Leave it out.",
+                )
+
+    def contains(self, values: Mapping[str, Any]) -> bool:
+        """Returns whether values are in the space. The error of `validate` says why not."""
+        try:
+            self.validate(values)
+        except SearchSpaceError:
+            return False
+        return True
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what a builder reads: the values, and `otherwise` of inactive parameters.

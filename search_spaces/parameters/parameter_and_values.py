@@ -214,9 +214,7 @@ class Parameter(abc.ABC):
     def __attrs_post_init__(self) -> None:
         """Sets the default, which must be in the domain."""
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
-        error = self.error_outside(default, f"{self.subject}: default")
-        if error is not None:
-            raise error
+        self.validate(default, f"{self.subject}: default")
         self.__dict__["default"] = self.canonical(default)
 
     @property
@@ -300,26 +298,20 @@ class Parameter(abc.ABC):
         """Returns whether a value is in the domain."""
         return self._expected(value) is None
 
-    def error_outside(self, value: object, setting: str = "") -> SearchSpaceError | None:
-        """Returns the error for a value outside the domain, or None if the value is inside.
-
-        `setting` names the value in the text. If it is empty, the text names the parameter.
-        """
-        expected = self._expected(value)
-        if expected is None:
-            return None
-        text, hint = expected
-        return SearchSpaceError.of_setting(setting or self.subject, text, value, hint)
-
-    def validate(self, value: object) -> None:
+    def validate(self, value: object, setting: str = "") -> None:
         """Checks that a value is in the domain.
+
+        Args:
+            value: The value.
+            setting: What the value is, for the text of the error. If empty, the parameter.
 
         Raises:
             SearchSpaceError: If the value is outside the domain. The text says why.
         """
-        error = self.error_outside(value)
-        if error is not None:
-            raise error
+        expected = self._expected(value)
+        if expected is not None:
+            text, hint = expected
+            raise SearchSpaceError.of_setting(setting or self.subject, text, value, hint)
 
     def opened(self, value: Any) -> Any:
         """Returns what a builder reads: the tuple (50,) for the value "(50,)" of a choice."""

@@ -220,11 +220,14 @@ def launch_command(
         folder = within(tempfile.TemporaryDirectory()) if dry_run else ""
         target, column = str(study_file_of_data(Path(target), column, of_table, Path(folder))), None
     resolved = resolve_target(target)
-    options = _launch_options(settings, store=store, progress=not quiet)
-    overrides = {
-        **_checked_settings(RecordedSettings, settings),
-        **_checked_settings(StudySettings, settings),
-    }
+    of_ray = _checked(RayOptions, settings)
+    options = LaunchOptions(
+        **_checked(LaunchOptions, settings),
+        ray=RayOptions(**of_ray) if of_ray else None,
+        store=store,
+        progress=not quiet,
+    )
+    overrides = _checked(RecordedSettings, settings) | _checked(StudySettings, settings)
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
@@ -248,7 +251,7 @@ def launch_command(
     answer(as_json, lambda: study_document(history), lambda: text(history))
 
 
-def _checked_settings(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values of those options that the user gave, and that `kind` declares.
 
     Errors name the option, e.g. ``--start-with`` for the setting `initial`.
@@ -258,11 +261,3 @@ def _checked_settings(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
         for name, setting in settings_of(kind).items()
         if options.get(name) is not None
     }
-
-
-def _launch_options(settings: Mapping[str, Any], *, store: Path, progress: bool) -> LaunchOptions:
-    """Returns the options of a launch."""
-    options = _checked_settings(LaunchOptions, settings)
-    if of_ray := _checked_settings(RayOptions, settings):
-        options["ray"] = RayOptions(**of_ray)
-    return LaunchOptions(**options, store=store, progress=progress)

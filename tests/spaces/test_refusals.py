@@ -214,11 +214,9 @@ def test_values_are_in_the_space_or_the_reason_is_said(
 ) -> None:
     values = {"optimizer": "rmsprop", "momentum": 0.5, "depth": 2, "rate": 0.01, "loss": "mse"}
     values = {name: value for name, value in (values | changes).items() if value is not None}
-    told = str(SPACE.error_outside(values) or "")
-    assert SPACE.contains(values) is (told == "") is (reason == "")
-    assert reason in told
+    assert SPACE.contains(values) is (reason == "")
     for use in (SPACE.validate, SPACE.resolve, SPACE.to_unit) if reason else ():
-        with pytest.raises(ks.errors.SearchSpaceError, match=re.escape(told)):
+        with pytest.raises(ks.errors.SearchSpaceError, match=re.escape(reason)):
             use(values)
 
 
