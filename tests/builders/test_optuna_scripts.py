@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import optuna
 import pytest
+from pages import ROOT, write_files
 from user_commands import kerastudy_here
 
 import kerastudy as ks
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "optuna_scripts"
 QUIET = ("--executor", "in-process", "--no-report", "--verify", "off")
 
@@ -24,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("my scripts")
     for script in SCRIPTS.glob("*.py"):
         shutil.copy(script, folder)
+    write_files(ROOT / "docs" / "from_optuna.md", folder)
     pruner = ["--pruner", "threshold,lower=0.99,n_warmup_steps=1"]
     digits = ["digits_pruned.py", *pruner]
     for launched in (digits, ["diabetes_folds.py:objective"], ["texture.py"]):
@@ -102,12 +103,6 @@ def test_what_needs_data_says_why_there_is_none(folder: Path, command: str) -> N
     assert done.returncode in (1, 2)
     assert "objective_function" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_page_shows_a_script_that_runs() -> None:
-    page = (ROOT / "docs" / "from_optuna.md").read_text(encoding="utf-8")
-    script = (SCRIPTS / "digits_pruned.py").read_text(encoding="utf-8")
-    assert f"```python\n# digits_pruned.py\n{script}```" in page
 
 
 def test_what_needs_a_model_says_that_there_are_several(folder: Path) -> None:

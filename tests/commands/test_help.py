@@ -4,14 +4,13 @@ import itertools
 import re
 import signal
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pexpect
 import pytest
 from stores import empty_store
-from user_commands import environment, kerastudy_here, run
+from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",
@@ -22,7 +21,7 @@ HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "p
 
 
 def imported(errors: str) -> set[str]:
-    """Returns the top-level modules that were imported, by the output of `-X importtime`."""
+    """Returns the top-level modules that were imported, by what Python prints of their times."""
     names = re.findall(r"^import time:.*\|\s*([\w.]+)$", errors, flags=re.MULTILINE)
     assert "click" in names, "importtime says what was imported"
     return {name.partition(".")[0] for name in names}
@@ -31,17 +30,17 @@ def imported(errors: str) -> set[str]:
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     """Other commands import less."""
     empty_store(tmp_path / "kerastudy-store")
-    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", "launch", "--help"]
-    assert not imported(run(tmp_path, command).stderr) & HEAVY
+    done = kerastudy(tmp_path, "launch", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert not imported(done.stderr) & HEAVY
     assert [path.name for path in tmp_path.iterdir()] == ["kerastudy-store"]
 
 
 def test_launch_says_what_it_loads_before_slow_imports(tmp_path: Path) -> None:
     (tmp_path / "my_study.py").touch()
     arguments = ["launch", "my_study.py", "--executor", "in-process", "--json"]
-    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
+    timed = environment(PYTHONPROFILEIMPORTTIME="1")
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+        [*KERASTUDY, *arguments], cwd=tmp_path, env=timed, stderr=subprocess.PIPE, text=True
     ) as process:
         loading = "loading TensorFlow and my_study.py\n"
         before = "".join(itertools.takewhile(lambda line: line != loading, process.stderr or ()))
@@ -52,8 +51,8 @@ def test_launch_says_what_it_loads_before_slow_imports(tmp_path: Path) -> None:
 def test_on_a_terminal_the_line_of_a_wait_goes_away(tmp_path: Path) -> None:
     empty_store(tmp_path / "kerastudy-store")
     child = pexpect.spawn(
-        sys.executable,
-        ["-P", "-m", "kerastudy", "show", "broken"],
+        KERASTUDY[0],
+        [*KERASTUDY[1:], "show", "broken"],
         cwd=str(tmp_path),
         env={**environment(), "TERM": "xterm"},
         dimensions=(24, 80),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import streamed
 import tensorflow as tf
+from streamed import validation_generator as validation
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -21,18 +22,8 @@ X = np.arange(40, dtype="float32").reshape(10, 4)
 Y = np.arange(10) % 2
 
 
-def validation() -> Iterator[Any]:
-    yield X[:4], Y[:4]
-    yield X[4:7], Y[4:7]
-
-
 def load(train: Any, **options: Any) -> Any:
     return ks.datasets.batches(train, validation, **options).load()
-
-
-def of(*batches: Any) -> Any:
-    """A function that gives these batches."""
-    return lambda: iter(batches)
 
 
 @pytest.mark.parametrize("kind", exhaustive_but(["tf.data", "threads"], streamed.TRAINING))
@@ -40,11 +31,11 @@ def test_each_kind_is_read_to_its_end_and_known_by_its_values(kind: str) -> None
     train, whole = streamed.TRAINING[kind], kind != "full batches"
     splits = load(train, test=validation)
     assert splits.digest == load(train, test=validation).digest != load(lambda: train(1)).digest
-    assert splits.sizes == {"train": 44 if whole else 40, "validation": 7, "test": 7}
+    assert splits.sizes == {"train": 44 if whole else 40, "validation": 20, "test": 20}
     described = splits.describe()["streams"]["train"]
     assert described["digest_of"] == f"all {6 if whole else 5} batches"
     assert splits.batch_size == streamed.SIZE and not splits.warnings
-    assert splits.unseal_test().samples == 7
+    assert splits.unseal_test().samples == 20
     with pytest.raises(ks.errors.NoTestPartError):
         load(train).unseal_test()
 
@@ -160,7 +151,7 @@ def test_a_seed_goes_to_training_data_alone_and_a_given_one_stays() -> None:
         seeds.append(seed)
         return validation()
 
-    assert ks.datasets.batches(partial(either, seed=7), either).load().sizes["validation"] == 7
+    assert ks.datasets.batches(partial(either, seed=7), either).load().sizes["validation"] == 20
     assert set(seeds) == {7, None}
     no_signature = partial(iter, [(X, Y)])
     assert load(no_signature).sizes["train"] == len(X)

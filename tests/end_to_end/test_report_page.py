@@ -14,11 +14,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from stores import empty_store, store_at
 
-from tracking.history import StudyHistory
-from tracking.records import Objective
-from tracking.report import StudyData, charts, write_report
-from tracking.store import create_store
+import kerastudy as ks
 
 # Returns the label, place and opacity of each mark of a chart.
 MARKS = """
@@ -48,17 +46,18 @@ SHARES_ARE_WHOLE = """
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
-    store = create_store(tmp_path_factory.mktemp("page") / "store")
-    return record(store, "<script>alert(2)", 40, notes=EVIL)
+def history(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
+    store = empty_store(tmp_path_factory.mktemp("page") / "store")
+    record(store_at(store), "<script>alert(2)", 40, notes=EVIL)
+    return ks.read_study("<script>alert(2)", store=store)
 
 
 @pytest.fixture(scope="module")
-def page(browser: webdriver.Chrome, history: StudyHistory) -> Iterator[webdriver.Chrome]:
+def page(browser: webdriver.Chrome, history: ks.StudyResults) -> Iterator[webdriver.Chrome]:
     """The browser, which shows the report with all charts drawn."""
     for kind in ("browser", "performance"):
         browser.get_log(kind)
-    browser.get(write_report(history).as_uri())
+    browser.get(history.report().as_uri())
     wait(browser, "return Number(document.body.dataset.drawn)", "the charts")
     yield browser
     for kind in ("browser", "performance"):
@@ -84,7 +83,7 @@ def in_sight(page: webdriver.Chrome, chart: str) -> None:
 
 
 def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
-    page: webdriver.Chrome, history: StudyHistory
+    page: webdriver.Chrome, history: ks.StudyResults
 ) -> None:
     focus = history.best.number
     in_sight(page, "history")
@@ -109,8 +108,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     assert 3 < len(inside) < 25
     assert set(page.execute_script(SHOWN)) == inside
     assert f"{len(inside)} of 40 trials" in page.find_element(By.ID, "bar").text
-    units = next(axis for axis in StudyData(history).axes if axis.name == "units")
-    for chart in ("history", f"slice_{units.field}"):
+    for chart in ("history", "slice_p2"):
         clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
         # The trial in focus keeps its ring.
         assert clear ^ inside <= {focus}, chart
@@ -119,7 +117,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     assert len(page.execute_script(SHOWN)) == 40
 
 
-def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHistory) -> None:
+def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: ks.StudyResults) -> None:
     """The click is by mouse in a chart, or by the keyboard in the table."""
     focus = page.find_element(By.ID, "focus")
     assert f"Trial {history.best.number}" in focus.text
@@ -145,7 +143,7 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHis
 
 
 def test_a_list_and_the_keyboard_do_what_the_mouse_does(
-    page: webdriver.Chrome, history: StudyHistory
+    page: webdriver.Chrome, history: ks.StudyResults
 ) -> None:
     pruned = {trial.number for trial in history.trials if trial.state == "pruned"}
     assert 3 < len(pruned) < 10
@@ -171,7 +169,7 @@ def test_a_list_and_the_keyboard_do_what_the_mouse_does(
     assert choose.get_attribute("value") == "0"
 
 
-def test_behind_each_chart_is_a_table(page: webdriver.Chrome, history: StudyHistory) -> None:
+def test_behind_each_chart_is_a_table(page: webdriver.Chrome, history: ks.StudyResults) -> None:
     script = """
         return [...document.querySelectorAll("[data-chart]")].map((place) => {
             const behind = place.nextElementSibling;
@@ -199,8 +197,7 @@ def test_behind_each_chart_is_a_table(page: webdriver.Chrome, history: StudyHist
         assert row["state"] == trial.state
         value = float(row["val_accuracy"]) if row["val_accuracy"] else None
         assert value == (trial.best and pytest.approx(trial.best.value, rel=1e-5))
-    momentum = next(axis for axis in StudyData(history).axes if axis.name == "momentum")
-    head, *rows = page.execute_script(read, f"slice_{momentum.field}")
+    head, *rows = page.execute_script(read, "slice_p1")
     for row in (dict(zip(head, each, strict=True)) for each in rows):
         active = history.trial(int(row["trial"])).spec.values.get("momentum")
         assert (float(row["momentum"]) if row["momentum"] else None) == (
@@ -228,7 +225,7 @@ def test_charts_are_saved_with_their_colours(page: webdriver.Chrome) -> None:
     """
     names, drawn, size = page.execute_async_script(script)
     assert names == ["history.png", "history.svg"] and size > 10_000
-    assert "var(" not in drawn and charts.BLUE in drawn
+    assert "var(" not in drawn and re.search("#[0-9a-f]{6}", drawn)
 
 
 def test_every_chart_is_one_picture_with_a_description(page: webdriver.Chrome) -> None:
@@ -311,10 +308,11 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
     browser: webdriver.Chrome, tmp_path: Path, direction: Any, sign: str
 ) -> None:
     turn = -1 if direction == "max" else 1
-    objective = Objective("val_score", direction)
+    objective = ks.Objective("val_score", direction)
     values = [turn * each for each in (9, 0.3, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
-    history = record_values(create_store(tmp_path / "store"), "edge", objective, values)
-    browser.get(write_report(history).as_uri())
+    store = empty_store(tmp_path / "store")
+    record_values(store_at(store), "edge", objective, values)
+    browser.get(ks.read_study("edge", store=store).report().as_uri())
     wait(browser, "return Number(document.body.dataset.drawn)", "the charts")
     script = """
         return [...document.querySelectorAll(`[data-chart=${arguments[0]}] text`)].map(

@@ -82,6 +82,13 @@ def run_page(page: Path, folder: Path, *, short: bool, seed: int | None = None) 
     return count
 
 
+def write_files(page: Path, folder: Path) -> None:
+    """Writes the files that the page's blocks of Python name."""
+    with contextlib.chdir(folder):
+        for example in Sybil([PythonCodeBlockParser()]).parse(page).examples():
+            written(example)
+
+
 def check_page(page: Path) -> None:
     """Compiles a page's Python blocks, and checks the options and arguments of its commands."""
 

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import psutil
 import pytest
-from conformance.executor import STUDY_FILE
+from conformance.executor import STUDY_FILE, ExecutorConformance, Open
 from killing import NAME, Launch
 from killing import STUDY_FILE as SLOW_STUDY
 from study_record import differences, left_behind, read_record
@@ -92,10 +92,10 @@ def worker_processes() -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A cluster that this process is connected to, of one node."""
+    """A cluster that this process is connected to, of two nodes."""
     pytest.importorskip("ray")
-    with ray_cluster(1) as found:
-        yield found
+    with ray_cluster(2) as cluster:
+        yield cluster
 
 
 @contextmanager
@@ -108,6 +108,15 @@ def on_ray(file: Path, shared: Path | None = None) -> Iterator[executors.RayPool
             yield started.pool
         finally:
             started.close()
+
+
+class TestRay(ExecutorConformance):
+    """One worker."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls, cluster: Any) -> Open:
+        return on_ray
 
 
 def test_a_study_on_ray_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:

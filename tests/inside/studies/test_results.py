@@ -16,6 +16,7 @@ from exported import check_equal, rows
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from stores import history_at
+from study_file import write_study
 from user_commands import kerastudy_here
 
 import kerastudy as ks
@@ -299,45 +300,34 @@ LOGGED = ["100 %", "정확도", "a/b", "../a", "a: b", LONG + "1", "late " + 40 
 NAMES = {*LOGGED, LONG, f"val_{LONG}", "loss", "val_loss"}
 # MLflow gets them cut, and apart.
 RATES = ["속도 %/a: " + LONG, "속도 %/a: " + LONG + "1"]
-STUDY = f"""
-import keras
-import numpy as np
-
-import kerastudy as ks
+IMPORTS = f"""import keras
 
 LONG, LOGGED, RATES = {LONG!r}, {LOGGED!r}, {RATES!r}
-x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
 
 
 class Logs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs.update((name, epoch + place / 10) for place, name in enumerate(LOGGED))
 
-
-def build(hp):
-    model = keras.Sequential([keras.layers.Dense(1)])
-    metric = keras.metrics.MeanAbsoluteError(name=LONG)
-    model.compile(keras.optimizers.SGD(*(hp[rate] for rate in RATES)), "mse", metrics=[metric])
-    return model
-
-
-study = ks.Study(
-    "names",
-    data=ks.datasets.arrays(x, x[:, :1]),
-    build=build,
-    space=ks.SearchSpace(*(ks.Float(rate, 0.001, 0.1) for rate in RATES)),
-    objective=ks.Objective("val_" + LONG, "min"),
-    callbacks=lambda hp: [Logs()],
-    epochs=2,
-    trials=2,
-)
 """
+COMPILED = """    metric = keras.metrics.SparseCategoricalCrossentropy(name=LONG)
+    optimizer = keras.optimizers.SGD(*(hp[rate] for rate in RATES))
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[metric])"""
 
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     folder = tmp_path_factory.mktemp("names")
-    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    write_study(
+        folder,
+        name='"names"',
+        imports=IMPORTS,
+        compiled=COMPILED,
+        space="ks.SearchSpace(*(ks.Float(rate, 0.001, 0.1) for rate in RATES))",
+        objective='ks.Objective("val_" + LONG, "min")',
+        callbacks="lambda hp: [Logs()]",
+        trials="2",
+    )
     kerastudy_here(folder, "launch", "study.py", "--executor", "in-process", "--verify", "full")
     return history_at(folder / "kerastudy-store", "names")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
 from scripted import describe
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from studies import first_paragraph
@@ -54,8 +54,8 @@ def test_the_page_has_the_table_of_the_settings() -> None:
     assert rows[1:] == [row(*each) for each in declared()]
 
 
-def test_launch_has_their_options() -> None:
-    shown = CliRunner().invoke(kerastudy, ["launch", "--help"]).output
+def test_launch_has_their_options(tmp_path: Path) -> None:
+    shown = kerastudy_here(tmp_path, "launch", "--help").stdout
     for _, field, setting in declared():
         if setting.section:
             first = option_of(field.name, setting).partition("/")[0]

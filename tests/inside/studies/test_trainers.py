@@ -44,6 +44,12 @@ class TestCompiledTrainer(TrainerConformance):
         assert warm.used[0] == ("plain" if by_fit else "compiled"), warm.used
 
 
+class TestPlainTrainer(TrainerConformance):
+    @pytest.fixture
+    def trainer(self) -> PlainTrainer:
+        return PlainTrainer()
+
+
 def small(rate: float = 0.3, units: int = 4) -> keras.Model:
     return compiled(stack(layers.Dense(units), layers.Dropout(rate)))
 

@@ -87,11 +87,6 @@ class TestPool(ExecutorConformance):
             patch.setattr("studies.executors.worker_process.COUNTS", counts)
             yield in_pool
 
-    # They are the executor's in this process too; how a worker answers is judged below.
-    test_the_same_spec_gives_the_same_bits = None
-    test_a_task_may_ask_for_fit = None
-    test_what_is_wrong_with_the_study_is_told = None
-
     def test_comes_to_the_bits_of_a_training_in_this_process(
         self, executor: WorkerPool, file: Path, tmp_path: Path
     ) -> None:

@@ -17,7 +17,7 @@ from search_spaces import errors
 from studies.commands import telling_errors
 from tracking.history import compare
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TREE = [
     each
     for each in vars(errors).values()
