@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple, Never
 import numpy as np
 
 from search_spaces.errors import EngineError, StudyFileError
-from search_spaces.texts import counted, duration, listed
+from search_spaces.texts import counted, listed
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition import (
     StudyDefinition,
@@ -295,7 +295,7 @@ def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
         f"pruner {study.pruner}",
         "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
-        "" if study.timeout is None else f"at most {duration(study.timeout)}",
+        "" if study.timeout is None else f"at most {study.timeout:g} seconds",
         f"{len(search.queued)} queued" if search.queued else "",
     ]
     if arguments.get("callbacks"):

@@ -25,7 +25,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import Finding
 from tracking.history.champion_confirmations_evaluations import read_model_summary
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import looked_at
-from tracking.records import RecordedSettings, TrialRecord, settings_of
+from tracking.records import TrialRecord
 from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
 from tracking.records.study_code_and_data_records import DataFinding, DataFindings
 from tracking.records.verification_texts import REPRODUCED
@@ -336,7 +336,7 @@ def _cell(value: float | None, digits: int) -> str:
 def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
     description, trials = data.history.description, data.history.trials
-    dataset, of_function = description.data, description.objective_function
+    dataset, facts = description.data, data.summary.definition
     best = data.history.best
     folds = dataset.details.get("folds", ())
     samples = {
@@ -350,20 +350,14 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         "SHA-256 of the data": dataset.digest,
         **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
     }
-    crossed = f"{description.folds} folds: {description.cross_validation}"
-    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
-    elsewhere += ["epochs", "batch_size"] if of_function else []
+    # The facts name the engine with its pruner and its seed, and the kind of folds.
+    elsewhere = {"name", "pruner", "seed", "folds", "cross_validation", *dict(facts)}
+    elsewhere |= {"repeats"} if description.folds else set()
+    elsewhere |= {"epochs", "batch_size"} if description.objective_function else set()
     settings = {
-        "Pruner": description.pruner,
-        "Cross-validation": crossed if description.folds else "",
-        "Objective function": of_function,
-        **{
-            name.replace("_", " ").capitalize(): getattr(description, name)
-            for name in settings_of(RecordedSettings)
-            if name not in elsewhere
-        },
-        "Threads per trial": description.threads,
-        "Hardware": "; ".join(data.history.hardware) or description.hardware,
+        name.replace("_", " ").capitalize(): value
+        for name, value in vars(description).items()
+        if isinstance(value, str | int | float) and name not in elsewhere
     }
     # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]
@@ -376,7 +370,7 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     environment = {name: text for name, text in last.items() if text}
     if best is not None:
         environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
-    summary = [(fact.name.capitalize(), fact.text) for fact in data.summary.definition]
+    summary = [(fact.name.capitalize(), fact.text) for fact in facts]
     parts = [
         ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
         ("The data's sizes and digests", "", _texts(samples)),
