@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import counted
 from studies.library_internals import tensorflow_internals
 
 # The settings that each trial begins with, by name.
@@ -63,10 +64,10 @@ def configure_tensorflow(threads: int | None) -> int:
         running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         if threads is not None and running != threads:
             raise StudyError(
-                f"This study runs with {threads} thread(s) per trial, but TensorFlow has run in "
-                f"this process with {running}, and the number changes results. Launch before the "
-                "first use of TensorFlow, or with executor='worker'. In a study's file, call "
-                f"tf.config.threading.set_intra_op_parallelism_threads({threads}) first."
+                f"This study runs with {counted(threads, 'thread')} per trial, but TensorFlow "
+                f"has run in this process with {running}, and the number changes results. Launch "
+                "before the first use of TensorFlow, or with executor='worker'. In a study's file, "
+                f"call tf.config.threading.set_intra_op_parallelism_threads({threads}) first."
             ) from None
         return running
     return threads or 1

@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     ),
     "runs TensorFlow before it sets threads": (
         {"more": "__import__('keras').ops.ones(3)", "threads": "3"},
-        ["3 thread(s)", "set_intra_op_parallelism_threads(3) first"],
+        ["3 threads", "set_intra_op_parallelism_threads(3) first"],
     ),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},

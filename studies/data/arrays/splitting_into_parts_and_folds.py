@@ -22,6 +22,7 @@ import numpy as np
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
+from search_spaces.texts import counted, listed
 from studies.data.arrays.digests_and_equal_samples import combined_digest
 from studies.data.arrays.loaded_parts_and_folds import FoldedSplits, Part, Splits, folder_of
 from studies.data.arrays.memory_mapped_files import new_folder, shared
@@ -117,7 +118,7 @@ def _split_indices(
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
     remaining = len(samples) - sum(counts.values())
     if remaining <= 0:
-        parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
+        parts = listed(f"{name}={size}" for name, size in sizes.items())
         raise DataError(f"{parts} of {len(samples)} samples leave none to train on.")
     rest, indices = np.arange(len(samples)), {}
     for name, count in counts.items():
@@ -255,8 +256,8 @@ def grouped(groups: ArrayLike, folds: int = 5) -> CrossValidation:
     missing = np.flatnonzero(pd.isna(values)) if values.ndim == 1 else np.empty(0, int)
     if missing.size:
         raise DataError(
-            f"groups has no group for {missing.size} sample(s): the entry of sample {missing[0]}, "
-            f"counted from 0, is {values[missing[0]]!r}",
+            f"groups has no group for {counted(missing.size, 'sample')}: the entry of sample "
+            f"{missing[0]}, counted from 0, is {values[missing[0]]!r}",
             hint="Leave these samples out, or give each a group of its own.",
         )
     return CrossValidation("grouped", folds, np.array(groups))
@@ -331,7 +332,7 @@ class CrossValidation:
             # scikit-learn would only warn that some folds lack the class.
             of = "The data" if strata is None else f"The rarest class of {y_name}"
             raise DataError(
-                f"{of} has {rarest} sample(s), fewer than {self.folds} folds",
+                f"{of} has {counted(rarest, 'sample')}, fewer than {self.folds} folds",
                 hint="Pass fewer folds, more samples, or stratify=False to the data.",
             )
         groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
@@ -358,12 +359,13 @@ class CrossValidation:
             return None
         if len(self.groups) != samples:
             raise DataError(
-                f"groups holds {len(self.groups)} group(s) for {samples} samples",
+                f"groups holds {counted(len(self.groups), 'group')} for {samples} samples",
                 hint="Pass a group for each sample that is not in the test part.",
             )
         groups, places = np.unique(self.groups, return_inverse=True)
         if len(groups) < self.folds:
-            raise DataError(f"{len(groups)} group(s) can't be split into {self.folds} folds.")
+            few = counted(len(groups), "group")
+            raise DataError(f"{few} can't be split into {self.folds} folds.")
         return places
 
 

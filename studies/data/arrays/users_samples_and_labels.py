@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
+from search_spaces.texts import counted
 from studies.data.arrays.memory_mapped_files import blocks
 
 if TYPE_CHECKING:
@@ -216,8 +217,8 @@ def check_finite(array: np.ndarray, name: str) -> None:
     bad = ~np.isfinite(array)
     first = tuple(np.argwhere(bad)[0].tolist())
     raise DataError(
-        f"{name} holds {bad.sum()} NaN or infinite value(s) of {array.size}, the first at index "
-        f"{first if len(first) > 1 else first[0]}",
+        f"{name} holds {counted(bad.sum(), 'NaN or infinite value')} of {array.size}, the first "
+        f"at index {first if len(first) > 1 else first[0]}",
         hint="Remove those samples, or fill the values in.",
     )
 
@@ -381,7 +382,8 @@ def _check_names(
         largest = part.shape[1] - 1 if one_hot else float(part.max())
         if largest >= len(names):
             raise DataError(
-                f"class_names has {len(names)} name(s), and {y_name} has labels up to {largest:g}."
+                f"class_names has {counted(len(names), 'name')}, and {y_name} has labels up to "
+                f"{largest:g}."
             )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
-from search_spaces.texts import number
+from search_spaces.texts import counted, number
 from studies.data import Arrays, map_arrays
 from studies.definition.objective import unknown_metric
 from studies.library_internals.keras_internals import made_by
@@ -238,10 +238,10 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
             "a regression, as kerastudy.outputs.regression() does"
         )
     if loss.name == _SPARSE and (low < 0 or (units is not None and high >= units)):
+        layer = "" if units is None else f", and the last layer has {counted(units, 'unit')}"
         return (
-            f"the labels go from {number(low)} to {number(high)}, and the last layer has "
-            f"{units} unit(s): encode the labels as 0, 1, 2 and so on, and give the layer a unit "
-            "for each class"
+            f"the labels go from {number(low)} to {number(high)}{layer}: encode the labels as 0, "
+            "1, 2 and so on, and give the last layer a unit for each class"
         )
     return ""
 

@@ -172,6 +172,6 @@ def test_what_can_not_be_cross_validated(
 def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
     command = ("launch", "study.py", "--executor", "in-process", "--folds")
     refused = kerastudy_here(folder, *command, "23", "--name", "many", expect=2)
-    assert "rarest class of y has 20 sample(s), fewer than 23 folds" in refused.stderr
+    assert "rarest class of y has 20 samples, fewer than 23 folds" in refused.stderr
     changed = kerastudy_here(folder, *command, "4", expect=2)
     assert "cross_validation was '3' and is '4'" in changed.stderr
