@@ -15,7 +15,7 @@ def test_an_expected_line_covers_its_field_alone(tmp_path: Path) -> None:
     lines = ("| tpe | `trial/*/metric/val_loss/step/2` | why |", "| * | champion/trial | why |")
     table.write_text("\n".join(("Text.\n", head + "\n".join(lines))))
     expected = read_expected(table)
-    found = [
+    differences = [
         Difference(study, field, "1", "2")
         for study in ("tpe", "grid")
         for field in (
@@ -25,9 +25,9 @@ def test_an_expected_line_covers_its_field_alone(tmp_path: Path) -> None:
             "champion/trial",
         )
     ]
-    others, covered = split(found, expected)
-    assert [len(each) for each in covered.values()] == [1, 2]
-    assert len(others) == len(found) - 3
+    others, covered = split(differences, expected)
+    assert [len(line) for line in covered.values()] == [1, 2]
+    assert len(others) == len(differences) - 3
     assert split([], expected)[1] == {line: [] for line in expected}
 
 

@@ -57,8 +57,8 @@ def test_trainings_of_folds_are_told_apart(folder: Path) -> None:
     curve = study.curve(trial)
     assert sorted(curve) == [1, 2, 3]
     names = ["loss", "mae", "val_loss", "val_mae"]
-    told = {*names, *(f"fit_{fold}/{name}" for fold in (2, 3) for name in names)}
-    assert told <= set(curve[1])
+    curve_names = {*names, *(f"fit_{fold}/{name}" for fold in (2, 3) for name in names)}
+    assert curve_names <= set(curve[1])
     maes = ["val_mae", "fit_2/val_mae", "fit_3/val_mae"]
     best = [min(metrics[name] for metrics in curve.values()) for name in maes]
     assert trial.result.user_attrs == {"folds": best}

@@ -51,7 +51,7 @@ def test_each_runs_and_its_best_trial_runs_again(
         assert best.result.epochs == len(curve) == best.spec.values["epochs"]
     elif style == "fit_returns_dict":
         *earlier, last = curve.values()
-        assert all("loss" in each and "typical_error" not in each for each in earlier)
+        assert all("loss" in study and "typical_error" not in study for study in earlier)
         assert last["typical_error"] == best.value <= last["worst_error"]
 
 

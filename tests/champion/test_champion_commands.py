@@ -33,19 +33,19 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     record_reading(history, "another", 8, digest)
     page = history.folder / "report.html"
     page.write_text("Sealed: not read yet.", encoding="utf-8")
-    told = kinds.run("evaluate", "kinds", "--json")
+    answer = kinds.run("evaluate", "kinds", "--json")
     # There is a report, so it is renewed.
     wait_for_exporters()
     assert "read 2 times" in page.read_text(encoding="utf-8")
     page.unlink()
-    warning = " ".join(told.stderr.split())
+    warning = " ".join(answer.stderr.split())
     assert "read once before, last by another trial 8 on 2023-11-1" in warning
     assert "intervals are of 97.5 % instead of 95 %" in warning
 
-    reading = as_json(told)
+    reading = as_json(answer)
     assert reading["trial"] == kinds.trials[0]["trial"] and reading["samples"] == 50
     assert reading["level"] == pytest.approx(1 - 0.05 / 2)
-    assert [each["study"] for each in reading["earlier"]] == ["another"]
+    assert [earlier["study"] for earlier in reading["earlier"]] == ["another"]
     for name, value in by_hand.items():
         measured = reading["metrics"][name]
         assert measured["value"] == pytest.approx(value, rel=1e-5)
@@ -54,7 +54,7 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     _, recorded = rows(history.folder, "SELECT digest, content FROM evaluations ORDER BY id")
     assert (recorded["digest"], json.loads(recorded["content"])) == (
         digest,
-        {name: each for name, each in reading.items() if name not in ("earlier", "flaws")},
+        {name: value for name, value in reading.items() if name not in ("earlier", "flaws")},
     )
     counts = np.bincount(labels)
     assert reading["guess"]["share"] == pytest.approx(counts.max() / 50)

@@ -60,15 +60,15 @@ def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(IMAGES, encoding="utf-8")
     # Its own folder does not even exist.
     kerastudy_here(tmp_path, "launch", "study.py", "--data", "the photos", *LAUNCH)
-    found = as_json(
+    predictions = as_json(
         kerastudy_here(tmp_path, "predict", "photos", "--input", "new", "--probabilities", "--json")
     )["predictions"]
-    assert {row["class"] for row in found} <= {"day", "night"}
-    odds = np.array([[row["probability_day"], row["probability_night"]] for row in found])
+    assert {row["class"] for row in predictions} <= {"day", "night"}
+    odds = np.array([[row["probability_day"], row["probability_night"]] for row in predictions])
     np.testing.assert_allclose(odds, alone(tmp_path, PREDICT_IMAGE, "new"), atol=0.01)
     kerastudy_here(tmp_path, "predict", "photos", "--input", "new", "--output", "out.csv")
     lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert lines == ["file,class", *(f"{row['file']},{row['class']}" for row in found)]
+    assert lines == ["file,class", *(f"{row['file']},{row['class']}" for row in predictions)]
     damaged = tmp_path / "damaged.PNG"
     damaged.write_bytes(b"\x89PNG no more")
     refused = kerastudy_here(tmp_path, "predict", "photos", "--input", str(damaged), expect=2)

@@ -23,8 +23,8 @@ def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
     assert [line[0] for line in lines[1:]] == names.tolist()
     assert np.allclose(np.array([line[1:] for line in lines[1:]], float), odds, rtol=1e-5)
 
-    found = as_json(kinds.run("predict", "kinds", "--input", "new.csv", "--json"))
-    assert [row["class"] for row in found["predictions"]] == names.tolist()
+    document = as_json(kinds.run("predict", "kinds", "--input", "new.csv", "--json"))
+    assert [row["class"] for row in document["predictions"]] == names.tolist()
     frame = ks.predict("kinds", kinds.folder / "new.csv", store=kinds.store)
     assert frame["class"].tolist() == names.tolist()
 
@@ -34,8 +34,8 @@ def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
     np.save(kinds.folder / "new.npy", ROWS.to_numpy())
     for kind in ("parquet", "npz", "npy"):
         more = ("--output", "out.csv", "--probabilities")
-        told = kinds.run("predict", "kinds", "--input", f"new.{kind}", *more)
-        assert told.stdout == "3 predictions in 'out.csv'\n"
+        answer = kinds.run("predict", "kinds", "--input", f"new.{kind}", *more)
+        assert answer.stdout == "3 predictions in 'out.csv'\n"
         table = pd.read_csv(kinds.folder / "out.csv")
         assert np.allclose(table["probability_small"], odds[:, 1], rtol=1e-5)
         assert table["class"].tolist() == names.tolist()
@@ -51,7 +51,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
     np.save(folder / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (folder / "cut.npz").write_bytes(b"PK\x03\x04 no archive")
     (folder / "some.txt").write_text("1")
-    for name, told in (
+    for name, message in (
         ("few.csv", "lacks columns: 'age'. The model takes the columns size and age."),
         ("texts.csv", "has texts in the columns age"),
         ("gaps.csv", "has empty cells"),
@@ -64,7 +64,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         (".", "is no npz, npy, csv or parquet file"),
     ):
         failed = kinds.run("predict", "kinds", "--input", name, expect=2)
-        assert told in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
+        assert message in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
     assert "that ends with .csv" in failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "no/x.csv", expect=2)

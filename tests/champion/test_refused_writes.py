@@ -58,10 +58,10 @@ def watched(
 
 def outcome(folder: Path) -> list[Any]:
     """What the journals of the store have of its studies, without times and random names."""
-    found: list[Any] = []
+    rows: list[Any] = []
     for journal in sorted((folder / STORE).glob("*/journal.db")):
         with contextlib.closing(sqlite3.connect(journal)) as database:
-            found += [
+            rows += [
                 database.execute(query).fetchall()
                 for query in (
                     "SELECT name FROM study",
@@ -73,7 +73,7 @@ def outcome(folder: Path) -> list[Any]:
                     "AND state = 'complete'",
                 )
             ]
-    return found
+    return rows
 
 
 def place(step: str) -> str:

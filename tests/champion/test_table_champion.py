@@ -99,21 +99,21 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     done = run(houses.folder, [sys.executable, "-P", "-c", LOADED, str(model), "new.csv"])
     assert "Skipping variable" not in done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
-    made = np.array(answer["made"])
-    weights = {name: list(map(np.array, each)) for name, each in answer["layers"].items()}
-    np.testing.assert_allclose(made, by_hand(houses, weights), rtol=1e-4)
+    predictions = np.array(answer["made"])
+    weights = {name: list(map(np.array, arrays)) for name, arrays in answer["layers"].items()}
+    np.testing.assert_allclose(predictions, by_hand(houses, weights), rtol=1e-4)
     study = ks.read_study("houses", store=houses.store)
     assert {trial.result.trainer for trial in study.trials} == {"compiled"}
     assert study.best is not None and study.best.verified == "model.fit, identical"
     # The same by the command, by the results, and by MLflow, of a file and of a frame.
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
     written = pd.read_csv(houses.folder / "p.csv")["prediction"]
-    np.testing.assert_allclose(written, made, rtol=1e-5)
-    np.testing.assert_allclose(study.predict(houses.new).ravel(), made, rtol=1e-5)
-    (folder,) = {each.parent for each in houses.store.glob("*/champion/**/MLmodel")}
+    np.testing.assert_allclose(written, predictions, rtol=1e-5)
+    np.testing.assert_allclose(study.predict(houses.new).ravel(), predictions, rtol=1e-5)
+    (folder,) = {path.parent for path in houses.store.glob("*/champion/**/MLmodel")}
     served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
     assert served.index.equals(houses.new.index)
-    np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
+    np.testing.assert_allclose(served.to_numpy().ravel(), predictions, rtol=1e-5)
 
 
 def test_texts_for_missing_values_are_missing_in_files_of_both_kinds(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     train, new = houses.train, houses.new
     features = []
     for name in ("area/m2", "hidden"):
-        known = train[name]
-        features.append(((new[name] - known.mean()) / known.std(ddof=0)).fillna(0))
+        values = train[name]
+        features.append(((new[name] - values.mean()) / values.std(ddof=0)).fillna(0))
     features.append(new["garden"])
     built = train["built"]
     features.append(((new["built"] - built.mean()) / built.std(ddof=0)).fillna(0))
@@ -147,7 +147,7 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     features += [new["우편 번호=1"] == code for code in sorted(train["우편 번호=1"].unique())]
     cities = ["", *sorted(train["도시 (city)"].dropna().unique())]
     features += [new["도시 (city)"].fillna("") == city for city in cities]
-    x = np.column_stack([np.asarray(each, float) for each in features])
+    x = np.column_stack([np.asarray(column, float) for column in features])
     (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
     return (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
 

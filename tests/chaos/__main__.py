@@ -42,11 +42,11 @@ def run_simulated(folder: Path, seed: int, studies: int) -> int:
 
     prepare(folder)
     happened, bad = Counter[str](), 0
-    for campaign, found in campaigns(folder, range(seed, seed + studies)):
+    for campaign, faults in campaigns(folder, range(seed, seed + studies)):
         happened += campaign.happened
-        bad += bool(found)
-        if found:
-            print(campaign.plan, *found, sep="\n    ", flush=True)
+        bad += bool(faults)
+        if faults:
+            print(campaign.plan, *faults, sep="\n    ", flush=True)
     print(f"{studies} studies from seed {seed} on: {happened}; in {bad} they left a trace")
     return 1 if bad else 0
 
@@ -60,11 +60,11 @@ def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:
         number = seed + done.total()
         campaign = Campaign(folder / f"study-{number}", trials, workers, arguments, print)
         campaign.run(drawn(min(left, trials), trials, number))
-        found = [*differences(expected, campaign.record()), *campaign.left_behind()]
+        faults = [*differences(expected, campaign.record()), *campaign.left_behind()]
         done += campaign.done
         slowest = max(slowest, campaign.slowest)
-        bad += bool(found)
-        print(f"{done.total()} kills, {campaign.launches} launches", *found, sep="\n    ")
+        bad += bool(faults)
+        print(f"{done.total()} kills, {campaign.launches} launches", *faults, sep="\n    ")
     print(
         f"{done}, {bad} studies not identical to the undisturbed one; workers ended "
         f"{slowest:.1f} s after their driver at most"

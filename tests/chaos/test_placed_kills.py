@@ -116,7 +116,7 @@ def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None
 
     Whoever takes a study's lock next renews what a killed command has noted beside it.
     """
-    left = [each for each in left_behind(folder / "store") if not (killed and "lock's" in each)]
+    left = [text for text in left_behind(folder / "store") if not (killed and "lock's" in text)]
     assert left == []
     kerastudy(folder, "doctor", "--store", "store")
     history = history_at(folder / "store", name)
@@ -135,9 +135,9 @@ def champion_of(folder: Path) -> int:
 @pytest.mark.exhaustive
 def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
     calm, folder = tmp_path / "calm", tmp_path / "a folder"
-    for each in (calm, folder):
-        each.mkdir()
-        (each / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    for place in (calm, folder):
+        place.mkdir()
+        (place / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     for command in (LAUNCH, CONFIRM):
         kerastudy(calm, *command)
     kill = Killed(folder)
@@ -157,10 +157,10 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     for trainings, everything in ((1, False), (3, True), (5, False)):
         kill(*CONFIRM, at=of_journal(folder, TRAININGS, trainings), with_its_children=everything)
     kerastudy(folder, *CONFIRM)
-    found, expected = (read_record(each / "store", NAME) for each in (folder, calm))
+    actual, expected = (read_record(place / "store", NAME) for place in (folder, calm))
     # A training that was resumed has scores of its epochs since then (decision 42).
-    differing = differences(expected["trials"], found["trials"])
-    assert [each for each in differing if "/scores_bytes:" not in each] == []
+    differing = differences(expected["trials"], actual["trials"])
+    assert [difference for difference in differing if "/scores_bytes:" not in difference] == []
     outcome = "SELECT json_extract(outcome, '$.winner') FROM confirmations"
     assert value(folder, outcome) == value(calm, outcome)
     check_whole(folder)

@@ -16,8 +16,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     file = write_study(folder / "my studies", imports=printing)
     store = folder / "my store"
     options = ("--executor", "in-process", "--verify", "off", "--json")
-    told = kerastudy_here(folder, "launch", file, "--store", store, *options)
-    return Launched(folder, file, store, told)
+    answer = kerastudy_here(folder, "launch", file, "--store", store, *options)
+    return Launched(folder, file, store, answer)
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from user_commands import Answer, kerastudy_here
 HERE = ("--executor", "in-process")
 
 
-def check_refused(told: Answer, *words: str) -> None:
+def check_refused(answer: Answer, *words: str) -> None:
     """The last line of standard error, and no other, is ours; it has these words."""
-    assert "Traceback" not in told.stderr
-    lines = [line for line in told.stderr.splitlines() if line.startswith("kerastudy:")]
-    assert lines == [told.last], told.stderr
-    assert told.stdout == ""
+    assert "Traceback" not in answer.stderr
+    lines = [line for line in answer.stderr.splitlines() if line.startswith("kerastudy:")]
+    assert lines == [answer.last], answer.stderr
+    assert answer.stdout == ""
     for word in words:
-        assert word in told.last
+        assert word in answer.last
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ def check_refused(told: Answer, *words: str) -> None:
 def test_launch_refuses_before_any_worker_starts(
     tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
-    told = kerastudy_here(tmp_path, "launch", *arguments, expect=2)
-    check_refused(told, *words)
+    answer = kerastudy_here(tmp_path, "launch", *arguments, expect=2)
+    check_refused(answer, *words)
     assert contents(tmp_path) == {}
 
 
 def test_variables_of_the_environment_are_checked_too(tmp_path: Path) -> None:
-    told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_WORKERS="many")
-    check_refused(told, "KERASTUDY_WORKERS", "'many'")
-    told = kerastudy_here(tmp_path, "show", "x", expect=2, KERASTUDY_STORE="~nobody.here/store")
-    check_refused(told, "no store", "~nobody.here")
+    answer = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_WORKERS="many")
+    check_refused(answer, "KERASTUDY_WORKERS", "'many'")
+    answer = kerastudy_here(tmp_path, "show", "x", expect=2, KERASTUDY_STORE="~nobody.here/store")
+    check_refused(answer, "no store", "~nobody.here")
 
 
 NEWER, EARLIER = b'{"format": 99999, "more": []}', b'{"format": 1, "path": "/x"}'
@@ -77,8 +77,8 @@ def test_a_store_that_can_not_be_read_stays_as_it_is(
     store.mkdir()
     (store / "store.json").write_bytes(facts)
     before = contents(tmp_path)
-    told = kerastudy_here(tmp_path, *command.split(), "--store", store, expect=2)
-    check_refused(told, str(store), *words)
+    answer = kerastudy_here(tmp_path, *command.split(), "--store", store, expect=2)
+    check_refused(answer, str(store), *words)
     assert contents(tmp_path) == before
 
 
@@ -95,8 +95,8 @@ def test_a_place_that_can_be_no_store_is_told(
     tmp_path: Path, command: str, place: str, said: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    told = kerastudy_here(tmp_path, *command.split(), "--store", tmp_path / place, expect=2)
-    check_refused(told, said, str(tmp_path))
+    answer = kerastudy_here(tmp_path, *command.split(), "--store", tmp_path / place, expect=2)
+    check_refused(answer, said, str(tmp_path))
     assert (tmp_path / "file").read_text() == "mine" and contents(tmp_path).keys() == {"file"}
 
 
@@ -134,8 +134,8 @@ def test_wrong_arguments_on_a_study_of_the_store(
     launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     before = contents(launched.store)
-    told = kerastudy_here(tmp_path, *arguments, "--store", launched.store, expect=2)
-    check_refused(told, *words)
+    answer = kerastudy_here(tmp_path, *arguments, "--store", launched.store, expect=2)
+    check_refused(answer, *words)
     assert contents(launched.store) == before
 
 
@@ -193,8 +193,8 @@ def test_a_study_that(tmp_path: Path, name: str) -> None:
     file = write_study(tmp_path, **(case if isinstance(case, dict) else {}))
     if isinstance(case, str):
         file.write_text(case)
-    told = kerastudy_here(tmp_path, "launch", file, *HERE, *options, expect=2)
-    check_refused(told, *words)
+    answer = kerastudy_here(tmp_path, "launch", file, *HERE, *options, expect=2)
+    check_refused(answer, *words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"study.py"}
 
@@ -210,8 +210,8 @@ def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_
     )
     before = contents(copied_store)
     arguments = ("launch", file, "--store", copied_store, *HERE, "--trials", "4")
-    told = kerastudy_here(tmp_path, *arguments, expect=2)
+    answer = kerastudy_here(tmp_path, *arguments, expect=2)
     of_data, of_settings = "data differs (train, validation", "epochs was 2 and is 3"
-    check_refused(told, "'blobs'", "--name", "dropout", "learning_rate", of_data, of_settings)
-    check_refused(told, "objective", "val_accuracy", "val_loss")
+    check_refused(answer, "'blobs'", "--name", "dropout", "learning_rate", of_data, of_settings)
+    check_refused(answer, "objective", "val_accuracy", "val_loss")
     assert contents(copied_store) == before

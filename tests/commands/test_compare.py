@@ -53,15 +53,15 @@ def document(store: Path, *arguments: str) -> Any:
     return as_json(run(store, *arguments, "--json"))
 
 
-def lines(told: Answer) -> list[list[str]]:
+def lines(answer: Answer) -> list[list[str]]:
     """The lines of a table, each by its columns."""
-    return [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
+    return [re.split(r" {2,}", line.strip()) for line in answer.stdout.splitlines()]
 
 
 def test_json_and_text_have_all_of_two_studies(store: Path) -> None:
-    told = document(store, "compare", "digits", "손글씨 [red]")
-    assert told["objective"] == {"metric": "val_loss", "direction": "min"}
-    one, _ = told["studies"]
+    comparison = document(store, "compare", "digits", "손글씨 [red]")
+    assert comparison["objective"] == {"metric": "val_loss", "direction": "min"}
+    one, _ = comparison["studies"]
     assert (one["study"], one["engine"]) == ("digits", "optuna:tpe")
     params = {"rate": 0.01, "kind": "[b]"}
     assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1, "params": params}
@@ -80,12 +80,12 @@ def test_json_and_text_have_all_of_two_studies(store: Path) -> None:
 
 
 def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
-    told = document(store, "compare", "digits", "empty", "failed", "led")
-    assert [each["best"] and each["best"]["value"] for each in told["studies"]] == [
+    comparison = document(store, "compare", "digits", "empty", "failed", "led")
+    assert [study["best"] and study["best"]["value"] for study in comparison["studies"]] == [
         0.2, None, None, 0.1,
     ]  # fmt: skip
     # The answer is about those that have values.
-    answer = told["answer"]
+    answer = comparison["answer"]
     assert (answer["budget"], answer["unit"]) == (6, "epochs")
     assert answer["sentences"][0] == "There is no value by empty and failed."
     assert "0.2 by digits" in answer["sentences"][1]
@@ -105,8 +105,8 @@ def test_a_trial_costs_the_epochs_that_it_trained(tmp_path: Path) -> None:
     record_trial(journal, make_spec(3, values=first.values), losses(0.1), "running")
     repeated = record_study(tmp_path, "repeated", [], space=SPACE)
     record_repeated(repeated, make_spec(values=first.values), losses(0.5), epochs=(4, 5, 6))
-    told = document(tmp_path, "compare", "some", "repeated")
-    some, repeated = told["studies"]
+    comparison = document(tmp_path, "compare", "some", "repeated")
+    some, repeated = comparison["studies"]
     assert (some["epochs"], some["seconds"]) == (6, 4.5)
     assert (repeated["epochs"], repeated["seconds"]) == (15, 6.0)
 
@@ -155,9 +155,9 @@ def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
     every += searches(tmp_path, "optuna:tpe", [[0.3], [0.2], [0.5]], **settings)
     every += searches(tmp_path, "keras-tuner:bayesian", [[0.4], [0.4], [0.4]], **settings)
     answer = document(tmp_path, "compare", *every)["answer"]
-    gains = {each["other"]: each["gain"] for each in answer["differences"]}
+    gains = {difference["other"]: difference["gain"] for difference in answer["differences"]}
     assert gains.keys() == {"optuna:random", "keras-tuner:bayesian"}
-    assert all(each["low"] < 0 < each["value"] < each["high"] for each in gains.values())
+    assert all(gain["low"] < 0 < gain["value"] < gain["high"] for gain in gains.values())
     # There are three pairs.
     welch = ttest_ind([0.5, 0.4, 0.3], [0.3, 0.2, 0.5], equal_var=False)
     low, high = welch.confidence_interval(1 - 0.05 / 3)
@@ -165,7 +165,7 @@ def test_where_seeds_differ_as_much_it_can_not_be_said(tmp_path: Path) -> None:
     assert (gain["low"], gain["high"]) == pytest.approx((low, high))
     text = " ".join(run(tmp_path, "compare", *every).stdout.split())
     assert "optuna:tpe and optuna:random can't be told apart over 3 seeds: optuna:tpe is" in text
-    assert not any(each["clear"] for each in answer["differences"])
+    assert not any(difference["clear"] for difference in answer["differences"])
 
 
 def test_a_study_that_has_no_value_within_the_other_ones_budget(tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     searches(tmp_path, "optuna:tpe", [[0.3, 0.7], [0.3, 0.8]])
     answer = document(tmp_path, "compare", "random-0", "tpe-0")["answer"]
     assert answer["differences"] == []
-    known, advice = answer["sentences"]
-    assert "0.9 by random-0 and 0.7 by tpe-0. That does not say which" in known
+    finding, advice = answer["sentences"]
+    assert "0.9 by random-0 and 0.7 by tpe-0. That does not say which" in finding
     assert "launch random-0 and tpe-0 under another --seed and --name" in advice
     (one,) = document(tmp_path, "compare", "tpe-0", "tpe-1")["answer"]["sentences"]
     assert one.startswith("They are one search under 2 seeds")
@@ -213,10 +213,10 @@ def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: list[str]) -> None:
-    told = run(store, "compare", *arguments.split(), expect=2)
-    assert told.stdout == ""
+    answer = run(store, "compare", *arguments.split(), expect=2)
+    assert answer.stdout == ""
     for word in words:
-        assert word in told.stderr.strip().splitlines()[-1]
+        assert word in answer.stderr.strip().splitlines()[-1]
 
 
 def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_list_has_each_studys_trials_and_best_value(store: Path) -> None:
     said, long = lines(run(store, "list")), "a study that has a rather long name"
     assert ["led", "val_loss 0.1", "3 complete", "just now"] in said
     assert [long, "val_loss 0.9", "1 complete", "just now"] in said
-    (led,) = [each for each in document(store, "list") if each["study"] == "led"]
+    (led,) = [study for study in document(store, "list") if study["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 3, 0.1)
     assert led["states"]["complete"] == 3 and not led["running"]
     with store_at(store).lock_study(store / "led", "led"):

@@ -56,7 +56,7 @@ def test_findings_are_printed_in_80_columns(launched: tuple[Path, Answer]) -> No
 def check(text: str, share: str) -> None:
     """The text has the flaw, the value and that of a constant guess, once each, in this order."""
     text, guess = flat(text), f"which always answering 0 reaches too ({share})"
-    assert [text.count(each) for each in (FLAW, guess)] == [1, 1], text
+    assert [text.count(sentence) for sentence in (FLAW, guess)] == [1, 1], text
     assert text.index(FLAW) < text.lower().index("expect") < text.index(guess)
 
 

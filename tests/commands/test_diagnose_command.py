@@ -18,7 +18,7 @@ OBJECTIVE = ks.Objective("val_accuracy", "max")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study file, and a store in which its best trials crowd at the upper end."""
     folder = tmp_path_factory.mktemp("diagnosed") / "a folder"
     file = write_study(folder)
@@ -41,9 +41,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
+def folder(launched_folder: Path, tmp_path: Path) -> Path:
     """A copy of it, for a launch to write into; the study file stays where it is."""
-    shutil.copytree(made / "my store", tmp_path / "my store")
+    shutil.copytree(launched_folder / "my store", tmp_path / "my store")
     return tmp_path
 
 
@@ -53,45 +53,45 @@ def run(folder: Path, *arguments: str | Path, **variables: str) -> Answer:
 
 
 def document(folder: Path, *arguments: str) -> Any:
-    told = run(folder, "diagnose", "blobs", "--json", *arguments)
-    assert told.stderr == ""
-    return as_json(told)
+    answer = run(folder, "diagnose", "blobs", "--json", *arguments)
+    assert answer.stderr == ""
+    return as_json(answer)
 
 
-def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:
-    told = run(made, "diagnose", "blobs")
-    assert told.stderr == ""
-    lines = told.stdout.splitlines()
+def test_text_fits_80_columns_the_most_severe_first(launched_folder: Path) -> None:
+    answer = run(launched_folder, "diagnose", "blobs")
+    assert answer.stderr == ""
+    lines = answer.stdout.splitlines()
     # Commands are on one line, to copy them.
     assert not [line for line in lines if len(line) > 80 and "kerastudy " not in line]
     words = [line.split()[0] for line in lines if line.startswith(("problem", "hint", "ok"))]
     assert words[0] == "problem" and words == sorted(words, key=["problem", "hint", "ok"].index)
-    assert "learning_rate: the best trials crowd at its upper end" in told.stdout
-    assert "\x1b" not in told.stdout
+    assert "learning_rate: the best trials crowd at its upper end" in answer.stdout
+    assert "\x1b" not in answer.stdout
     reason = "too short: 3 complete trials of 4 epochs or more are needed; the study has none."
-    assert reason in " ".join(told.stdout.split())
+    assert reason in " ".join(answer.stdout.split())
 
 
-def test_json_has_the_evidence(made: Path) -> None:
-    found = document(made)
-    first = found["findings"][0]
+def test_json_has_the_evidence(launched_folder: Path) -> None:
+    diagnosis = document(launched_folder)
+    first = diagnosis["findings"][0]
     assert (first["check"], first["parameter"]) == ("boundary", "learning_rate")
     assert first["evidence"]["of them at the end"] == first["evidence"]["best trials"] == 3
-    assert {each["check"] for each in found["unchecked"]} >= {"too short", "isolation"}
-    in_python = ks.diagnose("blobs", store=made / "my store")
-    assert [each.title for each in in_python.findings] == [e["title"] for e in found["findings"]]
+    assert {check["check"] for check in diagnosis["unchecked"]} >= {"too short", "isolation"}
+    in_python = ks.diagnose("blobs", store=launched_folder / "my store")
+    assert [f.title for f in in_python.findings] == [f["title"] for f in diagnosis["findings"]]
     assert "1 problem" in repr(in_python)
-    of_results = ks.diagnose(ks.read_study("blobs", store=made / "my store"))
-    assert of_results.next.space.to_dict() == found["next"]["space"]
+    of_results = ks.diagnose(ks.read_study("blobs", store=launched_folder / "my store"))
+    assert of_results.next.space.to_dict() == diagnosis["next"]["space"]
 
 
-def test_a_diagnosis_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
+def test_a_diagnosis_ends_with_the_launch_that_follows(launched_folder: Path, folder: Path) -> None:
     following = document(folder)["next"]
     assert (following["study"], following["settings"]) == ("blobs-2", {})
     assert following["reasons"][0]["changes"] == "learning_rate"
     assert run(folder, "diagnose", "blobs").stdout.splitlines()[-1].strip() == following["command"]
     command = shlex.split(following["command"])
-    assert command[:3] == ["kerastudy", "launch", str(made / "study.py")]
+    assert command[:3] == ["kerastudy", "launch", str(launched_folder / "study.py")]
     launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials", "1")
     run(folder, *command[1:], *launching)
     second = ks.read_study("blobs-2", store=folder / "my store").description.space

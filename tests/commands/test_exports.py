@@ -22,7 +22,7 @@ SPACE = ks.SearchSpace(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
+def results(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
     description = describe(trials=14, pruner="median", space=SPACE)
     executor = ScriptedExecutor(description, infeasible={3})
     folder = tmp_path_factory.mktemp("made") / "store"
@@ -30,9 +30,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
     return ks.read_study("scripted", store=folder)
 
 
-def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
+def test_tables(results: ks.StudyResults, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
-        words = ("export", "scripted", "--store", str(made.store.root), *options)
+        words = ("export", "scripted", "--store", str(results.store.root), *options)
         done = kerastudy_here(tmp_path, *words, expect=code)
         return done.stdout if code == 0 else done.stderr
 
@@ -41,7 +41,7 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     lines = (tmp_path / "scripted-trials.tex").read_text().splitlines()
     heading, *best = [line.removesuffix(r" \\").split(" & ") for line in lines if "&" in line]
     assert heading == ["trial", r"val\_loss", "epoch", "rate", "units", "kind", "@momentum"]
-    ranked = sorted((t for t in made.trials if t.value is not None), key=lambda t: t.value or 0)
+    ranked = sorted((t for t in results.trials if t.value is not None), key=lambda t: t.value or 0)
     assert [int(row[0]) for row in best] == [trial.number for trial in ranked[:10]]
     for row, trial in zip(best, ranked[:10], strict=True):
         assert row[1] == f"{trial.value:.4g}" and row[3] == f"{trial.spec.values['rate']:.4g}"
@@ -52,7 +52,7 @@ def test_tables(made: ks.StudyResults, tmp_path: Path) -> None:
     document = json.loads(export("--as", "csv", "--output", "trials.csv", "--json"))
     expected = ("csv", 14, str(tmp_path / "trials.csv"))
     assert (document["as"], document["rows"], document["file"]) == expected
-    for trial, row in zip(made.trials, rows, strict=True):
+    for trial, row in zip(results.trials, rows, strict=True):
         told_of = (row["number"], row["state"], row["seed"])
         assert told_of == (str(trial.number), trial.state, str(trial.spec.seed))
         assert row["value"] == ("" if trial.best is None else repr(trial.best.value))

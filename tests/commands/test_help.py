@@ -68,25 +68,25 @@ def test_on_a_terminal_the_line_of_a_wait_goes_away(tmp_path: Path) -> None:
 
 def test_version_and_the_list_of_commands(tmp_path: Path) -> None:
     assert kerastudy_here(tmp_path, "--version").stdout == f"kerastudy {version('kerastudy')}\n"
-    told = kerastudy_here(tmp_path, "--help")
-    assert set(COMMANDS) <= set(re.findall(r"^  (\w+) +\S", told.stdout, flags=re.MULTILINE))
+    answer = kerastudy_here(tmp_path, "--help")
+    assert set(COMMANDS) <= set(re.findall(r"^  (\w+) +\S", answer.stdout, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, command: str) -> None:
     """Each example stands on a line; all fits a terminal of 80 columns, and no mark-up shows."""
-    told = kerastudy_here(tmp_path, *filter(None, [command]), "--help", COLUMNS="80").stdout
-    usage, *lines = told.splitlines()
+    text = kerastudy_here(tmp_path, *filter(None, [command]), "--help", COLUMNS="80").stdout
+    usage, *lines = text.splitlines()
     assert usage.startswith(f"Usage: kerastudy {command}")
     assert not [line for line in lines if len(line) > 80 or line.endswith("...")]
-    assert "\\b" not in told and "\b" not in told
+    assert "\\b" not in text and "\b" not in text
     examples = [line for line in lines if re.search(r"kerastudy [a-z]+", line)]
     assert examples
     for line in examples:
         assert len(re.findall(r"kerastudy [a-z]+ ", f"{line} ")) == 1, line
     for option in ("--store", "--json") if command else ():
         # A new file and data have nothing to do with a store.
-        assert option in told or (command in ("new", "data") and option == "--store")
+        assert option in text or (command in ("new", "data") and option == "--store")
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, comman
 def test_wrong_use_is_one_line_that_names_the_help(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    told = kerastudy_here(tmp_path, *arguments, expect=2)
-    assert told.stdout == ""
-    assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
-    assert said in told.last
-    assert re.search(rf"See: kerastudy ({arguments[0]} )?--help", told.last)
+    answer = kerastudy_here(tmp_path, *arguments, expect=2)
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("kerastudy: ") and answer.stderr.count("\n") == 1
+    assert said in answer.last
+    assert re.search(rf"See: kerastudy ({arguments[0]} )?--help", answer.last)
     assert not list(tmp_path.iterdir())

@@ -17,8 +17,8 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 @pytest.fixture(scope="module")
 def shown(launched: Launched) -> Any:
-    told = kerastudy_here(launched.folder, "show", "blobs", "--json", "--store", launched.store)
-    return as_json(told)
+    answer = kerastudy_here(launched.folder, "show", "blobs", "--json", "--store", launched.store)
+    return as_json(answer)
 
 
 def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
@@ -51,19 +51,19 @@ def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
 
 
 def test_launch_shows_what_show_shows(launched: Launched, shown: Any) -> None:
-    assert as_json(launched.told) == shown
+    assert as_json(launched.answer) == shown
 
 
 def test_progress_is_not_on_standard_output(launched: Launched) -> None:
     """It is on standard error: plain lines, as there is no terminal. So is what a study prints."""
-    assert "printed by the study file\n" in launched.told.stderr
-    assert "3 trials" in launched.told.stderr
-    assert "\x1b" not in launched.told.stderr
+    assert "printed by the study file\n" in launched.answer.stderr
+    assert "3 trials" in launched.answer.stderr
+    assert "\x1b" not in launched.answer.stderr
 
 
 def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) -> None:
-    told = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
-    (study,) = as_json(told)
+    answer = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
+    (study,) = as_json(answer)
     assert (study["study"], study["trials"]) == ("blobs", 3)
     assert study["best"] == shown["best"]["value"]
     assert as_json(kerastudy_here(tmp_path, "list", "--json")) == []
@@ -71,14 +71,14 @@ def test_list_names_the_studies(launched: Launched, shown: Any, tmp_path: Path) 
 
 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
-    told = kerastudy_here(launched.folder, "show", "blobs", "--store", launched.store)
-    assert f"trial {shown['best']['trial']}: val_accuracy" in told.stdout
-    (checkpoint,) = re.findall(r"^checkpoint (.+)$", told.stdout, re.MULTILINE)
+    answer = kerastudy_here(launched.folder, "show", "blobs", "--store", launched.store)
+    assert f"trial {shown['best']['trial']}: val_accuracy" in answer.stdout
+    (checkpoint,) = re.findall(r"^checkpoint (.+)$", answer.stdout, re.MULTILINE)
     assert (launched.folder / checkpoint).samefile(shown["best"]["checkpoint"])
     assert len(checkpoint) < len(shown["best"]["checkpoint"])  # Relative to the working folder.
-    assert re.search(r"\d+/\d+ +champion|^state.* champion", told.stdout, re.MULTILINE)
-    assert "kerastudy ui blobs" in told.stdout
-    assert "kerastudy confirm blobs --store '" in told.stdout
+    assert re.search(r"\d+/\d+ +champion|^state.* champion", answer.stdout, re.MULTILINE)
+    assert "kerastudy ui blobs" in answer.stdout
+    assert "kerastudy confirm blobs --store '" in answer.stdout
 
 
 def test_a_dry_run_has_the_first_values_of_another_studys_best_trials(launched: Launched) -> None:
@@ -95,9 +95,9 @@ def test_a_dry_run_has_the_first_values_of_another_studys_best_trials(launched: 
 def test_documents_are_as_their_schemas_say(launched: Launched, shown: Any) -> None:
     """The schemas name all that the documents have."""
     trial = ("show", "blobs", "--trial", "0", "--json", "--store", launched.store)
-    told = kerastudy_here(launched.folder, *trial)
-    for name, found in {"study": shown, "trial": as_json(told)}.items():
+    answer = kerastudy_here(launched.folder, *trial)
+    for name, document in {"study": shown, "trial": as_json(answer)}.items():
         schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(schema)
-        jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
-        assert set(found) <= set(schema["properties"])
+        jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+        assert set(document) <= set(schema["properties"])

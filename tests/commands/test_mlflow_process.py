@@ -37,26 +37,26 @@ def test_commands_that_read_the_record_import_nothing_heavy(
 ) -> None:
     accuracy = ks.Objective("val_accuracy", "max")
     record_study(copied_store, "other", [0.5], objective=accuracy).close()
-    told = run(
+    answer = run(
         launched.folder, [sys.executable, "-P", "-c", READ], KERASTUDY_STORE=str(copied_store)
     )
-    assert not HEAVY.intersection(json.loads(told.stdout.splitlines()[-1]))
+    assert not HEAVY.intersection(json.loads(answer.stdout.splitlines()[-1]))
 
 
 def launch(launched: Launched, store: Path, **more: str) -> Answer:
     """Launches the finished study again, with MLflow and the report. It trains nothing."""
     options = ("--executor", "in-process", "--verify", "off", "--json", "--store", store)
-    told = kerastudy_here(launched.folder, "launch", launched.file, *options, **{**ON, **more})
+    answer = kerastudy_here(launched.folder, "launch", launched.file, *options, **{**ON, **more})
     wait_for_exporters()
-    return told
+    return answer
 
 
 def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
     launched: Launched, copied_store: Path
 ) -> None:
-    told = launch(launched, copied_store)
-    assert "warning" not in told.stderr
-    again, before = as_json(told), launched.document
+    answer = launch(launched, copied_store)
+    assert "warning" not in answer.stderr
+    again, before = as_json(answer), launched.document
     assert (again["trials"], again["best"]["uuid"]) == (before["trials"], before["best"]["uuid"])
     folder, client = copied_store / "blobs", open_store_client(store_at(copied_store))
     check_equal(client, folder)
@@ -92,8 +92,8 @@ def test_a_launch_goes_on_without_mlflow_and_says_so_once(
     (copied_store / "mlflow.db").write_text("no database")
     # A launch waits ten seconds for MLflow. On a busy machine, the import alone may take longer.
     launches = (launch(launched, copied_store, KERASTUDY_REPORT="off") for _ in range(5))
-    told = next(each for each in launches if "in the background" not in each.stderr)
-    assert as_json(told)["best"]["uuid"] == launched.document["best"]["uuid"]
-    said = " ".join(told.stderr.split())
-    assert said.count("warning: ") == said.count("mlflow.db") == 1, told.stderr
+    answer = next(answer for answer in launches if "in the background" not in answer.stderr)
+    assert as_json(answer)["best"]["uuid"] == launched.document["best"]["uuid"]
+    said = " ".join(answer.stderr.split())
+    assert said.count("warning: ") == said.count("mlflow.db") == 1, answer.stderr
     assert "the journal has everything" in said and "Traceback" not in said

@@ -62,11 +62,11 @@ def columns_of(data: ks.datasets.Dataset) -> dict[str, str]:
 
 def test_each_decision_is_told_in_a_line_and_can_be_changed(folder: Path) -> None:
     data = ks.datasets.table(folder / "churn.csv", target="churned")
-    told = dict(line.split(": ", 1) for line in data.load().warnings)
-    comment = told.pop("comment")
+    decisions = dict(line.split(": ", 1) for line in data.load().warnings)
+    comment = decisions.pop("comment")
     assert comment.startswith("left out, as it holds 598 different texts in 598 rows, such as 'th")
     assert comment.endswith("free text, which ks.datasets.text turns into inputs")
-    assert told.pop("to change it").startswith("set drop, ") and told == DECISIONS
+    assert decisions.pop("to change it").startswith("set drop, ") and decisions == DECISIONS
     kinds = {"zip": "category", "plan": "category", "tenure": "number", "fee": "number"}
     assert columns_of(data) == {**kinds, "stars": "number"}
     other = ks.datasets.table(

@@ -18,7 +18,7 @@ import kerastudy as ks
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def another_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "store"
     launch(folder, trials=2)
     settle(folder / "scripted" / "journal.db")
@@ -26,8 +26,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "store")
+def store(another_store: Path, tmp_path: Path) -> Path:
+    shutil.copytree(another_store, tmp_path / "store")
     return tmp_path / "store"
 
 
@@ -49,15 +49,15 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
         ["promote", "scripted"],
         ["predict", "scripted", "--input", "new.csv"],
     ):
-        told = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
-        assert "made by 'ann on desk'" in told.last and "--trust" in told.last
+        answer = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
+        assert "made by 'ann on desk'" in answer.last and "--trust" in answer.last
     assert contents(store) == before
     # No code of the store runs.
     kerastudy_here(tmp_path, "doctor", "--fix", "--store", store)
     # Once is enough.
     for options in (["--trust"], []):
-        told = kerastudy_here(tmp_path, *evaluate, *options, expect=1)
-        assert told.stdout == "" and "has no test part" in told.stderr
+        answer = kerastudy_here(tmp_path, *evaluate, *options, expect=1)
+        assert answer.stdout == "" and "has no test part" in answer.stderr
 
 
 MARKS = {
@@ -71,17 +71,17 @@ MARKS = {
 
 
 def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> None:
-    canary, made = tmp_path / "ran", tmp_path / "made"
+    canary, folder = tmp_path / "ran", tmp_path / "made"
     planted = f"open({str(canary)!r}, 'w').close()\n"
     file = write_study(tmp_path, name='"작은 연구"', imports=planted)
     options = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
-    kerastudy_here(tmp_path, "launch", file, *options, "--store", made)
-    settle(made / "작은 연구" / "journal.db")
+    kerastudy_here(tmp_path, "launch", file, *options, "--store", folder)
+    settle(folder / "작은 연구" / "journal.db")
     assert canary.exists()
     canary.unlink()
     for name, change in MARKS.items():
         store = tmp_path / name
-        shutil.copytree(made, store)
+        shutil.copytree(folder, store)
         file = store / "store.json"
         file.write_text(change(json.loads(file.read_text())))
         # The first as a user does, in a process.

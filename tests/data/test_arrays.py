@@ -90,7 +90,7 @@ def test_lists_frames_and_foreign_byte_orders_are_the_same_data() -> None:
     swapped = load(X.astype(">f8"), Y.astype(">i8"))
     assert swapped.train.x.dtype.isnative
     same = [load(X.tolist(), Y.tolist()), load(frame, series), swapped, load(np.asfortranarray(X))]
-    assert {each.digest for each in same} == {digest}
+    assert {data.digest for data in same} == {digest}
     assert load(X.astype("float32")).digest != digest
 
 
@@ -204,7 +204,7 @@ def test_names_of_arrays_count_in_the_digest_and_their_order_does_not() -> None:
     turned = {"image": IMAGES, "tabular": pd.DataFrame(X)}, dict(reversed(TARGETS.items()))
     assert load(*turned).digest == digest
     others = [{"pixels": IMAGES, "tabular": X}, {"image": X, "tabular": IMAGES}, (X, IMAGES)]
-    assert len({digest, *(load(each, TARGETS).digest for each in others)}) == 4
+    assert len({digest, *(load(inputs, TARGETS).digest for inputs in others)}) == 4
 
 
 # Sample weights

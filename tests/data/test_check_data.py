@@ -31,7 +31,7 @@ def of(findings: Any, check: str) -> list[Any]:
 def repeated(findings: Any) -> dict[tuple[str, str], int]:
     """The samples of a part that are in another one, by both."""
     leaks = [finding.figures for finding in of(findings, "leaks") if finding.figures]
-    return {(each["part"], each["also_in"]): each["samples"] for each in leaks}
+    return {(leak["part"], leak["also_in"]): leak["samples"] for leak in leaks}
 
 
 def test_nothing_is_wrong_with_sound_data() -> None:

@@ -39,7 +39,7 @@ def test_data_of_scikit_learn(name: str, sizes: tuple[int, ...], features: int) 
     x = x / 16 if name == "digits" else x
     rows = np.concatenate([np.column_stack([part.x, part.y]) for part in parts])
     assert rows.shape[1] == features + 1
-    assert np.array_equal(*(each[np.lexsort(each.T)] for each in (rows, np.column_stack([x, y]))))
+    assert np.array_equal(*(t[np.lexsort(t.T)] for t in (rows, np.column_stack([x, y]))))
 
 
 def test_mnist_from_the_file_that_the_variable_names(
@@ -137,9 +137,9 @@ def labels_of(data: Any) -> dict[Any, int]:
     """The label of each sample, by its content, of all parts."""
     splits = data.load()
     return {
-        (each.tobytes() if isinstance(each, np.ndarray) else each): int(label)
+        (sample.tobytes() if isinstance(sample, np.ndarray) else sample): int(label)
         for part in (splits.train, splits.validation, splits.unseal_test())
-        for each, label in zip(part.x, part.y, strict=True)
+        for sample, label in zip(part.x, part.y, strict=True)
     }
 
 

@@ -27,12 +27,12 @@ def test_scaling_is_that_of_scikit_learn_on_the_training_part(
 ) -> None:
     ready = {"validation": (X.reshape(60, *shape) * 10, Y)}
     plain = load()
-    made = load(X.reshape(60, *shape), preprocess=preprocess)
+    scaled = load(X.reshape(60, *shape), preprocess=preprocess)
     far = load(X.reshape(60, *shape), preprocess=preprocess, test=None, **ready)
     like.fit(plain.train.x)
     for before, after in zip(
         (plain.train, plain.validation, plain.unseal_test()),
-        (made.train, made.validation, made.unseal_test()),
+        (scaled.train, scaled.validation, scaled.unseal_test()),
         strict=True,
     ):
         expected = like.transform(before.x).reshape(-1, *shape)
@@ -41,16 +41,16 @@ def test_scaling_is_that_of_scikit_learn_on_the_training_part(
     # Other parts have no influence.
     whole = like.fit(X).transform(X).reshape(60, *shape)
     np.testing.assert_allclose(far.train.x, whole, atol=1e-5)
-    assert made.preprocessing == preprocess
+    assert scaled.preprocessing == preprocess
 
 
 def test_single_features_keep_their_shape_and_other_inputs_their_values() -> None:
     assert load(X[:, 0], preprocess="minmax").train.x.shape == (36,)
     inputs = {"tabular": X, "image": X.astype(np.uint8)}
-    plain, made = load(inputs), load(inputs, preprocess={"tabular": "standardize", "image": None})
-    np.testing.assert_allclose(made.train.x["tabular"].mean(axis=0), 0, atol=1e-6)
-    assert np.array_equal(made.train.x["image"], plain.train.x["image"])
-    assert made.preprocessing == "tabular: standardize"
+    plain, scaled = load(inputs), load(inputs, preprocess={"tabular": "standardize", "image": None})
+    np.testing.assert_allclose(scaled.train.x["tabular"].mean(axis=0), 0, atol=1e-6)
+    assert np.array_equal(scaled.train.x["image"], plain.train.x["image"])
+    assert scaled.preprocessing == "tabular: standardize"
 
 
 def test_the_users_arrays_stay_as_they_are() -> None:

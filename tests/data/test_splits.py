@@ -60,7 +60,7 @@ def test_parts_are_those_of_scikit_learn(
     for name, part in parts.items():
         assert np.array_equal(part.y, y[rows(part)])
         assert np.array_equal(part.sample_weight, Y[rows(part)] + 1.0)
-        if all(len(set(Y[each])) == 3 for each in expected.values()) or not classes:
+        if all(len(set(Y[places])) == 3 for places in expected.values()) or not classes:
             assert rows(part) == expected[name].tolist()
     assert sorted(itertools.chain(*map(rows, parts.values()))) == list(range(COUNT))
 
@@ -150,12 +150,12 @@ def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
 def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray) -> None:
     folds = folds_of(arrays(X, y, test=None), how)
     expected = [(a.tolist(), b.tolist()) for a, b in splitter.split(X, y, GROUPS)]
-    made = [folds.of(fold) for fold in range(folds.folds)]
-    assert [(rows(each.train), rows(each.validation)) for each in made] == expected
+    splits = [folds.of(fold) for fold in range(folds.folds)]
+    assert [(rows(split.train), rows(split.validation)) for split in splits] == expected
     for fold, (train, validation) in enumerate(expected):
         # The identity of a fold is that of these arrays.
         plain = arrays(X[train], y[train], validation=(X[validation], y[validation]), test=None)
-        assert folds.details["folds"][fold]["digest"] == plain.load().digest == made[fold].digest
+        assert folds.details["folds"][fold]["digest"] == plain.load().digest == splits[fold].digest
     validated = {row for _, validation in expected for row in validation}
     assert folds.sizes == {"train": COUNT, "validation": len(validated)}
 
@@ -191,7 +191,7 @@ def test_preprocessing_is_fitted_on_the_training_part_of_each_fold() -> None:
 def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
     alone = folds_of(NO_TEST, 3)
     first, second = (folds_of(NO_TEST, 3, folder=tmp_path) for _ in range(2))
-    described = [(each.digest, each.sizes, each.describe()) for each in (first, second, alone)]
+    described = [(data.digest, data.sizes, data.describe()) for data in (first, second, alone)]
     assert described[0] == described[1] == described[2]
     for fold in (0, 1, 2, ALL_FOLDS):
         array = second.of(fold).train.x
@@ -208,7 +208,7 @@ def grouping(groups: np.ndarray | None, count: int) -> set[frozenset[int]]:
     places: dict[int, set[int]] = {}
     for place, code in enumerate(codes):
         places.setdefault(code, set()).add(place)
-    return {frozenset(each) for each in places.values()}
+    return {frozenset(group) for group in places.values()}
 
 
 def test_samples_of_folds_keep_their_groups() -> None:
@@ -226,7 +226,7 @@ def test_copies_in_several_folds_are_one_group() -> None:
     for part in (folds.of(fold).validation for fold in range(4)):
         for row, code in zip(np.asarray(part.x), np.asarray(part.groups), strict=True):
             codes.setdefault(row.tobytes(), set()).add(int(code))
-    assert [len(each) for each in codes.values()] == [1] * 20
+    assert [len(groups) for groups in codes.values()] == [1] * 20
 
 
 @pytest.mark.parametrize("kind", ["numbers", "one column", "texts", "several inputs"])

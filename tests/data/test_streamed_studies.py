@@ -19,9 +19,9 @@ import kerastudy as ks
 StudyError = ks.errors.StudyError
 
 
-def launch(folder: Path, made: ks.Study, **options: Any) -> Any:
+def launch(folder: Path, definition: ks.Study, **options: Any) -> Any:
     options = {"progress": False, "verify": "off", **options}
-    return made.launch(store=folder / "store", **options)
+    return definition.launch(store=folder / "store", **options)
 
 
 def shown(folder: Path) -> tuple[str, Any]:
@@ -33,10 +33,10 @@ def shown(folder: Path) -> tuple[str, Any]:
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[ks.Study, Path]:
     generator = streamed.validation_generator
-    made = study(validation=generator, options={"test": generator})
+    definition = study(validation=generator, options={"test": generator})
     folder = tmp_path_factory.mktemp("streamed")
-    launch(folder, made)
-    return made, folder
+    launch(folder, definition)
+    return definition, folder
 
 
 def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
@@ -63,15 +63,15 @@ def test_data_that_is_another_each_time_is_trained_on_with_a_warning(
     # TensorFlow, once deterministic, shuffles by no other seed than a global one.
     tf.random.set_seed(1)
     reshuffled = tf.data.Dataset.from_tensor_slices((streamed.X, streamed.Y)).shuffle(44).batch(8)
-    made = study(reshuffled, trials=1, epochs=1)
-    launch(tmp_path, made, progress=True)
+    definition = study(reshuffled, trials=1, epochs=1)
+    launch(tmp_path, definition, progress=True)
     assert "training data is not the same each time" in " ".join(capsys.readouterr().err.split())
     text, _ = shown(tmp_path)
     assert "digest of types and shapes alone; not the same each time" in text
     with pytest.raises(StudyError, match=r"can't be sent .* its file, run: kerastudy reproduce "):
-        made.reproduce(store=tmp_path / "store", progress=False)
+        definition.reproduce(store=tmp_path / "store", progress=False)
     # It is known by its types and shapes, so that the study can go on.
-    assert launch(tmp_path, made, trials=2).counts()["complete"] == 2
+    assert launch(tmp_path, definition, trials=2).counts()["complete"] == 2
 
 
 # Refused before anything is written

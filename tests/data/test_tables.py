@@ -46,10 +46,10 @@ def by_pandas(rows: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
         ((rows[name] - train[name].mean()) / train[name].std(ddof=0)).fillna(0)
         for name in ("place", "area", "built")
     ]
-    known = ["", *sorted(train["city"].dropna().unique())]
-    one_hot = [rows["city"].fillna("") == city for city in known]
+    cities = ["", *sorted(train["city"].dropna().unique())]
+    one_hot = [rows["city"].fillna("") == city for city in cities]
     columns = [*scaled[:2], rows["garden"], scaled[2], rows["built"].isna(), *one_hot]
-    return np.column_stack([each.astype(float) for each in columns])
+    return np.column_stack([column.astype(float) for column in columns])
 
 
 # Rows as a model takes them
@@ -99,10 +99,10 @@ def test_of_many_categories_the_most_frequent_ones_get_a_value() -> None:
     splits = table(frame, target="y", test=None, validation=0.1).load()
     train = frame["c"].iloc[splits.train.y.astype(int)]
     counts, column = train.value_counts(), columns_of(splits)["c"]
-    known = list(column.vocabulary)
-    assert len(known) <= 256 and column.rare == len(counts) - len(known)
-    assert counts[known].min() >= max(counts.drop(known).max(), 5)
-    expected = np.column_stack([train == text for text in known])
+    categories = list(column.vocabulary)
+    assert len(categories) <= 256 and column.rare == len(counts) - len(categories)
+    assert counts[categories].min() >= max(counts.drop(categories).max(), 5)
+    expected = np.column_stack([train == text for text in categories])
     assert np.array_equal(splits.train.x, expected)
 
 

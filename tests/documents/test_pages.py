@@ -117,20 +117,20 @@ def test_the_notebook_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monk
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "True"
-    told = kerastudy_here(tmp_path, "reproduce", "digits in a notebook", expect=2).stderr
-    assert "study.reproduce(" in told
+    error = kerastudy_here(tmp_path, "reproduce", "digits in a notebook", expect=2).stderr
+    assert "study.reproduce(" in error
 
 
 def doctests() -> Iterator[doctest.DocTest]:
     """Yields the examples of what `kerastudy` exports, and of what its modules export."""
     finder = doctest.DocTestFinder(recurse=True, exclude_empty=True)
     for name in ks.__all__:
-        found = getattr(ks, name)
-        parts = [found]
-        if inspect.ismodule(found):
-            parts = [value for _, value in inspect.getmembers(found, inspect.isroutine)]
-        elif inspect.isclass(found):
-            parts = [part for part in found.__mro__ if part is not object]
+        member = getattr(ks, name)
+        parts = [member]
+        if inspect.ismodule(member):
+            parts = [value for _, value in inspect.getmembers(member, inspect.isroutine)]
+        elif inspect.isclass(member):
+            parts = [part for part in member.__mro__ if part is not object]
         for part in filter(lambda part: inspect.isclass(part) or inspect.isroutine(part), parts):
             module = inspect.getmodule(part)
             yield from finder.find(part, part.__qualname__, module=module, globs={"ks": ks})

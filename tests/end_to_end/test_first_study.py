@@ -72,19 +72,19 @@ def test_the_report_begins_with_the_number_to_expect(
     browser, width = page
     expected = digits[1]["verdict"]["expected"]
     texts = browser.execute_script(TEXTS)
-    numbers = [each for each in texts if re.fullmatch(r"[\d.]+", each[0])]
+    numbers = [text for text in texts if re.fullmatch(r"[\d.]+", text[0])]
     assert float(numbers[0][0]) == pytest.approx(expected["value"], abs=0.001)
     assert numbers[0][1] == max(size for _, size in texts) > 40
     shown = " ".join(text for text, _ in texts)
     assert f"{expected['low']:.3f} to {expected['high']:.3f}" in shown
     # Beside it the default's value and the gain; the best one that was seen is smaller.
-    default = next(each for each in digits[1]["all"] if each["trial"] == 0)
+    default = next(row for row in digits[1]["all"] if row["trial"] == 0)
     best = digits[1]["best"]["value"]
     for said in (f"{default['value']:.3f} with the default", "Tuning gains about", f"{best:.3f}"):
         assert said in shown
         assert all(size < 20 for text, size in texts if said in text), said
     commands = browser.find_elements(By.CSS_SELECTOR, "header code")
-    assert [each.text for each in commands] == ["kerastudy confirm digits"]
+    assert [command.text for command in commands] == ["kerastudy confirm digits"]
     screen = browser.execute_script("return innerHeight")
     assert commands[0].location["y"] < screen
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

@@ -70,9 +70,9 @@ def wait(page: webdriver.Chrome, script: str, what: str) -> Any:
 
 def marks(page: webdriver.Chrome, chart: str) -> list[dict[str, Any]]:
     """Returns the marks of a chart that stand for trials, with the trials' numbers."""
-    found = page.execute_script(MARKS, chart)
-    numbered = [(each, re.search(r"trial: (\d+)", each["label"])) for each in found]
-    return [{**each, "trial": int(match[1])} for each, match in numbered if match]
+    drawn = page.execute_script(MARKS, chart)
+    numbered = [(mark, re.search(r"trial: (\d+)", mark["label"])) for mark in drawn]
+    return [{**mark, "trial": int(match[1])} for mark, match in numbered if match]
 
 
 def in_sight(page: webdriver.Chrome, chart: str) -> None:
@@ -88,8 +88,8 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     focus = history.best.number
     in_sight(page, "history")
     valued = {trial.number for trial in history.trials if trial.best is not None}
-    points = [each for each in marks(page, "history") if each["trial"] in valued]
-    across, down = (sorted(each[axis] for each in points) for axis in "xy")
+    points = [mark for mark in marks(page, "history") if mark["trial"] in valued]
+    across, down = (sorted(point[axis] for point in points) for axis in "xy")
     # The drag stays within the chart. Outside of the chart, dragging does nothing.
     left, right, top, bottom = across[5] - 3, across[-6] + 3, down[2] + 1, down[20] + 1
     actions = ActionChains(page)
@@ -101,15 +101,15 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     actions.perform()
     wait(page, "return document.body.classList.contains('choosing')", "trials to be chosen")
     inside = {
-        each["trial"]
-        for each in points
-        if int(left) <= each["x"] <= int(right) and int(top) <= each["y"] <= int(bottom)
+        point["trial"]
+        for point in points
+        if int(left) <= point["x"] <= int(right) and int(top) <= point["y"] <= int(bottom)
     }
     assert 3 < len(inside) < 25
     assert set(page.execute_script(SHOWN)) == inside
     assert f"{len(inside)} of 40 trials" in page.find_element(By.ID, "bar").text
     for chart in ("history", "slice_p2"):
-        clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
+        clear = {mark["trial"] for mark in marks(page, chart) if mark["opacity"] > 0.5}
         # The trial in focus keeps its ring.
         assert clear ^ inside <= {focus}, chart
     page.find_element(By.ID, "clear").click()
@@ -122,7 +122,7 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: ks.Study
     focus = page.find_element(By.ID, "focus")
     assert f"Trial {history.best.number}" in focus.text
     in_sight(page, "history")
-    mark = next(each for each in marks(page, "history") if each["trial"] == 11)
+    mark = next(mark for mark in marks(page, "history") if mark["trial"] == 11)
     actions = ActionChains(page)
     actions.w3c_actions.pointer_action.move_to_location(int(mark["x"]), int(mark["y"]))
     actions.w3c_actions.pointer_action.click()
@@ -153,11 +153,11 @@ def test_a_list_and_the_keyboard_do_what_the_mouse_does(
     shown = page.execute_script(SHOWN)
     assert set(shown) == pruned
     for chart in ("history", "slice_p0"):
-        clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
+        clear = {mark["trial"] for mark in marks(page, chart) if mark["opacity"] > 0.5}
         assert pruned <= clear and len(clear - pruned) <= 1, chart
     # Tab reaches one row, the arrows reach the others.
     reached = page.find_elements(By.CSS_SELECTOR, "#trials button[tabindex='0']")
-    assert [int(each.text) for each in reached] == shown[:1]
+    assert [int(button.text) for button in reached] == shown[:1]
     reached[0].send_keys(Keys.ARROW_DOWN)
     page.switch_to.active_element.send_keys(Keys.END)
     page.switch_to.active_element.send_keys(Keys.ARROW_UP)
@@ -192,13 +192,13 @@ def test_behind_each_chart_is_a_table(page: webdriver.Chrome, history: ks.StudyR
     """
     head, *rows = page.execute_script(read, "history")
     assert len(rows) == 40
-    for row in (dict(zip(head, each, strict=True)) for each in rows):
+    for row in (dict(zip(head, cells, strict=True)) for cells in rows):
         trial = history.trial(int(row["trial"]))
         assert row["state"] == trial.state
         value = float(row["val_accuracy"]) if row["val_accuracy"] else None
         assert value == (trial.best and pytest.approx(trial.best.value, rel=1e-5))
     head, *rows = page.execute_script(read, "slice_p1")
-    for row in (dict(zip(head, each, strict=True)) for each in rows):
+    for row in (dict(zip(head, cells, strict=True)) for cells in rows):
         active = history.trial(int(row["trial"])).spec.values.get("momentum")
         assert (float(row["momentum"]) if row["momentum"] else None) == (
             active and pytest.approx(active, rel=1e-4)
@@ -282,9 +282,9 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
     assert [e["message"] for e in page.get_log("browser")] == []
     sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = [
-        urlsplit(each["params"]["request"]["url"]).scheme
-        for each in sent
-        if each["method"] == "Network.requestWillBeSent"
+        urlsplit(message["params"]["request"]["url"]).scheme
+        for message in sent
+        if message["method"] == "Network.requestWillBeSent"
     ]
     # The browser's own pages have the scheme "chrome".
     assert set(asked) <= {"file", "data", "blob", "chrome"}
@@ -309,7 +309,7 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
 ) -> None:
     turn = -1 if direction == "max" else 1
     objective = ks.Objective("val_score", direction)
-    values = [turn * each for each in (9, 0.3, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
+    values = [turn * value for value in (9, 0.3, 0.14, 0.13, *[0.12] * 7, 0.105, 0.1, *[0.11] * 3)]
     store = empty_store(tmp_path / "store")
     record_values(store_at(store), "edge", objective, values)
     browser.get(ks.read_study("edge", store=store).report().as_uri())

@@ -49,7 +49,7 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
         {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
         for name, dtype, shape in (("image", "uint8", (4, 4, 1)), ("tabular", "float64", (6,)))
     ]
-    assert [each["name"] for each in info.signature.outputs.to_dict()] == ["kind", "size"]
+    assert [output["name"] for output in info.signature.outputs.to_dict()] == ["kind", "size"]
     raw: Any = two_sided.by_name(**data).load().validation
     of_samples = dict.fromkeys(raw.y, raw.sample_weight)
     options: Any = {"batch_size": 32, "verbose": 0, "return_dict": True}

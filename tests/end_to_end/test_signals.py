@@ -37,9 +37,9 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
         assert process.poll() is None
     assert list(temporary.iterdir()), "workers are reached by what is in there"
     process.send_signal(signal.SIGTERM)
-    told = errors.read()
-    assert process.wait() == 130, told
-    loading, last = told.splitlines()
+    text = errors.read()
+    assert process.wait() == 130, text
+    loading, last = text.splitlines()
     assert loading.startswith("loading ")
     assert last.startswith("kerastudy: interrupted; nothing is lost.")
     assert list(temporary.iterdir()) == []

@@ -87,7 +87,7 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
         for folded in driver.find_elements(By.XPATH, FOLD):
             folded.click()
         text = " ".join(driver.find_element(By.TAG_NAME, "body").text.split())
-        return text if all(wanted in text for wanted in texts) else None
+        return text if all(part in text for part in texts) else None
 
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
     return wait.until(shown, f"{texts} not on {address}")
@@ -105,11 +105,11 @@ def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:
     assert set(listening) == {"127.0.0.1"}
 
 
-def errors(browser: webdriver.Chrome, *known: str) -> list[str]:
+def errors(browser: webdriver.Chrome, *allowed: str) -> list[str]:
     """Returns the errors in the browser's console since the last call, without known ones."""
     entries = browser.get_log("browser")
-    found = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
-    return [message for message in found if not any(each in message for each in (NOBODY, *known))]
+    messages = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+    return [m for m in messages if not any(text in m for text in (NOBODY, *allowed))]
 
 
 def rows(browser: webdriver.Chrome) -> list[str]:
@@ -127,9 +127,9 @@ def columns(browser: webdriver.Chrome) -> list[str]:
     return [name for name in names if name.startswith(("metrics.", "tags.", "params."))]
 
 
-def wait_for(browser: webdriver.Chrome, found: Callable[[], Any], what: str) -> Any:
+def wait_for(browser: webdriver.Chrome, condition: Callable[[], Any], what: str) -> Any:
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
-    return wait.until(lambda _: found(), f"no {what} on {browser.current_url}")
+    return wait.until(lambda _: condition(), f"no {what} on {browser.current_url}")
 
 
 def test_opens_at_the_trials_sorted_with_their_columns(
@@ -146,14 +146,14 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     values = {trial.number: trial.best.value for trial in best if trial.best}
     assert [values[number] for number in numbers[:5]] == sorted(values.values())[:5]
     assert history.description.name not in {name.split(" (")[0] for name in names}
-    wanted = ["metrics.`best_val_loss`", "params.`rate`", "params.`units`"]
-    wait_for(browser, lambda: columns(browser)[: len(wanted)] == wanted, f"columns {wanted}")
+    expected = ["metrics.`best_val_loss`", "params.`rate`", "params.`units`"]
+    wait_for(browser, lambda: columns(browser)[: len(expected)] == expected, f"columns {expected}")
     # The views are listed.
     menu = "[data-testid='saved-views-trigger']"
     wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, menu), "menu")[0].click()
     listed = "[data-testid^='saved-views-item-']"
-    found = wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, listed), "view")
-    assert [each.text for each in found] == ["Trials", "Charts", "Curves of the ten best"]
+    headings = wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, listed), "view")
+    assert [heading.text for heading in headings] == ["Trials", "Charts", "Curves of the ten best"]
 
 
 def test_the_parent_run_reads_as_a_summary(
@@ -196,9 +196,9 @@ def test_no_page_has_an_error_or_asks_another_host(
     assert errors(browser, RESIZED) == []
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [
-        urlsplit(each["params"]["request"]["url"])
-        for each in sent
-        if each["method"] == "Network.requestWillBeSent"
+        urlsplit(message["params"]["request"]["url"])
+        for message in sent
+        if message["method"] == "Network.requestWillBeSent"
     ]
-    hosts = {each.netloc for each in asked if each.scheme in ("http", "https")}
+    hosts = {address.netloc for address in asked if address.scheme in ("http", "https")}
     assert hosts == {server["address"].removeprefix("http://")}

@@ -52,10 +52,10 @@ def test_the_champion_is_the_trial_that_holds(
     assert wrong.result.trainer == "compiled" and wrong.best.value < best.best.value
     assert wrong.verified.startswith("model.fit, differs: accuracy of epoch 1 was ")
     assert best.number != 3 and best.verified == "model.fit, identical"
-    told = " ".join(capsys.readouterr().err.split())
-    assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in told
-    assert "other trials that the compiled trainer trained may be wrong" in told
-    assert f"the champion is the next best, trial {best.number}" in told
+    errors = " ".join(capsys.readouterr().err.split())
+    assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in errors
+    assert "other trials that the compiled trainer trained may be wrong" in errors
+    assert f"the champion is the next best, trial {best.number}" in errors
 
     in_mlflow = InMlflow(history)
     version, run = in_mlflow.champion, in_mlflow.run(best.uuid)
@@ -65,8 +65,8 @@ def test_the_champion_is_the_trial_that_holds(
 
     shown = kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout
     second = "second training, by plain Keras (model.fit): identical"
-    told = f"trial {best.number}: models:/holds@champion in MLflow checked {second}"
-    assert told in " ".join(shown.split())
+    sentence = f"trial {best.number}: models:/holds@champion in MLflow checked {second}"
+    assert sentence in " ".join(shown.split())
     document = as_json(kerastudy_here(tmp_path, "show", "holds", "--store", "store", "--json"))
     assert document["best"]["verified"] == "model.fit, identical"
 

@@ -19,9 +19,9 @@ from tracking.history import compare
 
 ROOT = Path(__file__).parents[2]
 TREE = [
-    each
-    for each in vars(errors).values()
-    if inspect.isclass(each) and issubclass(each, ks.KerastudyError)
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, ks.KerastudyError)
 ]
 # They pass through the `except Exception` of a user's file or function, on purpose.
 NO_ERRORS = {"FunctionEnded", "Launched", "ReportingFailed", "StudyLaunched"}
@@ -61,8 +61,8 @@ def test_every_exception_derives_from_the_root() -> None:
         return {name}.union(*map(ancestors, bases.get(name, ())))
 
     def is_exception(name: str) -> bool:
-        found = getattr(builtins, name, None)
-        return inspect.isclass(found) and issubclass(found, BaseException)
+        builtin = getattr(builtins, name, None)
+        return inspect.isclass(builtin) and issubclass(builtin, BaseException)
 
     exceptions = {name for name in bases if any(map(is_exception, ancestors(name)))}
     assert len(exceptions) > len(TREE)
@@ -74,12 +74,12 @@ def test_the_page_draws_its_tree() -> None:
     drawn: dict[str, str] = {}
     above: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"^([ │├└─]*)(\w+Error)\b", line)
-        if found:
-            depth = (len(found[1]) - 4) // 4
-            above[depth] = found[2]
-            drawn[found[2]] = above.get(depth - 1, "Exception")
-    assert drawn == {each.__name__: each.__bases__[0].__name__ for each in TREE}
+        match = re.match(r"^([ │├└─]*)(\w+Error)\b", line)
+        if match:
+            depth = (len(match[1]) - 4) // 4
+            above[depth] = match[2]
+            drawn[match[2]] = above.get(depth - 1, "Exception")
+    assert drawn == {error.__name__: error.__bases__[0].__name__ for error in TREE}
 
 
 # The command line catches the root: every other error is of its tree.

@@ -35,8 +35,8 @@ def test_a_builder_without_branches_takes_few_builds() -> None:
         assert (hp.get("absent"), hp.number, hp.should_prune()) == (None, 0, False)
         hp.Fixed("loss", "mse")
 
-    found = discover(build)
-    assert found.space == SearchSpace(
+    discovery = discover(build)
+    assert discovery.space == SearchSpace(
         Int("units", 32, 512, step=32, default=32),
         Float("lr", 1e-4, 1e-2, scale="log", default=1e-4),
         Choice("activation", ["relu", "tanh", "gelu"]),
@@ -44,8 +44,8 @@ def test_a_builder_without_branches_takes_few_builds() -> None:
         Boolean("dropout", default=True),
         Fixed("loss", "mse"),
     )
-    assert found.space.names == ("units", "lr", "activation", "layers", "dropout", "loss")
-    assert (found.builds <= 25, found.complete, found.notes) == (True, True, ())
+    assert discovery.space.names == ("units", "lr", "activation", "layers", "dropout", "loss")
+    assert (discovery.builds <= 25, discovery.complete, discovery.notes) == (True, True, ())
 
 
 def test_keras_tuners_scopes_are_taken_as_they_are() -> None:
@@ -66,8 +66,8 @@ def test_keras_tuners_scopes_are_taken_as_they_are() -> None:
                 hp.Boolean("deep")
         hp.Boolean("never", parent_name="depth", parent_values=[0])
 
-    found = discover(build)
-    assert found.space == SearchSpace(
+    discovery = discover(build)
+    assert discovery.space == SearchSpace(
         Choice("model", ["mlp", "cnn", "linear"]),
         Int("units", 16, 64, default=16, when={"model": "mlp"}),
         Boolean("dropout", when={"model": "mlp"}),
@@ -78,7 +78,7 @@ def test_keras_tuners_scopes_are_taken_as_they_are() -> None:
         Boolean("rare", when={"depth": 777}),
         Boolean("deep", when={"depth": 777}),
     )
-    assert len(found.notes) == 1 and "'never'" in found.notes[0]
+    assert len(discovery.notes) == 1 and "'never'" in discovery.notes[0]
 
 
 def test_long_loops_are_bisected() -> None:
@@ -88,11 +88,11 @@ def test_long_loops_are_bisected() -> None:
         if hp.Int("units", 1, 1000) > 600:
             hp.Boolean("wide")
 
-    found = discover(build)
+    discovery = discover(build)
     for i in range(12):
-        assert found.space[f"rate_{i}"].when == {"layers": tuple(range(i + 1, 13))}
-    assert found.space["wide"].when == {"units": tuple(range(601, 1001))}
-    assert found.builds <= 60
+        assert discovery.space[f"rate_{i}"].when == {"layers": tuple(range(i + 1, 13))}
+    assert discovery.space["wide"].when == {"units": tuple(range(601, 1001))}
+    assert discovery.builds <= 60
 
 
 def test_a_condition_that_can_not_be_said_is_loosened() -> None:
@@ -117,14 +117,14 @@ def test_values_for_which_the_builder_raises_are_noted() -> None:
             raise ValueError("no threes")
         hp.Int("after", 1, 5)
 
-    found = discover(build)
-    assert set(found.space.names) == {"size", "after", "before"}
+    discovery = discover(build)
+    assert set(discovery.space.names) == {"size", "after", "before"}
     # The build of 0 ended before it might have declared it.
-    assert found.space["before"].when == {"size": (0, 3)}
+    assert discovery.space["before"].when == {"size": (0, 3)}
     # That it is absent after an error says nothing.
-    assert found.space["after"].when == {}
-    assert found.complete
-    first, second = found.notes
+    assert discovery.space["after"].when == {}
+    assert discovery.complete
+    first, second = discovery.notes
     assert first.startswith("The builder raised ValueError: no default with its defaults")
     assert "no threes with size=3" in second and "infeasible" in second
 
@@ -184,11 +184,11 @@ def test_at_the_limit_what_is_not_known_is_not_ruled_out() -> None:
             hp.Boolean(f"norm_{i}")
 
     for limit in range(1, discover(build).builds):
-        found = discover(build, limit=limit)
-        assert not found.complete and found.builds == limit
-        assert f"limit of {limit} builds" in found.notes[-1]
-        for name in found.space.names[2:]:
-            allowed = found.space[name].when.get("layers", range(1, 13))
+        discovery = discover(build, limit=limit)
+        assert not discovery.complete and discovery.builds == limit
+        assert f"limit of {limit} builds" in discovery.notes[-1]
+        for name in discovery.space.names[2:]:
+            allowed = discovery.space[name].when.get("layers", range(1, 13))
             assert set(allowed) >= set(range(int(name.removeprefix("norm_")) + 1, 13))
     hp = Hyperparameters(discover(build, limit=1).space, {"layers": 2, "norm_0": True})
     build(hp)
@@ -217,17 +217,17 @@ def in_scopes(hp: Any) -> None:
 
 @pytest.mark.parametrize("build", [by_optimizer, in_scopes])
 def test_domains_under_conditions_are_parameters_of_their_own(build: Callable[[Any], None]) -> None:
-    found = discover(build)
-    assert found.notes == ()
-    assert found.space == SearchSpace(
+    discovery = discover(build)
+    assert discovery.notes == ()
+    assert discovery.space == SearchSpace(
         Choice("optimizer", ["adam", "sgd", "rmsprop"]),
         Float("rate when optimizer is adam", 1e-4, 1e-2, scale="log", default=1e-4,
               when={"optimizer": "adam"}),
         Float("rate when optimizer is sgd or rmsprop", 0.1, 1.0, scale="log", default=0.1,
               when={"optimizer": ["sgd", "rmsprop"]}),
     )  # fmt: skip
-    for values in everywhere(found.space):
-        hp = Hyperparameters(found.space, values)
+    for values in everywhere(discovery.space):
+        hp = Hyperparameters(discovery.space, values)
         build(hp)
         assert (hp.defaulted, hp.read) == ((), set(values))
 
@@ -243,10 +243,10 @@ def test_domains_under_conditions_are_parameters_of_their_own(build: Callable[[A
     ],
 )
 def test_without_a_condition_one_domain_holds_all(first: str, second: str, parameter: Any) -> None:
-    found = discover(lambda hp: [eval(code, {"hp": hp}) for code in (first, second)])
-    domain = found.space["x"].domain()
+    discovery = discover(lambda hp: [eval(code, {"hp": hp}) for code in (first, second)])
+    domain = discovery.space["x"].domain()
     assert domain == parameter.domain()
-    assert "'x' is declared with several domains" in found.notes[0]
+    assert "'x' is declared with several domains" in discovery.notes[0]
 
 
 def test_bounds_that_follow_from_other_values_are_as_wide_as_they_get() -> None:
@@ -255,10 +255,10 @@ def test_bounds_that_follow_from_other_values_are_as_wide_as_they_get() -> None:
         for i in range(1, hp.Int("layers", 1, 3)):
             units = hp.Int(f"units_{i}", 16, min(units, 256), step=16)
 
-    found = discover(build)
+    discovery = discover(build)
     for name, needed in (("units_1", (2, 3)), ("units_2", (3,))):
-        assert found.space[name].domain() == Int(name, 16, 256, step=16).domain()
-        assert found.space[name].when == {"layers": needed}
+        assert discovery.space[name].domain() == Int(name, 16, 256, step=16).domain()
+        assert discovery.space[name].when == {"layers": needed}
 
 
 def test_what_is_declared_beside_a_space_follows_it() -> None:
@@ -315,16 +315,16 @@ KINDS = {
 }
 
 
-def run(hp: Any, statements: tuple[Any, ...], known: dict[str, int]) -> None:
-    for each in statements:
-        if isinstance(each, Declare):
-            value = KINDS[each.kind](hp, each.name, each.size)
-            known[each.name] = int(value.strip("v")) if isinstance(value, str) else int(value)
-        elif isinstance(each, Loop):
-            for index in range(hp.Int(each.name, 0, each.size)):
-                hp.Float(f"{each.name}_{index}", 0.0, 1.0, step=1.0)
-        elif all(known.get(name) in values for name, values in each.tests):
-            run(hp, each.body, known)
+def run(hp: Any, statements: tuple[Any, ...], parents: dict[str, int]) -> None:
+    for part in statements:
+        if isinstance(part, Declare):
+            value = KINDS[part.kind](hp, part.name, part.size)
+            parents[part.name] = int(value.strip("v")) if isinstance(value, str) else int(value)
+        elif isinstance(part, Loop):
+            for index in range(hp.Int(part.name, 0, part.size)):
+                hp.Float(f"{part.name}_{index}", 0.0, 1.0, step=1.0)
+        elif all(parents.get(name) in values for name, values in part.tests):
+            run(hp, part.body, parents)
 
 
 @st.composite
@@ -336,9 +336,9 @@ def programs(draw: st.DrawFn, most_tests: int) -> tuple[Any, ...]:
     """
     counter = itertools.count()
 
-    def test_of(each: Declare) -> tuple[str, tuple[int, ...]]:
-        values = st.sets(st.integers(0, each.size - 1), min_size=1, max_size=each.size - 1)
-        return each.name, tuple(sorted(draw(values)))
+    def test_of(declare: Declare) -> tuple[str, tuple[int, ...]]:
+        values = st.sets(st.integers(0, declare.size - 1), min_size=1, max_size=declare.size - 1)
+        return declare.name, tuple(sorted(draw(values)))
 
     def statements(depth: int, visible: list[Declare]) -> tuple[Any, ...]:
         visible, body = list(visible), list[Any]()
@@ -369,10 +369,10 @@ def programs(draw: st.DrawFn, most_tests: int) -> tuple[Any, ...]:
 @PROPERTY
 @given(programs(most_tests=1))
 def test_conditions_on_one_parent_at_a_time_are_found_exactly(program: tuple[Any, ...]) -> None:
-    found = discover(lambda hp: run(hp, program, {}))
-    assert (found.complete, found.notes) == (True, ())
-    for values in everywhere(found.space):
-        hp = Hyperparameters(found.space, values)
+    discovery = discover(lambda hp: run(hp, program, {}))
+    assert (discovery.complete, discovery.notes) == (True, ())
+    for values in everywhere(discovery.space):
+        hp = Hyperparameters(discovery.space, values)
         run(hp, program, {})
         assert (hp.defaulted, hp.read) == ((), set(values))
 
@@ -380,14 +380,14 @@ def test_conditions_on_one_parent_at_a_time_are_found_exactly(program: tuple[Any
 @PROPERTY
 @given(programs(most_tests=2))
 def test_what_needs_two_parents_is_found_too_and_always_the_same(program: tuple[Any, ...]) -> None:
-    found = discover(lambda hp: run(hp, program, {}))
-    assert found.complete
-    for values in everywhere(found.space):
-        hp = Hyperparameters(found.space, values)
+    discovery = discover(lambda hp: run(hp, program, {}))
+    assert discovery.complete
+    for values in everywhere(discovery.space):
+        hp = Hyperparameters(discovery.space, values)
         run(hp, program, {})
         assert hp.defaulted == ()
     again = discover(lambda hp: run(hp, program, {}))
-    assert found == again and found.space.names == again.space.names
+    assert discovery == again and discovery.space.names == again.space.names
 
 
 @settings(PROPERTY, max_examples=40)
@@ -407,19 +407,19 @@ def test_one_name_with_domains_by_branch_is_read_within_its_domain(
 ) -> None:
     def build(hp: Any) -> dict[str, tuple[int, int]]:
         read: dict[str, tuple[int, int]] = {}
-        known = {"p": hp.Choice("p", [0, 1, 2]), "q": hp.Choice("q", [0, 1, 2])}
+        parents = {"p": hp.Choice("p", [0, 1, 2]), "q": hp.Choice("q", [0, 1, 2])}
         for parent, values, suffix, high in branches:
-            if known[parent] in values:
+            if parents[parent] in values:
                 name = parent + suffix
                 read.setdefault(name, (hp.Int(name, 0, high), high))
                 assert hp.Int(name, 0, high) == read[name][0] == hp[name]
         return read
 
-    found = discover(build)
-    assert found.complete
-    merged = {note.split("'")[1] for note in found.notes}
-    for values in everywhere(found.space):
-        hp = Hyperparameters(found.space, values)
+    discovery = discover(build)
+    assert discovery.complete
+    merged = {note.split("'")[1] for note in discovery.notes}
+    for values in everywhere(discovery.space):
+        hp = Hyperparameters(discovery.space, values)
         for name, (value, high) in build(hp).items():
             assert name in merged or value <= high
         assert hp.defaulted == ()

@@ -129,7 +129,7 @@ def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -
         space.validate({"hidden": (1, 2)})
     outside = Hyperparameters(space, {"hidden": None})
     assert outside.suggest_categorical("kernel", [(3, 3), (5, 5)]) == (3, 3)
-    assert [each.default for each in outside.defaulted] == ["(3, 3)"]
+    assert [parameter.default for parameter in outside.defaulted] == ["(3, 3)"]
 
 
 def test_what_optuna_builders_call_besides_is_harmless(hp: Hyperparameters) -> None:
@@ -187,7 +187,7 @@ def test_a_hypermodel_builds_with_it(tunable: bool) -> None:
 
     hp = Hyperparameters(SearchSpace(Int("units", 1, 9)), {"units": 5})
     assert Model(tunable=tunable).build(hp) == (5, False)
-    assert [each.name for each in hp.defaulted] == (["bias"] if tunable else [])
+    assert [parameter.name for parameter in hp.defaulted] == (["bias"] if tunable else [])
 
 
 def joined(code: str) -> Any:

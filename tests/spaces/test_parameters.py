@@ -41,9 +41,9 @@ def test_a_domain(parameter: Any, default: object, values: str, at: dict[float, 
     grid = parameter.grid_values()
     assert repr(grid and tuple(grid)) == values
     for unit, value in at.items():
-        found = parameter.from_unit(unit)
-        assert type(found) is type(value)
-        assert found == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value)
+        sample = parameter.from_unit(unit)
+        assert type(sample) is type(value)
+        assert sample == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value)
 
 
 def test_scales_give_each_value_its_share() -> None:

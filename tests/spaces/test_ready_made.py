@@ -46,10 +46,10 @@ def test_usual_ranges(make: Any) -> None:
 def test_every_part_can_be_overridden(make: Any) -> None:
     default = make(*OTHER[make]).from_unit(1.0)
     options = {"role": "scientific", "when": {"switch": True}, "default": default}
-    made = make(*OTHER[make], name="other", **options)
-    assert (made.name, made.role, made.default) == ("other", "scientific", default)
-    assert made.when == {"switch": (True,)}
-    assert SearchSpace(Boolean("switch"), made).defaults() == {"switch": False}
+    parameter = make(*OTHER[make], name="other", **options)
+    assert (parameter.name, parameter.role, parameter.default) == ("other", "scientific", default)
+    assert parameter.when == {"switch": (True,)}
+    assert SearchSpace(Boolean("switch"), parameter).defaults() == {"switch": False}
 
 
 def test_a_range_without_the_usual_default_begins_in_its_middle() -> None:
@@ -97,9 +97,9 @@ def test_exactly_the_initializers_that_fill_weights_are_taken() -> None:
 
     names = {*keras.src.initializers.ALL_OBJECTS_DICT} - {"normal", "one", "uniform", "zero"}
     assert taken_by(ks.initializer, names) == usable(names, fills)
-    made = ks.initializer()
-    assert made.name == "kernel_initializer" and made.default == "glorot_uniform"
-    for name in made.values:
+    parameter = ks.initializer()
+    assert parameter.name == "kernel_initializer" and parameter.default == "glorot_uniform"
+    for name in parameter.values:
         layer = keras.layers.Dense(4, kernel_initializer=name)
         layer.build((None, 3))
         weights = layer.kernel.value.numpy()
@@ -120,10 +120,10 @@ def test_exactly_the_optimizers_that_are_made_by_name_are_taken_with_their_param
         return isinstance(keras.optimizers.get(name), keras.optimizers.Optimizer)
 
     names = {*keras.src.optimizers.ALL_OBJECTS_DICT, "lamb"}
-    known = usable(names, is_made)
-    assert taken_by(ks.optimizer, names) == known
-    space = SearchSpace(ks.optimizer(sorted(known), learning_rate=True, momentum=True))
-    for name in known:
+    optimizers = usable(names, is_made)
+    assert taken_by(ks.optimizer, names) == optimizers
+    space = SearchSpace(ks.optimizer(sorted(optimizers), learning_rate=True, momentum=True))
+    for name in optimizers:
         accepted = inspect.signature(type(keras.optimizers.get(name)).__init__).parameters
         rate: Any = space[f"{name}.learning_rate"]
         assert rate.default == accepted["learning_rate"].default, name

@@ -94,7 +94,7 @@ def test_a_grid_has_each_configuration_once_and_is_lazy() -> None:
         {"momentum": 0.9, "optimizer": "sgd", "nesterov": True},
     ]
     large = SearchSpace([Int(f"x{index}", 1, 10) for index in range(9)])
-    assert [each["x8"] for each in itertools.islice(large.grid(), 3)] == [1, 2, 3]
+    assert [configuration["x8"] for configuration in itertools.islice(large.grid(), 3)] == [1, 2, 3]
 
 
 DECLARED = [
@@ -113,7 +113,7 @@ def test_the_digest_is_the_same_everywhere_and_depends_on_all_that_is_declared()
     # Studies are recorded under it: a change here makes every recorded study's space "changed".
     assert SearchSpace(DECLARED).digest == DIGEST
     assert SearchSpace(reversed(DECLARED)).digest == DIGEST
-    others = [each for each in DECLARED if each.name != "dropout"]
+    others = [parameter for parameter in DECLARED if parameter.name != "dropout"]
     for changed in (
         Float("dropout", 0, 0.4, step=0.1),
         Float("dropout", 0, 0.5),
@@ -229,7 +229,7 @@ KEPT = SearchSpace(
     Int("d", 1, 3, when={"a": [2, 3]}),
     Boolean("e", when={"c": "x", "d": [1, 2]}, otherwise=None),
 )
-DRAWN = {each.name: st.sampled_from(list(each.grid_values() or ())) for each in KEPT}
+DRAWN = {parameter.name: st.sampled_from(list(parameter.grid_values() or ())) for parameter in KEPT}
 
 
 # Machines are shared, so there is no limit of time.
@@ -240,16 +240,16 @@ def test_fixing_leaves_exactly_the_configurations_that_have_the_values(
 ) -> None:
     """What builders read in the fixed space is what they read in the whole one, narrowed."""
     left = [
-        each
-        for each in KEPT.grid()
-        if all(each.get(name, value) == value for name, value in values.items())
+        configuration
+        for configuration in KEPT.grid()
+        if all(configuration.get(name, value) == value for name, value in values.items())
     ]
-    if any(all(name not in each for each in left) for name in values):
+    if any(all(name not in configuration for configuration in left) for name in values):
         with pytest.raises(ks.errors.SearchSpaceError, match="never be active"):
             KEPT.fix(values)
         return
     space = KEPT.fix(values)
-    expected = {str(KEPT.resolve(each)) for each in left}
-    configurations = [str(space.resolve(each)) for each in space.grid()]
+    expected = {str(KEPT.resolve(configuration)) for configuration in left}
+    configurations = [str(space.resolve(configuration)) for configuration in space.grid()]
     # Each once: none differs in something that no builder reads.
     assert len(configurations) == len(expected) and set(configurations) == expected

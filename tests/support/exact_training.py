@@ -146,11 +146,11 @@ def by_fit(
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             epochs.append(Epoch(dict(logs), state_of(model), model.get_weights()))
 
-    known = None if len(train) % size else size
+    count = None if len(train) % size else size
     data = tf.data.Dataset.from_generator(
         lambda: (batch for epoch in range(1, spec.epochs + 1) for batch in batches(epoch)),
         output_signature=tuple(
-            tf.TensorSpec((known, *array.shape[1:]), array.dtype) for array in (train.x, train.y)
+            tf.TensorSpec((count, *array.shape[1:]), array.dtype) for array in (train.x, train.y)
         ),
     )
     model.fit(

@@ -119,7 +119,7 @@ def _check_trial(run: Run, trial: Row, definition: Row) -> None:
             # The table of MLflow's UI shows all digits of a param.
             spelled = repr(float(format(value, ".3e")))
         assert params[to_mlflow(name)] == spelled.replace("\0", "\N{SYMBOL FOR NULL}")
-    digests = sorted(each.dataset.digest for each in run.inputs.dataset_inputs)
+    digests = sorted(source.dataset.digest for source in run.inputs.dataset_inputs)
     parts = definition["data"]["digests"]
     assert digests == sorted(parts[part][:36] for part in ("train", "validation"))
     assert run.data.tags["kerastudy.state"] == trial["state"]
@@ -160,10 +160,10 @@ def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -
         assert version.tags["kerastudy.champion_run"] == run.info.run_id
         assert version.tags["kerastudy.trial"] == run.data.tags["kerastudy.trial"]
         assert version.description and version.status == "READY"
-        (model,) = [each for each in logged if each.artifact_location == version.source]
+        (model,) = [model for model in logged if model.artifact_location == version.source]
         assert model.status == "READY"
         outputs = client.get_run(version.run_id or "").outputs.model_outputs
-        assert [each.model_id for each in outputs].count(model.model_id) == 1
+        assert [output.model_id for output in outputs].count(model.model_id) == 1
         _check_files(client, model.artifact_location, folder / champion["folder"])
     for model in models:
         versions = [v for v in client.search_model_versions() if v.name == model.name]

@@ -186,23 +186,23 @@ class Campaign:
         root = self._new_store("store")
         for number, fault in enumerate([*faults, None]):
             code = in_child(lambda f=fault, n=number: self._launch(root, f, n), self._errors)
-            told = self._errors.read_text()
+            errors = self._errors.read_text()
             if code == 0:
                 break
-            if fault is None or not _as_it_should(fault[0], code, told):
-                return [f"launch {number} ({fault}) ended by {code}: {told}"]
+            if fault is None or not _as_it_should(fault[0], code, errors):
+                return [f"launch {number} ({fault}) ended by {code}: {errors}"]
             self.happened[fault[0]] += 1
             if fault[0] == "power":
                 _lose_the_last(root, random.Random(fault[1]))
         answered = json.loads(self._answer.read_text())
         self.happened += Counter(answered["happened"])
-        found = [*answered["left"], *answered["broken"]]
+        problems = [*answered["left"], *answered["broken"]]
         if self.plan.repeatable:
-            found += study_record.differences_of_trainings(
+            problems += study_record.differences_of_trainings(
                 self._expected["record"], answered["record"], self.plan.workers
             )
         # After lost power, the journal may lack the entry of a model that is in the store.
-        return [f for f in found if not self.happened["power"] or "a model of no" not in f]
+        return [f for f in problems if not self.happened["power"] or "a model of no" not in f]
 
     def _new_store(self, name: str) -> Path:
         root = self.folder / name
@@ -247,11 +247,11 @@ def _lose_the_last(root: Path, rng: random.Random) -> None:
                 file.write(rng.randbytes(size - left))
 
 
-def _as_it_should(fault: Fault, code: int, told: str) -> bool:
+def _as_it_should(fault: Fault, code: int, message: str) -> bool:
     if fault in ("kill", "power"):
         return code == -signal.SIGKILL
     if fault in ("full", "read-only"):
-        return code == 2 and told.startswith("kerastudy: ") and told.count("\n") == 1
+        return code == 2 and message.startswith("kerastudy: ") and message.count("\n") == 1
     return code == 130
 
 
@@ -263,11 +263,11 @@ def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, li
         try:
             steps = len(campaign.undisturbed()["steps"])
             faults = [(kind, int(share * steps)) for kind, share in campaign.plan.of_driver]
-            found = campaign.disturbed(faults)
+            problems = campaign.disturbed(faults)
         except AssertionError as error:
-            found = [str(error)]
-        yield campaign, found
-        if not found:
+            problems = [str(error)]
+        yield campaign, problems
+        if not problems:
             shutil.rmtree(campaign.folder)
 
 
@@ -309,7 +309,7 @@ def at_each_step(
     wrong = {f"{at} {what}": campaign.disturbed([(fault, at)]) for at, what in steps.items()}
     return {
         "tried": [*steps.values()],
-        "failures": {at: found for at, found in wrong.items() if found},
+        "failures": {at: failures for at, failures in wrong.items() if failures},
         "states": [trial["state"] for trial in answer["record"]["trials"].values()],
         "champions": len(answer["record"]["champion"]),
     }
@@ -392,7 +392,7 @@ def main() -> None:
         if "seeds" in order:
             ran = [*campaigns(folder, order["seeds"])]
             happened = sum((campaign.happened for campaign, _ in ran), Counter[str]())
-            failures = {str(campaign.plan): found for campaign, found in ran if found}
+            failures = {str(campaign.plan): failures for campaign, failures in ran if failures}
             answer: dict[str, Any] = {"happened": happened, "failures": failures}
         else:
             answer = at_each_step(folder, **order)

@@ -22,9 +22,9 @@ LOSS = records.Objective("val_loss", "min")
 
 def make_spec(number: int = 0, **fields: Any) -> records.TrialSpec:
     """Returns the spec of a trial in `scripted.SPACE`."""
-    made: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
-    made |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
-    return records.TrialSpec(number, **{**made, **fields})
+    usual: dict[str, Any] = {"attempt": 1, "values": VALUES, "seed": 17 + number, "epochs": 3}
+    usual |= {"batch_size": 32, "threads": 1, "data_digest": "d" * 64, "objective": LOSS}
+    return records.TrialSpec(number, **{**usual, **fields})
 
 
 def make_result(
@@ -97,7 +97,7 @@ def record_study(
     worse = -9.0 if objective.direction == "max" else 9.0
     for number, value in enumerate(values):
         spec = make_spec(number, values=params[number % len(params)], objective=objective)
-        curve = [{objective.metric: each} for each in (worse, worse if value is None else value)]
+        curve = [{objective.metric: score} for score in (worse, worse if value is None else value)]
         record_trial(journal, spec, curve, "infeasible" if value is None else "complete")
     return journal
 
@@ -117,7 +117,7 @@ def record_repeated(
 ) -> None:
     """Records a trial of 6 s. `epochs` has the epochs of each repeat, whose curves are missing."""
     result = make_result(spec, curve)
-    repeats = [records.Repeat(i, "", each, result.best, "", 2.0) for i, each in enumerate(epochs)]
+    repeats = [records.Repeat(i, "", count, result.best, "", 2.0) for i, count in enumerate(epochs)]
     uuid = journal.begin_trial(spec, records.Proposal(spec.number, spec.values), ENVIRONMENT)
     result = replace(result, epochs=max(epochs), seconds=6.0, repeats=repeats)
     journal.end_trial(uuid, result)

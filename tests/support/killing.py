@@ -94,13 +94,13 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
     # Most victims are workers, because a worker is replaced sooner than a driver with its workers.
     victims: list[Victim] = rng.choices(["worker", "driver", "all"], [6, 1, 1], k=kills)
     places = sorted(rng.randrange(trials + 1) for _ in range(kills))
-    found = [Kill(v, n, rng.uniform(0.0, 0.9)) for v, n in zip(victims, places, strict=True)]
+    plan = [Kill(v, n, rng.uniform(0.0, 0.9)) for v, n in zip(victims, places, strict=True)]
     for at in rng.sample(range(kills), kills // 4):
-        found[at] = Kill(rng.choice(["worker", "driver", "all"]), None, rng.uniform(0.0, 8.0))
+        plan[at] = Kill(rng.choice(["worker", "driver", "all"]), None, rng.uniform(0.0, 8.0))
     for _ in range(2):
         pause = Kill("pause", rng.randrange(trials), rng.uniform(0.0, 0.9))
-        found.insert(rng.randrange(len(found) + 1), pause)
-    return found
+        plan.insert(rng.randrange(len(plan) + 1), pause)
+    return plan
 
 
 class Launch:
@@ -147,11 +147,11 @@ class Launch:
     def _read(self) -> None:
         for line in self.process.stderr:
             self.lines.append(line.rstrip())
-            if found := _STARTED.match(line):
-                trials, ended, all_ended = found.groups()
+            if match := _STARTED.match(line):
+                trials, ended, all_ended = match.groups()
                 self.ended, self.begun = int(trials if all_ended else ended or 0), True
-            elif found := _ENDED.match(line):
-                self.ended = int(found[1])
+            elif match := _ENDED.match(line):
+                self.ended = int(match[1])
 
 
 @dataclass

@@ -32,7 +32,7 @@ def read_whole(folder: Path, statements: Iterable[str]) -> list[str]:
     """Returns the queries that read all trials, fits or epochs, with SQLite's plans for them."""
     queries = []
     with contextlib.closing(sqlite3.connect(folder / "journal.db")) as database:
-        for statement in {each for each in statements if each.startswith("SELECT")}:
+        for statement in {statement for statement in statements if statement.startswith("SELECT")}:
             plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
             scans = [re.match(r"SCAN (\w+)|.* AUTOMATIC ", step) for step in plan]
             if any(scan is not None and scan[1] not in _SHORT for scan in scans):

@@ -162,7 +162,7 @@ def by_hand(
 
 def model(rate: float = 0.3) -> keras.Model:
     """Has layers whose results TensorFlow rounds differently if it knows the size of a batch."""
-    made = keras.Sequential(
+    network = keras.Sequential(
         [
             layers.Input((12,)),
             layers.Dense(16, activation="gelu"),
@@ -171,8 +171,8 @@ def model(rate: float = 0.3) -> keras.Model:
             layers.Dense(3, activation="softmax"),
         ]
     )
-    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return made
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return network
 
 
 def build(hp: Hyperparameters) -> keras.Model:

@@ -84,9 +84,9 @@ class Launched:
     folder: Path
     file: Path
     store: Path
-    told: Answer
+    answer: Answer
 
     @property
     def document(self) -> Any:
         """The JSON document that the command printed."""
-        return as_json(self.told)
+        return as_json(self.answer)

@@ -55,12 +55,12 @@ def left_behind(root: Path) -> list[str]:
         with _database(journal.parent) as database:
             for table in ("trials", "fits", "confirmations"):
                 running = _rows(database, f"SELECT uuid FROM {table} WHERE state = 'running'")
-                left += [f"{table}: {each['uuid']} is running" for each in running]
+                left += [f"{table}: {row['uuid']} is running" for row in running]
             running = _rows(database, "SELECT name FROM study WHERE status = 'RUNNING'")
-            left += [f"the study {each['name']} is RUNNING" for each in running]
+            left += [f"the study {row['name']} is RUNNING" for row in running]
             lost = "SELECT id FROM epochs WHERE fit NOT IN (SELECT id FROM fits)"
-            left += [f"an epoch of no fit: {each['id']}" for each in _rows(database, lost)]
-            named = {each["folder"] for each in _rows(database, "SELECT folder FROM champions")}
+            left += [f"an epoch of no fit: {row['id']}" for row in _rows(database, lost)]
+            named = {row["folder"] for row in _rows(database, "SELECT folder FROM champions")}
         models = journal.parent.glob("champion/*")
         left += [
             f"a model of no champion: {m.name}" for m in models if f"champion/{m.name}" not in named
@@ -98,9 +98,9 @@ def differences_of_trainings(expected: Any, actual: Any, workers: int) -> list[s
     With several workers, the trial that ends first decides which others write a checkpoint.
     """
     return [
-        each
-        for each in differences(expected, actual)
-        if workers == 1 or "/checkpoint_sha256:" not in each
+        difference
+        for difference in differences(expected, actual)
+        if workers == 1 or "/checkpoint_sha256:" not in difference
     ]
 
 
@@ -187,8 +187,8 @@ def _kept(row: dict[str, Any], *columns: str) -> dict[str, Any]:
 def _scrubbed(value: Any) -> Any:
     """Returns a part of a record without the fields in `_DIFFERENT`."""
     if isinstance(value, dict):
-        return {name: _scrubbed(each) for name, each in value.items() if name not in _DIFFERENT}
-    return [_scrubbed(each) for each in value] if isinstance(value, list) else value
+        return {name: _scrubbed(part) for name, part in value.items() if name not in _DIFFERENT}
+    return [_scrubbed(part) for part in value] if isinstance(value, list) else value
 
 
 def _epochs(database: sqlite3.Connection, fit: int) -> dict[str, Any]:

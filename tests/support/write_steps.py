@@ -95,12 +95,12 @@ class _Watched(sqlite3.Connection):
         self.set_trace_callback(self._note)
 
     def _note(self, statement: str) -> None:
-        found = re.match(
+        match = re.match(
             r"(INSERT|UPDATE|DELETE)\b.*?(?:\b(?:INTO|FROM)|(?<=UPDATE))\s+(\w+)", statement
         )
         # Each transaction increases the revision in the table `study`.
-        if found and not statement.startswith("UPDATE study SET revision"):
-            self._written.append(" ".join(found.groups()))
+        if match and not statement.startswith("UPDATE study SET revision"):
+            self._written.append(" ".join(match.groups()))
 
     def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
         if statement == "COMMIT":

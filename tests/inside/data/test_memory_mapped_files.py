@@ -74,7 +74,7 @@ def test_large_arrays_are_the_same_in_files(
     written = file_of(train)
     assert written is not None and written.parent == folder
     # Its bytes are there once.
-    sizes = [each.stat().st_size for each in folder.glob("*.npy")]
+    sizes = [file.stat().st_size for file in folder.glob("*.npy")]
     assert sizes.count(written.stat().st_size) == 1
 
 
@@ -110,13 +110,13 @@ def test_folders_of_killed_processes_are_removed_and_no_others(
         "import os, sys\nfrom studies.data import temporary_folder\n"
         "folder = temporary_folder()\nprint(folder.name, flush=True)\nsys.stdin.read()"
     )
-    made = []
+    folders = []
     for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        made.append((process, Path(process.stdout.readline().strip())))
-    (killed, abandoned), (living, held) = made
+        folders.append((process, Path(process.stdout.readline().strip())))
+    (killed, abandoned), (living, held) = folders
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert abandoned.exists()

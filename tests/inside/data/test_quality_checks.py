@@ -38,8 +38,8 @@ def test_a_classifier_finds_differences(shift: str) -> None:
         second[:, 2] *= 4
     else:
         second[:, 2] = 0.97 * second[:, 1] + 0.24 * second[:, 2]
-    told = told_apart(first, second)
-    assert told.p < 0.001 and told.share > 0.6
+    auc = told_apart(first, second)
+    assert auc.p < 0.001 and auc.share > 0.6
     if shift == "mean":
         # One normal distribution of two, by the shift between them.
-        assert told.share == pytest.approx(norm.cdf(2 / 2**0.5), abs=0.06)
+        assert auc.share == pytest.approx(norm.cdf(2 / 2**0.5), abs=0.06)

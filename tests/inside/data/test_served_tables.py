@@ -41,5 +41,5 @@ def test_layers_make_the_same_bits_of_columns(columns: dict[str, Any], tmp_path:
     model = keras.Sequential([keras.Input((rows.shape[1],)), keras.layers.Identity()])
     served = served_model(model, splits.train.x, splits.preparation)
     served.save(tmp_path / "model.keras")
-    for each in (served, keras.models.load_model(tmp_path / "model.keras")):
-        assert np.array_equal(each.predict(model_columns(each, new), verbose=0), rows)
+    for candidate in (served, keras.models.load_model(tmp_path / "model.keras")):
+        assert np.array_equal(candidate.predict(model_columns(candidate, new), verbose=0), rows)

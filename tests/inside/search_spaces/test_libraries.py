@@ -80,13 +80,13 @@ def test_keras_tuner_gets_hyperparameters_that_reach_every_value_and_no_other(
     parameter: Parameter, value: Any, name: str, kind: str, stored: Any
 ) -> None:
     translated = KerasTunerSpace(SearchSpace(parameter))
-    (made,) = translated.hyperparameters().space
-    assert (made.name, type(made).__name__) == (name, kind)
-    assert repr(made.default) == repr(translated.encode({"x": parameter.default})[name])
+    (hyperparameter,) = translated.hyperparameters().space
+    assert (hyperparameter.name, type(hyperparameter).__name__) == (name, kind)
+    assert repr(hyperparameter.default) == repr(translated.encode({"x": parameter.default})[name])
     assert repr(translated.encode({"x": value})) == repr({name: stored})
     # 1 included: the bounds of the acquisition function's search are closed.
     units = [index / 400 for index in range(401)]
-    reached = [translated.decode({name: made.prob_to_value(unit)})["x"] for unit in units]
+    reached = [translated.decode({name: hyperparameter.prob_to_value(unit)})["x"] for unit in units]
     values = parameter.grid_values()
     if values is None:
         assert reached == pytest.approx([parameter.from_unit(unit) for unit in units], rel=1e-12)

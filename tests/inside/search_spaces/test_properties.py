@@ -155,7 +155,7 @@ def test_default_ends_and_copies(parameter: Parameter) -> None:
     assert (parameter.from_unit(0.0), parameter.from_unit(1.0)) == (values[0], values[-1])
     copies = pickle.loads(pickle.dumps(parameter)), copy.deepcopy(parameter), eval(repr(parameter))
     assert [*map(hash, copies)] == [hash(parameter)] * 3
-    assert all(each == parameter for each in copies)
+    assert all(copy == parameter for copy in copies)
 
 
 @PROPERTY
@@ -166,8 +166,8 @@ def test_steps_of_decimal_literals_make_decimal_literals(
     def literal(number: int) -> float:
         return float(f"{number}e-{digits}")
 
-    made = Float("x", literal(low), literal(low + step * count), step=literal(step))
-    assert made.grid_values() == tuple(literal(low + step * i) for i in range(count + 1))
+    parameter = Float("x", literal(low), literal(low + step * count), step=literal(step))
+    assert parameter.grid_values() == tuple(literal(low + step * i) for i in range(count + 1))
 
 
 @PROPERTY
@@ -254,7 +254,7 @@ def test_known_values_come_back_from_optuna(drawn: tuple[SearchSpace, dict[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         study.enqueue_trial(params)
-        continuous_parents = any(space[p].count is None for each in space for p in each.when)
+        continuous_parents = any(space[p].count is None for child in space for p in child.when)
         suggested = translated.suggest(study.ask())
         if continuous_parents and suggested.keys() != values.keys():
             # A mirrored value may come back a rounding away from the one that a condition names.
@@ -272,12 +272,12 @@ def test_known_values_come_back_from_optuna(drawn: tuple[SearchSpace, dict[str, 
 def test_keras_tuner_proposes_what_the_space_holds(space: SearchSpace, source: Any) -> None:
     """As its random search does: parents first, active ones only."""
     # A mirrored value may come back a rounding away from the one that a condition names.
-    assume(not any(space[name].count is None for each in space for name in each.when))
+    assume(not any(space[name].count is None for conditional in space for name in conditional.when))
     translated = KerasTunerSpace(space)
     drawn = keras_tuner.HyperParameters()
-    for each in translated.hyperparameters().space:
-        if drawn.is_active(each):
-            drawn.values[each.name] = each.prob_to_value(source.random())
+    for hyperparameter in translated.hyperparameters().space:
+        if drawn.is_active(hyperparameter):
+            drawn.values[hyperparameter.name] = hyperparameter.prob_to_value(source.random())
     values = translated.decode(drawn.values)
     assert space.contains(values)
     again = translated.decode(translated.encode(values))

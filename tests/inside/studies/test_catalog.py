@@ -114,7 +114,7 @@ def test_the_report_has_the_notes_and_names_the_study(
 
 def test_a_test_part_of_another_scanner_is_found_before_any_training(tmp_path: Path) -> None:
     document = as_json(kerastudy_here(tmp_path, "data", "same-distribution", "--json"))
-    (problem,) = [each for each in document["findings"] if each["severity"] == "problem"]
+    (problem,) = [finding for finding in document["findings"] if finding["severity"] == "problem"]
     assert (problem["check"], problem["figures"]["part"]) == ("same distribution", "test")
 
 

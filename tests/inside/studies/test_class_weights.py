@@ -138,8 +138,8 @@ def test_class_weights_are_recorded_and_stay_the_studys(tmp_path: Path) -> None:
 
 def test_class_weights_may_depend_on_hyperparameters(tmp_path: Path) -> None:
     space = ks.SearchSpace(*SPACE, ks.Float("rare", 1.0, 9.0))
-    made = study(lambda hp: {0: hp["rare"]}, space=space, initial=[{"rare": 2.0}])
-    history = made.launch(store=tmp_path, progress=False, verify="full")
+    definition = study(lambda hp: {0: hp["rare"]}, space=space, initial=[{"rare": 2.0}])
+    history = definition.launch(store=tmp_path, progress=False, verify="full")
     assert [t.result.class_weight for t in history.ended] == [{0: 5.0}, {0: 2.0}]
     assert history.description.unread == ()
     assert history.best.verified == "model.fit, identical"

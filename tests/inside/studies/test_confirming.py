@@ -120,7 +120,7 @@ def folder(launched_plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with pytest.raises(KeyboardInterrupt, match=r"^9 of 16 trainings are recorded; confirm again"):
         confirmed(copied, Interrupting(9))
     history = history_in(copied)
-    assert [each.state for each in history.journal.confirmations()] == ["interrupted"]
+    assert [row.state for row in history.journal.confirmations()] == ["interrupted"]
     kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     return copied
 
@@ -137,7 +137,7 @@ def history_in(folder: Path, name: str = NAME) -> StudyHistory:
 
 def trainings_in(folder: Path, name: str = NAME) -> list[Fit]:
     journal = history_in(folder, name).journal
-    return [fit for each in journal.confirmations() for fit in journal.fits(each.uuid)]
+    return [fit for row in journal.confirmations() for fit in journal.fits(row.uuid)]
 
 
 class ByHand:
@@ -277,7 +277,7 @@ def test_ctrl_c_loses_only_the_running_training(folder: Path, outcome: Confirmat
     assert "running" not in {fit.state for fit in trainings}
     ended = Counter(fit.identity for fit in trainings if fit.result is not None)
     assert len(ended) == 16 and set(ended.values()) == {1}
-    assert [each.uuid for each in history_in(folder).journal.confirmations()] == [outcome.uuid]
+    assert [row.uuid for row in history_in(folder).journal.confirmations()] == [outcome.uuid]
 
 
 def test_no_command_takes_trainings_for_trials(folder: Path, outcome: Confirmation) -> None:
@@ -335,13 +335,13 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
     left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in outcome.race})
     # In the recorded folder, where the study is loaded by this process.
     promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
-    told = kerastudy_here(launched_plain, *promote).stdout
+    text = kerastudy_here(launched_plain, *promote).stdout
     value, expected = history.trial(left).value, outcome.confirmed.text()
     worth = (
         f"Trial {left} has a validation value of {value:.4g}, not confirmed. "
         f"Trial {outcome.winner} won under new seeds: expect {expected} from it."
     )
-    assert worth.rstrip(".") in " ".join(told.split())
+    assert worth.rstrip(".") in " ".join(text.split())
     tags = InMlflow(history_in(copied)).champion.tags
     assert tags["kerastudy.trial"] == str(left)
     # The next confirmation registers its winner, also if it is interrupted before it does so.
@@ -356,10 +356,10 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
 
 def test_wrong_options_are_refused_at_once() -> None:
     """Others are refused in `commands/test_bad_input`."""
-    for options, told in (
+    for options, message in (
         ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"executor": "elsewhere"}, "executor must be"),
     ):
-        with pytest.raises(StudyError, match=told):
+        with pytest.raises(StudyError, match=message):
             ks.confirm(NAME, progress=False, **options)

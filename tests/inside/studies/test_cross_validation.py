@@ -50,7 +50,7 @@ def history(folder: Path) -> StudyHistory:
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, Any]:
+def code() -> dict[str, Any]:
     """What the file defines, and the indices by scikit-learn: of all folds, and of each."""
     names: dict[str, Any] = {}
     exec(STUDY, names)
@@ -64,13 +64,13 @@ def made() -> dict[str, Any]:
 
 
 def trained_by_hand(
-    made: dict[str, Any], params: Any, seed: int, train: Any, validation: Any, epochs: int
+    code: dict[str, Any], params: Any, seed: int, train: Any, validation: Any, epochs: int
 ) -> tuple[Any, list[dict[str, float]]]:
     """Trains with Keras alone, as the README says."""
-    x, y = made["x"], made["y"]
-    weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[made["pool"]])
+    x, y = code["x"], code["y"]
+    weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[code["pool"]])
     keras.utils.set_random_seed(seed)
-    model = made["build"](params)
+    model = code["build"](params)
     metrics = []
     for epoch in range(1, epochs + 1):
         order = train[ks.permutation(seed, epoch, len(train))]
@@ -89,12 +89,12 @@ def trained_by_hand(
 
 
 def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(
-    history: StudyHistory, made: dict[str, Any]
+    history: StudyHistory, code: dict[str, Any]
 ) -> None:
     trial = history.ended[0]
     curves = []
-    for recorded, parts in zip(trial.result.repeats, made["folds"], strict=True):
-        _, epochs = trained_by_hand(made, trial.params, recorded.seed, *parts, recorded.epochs)
+    for recorded, parts in zip(trial.result.repeats, code["folds"], strict=True):
+        _, epochs = trained_by_hand(code, trial.params, recorded.seed, *parts, recorded.epochs)
         assert epochs == list(fit_metrics(history.folder, recorded.uuid).values())
         curves.append([metrics["val_loss"] for metrics in epochs])
     means = np.mean(curves, axis=0)
@@ -105,10 +105,10 @@ def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(
 
 
 def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
-    folder: Path, history: StudyHistory, made: dict[str, Any]
+    folder: Path, history: StudyHistory, code: dict[str, Any]
 ) -> None:
     best = history.best
-    model, _ = trained_by_hand(made, best.params, best.spec.seed, made["pool"], None, best.epoch)
+    model, _ = trained_by_hand(code, best.params, best.spec.seed, code["pool"], None, best.epoch)
     champion = ks.load_model("folds", store=folder / "kerastudy-store")
     for loaded, expected in zip(champion.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(loaded, expected)
@@ -143,7 +143,7 @@ def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"cross_validation": 1}, "_validation must be a whole number of at least 2. Rec"),
         ({"cross_validation": "5"}, "must be a number of folds.* Received: '5'"),
@@ -157,11 +157,11 @@ def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
     ],
 )
 def test_what_can_not_be_cross_validated(
-    made: dict[str, Any], fields: dict[str, Any], told: str
+    code: dict[str, Any], fields: dict[str, Any], message: str
 ) -> None:
-    data = ks.datasets.arrays(made["x"], made["y"])
-    usual: dict[str, Any] = {"data": data, "build": made["build"], "cross_validation": 3}
-    with pytest.raises(ks.errors.StudyError, match=told):
+    data = ks.datasets.arrays(code["x"], code["y"])
+    usual: dict[str, Any] = {"data": data, "build": code["build"], "cross_validation": 3}
+    with pytest.raises(ks.errors.StudyError, match=message):
         ks.Study("refused", **{**usual, **fields})
     with pytest.raises(ks.errors.StudyError, match="can't be given only at launch"):
         ks.Study("refused", **usual).with_overrides(

@@ -50,7 +50,7 @@ def test_keeps_the_checkpoints_of_the_best_and_writes_none_that_can_not_stay(
     assert kept == {t.number for t in undisturbed.top(3)}
     written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
     values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
-    assert written == {n for n, each in enumerate(values) if each in sorted(values[: n + 1])[:3]}
+    assert written == {n for n, value in enumerate(values) if value in sorted(values[: n + 1])[:3]}
     assert 3 < len(written) < 14
 
 
@@ -86,8 +86,8 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(OptunaEngine, call, raise_later)
-        told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--name.*--"
-        with pytest.raises(EngineError, match=told):
+        text = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--name.*--"
+        with pytest.raises(EngineError, match=text):
             launch()
     stopped = history_at(tmp_path, "scripted")
     assert "running" not in attempts(tmp_path, "scripted")
@@ -146,9 +146,9 @@ def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
 ) -> None:
     executor = ScriptedExecutor(describe(trials=8), out_of_memory=[1] * times, workers=3)
     history = launch(tmp_path, executor)
-    assert [each for each in executor.ran if each[0] == 1] == [(1, 1), (1, 2)]
+    assert [pair for pair in executor.ran if pair[0] == 1] == [(1, 1), (1, 2)]
     assert executor.together[0] == {0, 1, 2}
-    assert [each for each in executor.together[1:] if 1 in each] == [{1}]
+    assert [numbers for numbers in executor.together[1:] if 1 in numbers] == [{1}]
     assert history.counts()["complete"] == (8 if times == 1 else 7)
     trial = history.trial(1)
     if times == 2:
@@ -404,17 +404,17 @@ def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> 
 def test_the_same_values_leave_the_same_record_whichever_engine_proposed_them(
     tmp_path: Path,
 ) -> None:
-    known = (
+    initial = (
         {"rate": 0.01, "units": 32, "kind": "a"},
         {"rate": 0.05, "units": 8, "kind": "b", "momentum": 0.5},
         {"rate": 0.0002, "units": 64, "kind": "b", "momentum": 0.0},
     )
     records = []
     for engine in ("optuna:tpe", "keras-tuner:bayesian"):
-        launch(tmp_path / engine, engine=engine, trials=3, initial=known)
+        launch(tmp_path / engine, engine=engine, trials=3, initial=initial)
         records.append(read_record(tmp_path / engine, "scripted"))
     one, other = records
     assert len(one["trials"]) == 3
     for part in ("study", "trials", "files"):
         different = differences(one[part], other[part])
-        assert not [each for each in different if "/engine_state" not in each]
+        assert not [difference for difference in different if "/engine_state" not in difference]

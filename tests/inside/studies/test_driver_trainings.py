@@ -42,7 +42,7 @@ def histories(folder: Path) -> dict[str, StudyHistory]:
 def curves(history: StudyHistory, trial: EndedTrial) -> list[dict[int, float]]:
     """The objective of each training by epoch."""
     epochs = [fit_metrics(history.folder, fit.uuid) for fit in trial.result.repeats]
-    return [{epoch: metrics["val_loss"] for epoch, metrics in each.items()} for each in epochs]
+    return [{epoch: metrics["val_loss"] for epoch, metrics in curve.items()} for curve in epochs]
 
 
 def outcome(history: StudyHistory) -> list[Any]:
@@ -71,8 +71,8 @@ def test_each_training_has_its_seed_and_its_curve(
             fold = number if kind == "fold" else None
             assert (fit.seed, fit.fold) == (trial_seed(0, trial.number, number), fold)
             spec = replace(trial.spec, seed=fit.seed, repeat=number, fold=fold)
-            wanted = {epoch: loss(spec, epoch) for epoch in range(1, spec.epochs + 1)}
-            assert curves(history, trial)[number] == wanted
+            expected = {epoch: loss(spec, epoch) for epoch in range(1, spec.epochs + 1)}
+            assert curves(history, trial)[number] == expected
 
 
 def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(

@@ -32,7 +32,7 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("value", "name"),
     [
         ("keras-tuner", "keras-tuner:bayesian"),
         ("Bayesian", "keras-tuner:bayesian"),
@@ -60,14 +60,14 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
         (keras_tuner.GridSearch, "optuna:grid"),
     ],
 )
-def test_an_engine_by_name_or_as_an_object_has_one_spelling(given: Any, name: str) -> None:
-    spelled = given if isinstance(given, str) else name_of_object("engine", given, 9)
+def test_an_engine_by_name_or_as_an_object_has_one_spelling(value: Any, name: str) -> None:
+    spelled = value if isinstance(value, str) else name_of_object("engine", value, 9)
     assert check_engine(spelled) == name
-    assert isinstance(given, str) or spelled == name
+    assert isinstance(value, str) or spelled == name
 
 
 @pytest.mark.parametrize(
-    ("what", "given", "said"),
+    ("what", "value", "said"),
     [
         ("engine", "tpe,n", "NAME=VALUE"),
         ("engine", "tpe,=3", "NAME=VALUE"),
@@ -84,10 +84,10 @@ def test_an_engine_by_name_or_as_an_object_has_one_spelling(given: Any, name: st
     ],
 )
 def test_other_names_and_what_can_not_be_made_again_are_refused(
-    what: str, given: Any, said: str
+    what: str, value: Any, said: str
 ) -> None:
     with pytest.raises(EngineError, match=said):
-        check_engine(given) if isinstance(given, str) else name_of_object(what, given, 9)
+        check_engine(value) if isinstance(value, str) else name_of_object(what, value, 9)
 
 
 def test_settings_in_a_name_have_the_types_of_json() -> None:
@@ -105,7 +105,7 @@ def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("value", "name"),
     [
         (pruners.MedianPruner(n_warmup_steps=3), "median,n_warmup_steps=3"),
         (pruners.PercentilePruner(10.0), "percentile,percentile=10.0"),
@@ -117,11 +117,11 @@ def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:
         (pruners.ThresholdPruner(lower=0.2), "threshold,lower=0.2"),
     ],
 )
-def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> None:
-    assert name_of_object("pruner", given, 9) == name
+def test_a_pruner_as_an_object_is_made_again_alike(value: Any, name: str) -> None:
+    assert name_of_object("pruner", value, 9) == name
     again = make_pruner(check_pruner(name), 9)
-    assert type(again) is type(given)
-    assert vars(again) == vars(given)
+    assert type(again) is type(value)
+    assert vars(again) == vars(value)
 
 
 def test_a_sampler_keeps_its_seed_and_its_settings() -> None:

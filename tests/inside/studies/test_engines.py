@@ -110,17 +110,17 @@ def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path
         if engine == "bayesian":
             oracle._random_state = np.random.RandomState(seed)
             oracle.gpr.random_state = seed
-        wanted = oracle.create_trial("tuner")
-        found = played.ask()
-        values = wanted.hyperparameters.values
-        assert found.values == translated.decode(values)
-        assert found.epochs == values.get("tuner/epochs")
+        trial = oracle.create_trial("tuner")
+        proposal = played.ask()
+        values = trial.hyperparameters.values
+        assert proposal.values == translated.decode(values)
+        assert proposal.epochs == values.get("tuner/epochs")
         past = values.get("tuner/trial_id")
-        assert promoted_from(found) == (None if past is None else int(past))
-        played.finish(found)
-        oracle.update_trial(wanted.trial_id, {"val_loss": played.records[-1].value}, step=1)
-        wanted.status = "COMPLETED"
-        oracle.end_trial(wanted)
+        assert promoted_from(proposal) == (None if past is None else int(past))
+        played.finish(proposal)
+        oracle.update_trial(trial.trial_id, {"val_loss": played.records[-1].value}, step=1)
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
 
 
 # What each kind proposes
@@ -146,8 +146,8 @@ def test_a_grid_is_walked_once_also_while_trials_run() -> None:
         ks.Int("depth", 1, 2, when={"extra": True, "rate": [0.1, 0.5]}),
         ks.Fixed("loss", None),
     )
-    found = [canonical_json(p.values) for p in iter(make("optuna:grid", space=space).ask, None)]
-    assert sorted(found) == sorted(canonical_json(values) for values in space.grid())
+    texts = [canonical_json(p.values) for p in iter(make("optuna:grid", space=space).ask, None)]
+    assert sorted(texts) == sorted(canonical_json(values) for values in space.grid())
 
 
 def test_bayesian_learns_in_the_objectives_own_direction() -> None:
@@ -156,11 +156,11 @@ def test_bayesian_learns_in_the_objectives_own_direction() -> None:
         space=SearchSpace(ks.Float("rate", 0.0, 1.0)),
         objective=Objective("val_f1_score", "max"),
     )
-    found = []
+    distances = []
     for number in range(8):
-        found.append(abs(ask(engine).values["rate"] - 0.7))
-        tell(engine, number, 1.0 - found[-1])
-    assert min(found[3:]) < 0.05
+        distances.append(abs(ask(engine).values["rate"] - 0.7))
+        tell(engine, number, 1.0 - distances[-1])
+    assert min(distances[3:]) < 0.05
 
 
 def test_bayesian_takes_running_trials_into_account_alike_after_a_restart() -> None:
@@ -168,10 +168,10 @@ def test_bayesian_takes_running_trials_into_account_alike_after_a_restart() -> N
     played.play(7)
     running = [played.ask(), played.ask()]
     resumed = make("keras-tuner:bayesian")
-    in_flight = [played.unfinished(each) for each in running]
+    in_flight = [played.unfinished(proposal) for proposal in running]
     resumed.restore([*played.records, *in_flight], curve)
-    found, wanted = resumed.ask(), played.ask()
-    assert found is not None and found == wanted
+    proposal, expected = resumed.ask(), played.ask()
+    assert proposal is not None and proposal == expected
 
 
 def test_a_rare_configuration_is_found() -> None:
@@ -199,7 +199,7 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "changed", "told"),
+    ("engine", "changed", "message"),
     [
         ("optuna:grid", {"space": CONTINUOUS}, "'rate' is continuous.*optuna:quasi-random"),
         ("optuna:cma-es", {"space": SearchSpace(ks.Boolean("a"))}, "CMA-ES"),
@@ -222,10 +222,10 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
     ],
 )
 def test_what_an_engine_can_not_serve_is_refused(
-    engine: str, changed: dict[str, Any], told: str
+    engine: str, changed: dict[str, Any], message: str
 ) -> None:
     usual: dict[str, Any] = {"pruner": "none", "space": SMALL, "epochs": 9}
-    with pytest.raises(EngineError, match=told):
+    with pytest.raises(EngineError, match=message):
         check_engine_serves(engine, **{**usual, **changed})
 
 
@@ -287,12 +287,12 @@ def test_the_best_are_promoted_in_the_objectives_own_direction() -> None:
 
 def test_given_takes_the_next_place_of_a_first_rung() -> None:
     through, with_given = (Played(hyperband()) for _ in range(2))
-    wanted = through.play(9)
+    expected = through.play(9)
     for number in range(9):
         proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
         assert proposal.epochs == 1
         if number != 4:
-            assert proposed(proposal) == wanted[number]
+            assert proposed(proposal) == expected[number]
         with_given.finish(proposal)
     # Before what is about to be promoted, in the next bracket.
     early = with_given.ask({"rate": 1e-4, "units": 63})
@@ -321,10 +321,10 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
         if len(running) == 3:
             ended = running.pop(drawn.randrange(3))
             played.finish(ended, ended.number in infeasible)
-        known = {r.number: r for r in played.records}
-        known.update({p.number: played.unfinished(p) for p in running})
+        records = {r.number: r for r in played.records}
+        records.update({p.number: played.unfinished(p) for p in running})
         resumed = hyperband()
-        resumed.restore([known[n] for n in sorted(known)], curve)
+        resumed.restore([records[n] for n in sorted(records)], curve)
         proposal = played.ask()
         assert proposal.number == number
         assert resumed.ask() == proposal
@@ -401,9 +401,9 @@ def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
     resumed = played(through.records[:20])
     resumed.engine.restore(resumed.records, curve)
     resumed.play(20)
-    wanted = [record.result for record in through.records]
-    assert [record.result for record in resumed.records] == wanted
-    assert len({result and result.epochs for result in wanted[20:]}) >= 2, "else this shows nothing"
+    expected = [record.result for record in through.records]
+    assert [record.result for record in resumed.records] == expected
+    assert len({result and result.epochs for result in expected[20:]}) >= 2, "else it shows nothing"
 
 
 # The process that asks

@@ -54,17 +54,17 @@ def test_metrics_and_their_intervals() -> None:
     assert (reading.samples, reading.resamples, reading.note) == (100, 1000, "")
     assert reading.digest == splits.digests["test"]
 
-    made = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
-    right = (made > 0.5) == Y[TEST]
+    odds = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
+    right = (odds > 0.5) == Y[TEST]
     exact = binomtest(int(right.sum()), 100).proportion_ci(level, method="exact")
     assert reading.intervals["accuracy"] == pytest.approx((exact.low, exact.high))
-    loss = -np.log(np.where(Y[TEST], made, 1 - made))
+    loss = -np.log(np.where(Y[TEST], odds, 1 - odds))
     regularization = by_hand["loss"] - loss.mean()
     assert regularization > 0.01
     assert reading.intervals["loss"] == pytest.approx(
         resampled(lambda i: loss[i].mean() + regularization, level=level), rel=1e-4
     )
-    of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]), level=level)
+    of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], odds[i]), level=level)
     assert reading.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
 
 

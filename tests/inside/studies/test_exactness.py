@@ -74,22 +74,22 @@ def test_every_way_to_train_comes_to_what_fit_comes_to(
     name: str, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs for each set of values, for the first ones again, and from the second epoch."""
-    case, made = CORPUS[name], trainer.programs.made
-    builders, splits, spec, wanted, generators = fitted(name)
+    case, count = CORPUS[name], trainer.programs.made
+    builders, splits, spec, expected, generators = fitted(name)
     with monkeypatch.context() as patch:
         leave_out_checks(patch)
-        for builder, epochs in zip(builders, wanted, strict=True):
+        for builder, epochs in zip(builders, expected, strict=True):
             assert by_trainer(trainer, builder, splits, spec) == epochs
             assert trainer.used[0] == case.trainer, trainer.used
     if case.trainer == "plain":
         return
     # Its program is checked now, if it was used by other values.
-    assert by_trainer(trainer, builders[0], splits, spec) == wanted[0]
-    assert trainer.programs.made - made == case.programs, "programs are used again"
+    assert by_trainer(trainer, builders[0], splits, spec) == expected[0]
+    assert trainer.programs.made - count == case.programs, "programs are used again"
     if case.resumes and case.judge is by_hand:
-        rest = by_trainer(trainer, builders[0], splits, spec, wanted[0][0].state, 1)
-        assert rest == wanted[0][1:]
-    assert by_trainer(PlainTrainer(), builders[-1], splits, spec) == wanted[-1]
+        rest = by_trainer(trainer, builders[0], splits, spec, expected[0][0].state, 1)
+        assert rest == expected[0][1:]
+    assert by_trainer(PlainTrainer(), builders[-1], splits, spec) == expected[-1]
     if generators:
         model = built(builders[0])
         assert ks.seed_states(model)[-len(generators) :] == GENERATORS
@@ -109,10 +109,10 @@ def test_a_metric_with_a_value_for_each_class_is_a_metric_for_each(
     splits = samples(targets=ONE_HOT[:, :units])
     by_class = by_hand(build, splits, spec_of(1))[0].metrics["val_f1"]
     names = ["val_f1"] if units == 1 else [f"val_f1_{i}" for i in range(units)]
-    for each in (trainer, PlainTrainer()):
-        (epoch,) = by_trainer(each, build, splits, spec_of(1))
-        found = {name: v for name, v in epoch.metrics.items() if name.startswith("val_f1")}
-        assert found == dict(zip(names, map(float, by_class), strict=True))
+    for any_trainer in (trainer, PlainTrainer()):
+        (epoch,) = by_trainer(any_trainer, build, splits, spec_of(1))
+        scores = {name: v for name, v in epoch.metrics.items() if name.startswith("val_f1")}
+        assert scores == dict(zip(names, map(float, by_class), strict=True))
 
 
 def _rescaled() -> keras.Model:
@@ -125,8 +125,8 @@ def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
 ) -> None:
     """Batch by batch, the same bits."""
     monkeypatch.setattr(batches_for_model_fit, "_LARGEST_WHOLE_EPOCH", 0)
-    builders, splits, spec, wanted, _ = fitted(name)
-    assert by_trainer(PlainTrainer(), builders[0], splits, spec) == wanted[0]
+    builders, splits, spec, expected, _ = fitted(name)
+    assert by_trainer(PlainTrainer(), builders[0], splits, spec) == expected[0]
 
 
 def test_images_stay_bytes_until_they_are_in_a_batch() -> None:
@@ -144,9 +144,9 @@ def test_data_in_a_mapped_file_trains_as_by_hand(
     x, y = random.normal(size=(64, 12)).astype("float32"), np.arange(64) % 3
     path = tmp_path / "data.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
-    wanted = by_hand(_rescaled, ks.datasets.npz(path, validation=24).load(), spec_of(2))
+    expected = by_hand(_rescaled, ks.datasets.npz(path, validation=24).load(), spec_of(2))
     monkeypatch.setattr(large, "_LARGE_BYTES", 1000)
     splits = ks.datasets.npz(path, validation=24).load()
     assert large.file_of(splits.train.x) is not None
-    for each in (trainer, PlainTrainer()):
-        assert by_trainer(each, _rescaled, splits, spec_of(2)) == wanted
+    for any_trainer in (trainer, PlainTrainer()):
+        assert by_trainer(any_trainer, _rescaled, splits, spec_of(2)) == expected

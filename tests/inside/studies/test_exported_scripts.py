@@ -156,10 +156,10 @@ print(json.dumps(codes))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("scripts")
-    (made / "study.py").write_text(STUDIES.replace("ODD", repr(ODD)))
-    (made / "parts.py").write_text(PARTS)
-    return made
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "study.py").write_text(STUDIES.replace("ODD", repr(ODD)))
+    (folder / "parts.py").write_text(PARTS)
+    return folder
 
 
 def exported(folder: Path, variable: str) -> Path:
@@ -193,7 +193,7 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
 
 def test_what_a_script_can_not_do_is_refused() -> None:
     ready = session("fit_returns_dict")
-    told = ready.description
-    spec = TrialSpec(0, 1, told.space.defaults(), 7, 2, 8, 1, "", told.objective)
+    description = ready.description
+    spec = TrialSpec(0, 1, description.space.defaults(), 7, 2, 8, 1, "", description.objective)
     with pytest.raises(StudyError, match=r"its HyperModel overrides fit\(\)"):
-        script_parts(ready, told.space, spec)
+        script_parts(ready, description.space, spec)

@@ -98,7 +98,7 @@ FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """What the plain trainer comes to."""
     configure_tensorflow(None)
     folder = tmp_path_factory.mktemp("whole")
@@ -107,7 +107,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 @pytest.mark.parametrize("part", exhaustive_but(["structure", "a later epoch"], FAILURES))
 def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
-    part: str, wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, expected: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, trainer = Trial(tmp_path), CompiledTrainer()
     owner, name, failing = FAILURES[part]
@@ -116,11 +116,11 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     result, seen = trial.run(trainer)
     assert result.trainer == "plain"
     assert result.trainer_reason.startswith("the compiled trainer raised")
-    assert (seen, trial.built) == (wanted, 2)
+    assert (seen, trial.built) == (expected, 2)
     if part != "structure":
         return
     again, seen = trial.run(trainer)
-    assert (seen, again.trainer) == (wanted, "plain")
+    assert (seen, again.trainer) == (expected, "plain")
     # Its callback may change the structure: what failed for one is known when it has begun.
     assert trial.built == 4
 

@@ -45,10 +45,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
         print(json.dumps(order), file=process.stdin, flush=True)
         line = process.stdout.readline()
         assert line, (folder / "errors").read_text()
-        found = json.loads(line)
-        told = "\n".join(f"{at}: {what}" for at, what in found["failures"].items())
-        assert not found["failures"], told
-        return found
+        reply = json.loads(line)
+        failures = "\n".join(f"{at}: {what}" for at, what in reply["failures"].items())
+        assert not reply["failures"], failures
+        return reply
 
     yield answer
     process.communicate()
@@ -75,22 +75,22 @@ def test_a_fault_at_any_step(
     run: Faults, tmp_path: Path, fault: str, least: int, every: bool
 ) -> None:
     """After lost power, the record lacks its end, and files are ahead; refused writes are told."""
-    found = run(folder=str(tmp_path), fault=fault, every=every)
-    assert {*found["states"]} == {"complete", "pruned", "infeasible"}
-    assert found["champions"] == 1
+    reply = run(folder=str(tmp_path), fault=fault, every=every)
+    assert {*reply["states"]} == {"complete", "pruned", "infeasible"}
+    assert reply["champions"] == 1
     # Far fewer would mean that the steps are not seen any more.
-    assert len(found["tried"]) >= (2 * least if every else least)
+    assert len(reply["tried"]) >= (2 * least if every else least)
 
 
 def test_killed_at_each_step_of_a_study_with_folds(run: Faults, tmp_path: Path) -> None:
     """The training of the champion on all folds, too, is recorded once."""
-    found = run(folder=str(tmp_path), fault="kill", every=True, folds=True)
-    assert found["champions"] == 1 and len(found["tried"]) > 30
+    reply = run(folder=str(tmp_path), fault="kill", every=True, folds=True)
+    assert reply["champions"] == 1 and len(reply["tried"]) > 30
 
 
 def test_killed_while_the_store_is_made(run: Faults, tmp_path: Path) -> None:
-    found = run(folder=str(tmp_path), fault="kill", every=True, new_store=True)
-    assert any(step.endswith(" faults/journal.db") for step in found["tried"])
+    reply = run(folder=str(tmp_path), fault="kill", every=True, new_store=True)
+    assert any(step.endswith(" faults/journal.db") for step in reply["tried"])
 
 
 # Disks
@@ -146,10 +146,10 @@ def test_a_disk_that_is_full_stops_the_study_which_then_goes_on(
 
     with pytest.raises(SystemExit, match="2"):
         launch(disk / "store", before)
-    told = capfd.readouterr().err
-    assert told.count("\n") == 1
-    assert "full" in told or "No space left" in told
-    assert "give the command again" in told
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert "full" in error or "No space left" in error
+    assert "give the command again" in error
     (disk / "filler").unlink()
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
@@ -168,8 +168,8 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     remount("ro")
     with pytest.raises(SystemExit, match="2"):
         launch(disk / "store")
-    told = capfd.readouterr().err
-    assert told.count("\n") == 1 and "is not writable" in told
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1 and "is not writable" in error
     by_command = kerastudy_here(
         disk.parent, "launch", "digits", "--store", str(disk / "store"), expect=2
     )

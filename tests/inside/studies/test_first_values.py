@@ -19,10 +19,10 @@ from tracking.history import StudyHistory, study_names
 from tracking.records import TrialSpec, ranked
 
 
-def launch(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
+def launch(folder: Path, name: str, progress: Said | None = None, **settings: Any) -> StudyHistory:
     usual = {"name": name, "try_defaults": True, "trials": 4}
     executor = ScriptedExecutor(describe(**{**usual, **settings}))
-    return run_study(executor, store=folder, progress=told)
+    return run_study(executor, store=folder, progress=progress)
 
 
 def values(history: StudyHistory) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def test_the_defaults_are_tried_once_under_every_engine(folder: Path, engine: st
     assert tries.count(OF_SMALL) == 1
     if grid:
         # Four rates, three numbers of units, "a" or "b" with two momentums.
-        others = [each for each in SMALL.grid() if each != OF_SMALL]
+        others = [configuration for configuration in SMALL.grid() if configuration != OF_SMALL]
         assert tries == [OF_SMALL, *others] and len(tries) == 4 * 3 * 3
         assert (history.ended_by, history.status) == ("space", "FINISHED")
         assert history.stopped == "all 36 configurations of the space were tried"
@@ -78,19 +78,19 @@ def test_then_tpe_proposes_what_plain_optuna_does(folder: Path, conditional: boo
 
 def test_known_values_follow_and_the_defaults_are_not_trained_twice(folder: Path) -> None:
     others = [{"rate": 0.01, "units": 8, "kind": "a"}, {**OF_SMALL, "units": 10}]
-    found = values(launch(folder, "again", space=SMALL, initial=[others[0], OF_SMALL, others[1]]))
-    assert found[:3] == [OF_SMALL, *others]
-    assert found[3] not in found[:3]
+    tried = values(launch(folder, "again", space=SMALL, initial=[others[0], OF_SMALL, others[1]]))
+    assert tried[:3] == [OF_SMALL, *others]
+    assert tried[3] not in tried[:3]
 
 
 @pytest.mark.parametrize("before", [False, True])
 def test_a_study_stays_as_it_was_begun(folder: Path, before: bool) -> None:
     settings = {"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}
-    wanted = launch(folder, f"whole {before}", try_defaults=before, trials=8, **settings)
+    whole = launch(folder, f"whole {before}", try_defaults=before, trials=8, **settings)
     name = f"resumed {before}"
     launch(folder, name, try_defaults=before, trials=1, **settings)
     resumed = launch(folder, name, try_defaults=not before, trials=8, **settings)
-    assert values(resumed) == values(wanted)
+    assert values(resumed) == values(whole)
     assert resumed.description.try_defaults is before
 
 
@@ -108,8 +108,8 @@ SPACE = SearchSpace(
 OLD: dict[str, Any] = {"trials": 24, "engine": "optuna:random", "try_defaults": False}
 
 
-def begin(folder: Path, name: str, told: Said | None = None, **settings: Any) -> StudyHistory:
-    return launch(folder, name, told, **{"space": SPACE, "trials": 12, "epochs": 2, **settings})
+def begin(folder: Path, name: str, progress: Said | None = None, **settings: Any) -> StudyHistory:
+    return launch(folder, name, progress, **{"space": SPACE, "trials": 12, "epochs": 2, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +119,19 @@ def old(folder: Path) -> StudyHistory:
 
 @pytest.fixture(scope="module")
 def best(old: StudyHistory) -> list[dict[str, Any]]:
-    found = ranked(old.trials, old.description.objective)
-    return [dict(trial.spec.values) for trial in found]
+    trials = ranked(old.trials, old.description.objective)
+    return [dict(trial.spec.values) for trial in trials]
 
 
 def test_the_best_ten_of_another_study(
     folder: Path, old: StudyHistory, best: list[dict[str, Any]]
 ) -> None:
-    assert len({each["kind"] for each in best[:10]}) > 1
-    told = Said()
-    history = begin(folder, "from old", told, initial_from="study:old")
+    assert len({configuration["kind"] for configuration in best[:10]}) > 1
+    said = Said()
+    history = begin(folder, "from old", said, initial_from="study:old")
     assert values(history)[:11] == [SPACE.defaults(), *best[:10]]
     assert history.description.initial_from == "study:old"
-    assert any(line.startswith("starts with the best 10 of ") for line in told.lines)
+    assert any(line.startswith("starts with the best 10 of ") for line in said.lines)
 
 
 def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
@@ -151,12 +151,12 @@ def test_values_outside_the_space_are_passed_over_and_counted(
     said = Said()
     narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
     history = begin(folder, "narrower", said, space=narrower, initial_from="study:old")
-    expected = [each for each in best if each["rate"] >= 4e-3][:10]
+    expected = [configuration for configuration in best if configuration["rate"] >= 4e-3][:10]
     assert expected and values(history)[1 : 1 + len(expected)] == expected
-    (line,) = [each for each in said.lines if each.startswith("starts with")]
+    (line,) = [line for line in said.lines if line.startswith("starts with")]
     assert "not in this space, for example: Float 'rate'" in line
-    told = "No trial of the study 'old' can be tried here: 24 not in"
-    with pytest.raises(StudyError, match=told):
+    reason = "No trial of the study 'old' can be tried here: 24 not in"
+    with pytest.raises(StudyError, match=reason):
         begin(folder, "none", space=SearchSpace(ks.Float("x", 0, 1)), initial_from="study:old")
 
 
@@ -170,10 +170,10 @@ def test_files_by_hand_are_tried_whole_and_in_order_and_not_needed_again(
     for trials in (2, 3):
         history = begin(folder, "by hand", trials=trials, initial_from=str(file))
         file.unlink(missing_ok=True)
-    found = values(history)
-    assert [each["rate"] for each in found[1:]] == [0.5, 0.25]
-    assert [each["kind"] for each in found[1:]] == ["=c", None]
-    assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
+    tried = values(history)
+    assert [configuration["rate"] for configuration in tried[1:]] == [0.5, 0.25]
+    assert [configuration["kind"] for configuration in tried[1:]] == ["=c", None]
+    assert SPACE["hidden"].opened(tried[1]["hidden"]) == (64, 32)
 
 
 def test_until_a_trial_has_finished_the_definition_may_change_and_its_file_is_read_again(
@@ -198,7 +198,7 @@ def test_until_a_trial_has_finished_the_definition_may_change_and_its_file_is_re
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "told"),
+    ("text", "error", "message"),
     [
         ("[1]", StudyError, "must be a list of values by name"),
         ("[]", StudyError, "must be a list of values by name"),
@@ -213,10 +213,10 @@ def test_until_a_trial_has_finished_the_definition_may_change_and_its_file_is_re
     ],
 )
 def test_other_files_are_refused(
-    folder: Path, tmp_path: Path, text: str, error: type[Exception], told: str
+    folder: Path, tmp_path: Path, text: str, error: type[Exception], message: str
 ) -> None:
     (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         begin(folder, "wrong", initial_from=str(tmp_path / "a.txt"))
 
 

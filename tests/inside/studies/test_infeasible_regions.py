@@ -47,8 +47,8 @@ class Study(Played):
     """A study played without training, some of whose trials fail."""
 
     def __init__(self, space: SearchSpace, fails: Callable[[Values], bool], seed: int = 0) -> None:
-        made = make("optuna:tpe", space=space, seed=seed)
-        super().__init__(made, value_of=lambda values, epoch: towards(values))
+        engine = make("optuna:tpe", space=space, seed=seed)
+        super().__init__(engine, value_of=lambda values, epoch: towards(values))
         self.fails = fails
 
     def proposed(self, trials: int, workers: int = 1) -> list[Values]:

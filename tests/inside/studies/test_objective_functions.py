@@ -192,7 +192,7 @@ BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("settings", "words"),
     [
         ({"build": small_model}, "so it takes no build"),
         ({"epochs": 3}, "so it takes no epochs. Received: 3"),
@@ -205,9 +205,9 @@ BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets
         ({**BUILDER, "direction": "maximize"}, "direction is for"),
     ],
 )
-def test_settings_of_trainings_are_refused(given: dict[str, Any], words: str) -> None:
+def test_settings_of_trainings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(KerastudyError, match=words):
-        ks.Study("mine", **{"objective_function": lambda trial: 0.0, **given})
+        ks.Study("mine", **{"objective_function": lambda trial: 0.0, **settings})
 
 
 def test_optunas_default_pruner_and_direction_hold() -> None:
@@ -232,21 +232,21 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     launch = ["launch", "hill.py", "--executor", "in-process", "--no-report"]
     first = kerastudy_here(tmp_path, *launch, "--trials", "3")
     assert "taken from the script: objective, to minimize, by optuna:tpe" in first.stderr
-    found = as_json(kerastudy_here(tmp_path, *launch, "--trials", "5", "--json"))
-    assert found["objective_function"] == "objective"
-    assert [trial["state"] for trial in found["all"]] == ["complete"] * 5
-    for trial in found["all"]:
+    document = as_json(kerastudy_here(tmp_path, *launch, "--trials", "5", "--json"))
+    assert document["objective_function"] == "objective"
+    assert [trial["state"] for trial in document["all"]] == ["complete"] * 5
+    for trial in document["all"]:
         assert trial["value"] == (trial["params"]["x"] - 2) ** 2
     # No training, so no epoch.
     assert "epoch 1" not in first.stdout + first.stderr
-    noted = {"double": 2 * found["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
-    assert found["best"]["user_attrs"] == noted
+    noted = {"double": 2 * document["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
+    assert document["best"]["user_attrs"] == noted
     other = ("--engine", "optuna:random", "--name", "other")
     kerastudy_here(tmp_path, *launch, "--trials", "2", *other)
     compared = kerastudy_here(tmp_path, "compare", "hill", "other")
     assert ["epoch", "-", "-"] in [line.split() for line in compared.stdout.splitlines()]
-    found = as_json(kerastudy_here(tmp_path, "compare", "hill", "other", "--json"))
-    assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
+    document = as_json(kerastudy_here(tmp_path, "compare", "hill", "other", "--json"))
+    assert [study["best"]["epoch"] for study in document["studies"]] == [None, None]
     history = read_study(open_store(tmp_path / "kerastudy-store"), "hill")
     columns, _ = table_of_trials(StudyData(history))
     assert columns[:4] == ["trial", "state", "value", "x"]

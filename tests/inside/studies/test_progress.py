@@ -132,9 +132,9 @@ def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[
     plain.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
     plain.trial_ended(TrialResult(42, "pruned", 100, best, seconds=1.0), (12, 0.958333))
     plain.begin(describe(trials=100), 100, 100)
-    told = capsys.readouterr().err
-    assert "all trained before" in " ".join(told.split())
-    lines = [line for line in told.splitlines() if line.startswith("trial")]
+    output = capsys.readouterr().err
+    assert "all trained before" in " ".join(output.split())
+    lines = [line for line in output.splitlines() if line.startswith("trial")]
     assert len(lines) == 2 and max(map(len, lines)) <= 80
     assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 #12  left \d+ s", lines[0])
     assert "(epoch 100), pruned at 100 of 100" in lines[1]
@@ -240,7 +240,7 @@ def text_of(records: list[TrialRecord], **options: Any) -> str:
 def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     options: list[dict[str, Any]] = [{}, {"top": 9}, {"every": True}]
-    texts = [text_of(trials(), **each) for each in options]
+    texts = [text_of(trials(), **option) for option in options]
     assert all("▁█▅" in text for text in texts)
     longer = replace(IDENTICAL, study="a study of a long name" * 3, identical=False)
     texts += [definition_text(describe(space=SPACE, warnings=(WARNING,)))]

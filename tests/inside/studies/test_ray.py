@@ -138,19 +138,19 @@ def test_a_study_on_ray_is_that_of_this_process(tmp_path: Path, cluster: Any) ->
         options = LaunchOptions(store=tmp_path / "ray", **off)
         run_study(pool, options, progress=NoProgress())
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress())
-    found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
+    actual, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     for part in ("trials", "champion", "files"):
-        assert not unlike(expected[part], found[part]), part
-    states = [trial["state"] for trial in found["trials"].values()]
+        assert not unlike(expected[part], actual[part]), part
+    states = [trial["state"] for trial in actual["trials"].values()]
     assert states == ["pruned", "pruned", "complete"]
 
 
-def unlike(expected: Any, found: Any) -> list[str]:
+def unlike(expected: Any, actual: Any) -> list[str]:
     # A trial that was resumed has the scores of its best epoch alone. Whether a trial writes a file
     # of weights depends on the trials that ended before it.
     timing = ("scores", "/checkpoint_sha256:")
     return [
-        text for text in differences(expected, found) if not any(word in text for word in timing)
+        text for text in differences(expected, actual) if not any(word in text for word in timing)
     ]
 
 
@@ -169,13 +169,13 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     ray = ("--executor", "ray", "--workers", "1")
     more = ("--cpus-per-trial", "4", "--gpus-per-trial", "2")
-    told = refused(tmp_path, *ray, *more, target="study.py")
-    assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
-    assert "Its nodes have: 1 CPU and 0 GPUs" in told
+    error = refused(tmp_path, *ray, *more, target="study.py")
+    assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in error
+    assert "Its nodes have: 1 CPU and 0 GPUs" in error
     ours = ray_workers.installed_versions()
     monkeypatch.setattr(ray_workers, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
-    told = refused(tmp_path, *ray, target="study.py")
-    assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
+    error = refused(tmp_path, *ray, target="study.py")
+    assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", error)
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,9 @@ def test_wrong_options_are_refused(tmp_path: Path, options: list[str], words: st
 
 def test_a_node_without_the_disk_of_the_store(tmp_path: Path, cluster: Any) -> None:
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
-    told = r"the node \S+ \(\w+\) does not see the folder '/nowhere'.*--store"
+    message = r"the node \S+ \(\w+\) does not see the folder '/nowhere'.*--store"
     with (
-        pytest.raises(ks.errors.KerastudyError, match=told),
+        pytest.raises(ks.errors.KerastudyError, match=message),
         on_ray(tmp_path / "study.py", Path("/nowhere")),
     ):
         pass
@@ -225,8 +225,8 @@ def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        told = refused(tmp_path, "--executor", "ray", "--address", address)
-    assert f"There is no Ray cluster at '{address}'" in told
+        error = refused(tmp_path, "--executor", "ray", "--address", address)
+    assert f"There is no Ray cluster at '{address}'" in error
 
 
 def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
@@ -239,8 +239,8 @@ def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
             build=lambda hp: None,
             callbacks=lambda hp: [held.write("epoch")],
         )
-        told = r"'held' can't be sent.*PicklingError.*'in-process'"
-        with pytest.raises(ks.errors.StudyError, match=told):
+        message = r"'held' can't be sent.*PicklingError.*'in-process'"
+        with pytest.raises(ks.errors.StudyError, match=message):
             study.launch(executor="ray", store=tmp_path / "store")
     with pytest.raises(ks.errors.StudyError, match="no effect with the executor 'worker'"):
         study.launch(executor="worker", ray=ks.RayOptions())
@@ -262,8 +262,8 @@ USUAL = (
 def nodes() -> Iterator[Any]:
     """A cluster of three nodes, for other processes."""
     pytest.importorskip("ray")
-    with ray_cluster(3, connect=False) as found:
-        yield found
+    with ray_cluster(3, connect=False) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -327,8 +327,8 @@ def test_the_head_is_gone(folder: Path, expected: Any) -> None:
         running = launch(folder, cluster)
         assert running.wait_until(lambda: running.begun and running.ended >= 3)
         for name in ("gcs_server", "raylet"):
-            for each in cluster.head_node.all_processes.get(name, ()):
-                os.kill(each.process.pid, signal.SIGKILL)
+            for process in cluster.head_node.all_processes.get(name, ()):
+                os.kill(process.process.pid, signal.SIGKILL)
         assert running.end() == 2
         assert "does not answer any more" in running.lines[-1], running.lines
         # The study's own trial 6 raises, if the head is there long enough.

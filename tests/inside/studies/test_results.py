@@ -74,7 +74,7 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
     again = other.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
     assert again["loss"] == pytest.approx(other.value, rel=1e-6), "it is trained again"
     np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
-    for wrong, told in (
+    for wrong, message in (
         (x[0], "The samples can't be predicted: "),
         (x[:3, :2], "The samples can't be predicted: "),
         ([], "The samples can't be predicted: "),
@@ -82,7 +82,7 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
         (x.astype(str), "The samples can't be predicted: "),
         (pd.DataFrame(x[:3, :2]), "The samples can't be predicted: "),
     ):
-        with pytest.raises(ks.errors.DataError, match=re.escape(told)):
+        with pytest.raises(ks.errors.DataError, match=re.escape(message)):
             history.predict(wrong)
     with pytest.raises(ks.errors.DataError, match=r"read_study\('작은 & 연구'\)\.predict\(x\)"):
         ks.predict("작은 & 연구", x)  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve trials, some pruned, one infeasible, and a last one that was interrupted."""
 
     def before(spec: TrialSpec) -> None:
@@ -163,8 +163,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_optuna_has_what_mlflow_has(made: Path, tmp_path: Path) -> None:
-    history = history_at(made, "scripted")
+def test_optuna_has_what_mlflow_has(launched_folder: Path, tmp_path: Path) -> None:
+    history = history_at(launched_folder, "scripted")
     storage = f"sqlite:///{tmp_path}/optuna.db"
     study, stored = ks.export_optuna(history), ks.export_optuna(history, storage)
     assert (study.study_name, study.direction.name) == ("scripted", "MINIMIZE")
@@ -192,8 +192,8 @@ def test_optuna_has_what_mlflow_has(made: Path, tmp_path: Path) -> None:
         ks.export_optuna(history, storage)
 
 
-def test_a_study_without_trials_is_no_study_of_optunas(made: Path) -> None:
-    history = dataclasses.replace(history_at(made, "scripted"), trials=())
+def test_a_study_without_trials_is_no_study_of_optunas(launched_folder: Path) -> None:
+    history = dataclasses.replace(history_at(launched_folder, "scripted"), trials=())
     with pytest.raises(ks.errors.StudyError, match="no trials yet"):
         ks.export_optuna(history)
 
@@ -230,12 +230,12 @@ def test_a_last_axis_of_size_1_may_be_missing(tmp_path: Path) -> None:
     file, images = tmp_path / "x.npy", np.arange(24).reshape(2, 4, 3)
     np.save(file, images)
     assert np.array_equal(read_inputs(file, inputs)[0][""], images[..., None])
-    for samples, told in (
+    for samples, message in (
         (images[0, ..., None], r"of shape \(3, 1\): it is one sample, not an array of samples"),
         (images[:, :3], r"of shape \(3, 3\). The model takes float32 of shape \(4, 3, 1\)"),
     ):
         np.save(file, samples)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             read_inputs(file, inputs)
 
 
@@ -247,12 +247,12 @@ def test_several_inputs_and_texts(tmp_path: Path) -> None:
     np.savez(file, words=words, numbers=numbers, more=words)
     arrays, _ = read_inputs(file, several)
     assert arrays["words"].tolist() == ["=a", "b"] and arrays["numbers"].shape == (2, 2)
-    for content, told in (
+    for content, message in (
         ({"words": words}, r"lacks 'numbers'. The model takes words: texts of shape"),
         ({"words": words[:1], "numbers": numbers}, r"arrays of \[1, 2\] samples"),
     ):
         np.savez(file, **content)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             read_inputs(file, several)
     np.save(tmp_path / "x.npy", numbers)
     with pytest.raises(DataError, match="has one array: give an npz file"):
@@ -265,7 +265,7 @@ BINARY = ("bce", "BinaryCrossentropy", keras.losses.binary_crossentropy)
 
 
 @pytest.mark.parametrize(
-    ("loss", "made", "names", "wanted"),
+    ("loss", "predictions", "names", "expected"),
     [
         (LOGITS, TWO, ["no", "-yes"], {"class": ["no", "-yes"]}),
         ({"out": LOGITS}, TWO, ["no", "-yes"], {"class": ["no", "-yes"]}),
@@ -280,15 +280,15 @@ BINARY = ("bce", "BinaryCrossentropy", keras.losses.binary_crossentropy)
         ),
     ],
 )
-def test_predictions_by_their_loss(loss: Any, made: Any, names: Any, wanted: Any) -> None:
-    made = made if isinstance(made, dict) else np.array(made, "float32")
-    units = made.shape[1] if isinstance(made, np.ndarray) else 1
+def test_predictions_by_their_loss(loss: Any, predictions: Any, names: Any, expected: Any) -> None:
+    predictions = predictions if isinstance(predictions, dict) else np.array(predictions, "float32")
+    units = predictions.shape[1] if isinstance(predictions, np.ndarray) else 1
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(units, name="out")])
     model.compile("sgd", loss=loss)
-    found = predictions_table(model, made, names, probabilities=False)
-    assert {column: values.tolist() for column, values in found.items()} == wanted
-    table = predictions_table(model, made, names, probabilities=True)
-    assert {column: table[column].tolist() for column in wanted} == wanted
+    classes = predictions_table(model, predictions, names, probabilities=False)
+    assert {column: values.tolist() for column, values in classes.items()} == expected
+    table = predictions_table(model, predictions, names, probabilities=True)
+    assert {column: table[column].tolist() for column in expected} == expected
     if loss is LOGITS:
         assert np.allclose(table["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
 

@@ -58,7 +58,7 @@ class Judged:
         return sample_scores(self.model, self.splits, f"val_{metric}", **fields)
 
 
-def made(units: int, activation: str, **compiled: Any) -> Any:
+def network(units: int, activation: str, **compiled: Any) -> Any:
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -85,7 +85,7 @@ def of_batch(y_true: Any, y_pred: Any) -> Any:
 @functools.cache
 def classes() -> Judged:
     """Returns a model of three classes, with sample weights."""
-    model = made(
+    model = network(
         3, "softmax", loss="sparse_categorical_crossentropy",
         metrics=["accuracy", "sparse_top_k_categorical_accuracy"],
         weighted_metrics=["accuracy", metrics.SparseCategoricalCrossentropy(name="ce")],
@@ -114,16 +114,16 @@ def test_a_loss_has_weights_in_its_values_penalties_apart(monkeypatch: pytest.Mo
     scores = classes().scores("loss")
     # In slices, too, where memory is scarce.
     monkeypatch.setattr("studies.training.scoring.keras_metrics_per_sample._MEMORY", 10_000)
-    for each in (scores, classes().scores("loss")):
-        np.testing.assert_allclose(each.values, by_hand, rtol=1e-4)
-        assert each.constant == pytest.approx(penalties, rel=1e-5)
-        assert each.value == pytest.approx(classes().recorded["loss"], rel=1e-5)
+    for losses in (scores, classes().scores("loss")):
+        np.testing.assert_allclose(losses.values, by_hand, rtol=1e-4)
+        assert losses.constant == pytest.approx(penalties, rel=1e-5)
+        assert losses.value == pytest.approx(classes().recorded["loss"], rel=1e-5)
 
 
 @functools.cache
 def binary() -> Judged:
     """Returns a model of two classes, with sample weights."""
-    model = made(
+    model = network(
         1, "sigmoid", loss="binary_crossentropy",
         metrics=["accuracy", metrics.AUC(name="auc"), metrics.AUC(curve="PR", name="pr")],
         weighted_metrics=[
@@ -140,7 +140,7 @@ def binary() -> Judged:
 @functools.cache
 def several() -> Judged:
     """Returns a model of three classes, with one-hot targets."""
-    model = made(
+    model = network(
         3, "softmax", loss="categorical_crossentropy",
         metrics=[
             "accuracy", "mse", metrics.TopKCategoricalAccuracy(2, name="top"),
@@ -159,7 +159,7 @@ def several() -> Judged:
 @functools.cache
 def numbers() -> Judged:
     """Returns a model of two numbers, one of them far from 0."""
-    model = made(
+    model = network(
         2, "linear", loss="mse",
         metrics=[
             squared, of_batch, "mae", metrics.RootMeanSquaredError(name="rmse"),
@@ -187,8 +187,8 @@ def test_a_metric_of_any_resample_is_that_of_keras(make: Callable[[], Judged], n
     scores = judged.scores(name)
     assert scores.value == pytest.approx(float(judged.recorded[name]), rel=tolerance, abs=1e-5)
     (metric,) = (
-        each for list_ in judged.model.metrics for each in getattr(list_, "metrics", [])
-        if each.name == name
+        metric for list_ in judged.model.metrics for metric in getattr(list_, "metrics", [])
+        if metric.name == name
     )  # fmt: skip
     by_keras = []
     for counts in COUNTS:
@@ -264,9 +264,9 @@ def test_scores_that_contradict_the_recorded_value_are_refused() -> None:
 
 
 def test_losses_that_depend_on_batches_are_refused() -> None:
-    summed = made(2, "linear", loss=keras.losses.MeanSquaredError(reduction="sum"))
-    divided = made(2, "linear", loss=keras.losses.MeanSquaredError("mean_with_sample_weight"))
-    added = made(2, "linear", loss="mse")
+    summed = network(2, "linear", loss=keras.losses.MeanSquaredError(reduction="sum"))
+    divided = network(2, "linear", loss=keras.losses.MeanSquaredError("mean_with_sample_weight"))
+    added = network(2, "linear", loss="mse")
     added.layers[1].activity_regularizer = keras.regularizers.L2(0.1)
     cases: list[tuple[Any, Any, str]] = [
         (summed, None, "sum over a batch"),
@@ -299,7 +299,7 @@ def test_steps_of_sequences_are_means_of_their_samples_without_masked_steps() ->
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 PARTS = slice(70), slice(70, 100)
-TRAINING, VALIDATION = (tuple(each[part] for each in samples(100)) for part in PARTS)
+TRAINING, VALIDATION = (tuple(array[part] for array in samples(100)) for part in PARTS)
 DATA = ks.datasets.arrays(*TRAINING, validation=VALIDATION, test=None)
 # One for all, so that a structure is traced once.
 TRAINER = CompiledTrainer()

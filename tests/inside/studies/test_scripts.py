@@ -27,9 +27,9 @@ def load(folder: Path, text: str, variable: str = "") -> tuple[Any, CodeDescript
     file = folder / "tune.py"
     file.write_text(text, encoding="utf-8")
     with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.chdir(folder):
-        found = load_study(resolve_target(f"{file}:{variable}" if variable else str(file)))
+        study = load_study(resolve_target(f"{file}:{variable}" if variable else str(file)))
     assert printed.getvalue() == ""
-    return found
+    return study
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, CodeDesc
 def test_a_script_runs_up_to_its_search(guide: tuple[Path, Any, CodeDescription]) -> None:
     """Its data is split as Keras splits it."""
     folder, study, code = guide
-    left = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*.*"))
+    left = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
     assert left == ["my_dir/intro_to_kt/tuner0.json", "tune.py"]
     assert code.source == tuner_scripts.GUIDE
     data, x = study.data.load(), np.random.default_rng(0).normal(size=(100, 4, 4)) / 2.0
@@ -76,26 +76,26 @@ def test_the_study_has_the_scripts_settings(guide: tuple[Path, Any, CodeDescript
     assert study.space is None
     assert set(discover(study.build).space.names) == SPACE_OF_GUIDE
     first, second = study.callbacks(None), study.callbacks(None)
-    assert [type(each) for each in first] == [keras.callbacks.EarlyStopping]
+    assert [type(callback) for callback in first] == [keras.callbacks.EarlyStopping]
     assert first[0] is not second[0] and first[0].patience == 5
     taken, *left_out = code.said
     assert "build_model, for val_accuracy (max), by keras-tuner:hyperband,factor=2" in taken
-    assert ["TensorBoard" in each for each in left_out] == [True]
+    assert ["TensorBoard" in text for text in left_out] == [True]
 
 
 @pytest.mark.parametrize(
-    ("x", "names", "given"),
+    ("x", "names", "shape"),
     [
         ("{'a': x, 'b': x}", {"a", "b"}, "validation_split=0.3"),
         ("[x, x]", {0, 1}, "validation_data=(LAST, y[22:32], y[22:32] ** 2)"),
         ("(x, x)", {0, 1}, "validation_split=0.3"),
     ],
 )
-def test_inputs_and_weights_are_split(tmp_path: Path, x: str, names: set[Any], given: str) -> None:
-    first = "" if "split" in given else "[:22]"
+def test_inputs_and_weights_are_split(tmp_path: Path, x: str, names: set[Any], shape: str) -> None:
+    first = "" if "split" in shape else "[:22]"
     last, rest = x.replace("x", "x[22:32]"), x.replace("x", f"x{first}")
     weighted = f"y[:32]{first}, sample_weight=y[:32]{first} ** 2"
-    search = f"x = x[:32]; tuner.search({rest}, {weighted}, {given.replace('LAST', last)}"
+    search = f"x = x[:32]; tuner.search({rest}, {weighted}, {shape.replace('LAST', last)}"
     splits = load(tmp_path, tuner_scripts.GRID.replace(FIT, search))[0].data.load()
     for part in (splits.train, splits.validation):
         assert {*(part.x if isinstance(part.x, dict) else range(len(part.x)))} == names
@@ -221,7 +221,7 @@ def test_an_optuna_script_is_launched_and_reproduced(tmp_path: Path) -> None:
     assert "script     taken from the script: objective, to minimize" in plan
     assert "script     not taken: n_jobs=2" in plan
     shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", "--json"))
-    _, queued = sorted(shown["all"], key=lambda each: int(each["trial"]))
+    _, queued = sorted(shown["all"], key=lambda trial: int(trial["trial"]))
     # After the defaults come the script's enqueued values.
     assert queued["params"] == {"units": 4, "lr": 0.01} and queued["state"] == "complete"
     done = kerastudy_here(tmp_path, "reproduce", "my tune", "--trial", "1")
@@ -371,13 +371,13 @@ LOADED = {
 }  # fmt: skip
 
 
-def load_launching(folder: Path, old: str, new: str, **wanted: str) -> tuple[str, str]:
+def load_launching(folder: Path, old: str, new: str, **target: str) -> tuple[str, str]:
     assert old in LAUNCHES
     file = folder / "script.py"
     file.write_text(LAUNCHES.replace(old, new) if old else LAUNCHES, encoding="utf-8")
     with contextlib.chdir(folder):
-        study, code = load_study(Target(str(file), **wanted))
-    assert [each.name for each in folder.iterdir()] == ["script.py"], "loading launches nothing"
+        study, code = load_study(Target(str(file), **target))
+    assert [file.name for file in folder.iterdir()] == ["script.py"], "loading launches nothing"
     return study.name, code.variable
 
 
@@ -385,9 +385,9 @@ def load_launching(folder: Path, old: str, new: str, **wanted: str) -> tuple[str
 def test_a_file_that_launches_studies_at_its_top_level(
     tmp_path: Path, case: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, new, wanted, found = case
-    assert load_launching(tmp_path, old, new, **wanted) == found
-    assert not wanted or new or "best <study 'first', not launched>" in capsys.readouterr().out
+    old, new, target, names = case
+    assert load_launching(tmp_path, old, new, **target) == names
+    assert not target or new or "best <study 'first', not launched>" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

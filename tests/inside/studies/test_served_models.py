@@ -115,20 +115,20 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
 
 @pytest.mark.parametrize("name", CASES)
 def test_raw_validation_data_scores_as_in_training(name: str, scored: Scored) -> None:
-    own, found = scored
-    assert found[name]["scores"] == own[name] and found[name]["example"]
-    assert found["kerastudy"] is False
+    own, served = scored
+    assert served[name]["scores"] == own[name] and served[name]["example"]
+    assert served["kerastudy"] is False
 
 
 def test_signatures_are_of_raw_data(scored: Scored) -> None:
-    _, found = scored
-    told = [(each["name"], each["type"]) for each in found["table"]["inputs"]]
-    assert told == [("size", "double"), ("age", "long"), ("new", "boolean")]
+    _, served = scored
+    inputs = [(column["name"], column["type"]) for column in served["table"]["inputs"]]
+    assert inputs == [("size", "double"), ("age", "long"), ("new", "boolean")]
     for name, dtype, shape in (("standardize", "float64", [3]), ("images", "uint8", [3, 2])):
-        tensor = found[name]["inputs"][0]["tensor-spec"]
+        tensor = served[name]["inputs"][0]["tensor-spec"]
         assert tensor == {"dtype": dtype, "shape": [-1, *shape]}
-    assert found["images"]["metadata"]["class_names"] == NAMES
-    assert found["table"]["metadata"]["preprocessing"] == {"x": "standardize"}
+    assert served["images"]["metadata"]["class_names"] == NAMES
+    assert served["table"]["metadata"]["preprocessing"] == {"x": "standardize"}
 
 
 def test_signatures_have_the_type_of_what_a_model_predicts(tmp_path: Path) -> None:

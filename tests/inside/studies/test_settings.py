@@ -34,7 +34,7 @@ def declared() -> Iterator[tuple[str, dataclasses.Field[Any], Setting]]:
     for where, kinds in CLASSES.items():
         for kind in kinds:
             for name, setting in settings_of(kind).items():
-                (field,) = [each for each in dataclasses.fields(kind) if each.name == name]
+                (field,) = [field for field in dataclasses.fields(kind) if field.name == name]
                 yield where, field, setting
 
 
@@ -51,7 +51,7 @@ def test_the_page_has_the_table_of_the_settings() -> None:
     page = (ROOT / "docs" / "launching.md").read_text(encoding="utf-8")
     table = page.partition("## All settings\n")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")]
-    assert rows[1:] == [row(*each) for each in declared()]
+    assert rows[1:] == [row(*setting) for setting in declared()]
 
 
 def test_launch_has_their_options(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_another_value_makes_another_study_or_does_not(name: str) -> None:
     value = getattr(before, name)
     other = f"{value} " if isinstance(value, str) else 7 if value is None else value + 1
     changes = differences(before, dataclasses.replace(before, **{name: other}))
-    wanted = [f"{name} was {value!r} and is {other!r}"] if STUDY[name].another_study else []
-    assert changes == wanted
+    expected = [f"{name} was {value!r} and is {other!r}"] if STUDY[name].another_study else []
+    assert changes == expected
 
 
 def test_another_engine_and_other_first_values_make_another_study() -> None:

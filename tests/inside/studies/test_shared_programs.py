@@ -32,9 +32,9 @@ layers = keras.layers
 
 
 def module(name: str, **values: Any) -> types.ModuleType:
-    made = types.ModuleType(name)
-    vars(made).update(values)
-    return made
+    module = types.ModuleType(name)
+    vars(module).update(values)
+    return module
 
 
 settings = module("user_settings", FACTOR=1.0)
@@ -48,8 +48,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     monkeypatch.setattr(sys, "argv", [*sys.argv, "1.0"])
     monkeypatch.setattr(builtins, "USER_FACTOR", 1.0, raising=False)
     write_all(1.0)
-    for each in (settings, package, package.inner):
-        monkeypatch.setitem(sys.modules, each.__name__, each)
+    for place in (settings, package, package.inner):
+        monkeypatch.setitem(sys.modules, place.__name__, place)
     yield
     Scaled.factor = scaled.factor = settings.FACTOR = package.inner.FACTOR = 1.0
 
@@ -206,9 +206,9 @@ def of_a_loss(seed: int) -> keras.Model:
     def loss(true: Any, predicted: Any) -> Any:
         return keras.ops.sum(predicted * draw((3,)), -1)
 
-    made = stack(layers.Dense(4))
-    made.compile("sgd", loss)
-    return made
+    network = stack(layers.Dense(4))
+    network.compile("sgd", loss)
+    return network
 
 
 DRAWN: dict[str, Callable[[int], keras.Model]] = {
@@ -247,9 +247,9 @@ def test_the_same_is_known_again_whatever_decides_on_initial_values(
 
 def test_what_cannot_be_read_is_like_nothing_else() -> None:
     def make() -> keras.Model:
-        made = model(layers.Dense(4))
-        made.layers[0].kept = threading.Lock()
-        return made
+        network = model(layers.Dense(4))
+        network.layers[0].kept = threading.Lock()
+        return network
 
     structures = [structure_of(make) for _ in range(3)]
     assert all("_thread.lock" in structure.reason for structure in structures)
@@ -302,7 +302,7 @@ def test_libraries_that_a_loss_and_a_metric_name_are_not_read() -> None:
 
     model = built(of_libraries)
     assert "pandas" in Noting(model).reason
-    names = [str(getattr(each, "__module__", "")) for each in (*visited, *map(type, visited))]
+    names = [str(getattr(value, "__module__", "")) for value in (*visited, *map(type, visited))]
     read = {name for name in names if name.partition(".")[0] in ("pandas", "scipy", "sklearn")}
     assert len(visited) < 1000
     assert read == {"pandas", "sklearn.metrics._classification"}, "the objects that are named"
@@ -397,7 +397,7 @@ def test_ordinary_code_of_ones_own_shares_a_program() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "message"),
     [
         (lambda x: np.fromfile("x"), "numpy.fromfile"),
         (lambda x: getattr(np, "lo" + "ad")("x"), "builtins.getattr"),
@@ -414,10 +414,10 @@ def test_ordinary_code_of_ones_own_shares_a_program() -> None:
         ),
     ],
 )
-def test_what_is_not_known_to_be_pure_is_named(function: Callable[..., Any], told: str) -> None:
+def test_what_is_not_known_to_be_pure_is_named(function: Callable[..., Any], message: str) -> None:
     models = [compiled(stack(layers.Lambda(function, (12,)))) for _ in range(2)]
     structures = [Structure(model) for model in models]
-    assert told in structures[0].reason
+    assert message in structures[0].reason
     assert structures[0].key != structures[1].key
 
 

@@ -162,7 +162,7 @@ def with_lambda() -> keras.Model:
 
 
 def with_generator() -> keras.Model:
-    weights = (each for each in (2.0,))
+    weights = (number for number in (2.0,))
     return compiled([], weighted(weights))  # type: ignore[arg-type]
 
 
@@ -266,7 +266,7 @@ def imports(tmp_path: Path) -> Iterator[None]:
     yield
     sys.path[:] = [entry for entry in sys.path if not entry.startswith(str(tmp_path))]
     ours = import_texts.__module__
-    sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != ours]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != ours]
     for name, module in list(sys.modules.items()):
         # A module whose attributes are made when asked for answers anything, a number too.
         own = getattr(module, "__dict__", {})
@@ -283,7 +283,7 @@ def write(root: Path, **texts: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def found(root: Path, source: str) -> list[str]:
+def modules_of(root: Path, source: str) -> list[str]:
     return list(own_modules(root / "study.py", source))
 
 
@@ -295,7 +295,7 @@ def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> Non
     write(tmp_path, pack____init__="")
     source = "import second\nif False:\n    import nowhere.at_all\nfrom first import f\n"
     package = [f"pack/{name}.py" for name in ("__init__", "deep/down", "other", "part")]
-    assert found(tmp_path, source) == ["first.py", *package, "second.py"]
+    assert modules_of(tmp_path, source) == ["first.py", *package, "second.py"]
     second = place_of(tmp_path / "study.py", "second.py")
     assert read_text(second) == "import first"
 
@@ -309,7 +309,7 @@ def test_only_what_is_not_installed_counts(tmp_path: Path) -> None:
     sys.path.append(str(tmp_path / "elsewhere"))
     write(tmp_path / "elsewhere", other="")
     source = "import helper, installed, lib.x, other, json, numpy, kerastudy, studies.study"
-    assert found(home, source) == ["helper.py", "lib/x.py"]
+    assert modules_of(home, source) == ["helper.py", "lib/x.py"]
     # Python itself may be installed below a home that is a repository.
     assert own_modules(Path(sysconfig.get_path("stdlib")).parent / "mine.py", "import json") == {}
 
@@ -390,12 +390,12 @@ def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: 
         texts = {"helper.py": text}
         code = CodeDescription.of("/gone/study.py", "", "s", texts, study_name="", folder="")
         history = launch(tmp_path, said, trials=trials, code=code)
-    told = "the study's code has changed since it was last launched (helper.py);"
-    assert told in "\n".join(said.lines)
+    message = "the study's code has changed since it was last launched (helper.py);"
+    assert message in "\n".join(said.lines)
     (changed,) = [fact.text for fact in summary_of(history).facts if fact.name == "code"]
     assert changed.startswith("1 trial ran before")
     recorded = [read_code(history, trial.code_digest) for trial in history.trials]
-    assert [each.texts for each in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
+    assert [code.texts for code in recorded] == [{"helper.py": "X = 1"}, {"helper.py": "X = 2"}]
 
 
 def test_the_commit(tmp_path: Path) -> None:
@@ -521,7 +521,7 @@ def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(reposi
         "import kerastudy\nfrom studies.interruption import X, raising_interrupts\n"
         "assert raising_interrupts.__doc__\nfrom search_spaces import SPACE\n"
     )
-    told = run_script(code, repository).stderr
+    error = run_script(code, repository).stderr
     file.unlink()
-    assert "both define raising_interrupts:" in told
-    assert "ImportError: nothing imports it" in told
+    assert "both define raising_interrupts:" in error
+    assert "ImportError: nothing imports it" in error

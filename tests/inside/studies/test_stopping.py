@@ -38,7 +38,7 @@ def ctrl_c() -> None:
 
 def running(history: StudyHistory) -> list[str]:
     fits = [fit for trial in history.trials for fit in history.journal.fits(trial.uuid)]
-    return [each.state for each in (*history.trials, *fits) if each.state == "running"]
+    return [row.state for row in (*history.trials, *fits) if row.state == "running"]
 
 
 def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
@@ -119,14 +119,14 @@ def handled(number: signal.Signals, handler: Any) -> Iterator[None]:
 
 def test_signals_that_are_ignored_stay_so() -> None:
     """As under nohup."""
-    told: list[str] = []
+    lines: list[str] = []
     with handled(signal.SIGHUP, signal.SIG_IGN):
-        with catching_interrupts(lambda: told.append("stop")):
+        with catching_interrupts(lambda: lines.append("stop")):
             os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGHUP)
-            assert told == []
+            assert lines == []
             os.kill(os.getpid(), signal.SIGTERM)
-            assert told == ["stop"]
+            assert lines == ["stop"]
         with raising_interrupts():
             os.kill(os.getpid(), signal.SIGHUP)
             with pytest.raises(KeyboardInterrupt):
@@ -232,12 +232,12 @@ def test_no_study_is_left_running_by_a_signal_while_its_end_is_recorded(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "wanted"),
+    ("seconds", "expected"),
     [(math.inf, ["ask"] * 3 + ["train"] * 3), (-1.0, ["ask", "train"] * 3)],
     ids=["found at once", "found one after the other"],
 )
 def test_no_trial_waits_while_an_engine_thinks_about_the_next(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, wanted: list[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[str]
 ) -> None:
     events: list[str] = []
     ask = OptunaEngine.ask
@@ -255,7 +255,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
     monkeypatch.setattr(OptunaEngine, "ask", noted)
     description = describe(name=f"together {seconds}", trials=3)
     run_study(Noting(description, workers=3), store=folder)
-    assert events == wanted
+    assert events == expected
 
 
 def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
@@ -356,7 +356,7 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
     finally:
         executor.close()
     assert "signal 9" in handler.lost[0][1]
-    others = [each for each in threading.enumerate() if not each.daemon]
+    others = [thread for thread in threading.enumerate() if not thread.daemon]
     assert others == [threading.main_thread()], "this process can end"
     processes = [psutil.Process(int(pid)) for pid in noted.read_text().split()]
     assert len(processes) == 4

@@ -26,9 +26,9 @@ from studies.training import CompiledTrainer, PlainTrainer
 
 def several_steps_at_once() -> keras.Model:
     """More than an epoch has left at its end: 6 batches of training, 3 of validation."""
-    made = model()
-    made.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
-    return made
+    network = model()
+    network.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
+    return network
 
 
 def longer_than_the_first(seed: int) -> Any:
@@ -91,7 +91,7 @@ def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
 def threads() -> set[threading.Thread]:
     """Those that Python began; TensorFlow's are seen once they have called it."""
     dummies = threading._DummyThread
-    return {each for each in threading.enumerate() if not isinstance(each, dummies)}
+    return {thread for thread in threading.enumerate() if not isinstance(thread, dummies)}
 
 
 def test_a_training_that_ends_within_an_epoch_leaves_no_threads() -> None:
@@ -114,8 +114,8 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:
         if seed != PROFILE_SEED:
             raise ValueError("file 17 is broken")
 
-    made = streamed.study(train, streamed.validation_generator)
-    result, _ = run_fit(PlainTrainer(), made, make_spec(), tmp_path)
+    definition = streamed.study(train, streamed.validation_generator)
+    result, _ = run_fit(PlainTrainer(), definition, make_spec(), tmp_path)
     assert result.state == "infeasible"
     said = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
     assert result.reason.startswith(f"{said} (test_streams.py, line ")
@@ -148,7 +148,7 @@ class OwnStep(keras.Model):  # type: ignore[misc]
         if not isinstance(data, tuple):
             return keras.ops.mean(keras.ops.square(self(data) - data))
         (data,) = data if len(data) == 1 else (data,)
-        anchor, positive, negative = (self(each) for each in data)
+        anchor, positive, negative = (self(batch) for batch in data)
         nearer = keras.ops.square(anchor - positive) - keras.ops.square(anchor - negative)
         return keras.ops.mean(nearer)
 
@@ -166,13 +166,13 @@ class OwnStep(keras.Model):  # type: ignore[misc]
 
 
 def own_step() -> keras.Model:
-    made = OwnStep()
-    made.compile("sgd")
-    return made
+    network = OwnStep()
+    network.compile("sgd")
+    return network
 
 
 def test_arrays_without_targets_train_as_by_hand() -> None:
-    validation = tuple(each[:12] + 1 for each in TRIPLETS)
+    validation = tuple(samples[:12] + 1 for samples in TRIPLETS)
     splits = ks.datasets.arrays(TRIPLETS, validation=(validation, None), test=None).load()
     epochs = by_hand(own_step, splits, spec_of())
     assert by_trainer(CompiledTrainer(), own_step, splits, spec_of()) == epochs
@@ -202,7 +202,7 @@ def of_texts() -> keras.Model:
     """As public code has it: the vocabulary is of the training texts."""
     vectorize = keras.layers.TextVectorization(max_tokens=20, output_sequence_length=4)
     vectorize.adapt(WORDS)
-    made = keras.Sequential(
+    network = keras.Sequential(
         [
             keras.Input((), dtype="string"),
             vectorize,
@@ -211,8 +211,8 @@ def of_texts() -> keras.Model:
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
-    made.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
-    return made
+    network.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    return network
 
 
 def test_texts_are_trained_on_as_by_hand() -> None:

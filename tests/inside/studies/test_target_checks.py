@@ -57,8 +57,8 @@ def check(last: list[Any], loss: Any, y: np.ndarray, make: Model = sequential) -
 
 def spellings(function: str, class_name: str) -> list[Any]:
     """The ways in which `compile` takes a loss for one output."""
-    made = getattr(losses, class_name)
-    return [function, class_name, getattr(losses, function), made(), [function], [made()]]
+    loss = getattr(losses, class_name)
+    return [function, class_name, getattr(losses, function), loss(), [function], [loss()]]
 
 
 SPARSE = spellings("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")

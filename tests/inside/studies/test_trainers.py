@@ -110,7 +110,7 @@ def test_what_it_cannot_do_exactly_fit_trains_as_if_nothing_had_been_tried(
     epochs = by_trainer(trainer, build, samples(), spec_of())
     assert trainer.used[0] == "plain" and re.search(reason, trainer.used[1])
     assert epochs == by_hand(build, samples(), spec_of())
-    assert not [each for each in recwarn if "Gradients do not exist" in str(each.message)]
+    assert not [warning for warning in recwarn if "Gradients do not exist" in str(warning.message)]
 
 
 class Started(keras.metrics.Mean):
@@ -236,8 +236,8 @@ class TestProgramChecks:
         assert [name for name, _ in used] == ["compiled", "plain", "plain"]
         assert used[1][1] == used[2][1]
         assert "other numbers than the model's own steps" in used[1][1]
-        (told,) = [record.getMessage() for record in caplog.records]
-        assert told.startswith("trial 1: ") and "\n" not in told
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert message.startswith("trial 1: ") and "\n" not in message
 
     def test_a_program_is_checked_for_each_hyperparameter_that_varies(self) -> None:
         checked, due = Checked(), []

@@ -75,7 +75,7 @@ def test_the_state_is_kept_if_the_next_can_not_be_written(tmp_path: Path) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert training.read_state(path).weights_sha256 == "b"
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with pytest.raises(OSError, match=path.name):
         training.write_state(path / "in a file" / "trial.state", make_state())
 
@@ -129,14 +129,14 @@ def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("callback", "told"),
+    ("callback", "words"),
     [
         (keras.callbacks.CSVLogger("log.csv"), "CSVLogger"),
         (Keeping(iter([])), r"Keeping.*kept is list_iterator"),
     ],
 )
-def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, told: str) -> None:
-    with pytest.raises(training.StateError, match=told):
+def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, words: str) -> None:
+    with pytest.raises(training.StateError, match=words):
         training.capture([callback])
 
 
@@ -208,8 +208,8 @@ def test_a_training_that_is_cut_ends_as_one_that_is_not(
         assert not state.exists() and "starts from its first epoch" in cut.trainer_reason
     with caplog.at_level(logging.WARNING):
         spec = dataclasses.replace(spec, attempt=2)
-        again, found = train(training.CompiledTrainer(), study, spec, tmp_path, state=state)
-    assert found == [epoch.metrics for epoch in fitted]
+        again, metrics = train(training.CompiledTrainer(), study, spec, tmp_path, state=state)
+    assert metrics == [epoch.metrics for epoch in fitted]
     best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
     assert again.weights_sha256 == training.weights_digest(best.weights)
     assert "trained from its first epoch" not in caplog.text

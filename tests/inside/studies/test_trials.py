@@ -153,8 +153,8 @@ def check(build: object, **settings: object) -> list[str]:
         (dense, {"callbacks": lambda hp: [3]}, "callbacks.*Received: 3"),
         (spread, {}, r"distribution strategy \(OneDeviceStrategy\).*--workers N"),
         *(
-            (compiled_with(*each), {}, r"RuntimeError: not this one \(test_trials.py, line ")
-            for each in ((Failing, "mse"), (keras.Sequential, failing_loss))
+            (compiled_with(*parts), {}, r"RuntimeError: not this one \(test_trials.py, line ")
+            for parts in ((Failing, "mse"), (keras.Sequential, failing_loss))
         ),
     ],
 )

@@ -52,7 +52,7 @@ def of_width(units: int, hp: Any) -> keras.Model:
 
 
 @pytest.mark.parametrize(
-    ("make", "told", "stores"),
+    ("make", "message", "stores"),
     [
         # A second launch in the same process, too.
         (Growing, "Growing", ["first", "second"]),
@@ -60,7 +60,7 @@ def of_width(units: int, hp: Any) -> keras.Model:
     ],
 )
 def test_what_a_builder_counts_is_set_back_and_told_once(
-    make: Any, told: str, stores: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make: Any, message: str, stores: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     part = samples().train
     data = ks.datasets.arrays(part.x, part.y, validation=10, test=None)
@@ -69,9 +69,9 @@ def test_what_a_builder_counts_is_set_back_and_told_once(
         history = study.launch(store=tmp_path / store, progress=False, verify="off")
         results = [trial.result for trial in history.ended]
         # Twelve weights and a bias of the first layer, two for each class of the second.
-        assert [each.model_parameters for each in results] == [12 + 1 + 6] * 2
-        assert [each.trainer for each in results] == ["compiled"] * 2
-    assert caplog.text.count(told) == 1
+        assert [result.model_parameters for result in results] == [12 + 1 + 6] * 2
+        assert [result.trainer for result in results] == ["compiled"] * 2
+    assert caplog.text.count(message) == 1
     assert "2 of 2 trials by compiled steps" in study_text(history)
 
 
@@ -167,7 +167,7 @@ def build(hp: Mapping[str, Any]) -> keras.Model:
 @pytest.mark.filterwarnings("ignore:Limiting epochs")
 def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path: Path) -> None:
     splits, spec = samples(), spec_of(2)
-    wanted = by_hand(lambda: build({"setting": "nothing"}), splits, spec)
+    expected = by_hand(lambda: build({"setting": "nothing"}), splits, spec)
     data = ks.datasets.arrays(
         *(splits.train.x, splits.train.y),
         validation=(splits.validation.x, splits.validation.y),
@@ -191,7 +191,7 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
 
     for setting in [*SETTINGS][1:]:
         trained(setting)
-        assert trained("nothing") == [epoch.metrics for epoch in wanted], f"after {setting}"
+        assert trained("nothing") == [epoch.metrics for epoch in expected], f"after {setting}"
     session.save_champion(
         replace(spec, values={"setting": "others"}),
         tmp_path / "best.weights.h5",
@@ -361,14 +361,14 @@ def test_callbacks_see_and_do_what_they_do_in_fit(
     monkeypatch.chdir(tmp_path)
     build, callbacks = CASES[name]
     splits, spec, seeing = samples(), spec_of(4), Seeing()
-    wanted = repr(by_fit(build, splits, spec, [*callbacks(), seeing]))
+    expected = repr(by_fit(build, splits, spec, [*callbacks(), seeing]))
     files = {path.name for path in tmp_path.iterdir()}
     log = Path("log.csv").read_text() if "log.csv" in files else ""
-    for each in (trainer, trainer, PlainTrainer()):
+    for any_trainer in (trainer, trainer, PlainTrainer()):
         again = Seeing()
-        found = by_trainer(each, build, splits, spec, callbacks=[*callbacks(), again])
+        epochs = by_trainer(any_trainer, build, splits, spec, callbacks=[*callbacks(), again])
         assert again.seen == seeing.seen
-        assert repr(found) == wanted
+        assert repr(epochs) == expected
         assert not log or Path("log.csv").read_text() == log
         assert trainer.used[0] == ("plain" if name in BY_FIT else "compiled")
 
@@ -377,6 +377,6 @@ def test_errors_of_callbacks_are_those_of_fit(trainer: CompiledTrainer) -> None:
     callback, spec = keras.callbacks.TerminateOnNaN(raise_error=True), spec_of(3, 8)
     with pytest.raises(RuntimeError, match=r"at batch \d"):
         by_fit(exploding, samples(), spec, [callback])
-    for each in (trainer, PlainTrainer()):
+    for any_trainer in (trainer, PlainTrainer()):
         with pytest.raises(RuntimeError, match=r"at batch \d"):
-            by_trainer(each, exploding, samples(), spec, callbacks=[callback])
+            by_trainer(any_trainer, exploding, samples(), spec, callbacks=[callback])

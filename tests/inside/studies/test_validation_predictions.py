@@ -22,30 +22,30 @@ LABELS = np.arange(N) % 3
 
 def model(*layers: Any, loss: Any) -> Any:
     keras.utils.set_random_seed(1)
-    made = keras.Sequential(list(layers))
-    made.compile("sgd", loss=loss)
-    return made
+    network = keras.Sequential(list(layers))
+    network.compile("sgd", loss=loss)
+    return network
 
 
-def predicted(made: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
+def predicted(network: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
     """What is recorded, and what the model predicts by hand."""
-    made.build((None, *splits.validation.at_hand.x.shape[1:]))
-    record = validation_predictions(made, splits, 7, 16, "val_loss")
+    network.build((None, *splits.validation.at_hand.x.shape[1:]))
+    record = validation_predictions(network, splits, 7, 16, "val_loss")
     assert from_json(ValidationPredictions, to_json(record)) == record
-    return record, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
+    return record, network.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
 
 
 def check_classes(record: ValidationPredictions, y: np.ndarray, odds: np.ndarray) -> None:
-    made = odds.argmax(axis=1)
-    matrix = confusion_matrix(y, made, labels=range(odds.shape[1]))
+    classes = odds.argmax(axis=1)
+    matrix = confusion_matrix(y, classes, labels=range(odds.shape[1]))
     assert np.array_equal(record.confusion, matrix)
-    assert record.correct == (made == y).sum() and record.samples == len(y)
+    assert record.correct == (classes == y).sum() and record.samples == len(y)
     of_true = odds[np.arange(len(y)), y]
-    assert [each.index for each in record.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
-    for each in record.worst:
-        assert (each.true, each.predicted) == (y[each.index], made[each.index])
-        assert each.probability == pytest.approx(of_true[each.index])
-        assert each.confidence == pytest.approx(odds[each.index].max())
+    assert [row.index for row in record.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
+    for row in record.worst:
+        assert (row.true, row.predicted) == (y[row.index], classes[row.index])
+        assert row.probability == pytest.approx(of_true[row.index])
+        assert row.confidence == pytest.approx(odds[row.index].max())
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
@@ -59,9 +59,9 @@ def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_ho
     check_classes(record, y.argmax(axis=1) if one_hot else y, odds)
     assert record.class_names == (("0", "1", "2") if one_hot else ("a", "b", "c"))
     rows = TABLE.to_numpy()
-    for each in record.worst:
-        assert list(each.row) == ["size", "age"] and each.png == b""
-        shown = np.array(list(each.row.values()))
+    for sample in record.worst:
+        assert list(sample.row) == ["size", "age"] and sample.png == b""
+        shown = np.array(list(sample.row.values()))
         assert np.isclose(rows, shown, rtol=1e-5).all(axis=1).any(), shown
 
 
@@ -71,9 +71,9 @@ def test_logits_are_probabilities_and_images_are_shown() -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     record, logits = predicted(model(*layers, loss=loss), splits)
     check_classes(record, splits.validation.y, tf.nn.softmax(logits.astype("float64")).numpy())
-    for each in record.worst:
-        image = tf.io.decode_png(each.png).numpy()[..., 0]
-        assert np.array_equal(image, splits.validation.x[each.index]) and not each.row
+    for sample in record.worst:
+        image = tf.io.decode_png(sample.png).numpy()[..., 0]
+        assert np.array_equal(image, splits.validation.x[sample.index]) and not sample.row
 
 
 @pytest.mark.parametrize(("logits", "listed"), [(False, False), (True, False), (True, True)])
@@ -81,20 +81,20 @@ def test_two_classes_of_one_output(logits: bool, listed: bool) -> None:
     splits = datasets.arrays(TABLE.to_numpy(), LABELS % 2, preprocess="minmax", test=None).load()
     loss = keras.losses.BinaryCrossentropy(from_logits=logits)
     last = keras.layers.Dense(1, activation=None if logits else "sigmoid")
-    record, made = predicted(model(last, loss=[loss] if listed else loss), splits)
-    of_one = (tf.sigmoid(made.astype("float64")).numpy() if logits else made)[:, 0]
+    record, odds = predicted(model(last, loss=[loss] if listed else loss), splits)
+    of_one = (tf.sigmoid(odds.astype("float64")).numpy() if logits else odds)[:, 0]
     check_classes(record, splits.validation.y, np.stack([1 - of_one, of_one], axis=1))
 
 
 def test_a_regression_keeps_points_at_even_distances() -> None:
     x = random.normal(size=(6000, 2)).astype("float32")
     splits = datasets.arrays(x, x.sum(axis=1), validation=5000, test=None).load()
-    record, made = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
+    record, predictions = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
     assert (record.samples, record.class_names) == (5000, ())
     assert len(record.truth) == len(record.predicted) == 2000
     chosen = np.linspace(0, 4999, 2000).round().astype(int)
     assert np.array_equal(np.float32(record.truth), splits.validation.y[chosen])
-    assert np.allclose(record.predicted, made[chosen, 0], rtol=1e-6)
+    assert np.allclose(record.predicted, predictions[chosen, 0], rtol=1e-6)
 
 
 def test_batches_are_counted_like_arrays() -> None:
@@ -126,7 +126,7 @@ def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
     targets = (kinds, size, yes) if in_order else {"kind": kinds, "age": size, "yes": yes}
     splits = datasets.arrays(TABLE.to_numpy("float32") / 1e4, targets, test=None).load()
     inputs = keras.Input((2,))
-    made = {
+    outputs = {
         "kind": keras.layers.Dense(3, name="kind")(inputs),
         "age": keras.layers.Dense(1, name="age")(inputs),
         "yes": keras.layers.Dense(1, activation="sigmoid", name="yes")(inputs),
@@ -136,27 +136,27 @@ def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
         "age": "mse",
         "yes": "binary_crossentropy",
     }
-    network = keras.Model(inputs, list(made.values()) if in_order else made)
+    network = keras.Model(inputs, list(outputs.values()) if in_order else outputs)
     network.compile("sgd", list(losses.values()) if in_order else losses)
     first = validation_predictions(network, splits, 0, 16, "val_loss")
-    assert first.output == next(iter(made if in_order else sorted(made)))
-    each: dict[str, Any] = {
-        name: validation_predictions(network, splits, 0, 16, f"val_{name}_loss") for name in made
+    assert first.output == next(iter(outputs if in_order else sorted(outputs)))
+    records: dict[str, Any] = {
+        name: validation_predictions(network, splits, 0, 16, f"val_{name}_loss") for name in outputs
     }
-    assert [one.output for one in each.values()] == list(made)
+    assert [one.output for one in records.values()] == list(outputs)
     part = splits.validation.at_hand
     by_hand = network.predict(part.x, verbose=0)
     if in_order:
-        by_hand = dict(zip(made, by_hand, strict=True))
-    true = dict(zip(made, part.y, strict=True)) if in_order else part.y
+        by_hand = dict(zip(outputs, by_hand, strict=True))
+    true = dict(zip(outputs, part.y, strict=True)) if in_order else part.y
     odds = np.exp(by_hand["kind"].astype("float64"))
-    check_classes(each["kind"], true["kind"], odds / odds.sum(axis=1, keepdims=True))
+    check_classes(records["kind"], true["kind"], odds / odds.sum(axis=1, keepdims=True))
     if not in_order:
-        assert each["kind"].class_names == ("a", "b", "c")
-    assert each["age"].truth == pytest.approx(true["age"].ravel())
-    assert each["age"].predicted == pytest.approx(by_hand["age"].ravel())
+        assert records["kind"].class_names == ("a", "b", "c")
+    assert records["age"].truth == pytest.approx(true["age"].ravel())
+    assert records["age"].predicted == pytest.approx(by_hand["age"].ravel())
     matrix = confusion_matrix(true["yes"], by_hand["yes"].ravel() > 0.5, labels=[0, 1])
-    assert np.array_equal(each["yes"].confusion, matrix)
+    assert np.array_equal(records["yes"].confusion, matrix)
 
 
 def test_sequences_are_not_counted() -> None:

@@ -33,8 +33,8 @@ class Saying(Said):
         self.lines.append(what)
 
     def one(self, part: str) -> str:
-        (found,) = [line for line in self.lines if part in line]
-        return found
+        (only,) = [line for line in self.lines if part in line]
+        return only
 
 
 def launch(
@@ -91,11 +91,11 @@ def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path
     """Those of an executor that trains nothing last 0.1 s by its own account, the launch less."""
     description = describe(name="in part", trials=1, epochs=200)
     history, _, progress = launch(folder, description, "some")
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"model\.fit, identical in epochs? (?:1 to )?(\d+) of 200", history.best.verified
     )
-    assert found is not None
-    repeated = f"model.fit repeated {found[1]} of the trial's 200 epochs"
+    assert match is not None
+    repeated = f"model.fit repeated {match[1]} of the trial's 200 epochs"
     assert repeated in progress.one("--verify full")
     _, executor, _ = launch(folder, description, "some")
     assert executor.ran == []

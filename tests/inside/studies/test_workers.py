@@ -95,7 +95,7 @@ class TestPool(ExecutorConformance):
             assert executor.description.threads == here.description.threads == 1
             spec = make_spec(executor)
             digests = [
-                Collecting().run(each, spec, tmp_path).weights_sha256 for each in (executor, here)
+                Collecting().run(place, spec, tmp_path).weights_sha256 for place in (executor, here)
             ]
         assert digests[0] == digests[1] != ""
 
@@ -105,7 +105,7 @@ class TestPool(ExecutorConformance):
         mapped = []
         for worker in executor._workers:
             process = psutil.Process(pid_of(worker))
-            seen = {each.path for each in [*process.memory_maps(), *process.open_files()]}
+            seen = {file.path for file in [*process.memory_maps(), *process.open_files()]}
             assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
             assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
             assert not [path for path in seen if "/sqlalchemy/" in path], "nor what does"
@@ -121,7 +121,7 @@ class TestPool(ExecutorConformance):
             spec = make_spec(executor, number, 1, units=units)
             path = tmp_path / f"{number}.weights.h5"
             executor.submit(TrialTask(spec, executor.description.space, path))
-            (worker,) = [each for each in executor._workers if number_of_trial(each) == number]
+            (worker,) = [w for w in executor._workers if number_of_trial(w) == number]
             return worker
 
         all_free(executor)
@@ -141,7 +141,7 @@ class TestPool(ExecutorConformance):
         killed: list[int] = []
 
         def kill_one(epoch: EpochResult) -> Decision:
-            if {each.number for each in handler.epochs} == {0, 1} and not killed:
+            if {epoch.number for epoch in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
                 (runs,) = (w for w in executor._workers if number_of_trial(w) == epoch.number)
                 worker_process.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
@@ -331,7 +331,7 @@ def test_a_containers_limits_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "gpus"),
+    ("variable", "gpus"),
     [
         ("", ()),
         ("-1", ()),
@@ -342,8 +342,8 @@ def test_a_containers_limits_count(tmp_path: Path) -> None:
         ("GPU-8f7d,MIG-1/2/3", ("GPU-8f7d", "MIG-1/2/3")),
     ],
 )
-def test_the_gpus_that_the_environment_names(given: str, gpus: tuple[str, ...]) -> None:
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == gpus
+def test_the_gpus_that_the_environment_names(variable: str, gpus: tuple[str, ...]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": variable}) == gpus
 
 
 def test_the_gpus_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,14 +53,14 @@ def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: 
 def test_the_correction_is_that_of_a_slow_script(kind: str, direction: Direction) -> None:
     rng = np.random.default_rng(4)
     scores = {number: [KINDS[kind](rng, 40) for _ in range(2)] for number in (3, 0, 7, 5, 11)}
-    found = corrected(scores, direction, resamples=200, seed=9)
+    outcome = corrected(scores, direction, resamples=200, seed=9)
     sign = 1 if direction == "max" else -1
     outside = bbc(scores, sign, 200, 9)
     if kind == "roots":
-        assert found.estimate.value == pytest.approx(outside.mean(), rel=1e-5)
+        assert outcome.estimate.value == pytest.approx(outside.mean(), rel=1e-5)
     else:
         # The bound on the side of the choice is that of BBC's mean.
-        assert found.estimate.low < outside.mean() < found.estimate.high
+        assert outcome.estimate.low < outside.mean() < outcome.estimate.high
     # Of best epochs alone.
     best_epochs = {number: of_trial[:1] for number, of_trial in scores.items()}
     alone = corrected(best_epochs, direction, resamples=200, seed=9)
@@ -68,8 +68,8 @@ def test_the_correction_is_that_of_a_slow_script(kind: str, direction: Direction
     assert alone.estimate.value == pytest.approx(outside.mean(), rel=1e-5)
     values = [by_hand(s, np.arange(40)) for of_trial in scores.values() for s in of_trial]
     best = max(values) if direction == "max" else min(values)
-    assert found.reported == pytest.approx(best, rel=1e-6)
-    assert (found.trials, found.samples, found.resamples, found.note) == (5, 40, 200, "")
+    assert outcome.reported == pytest.approx(best, rel=1e-6)
+    assert (outcome.trials, outcome.samples, outcome.resamples, outcome.note) == (5, 40, 200, "")
     assert corrected(scores, direction, reported=0.99, resamples=9).reported == 0.99
 
 
@@ -77,7 +77,7 @@ def test_many_trials_are_corrected_in_blocks_that_fit_in_memory() -> None:
     right = np.random.default_rng(0).random((300, 20_000)) < 0.9
     scores = {number: [hits(row)] for number, row in enumerate(right)}
     tracemalloc.start()
-    found = corrected(scores, "max", resamples=250, seed=9).estimate
+    estimate = corrected(scores, "max", resamples=250, seed=9).estimate
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 150e6
@@ -86,32 +86,32 @@ def test_many_trials_are_corrected_in_blocks_that_fit_in_memory() -> None:
         drawn = np.bincount(generator.integers(0, 20_000, 20_000), minlength=20_000)
         chosen = (values @ drawn.astype(np.float32)).argmax()
         outside.append(right[chosen, drawn == 0].mean())
-    assert found.value == pytest.approx(np.mean(outside), rel=1e-6)
+    assert estimate.value == pytest.approx(np.mean(outside), rel=1e-6)
 
 
 def test_the_order_of_trials_does_not_matter_and_nor_does_a_diverged_one() -> None:
     rng = np.random.default_rng(1)
     scores = {number: [KINDS["accuracies"](rng, 30)] for number in range(12)}
-    found = corrected(scores, "max")
-    assert corrected(dict(reversed(scores.items())), "max") == found
+    correction = corrected(scores, "max")
+    assert corrected(dict(reversed(scores.items())), "max") == correction
     more = corrected({**scores, 12: [hits(np.full(30, np.nan))], 13: []}, "max")
-    assert more.estimate == found.estimate and more.trials == 12
+    assert more.estimate == correction.estimate and more.trials == 12
     assert more.note == "2 trials without usable scores left out."
 
 
 def test_the_interval_reaches_from_a_bound_of_the_corrected_to_one_of_the_reported_value() -> None:
     right = np.random.default_rng(5).random((12, 200)) < 0.9
-    found = corrected({k: [hits(row)] for k, row in enumerate(right)}, "max").estimate
+    estimate = corrected({k: [hits(row)] for k, row in enumerate(right)}, "max").estimate
     best = right.mean(axis=1).max()
-    assert best - found.value > 0.01
+    assert best - estimate.value > 0.01
     # Clopper and Pearson's bounds. Independent samples vary like a binomial: the resamples show
     # nearly all 200.
-    worse, better = 200 * found.value, 200 * best
-    assert found.low == pytest.approx(beta.ppf(0.025, worse, 201 - worse), abs=0.004)
-    assert found.high == pytest.approx(beta.ppf(0.975, better + 1, 200 - better), abs=0.004)
+    worse, better = 200 * estimate.value, 200 * best
+    assert estimate.low == pytest.approx(beta.ppf(0.025, worse, 201 - worse), abs=0.004)
+    assert estimate.high == pytest.approx(beta.ppf(0.975, better + 1, 200 - better), abs=0.004)
     wrong = corrected({k: [hits(~row)] for k, row in enumerate(right)}, "min").estimate
     mirrored = 1 - wrong.high, 1 - wrong.value, 1 - wrong.low
-    assert mirrored == pytest.approx((found.low, found.value, found.high), abs=1e-6)
+    assert mirrored == pytest.approx((estimate.low, estimate.value, estimate.high), abs=1e-6)
 
 
 OF_CURVE = np.where(np.arange(60) < 12, 181, 20)[:, None]
@@ -130,9 +130,9 @@ WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
     ids=["samples", "weights", "groups", "area"],
 )
 def test_trials_without_an_error_have_a_width(scores: SampleScores, worth: float) -> None:
-    found = corrected({k: [scores] for k in range(3)}, "max").estimate
+    result = corrected({k: [scores] for k in range(3)}, "max").estimate
     # The rule of an experiment without failures: 1 - 0.025^(1/n).
-    assert (found.value, found.low, found.high) == pytest.approx((1, 0.025 ** (1 / worth), 1))
+    assert (result.value, result.low, result.high) == pytest.approx((1, 0.025 ** (1 / worth), 1))
 
 
 def test_groups_are_resampled_and_copies_count_once() -> None:
@@ -140,11 +140,11 @@ def test_groups_are_resampled_and_copies_count_once() -> None:
     alone = corrected({k: [hits(row)] for k, row in enumerate(once)}, "max")
     groups = np.tile(np.arange(30), 20)
     copies = np.tile(once, 20)
-    found = corrected({k: [hits(row, groups=groups)] for k, row in enumerate(copies)}, "max")
-    assert (found.samples, found.groups) == (600, 30)
+    correction = corrected({k: [hits(row, groups=groups)] for k, row in enumerate(copies)}, "max")
+    assert (correction.samples, correction.groups) == (600, 30)
     for name in ("value", "low", "high"):
         expected = getattr(alone.estimate, name)
-        assert getattr(found.estimate, name) == pytest.approx(expected, abs=1e-5)
+        assert getattr(correction.estimate, name) == pytest.approx(expected, abs=1e-5)
 
 
 def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
@@ -168,4 +168,4 @@ def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
 )  # fmt: skip
 def test_scores_that_cannot_be_corrected_say_why(scores: list[SampleScores], why: str) -> None:
     with pytest.raises(StatisticsError, match=why):
-        corrected({number: [each] for number, each in enumerate(scores)}, "max")
+        corrected({number: [score] for number, score in enumerate(scores)}, "max")

@@ -102,9 +102,9 @@ CHANGES: dict[str, Any] = {
 }
 
 
-def found(diagnosis: Diagnosis) -> list[Finding]:
+def faults_in(diagnosis: Diagnosis) -> list[Finding]:
     """What asks for something."""
-    return [each for each in diagnosis.findings if each.severity != "ok"]
+    return [finding for finding in diagnosis.findings if finding.severity != "ok"]
 
 
 def planted(folder: Path, **fault: Any) -> Diagnosis:
@@ -117,8 +117,8 @@ def test_a_planted_fault_is_found_and_nothing_else(tmp_path: Path, fault: str) -
     check = fault.partition(":")[0]
     history = Planted(**{"trials": 120, **FAULTS[fault]}).history(tmp_path)
     diagnosis = diagnose(history)
-    assert [each.check for each in found(diagnosis)] == [check]
-    (finding,) = found(diagnosis)
+    assert [finding.check for finding in faults_in(diagnosis)] == [check]
+    (finding,) = faults_in(diagnosis)
     assert finding.advice or finding.command
     assert (finding.changes.ranges or finding.changes.settings) == CHANGES.get(fault, {})
     # The most severe come first.
@@ -139,9 +139,9 @@ def test_a_planted_fault_is_found_and_nothing_else(tmp_path: Path, fault: str) -
 def test_a_sound_study_has_nothing_to_mend(tmp_path: Path) -> None:
     for seed in range(3):
         diagnosis = planted(tmp_path / str(seed), seed=seed)
-        checks = {each.check for each in diagnosis.findings}
+        checks = {finding.check for finding in diagnosis.findings}
         assert checks == {"sufficiency", "trial variance", "isolation"}
-        assert not found(diagnosis) and not diagnosis.unchecked
+        assert not faults_in(diagnosis) and not diagnosis.unchecked
         curves = ["overfitting", "too long", "too short", "underfitting"]
         assert sorted(diagnosis.passed) == ["boundary", "infeasible", *curves]
         assert not diagnosis.next.reasons and not diagnosis.command
@@ -167,9 +167,9 @@ def test_a_range_that_the_best_trials_do_not_have_is_no_matter(tmp_path: Path, g
         return 0.7 + gain - 0.02 * np.log10(values["l2"]) if values["use_l2"] else 0.7
 
     diagnosis = planted(tmp_path, space=space, accuracy=accuracy)
-    boundaries = [each for each in diagnosis.findings if each.check == "boundary"]
+    boundaries = [finding for finding in diagnosis.findings if finding.check == "boundary"]
     assert bool(boundaries) == (gain > 0)
-    assert all("trials with l2 lie" in each.verdict for each in boundaries)
+    assert all("trials with l2 lie" in boundary.verdict for boundary in boundaries)
 
 
 def early(curve: np.ndarray, number: int) -> int:
@@ -182,7 +182,7 @@ def early(curve: np.ndarray, number: int) -> int:
 def test_trials_that_early_stopping_ended_are_checked(tmp_path: Path) -> None:
     stopped: dict[str, Any] = {"pruned": early, "further": lambda v: {"state": "complete"}}
     sound = planted(tmp_path / "sound", **stopped)
-    assert not found(sound) and not sound.unchecked
+    assert not faults_in(sound) and not sound.unchecked
     faults: dict[str, dict[str, Any]] = {
         "overfitting": {**FAULTS["overfitting"], "pruned": lambda c, n: 14},
         "underfitting": FAULTS["underfitting"],
@@ -192,10 +192,10 @@ def test_trials_that_early_stopping_ended_are_checked(tmp_path: Path) -> None:
     }
     for check, fault in faults.items():
         diagnosis = planted(tmp_path / check, **{**stopped, **fault})
-        assert [each.check for each in found(diagnosis)] == [check]
+        assert [finding.check for finding in faults_in(diagnosis)] == [check]
     # Those that did had all the epochs that they wanted.
     cut = {**stopped, "curve": slow, "pruned": lambda curve, number: 12}
-    assert "too short" not in {each.check for each in planted(tmp_path / "cut", **cut).findings}
+    assert "too short" not in {f.check for f in planted(tmp_path / "cut", **cut).findings}
 
 
 @pytest.mark.parametrize(
@@ -210,15 +210,15 @@ def test_thin_records_say_what_is_missing(
     tmp_path: Path, trials: int, check: str, parameter: str, reason: str
 ) -> None:
     diagnosis = planted(tmp_path, trials=trials)
-    missing = {(each.check, each.parameter): each.reason for each in diagnosis.unchecked}
+    missing = {(check.check, check.parameter): check.reason for check in diagnosis.unchecked}
     assert reason in missing[check, parameter]
     assert trials == 8 or not (diagnosis.findings or diagnosis.command)
 
 
 def test_without_a_scientific_hyperparameter_there_is_no_answer(tmp_path: Path) -> None:
-    space = SearchSpace(each for each in Planted().space if each.role != "scientific")
+    space = SearchSpace(p for p in Planted().space if p.role != "scientific")
     diagnosis = planted(tmp_path, space=space)
-    assert answers(diagnosis.history) == {} and not found(diagnosis)
+    assert answers(diagnosis.history) == {} and not faults_in(diagnosis)
     (missing,) = diagnosis.unchecked
     assert "no hyperparameter is scientific" in missing.reason
 
@@ -232,28 +232,28 @@ def test_all_trials_infeasible(tmp_path: Path) -> None:
 
 def by_hand(losses: list[float], draws: int) -> float:
     """The mean of the best of every sample of so many."""
-    return float(np.mean([min(each) for each in itertools.combinations(losses, draws)]))
+    return float(np.mean([min(draw) for draw in itertools.combinations(losses, draws)]))
 
 
 def test_isolation_is_what_numpy_computes(tmp_path: Path) -> None:
     history = Planted(trials=22).history(tmp_path)
-    (finding,) = [each for each in diagnose(history).findings if each.check == "isolation"]
+    (finding,) = [finding for finding in diagnose(history).findings if finding.check == "isolation"]
     values: dict[str, list[float]] = {"True": [], "False": []}
     for trial in history.ended:
         values[str(trial.params["batch_normalization"])].append(-trial.value)
     draws = min(map(len, values.values())) // 3
     assert finding.evidence["best of so many trials"] == draws >= 2
-    told, means, errors, freedoms = finding.evidence["values"], {}, {}, {}
+    evidence, means, errors, freedoms = finding.evidence["values"], {}, {}, {}
     for name, losses in values.items():
         count = len(losses)
         without = [by_hand(losses[:i] + losses[i + 1 :], draws) for i in range(count)]
         means[name] = by_hand(losses, draws)
         errors[name] = math.sqrt((count - 1) * np.var(without))
         freedoms[name] = 2 * (count / draws - 1)
-        assert told[name]["trials"] == count
-        assert told[name]["best"] == -min(losses)
-        assert told[name]["expected"] == pytest.approx(-means[name], abs=1e-12)
-        assert told[name]["standard error"] == pytest.approx(errors[name], rel=1e-9)
+        assert evidence[name]["trials"] == count
+        assert evidence[name]["best"] == -min(losses)
+        assert evidence[name]["expected"] == pytest.approx(-means[name], abs=1e-12)
+        assert evidence[name]["standard error"] == pytest.approx(errors[name], rel=1e-9)
     (difference,) = finding.evidence["differences"].values()
     both = sum(error**2 for error in errors.values())
     freedom = both**2 / sum(errors[name] ** 4 / freedoms[name] for name in errors)
@@ -264,7 +264,7 @@ def test_isolation_is_what_numpy_computes(tmp_path: Path) -> None:
 
 def test_sufficiency_is_what_numpy_computes(tmp_path: Path) -> None:
     history = Planted(trials=12).history(tmp_path)
-    (finding,) = [each for each in diagnose(history).findings if each.check == "sufficiency"]
+    (finding,) = [f for f in diagnose(history).findings if f.check == "sufficiency"]
     losses = [-trial.value for trial in history.ended if trial.value is not None]
     evidence = finding.evidence
     assert evidence["gain of a doubling"] == pytest.approx(by_hand(losses, 6) - min(losses))
@@ -297,7 +297,7 @@ def test_one_way_variance_is_that_of_scipy(tmp_path: Path) -> None:
             accuracy=lambda v, by=differ: 0.9 + by * math.sin(9 * log_rate(v)),
             seeds=3, spread=0.01, seed=seed, trials=30,
         ).history(tmp_path / f"{seed}-{differ}")  # fmt: skip
-        groups = [[each.best.value for each in t.result.repeats] for t in history.ended]
+        groups = [[repeat.best.value for repeat in t.result.repeats] for t in history.ended]
         (finding,) = [f for f in diagnose(history).findings if f.check == "trial variance"]
         assert (finding.severity == "problem") == (stats.f_oneway(*groups).pvalue > 0.05)
 
@@ -320,7 +320,7 @@ CONDITIONAL = SearchSpace(
 
 def landscape(random: np.random.Generator, space: SearchSpace = CONDITIONAL) -> Any:
     """A random one: every hyperparameter pulls one way, or not at all."""
-    pulls = {each.name: random.choice([0, 0, 0.05, -0.05, 0.3, -0.3]) for each in CONDITIONAL}
+    pulls = {p.name: random.choice([0, 0, 0.05, -0.05, 0.3, -0.3]) for p in CONDITIONAL}
 
     def accuracy(values: Any) -> float:
         units = {name: space[name].to_unit(value) for name, value in values.items()}
@@ -340,11 +340,11 @@ IN_A_FILE = {"code": CodeDescription("/s/a.py", "study", "", "", study_name="a")
 def tailoring_of(command: str) -> Tailoring:
     """What a command says, read as a shell and the command line do."""
     words = shlex.split(command)
-    given = {
+    options = {
         option: [value for word, value in itertools.pairwise(words) if word == option]
         for option in ("--only", "--set")
     }
-    return Tailoring.from_arguments(given["--only"], given["--set"])
+    return Tailoring.from_arguments(options["--only"], options["--set"])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -366,7 +366,7 @@ def test_the_next_launch_is_accepted_and_holds_the_best_trials(tmp_path: Path, s
             alone = tailoring_of(finding.command).apply(CONDITIONAL)
             assert alone == Tailoring(ranges=finding.changes.ranges).apply(CONDITIONAL)
     # What a finding asks for is there; all else keeps the best trial.
-    cut = {p for each in diagnosis.findings for p in each.changes.ranges}
+    cut = {p for finding in diagnosis.findings for p in finding.changes.ranges}
     for name, value in history.best.params.items():
         if name not in cut and name in tailored:
             assert tailored[name].contains(value), name
@@ -392,8 +392,8 @@ def test_the_next_launch_tailors_the_files_space(tmp_path: Path, tailoring: Tail
         settings={"tailored": tailoring.to_dict(), **IN_A_FILE},
     ).history(tmp_path)
     following = next_launch(history, diagnose(history).findings)
-    made = tailoring_of(following.command(history)).apply(CONDITIONAL)
-    assert made.to_dict() == following.space.to_dict()
+    tailored = tailoring_of(following.command(history)).apply(CONDITIONAL)
+    assert tailored.to_dict() == following.space.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -433,11 +433,11 @@ def test_more_trials_go_on_with_the_same_study(
     tailoring = Tailoring(ranges={"units": "32", "dropout": "0.1..0.4"})
     changes = Changes(settings={"trials": 40}, resumes=True)
     more = Finding("sufficiency", "hint", "More", "more.", changes=changes)
-    found = Planted(
+    history = Planted(
         space=tailoring.apply(Planted().space),
         settings={"tailored": tailoring.to_dict(), **IN_A_FILE, "cross_validation": "4"},
     ).history(tmp_path / "a store")
-    command = next_launch(found, [more]).command(found)
+    command = next_launch(history, [more]).command(history)
     assert command == (
         "kerastudy launch /s/a.py --name planted --set units=32 --set dropout=0.1..0.4 "
         "--trials 40 --folds 4"
@@ -445,10 +445,10 @@ def test_more_trials_go_on_with_the_same_study(
     # Another study has its own number of trials.
     wider = Finding("boundary", "problem", "Wider", "", changes=Changes({"dropout": "0.1..0.6"}))
     monkeypatch.delenv("KERASTUDY_STORE")
-    command = next_launch(found, [more, wider]).command(found)
+    command = next_launch(history, [more, wider]).command(history)
     assert command == (
         "kerastudy launch /s/a.py --name planted-2 --set units=32 --set dropout=0.1..0.6 "
-        f"--folds 4 --store '{found.store.root}'"
+        f"--folds 4 --store '{history.store.root}'"
     )
 
 
@@ -474,7 +474,7 @@ def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
     )
     assert said is not None, sentence
     assert {said[1], said[2]} == {"right, too", "large"} and float(said[3]) <= float(said[4])
-    (finding,) = [each for each in diagnose(history).findings if each.check == "isolation"]
+    (finding,) = [finding for finding in diagnose(history).findings if finding.check == "isolation"]
     assert finding.title == "width: 'small' is clearly worse"
     assert finding.changes.ranges == {"width": '["right, too", "large"]'}
 

@@ -54,7 +54,7 @@ def test_an_interval_over_seeds_holds(one: Draw, other: Draw, seeds: tuple[int, 
     intervals = [
         difference_of_means(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True)
     ]
-    held = [each.low <= truth <= each.high for each in intervals if each is not None]
+    held = [gain.low <= truth <= gain.high for gain in intervals if gain is not None]
     assert len(held) > 0.95 * SEARCHES
     assert np.mean(held) > 0.92
     # It is Welch's interval.
@@ -69,7 +69,7 @@ def test_of_equal_searches_few_pass_for_better_however_many_there_are() -> None:
     wrong = 0
     for four in groups:
         pairs = [difference_of_means(a, b, pairs=6) for i, a in enumerate(four) for b in four[:i]]
-        wrong += any(each is not None and not each.low <= 0 <= each.high for each in pairs)
+        wrong += any(pair is not None and not pair.low <= 0 <= pair.high for pair in pairs)
     assert wrong < 0.06 * SEARCHES
 
 

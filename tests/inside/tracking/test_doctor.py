@@ -25,7 +25,7 @@ from tracking.store_doctor import examine_store
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a study of six trials."""
     folder = tmp_path_factory.mktemp("made") / "store"
     launch(folder)
@@ -33,16 +33,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+def undisturbed(launched_store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     """What the study comes to with nine trials."""
     folder = tmp_path_factory.mktemp("undisturbed") / "store"
-    shutil.copytree(made, folder)
+    shutil.copytree(launched_store, folder)
     return outcome(launch(folder, trials=9))
 
 
 @pytest.fixture
-def store(made: Path, tmp_path: Path) -> Store:
-    shutil.copytree(made, tmp_path / "store")
+def store(launched_store: Path, tmp_path: Path) -> Store:
+    shutil.copytree(launched_store, tmp_path / "store")
     return store_at(tmp_path / "store")
 
 
@@ -89,9 +89,9 @@ def test_what_is_damaged_is_said_and_mended(
     sound = contents(store.root)
     kind = damage(store)
     damaged = contents(store.root)
-    told = examine_store(store.root)
-    assert kinds(told) == [kind]
-    assert len(told.left) == len(told.faults)
+    checkup = examine_store(store.root)
+    assert kinds(checkup) == [kind]
+    assert len(checkup.left) == len(checkup.faults)
     assert contents(store.root) == damaged, "looking changes nothing"
     mended = examine_store(store.root, fix=True)
     assert kinds(mended) == [kind] and mended.left == []
@@ -148,9 +148,9 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     before = contents(store.root / "scripted" / "checkpoints")
     with held_by_a_process(store.root / "scripted") as process:
         for fix in (False, True):
-            told = examine_store(store.root, fix=fix)
-            assert list(told.running) == ["scripted"] and told.faults == ()
-            assert f"process {process}" in told.running["scripted"]
+            checkup = examine_store(store.root, fix=fix)
+            assert list(checkup.running) == ["scripted"] and checkup.faults == ()
+            assert f"process {process}" in checkup.running["scripted"]
         assert contents(store.root / "scripted" / "checkpoints") == before
         assert history_of(store).status == "RUNNING"
     assert kinds(examine_store(store.root, fix=True)) == ["running"]
@@ -179,9 +179,9 @@ def test_all_else_is_checked_where_the_store_is_damaged(store: Store, fix: bool)
     facts_damaged(store)
     pieces(store)
     damage_best(store, Path.unlink)
-    told = examine_store(store.root, fix=fix)
-    assert kinds(told) == ["checkpoint", "leftover", "store"] and len(told.faults) == 4
-    assert {fault.kind for fault in told.left} == set(kinds(told)[: 1 if fix else 3])
+    checkup = examine_store(store.root, fix=fix)
+    assert kinds(checkup) == ["checkpoint", "leftover", "store"] and len(checkup.faults) == 4
+    assert {fault.kind for fault in checkup.left} == set(kinds(checkup)[: 1 if fix else 3])
 
 
 DESCRIPTION = describe(trials=6, code=CODE)
@@ -239,8 +239,8 @@ def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], 
     assert examine_store(store.root).faults == ()
     (champion,) = (store.root / "scripted" / "champion").iterdir()
     damage(champion)
-    told = examine_store(store.root, fix=True)
-    assert kinds(told) == ["champion"] and "launch" in told.left[0].how
+    checkup = examine_store(store.root, fix=True)
+    assert kinds(checkup) == ["champion"] and "launch" in checkup.left[0].how
     history, lines = launch_saving(store, Saving(DESCRIPTION))
     assert [line for line in lines if "registered again" in line]
     assert history.best is not None and history.model_uri(history.best)

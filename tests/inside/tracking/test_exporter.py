@@ -55,7 +55,7 @@ def confirm(history: StudyHistory) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched_folder(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two studies, and MLflow's database without them, which takes seconds to make."""
     root = tmp_path_factory.mktemp("made") / "store"
     shutil.copytree(empty_store_folder, root)
@@ -69,8 +69,8 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def store(made: Path, tmp_path: Path) -> Store:
-    shutil.copytree(made, tmp_path / "a store")
+def store(launched_folder: Path, tmp_path: Path) -> Store:
+    shutil.copytree(launched_folder, tmp_path / "a store")
     return store_at(tmp_path / "a store")
 
 

@@ -40,10 +40,10 @@ def server(code: int, before: Callable[[], object] = lambda: None) -> Iterator[s
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{made.server_port}"
-        made.shutdown()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def finished(store: Store, folder: Path) -> set[str]:
@@ -106,7 +106,7 @@ def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails
             seen.update(finished(new_store, new_store.root / "alone"))
             time.sleep(0.1)
 
-    said, told = Said(), "does not answer as it should"
+    said, reason = Said(), "does not answer as it should"
     executor = ScriptedExecutor(describe(name="alone", trials=3), wait_for_the_first)
     # A server whose disk is full answers with this status.
     with server(507) as address:
@@ -115,7 +115,7 @@ def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails
         )
         assert seen == {"0", "1"} and history.counts()["complete"] == 3
         (warning,) = [line for line in said.lines if "warning: The MLflow server" in line]
-        assert told in warning
+        assert reason in warning
         check_equal(open_store_client(new_store), history.folder)
-        with pytest.raises(ServerAwayError, match=told):
+        with pytest.raises(ServerAwayError, match=reason):
             StudyExporter(new_store, history.folder, address).update(whole=True)

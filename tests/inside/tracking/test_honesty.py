@@ -16,14 +16,14 @@ TINY, DIGITS = SETTINGS[0], SETTINGS[2]
 
 
 def test_intervals_hold_and_corrected_values_are_not_too_good() -> None:
-    found = coverage(TINY, STUDIES)
+    shares = coverage(TINY, STUDIES)
     for name in ("corrected", "corrected, all epochs", "confirmed", "gain"):
-        missed = found["intervals"][name] - found["held"][name]
+        missed = shares["intervals"][name] - shares["held"][name]
         assert missed <= STUDIES - FEWEST, name
     # What is reported without a correction does not hold, which this world must show.
-    assert found["held"]["new seeds, same data"] < FEWEST
-    assert found["bias"]["reported, Wilson"] > 1
-    assert abs(found["bias"]["corrected"]) < found["bias"]["reported, Wilson"] / 2
+    assert shares["held"]["new seeds, same data"] < FEWEST
+    assert shares["bias"]["reported, Wilson"] > 1
+    assert abs(shares["bias"]["corrected"]) < shares["bias"]["reported, Wilson"] / 2
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_intervals_hold_and_corrected_values_are_not_too_good() -> None:
     ids=lambda setting: setting.name,
 )
 def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
-    found = small_studies(setting, STUDIES)["corrected"]
-    assert found["held"] >= FEWEST
-    assert found["width"] <= 1.6
-    assert found["narrowest"] > 0
-    assert found["outside"] == 0
+    shares = small_studies(setting, STUDIES)["corrected"]
+    assert shares["held"] >= FEWEST
+    assert shares["width"] <= 1.6
+    assert shares["narrowest"] > 0
+    assert shares["outside"] == 0
 
 
 def test_no_gain_is_claimed_where_no_setting_matters() -> None:
-    found = null_studies(40, [TINY, DIGITS])
-    assert found["no gain claimed"] >= 0.95 * 40
+    shares = null_studies(40, [TINY, DIGITS])
+    assert shares["no gain claimed"] >= 0.95 * 40
 
 
 @pytest.mark.parametrize("epochs", [1, 2])

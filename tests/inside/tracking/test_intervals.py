@@ -40,12 +40,12 @@ def on_test(values: np.ndarray, level: float = 0.95, **fields: Any) -> Interval:
 def test_the_variance_is_welch_s_of_the_means_of_seeds_and_samples() -> None:
     # Welch's test adds the variances of two means, with Satterthwaite's degrees of freedom.
     values = np.random.default_rng(0).normal(size=(5, 40)) + np.arange(5)[:, None]
-    found = crossed(values)
+    interval = crossed(values)
     welch = scipy.stats.ttest_ind(values.mean(axis=1), values.mean(axis=0) + 1, equal_var=False)
-    assert found.variance == pytest.approx((-1 / welch.statistic) ** 2)
-    assert found.freedom == pytest.approx(welch.df)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.quantile(0.9) == pytest.approx(scipy.stats.t.ppf(0.95, welch.df))
+    assert interval.variance == pytest.approx((-1 / welch.statistic) ** 2)
+    assert interval.freedom == pytest.approx(welch.df)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.quantile(0.9) == pytest.approx(scipy.stats.t.ppf(0.95, welch.df))
 
 
 def test_an_interval_of_accuracies_by_hand() -> None:
@@ -61,9 +61,9 @@ def test_an_interval_of_accuracies_by_hand() -> None:
     n = min(mean * (1 - mean) / variance, 1000) * shrunk
     low = scipy.stats.beta.ppf(0.005, n * mean, n - n * mean + 1)
     high = scipy.stats.beta.ppf(0.995, n * mean + 1, n - n * mean)
-    found = on_test(values, level=0.99)
-    assert (found.value, found.low, found.high) == pytest.approx((mean, low, high))
-    assert found.level == 0.99
+    interval = on_test(values, level=0.99)
+    assert (interval.value, interval.low, interval.high) == pytest.approx((mean, low, high))
+    assert interval.level == 0.99
 
 
 # Each sample is wrong under exactly one of two seeds: neither part varies.
@@ -83,9 +83,9 @@ CANCELLING = np.repeat([[1.0, 0.0], [0.0, 1.0]], 20, axis=1)
 def test_samples_that_agree_are_no_certainty(
     values: np.ndarray, groups: np.ndarray | None, least: float, most: float
 ) -> None:
-    found = on_test(values, groups=groups)
-    assert least < found.high - found.low < most
-    assert 0 <= found.low <= found.value == values.mean() <= found.high <= 1
+    interval = on_test(values, groups=groups)
+    assert least < interval.high - interval.low < most
+    assert 0 <= interval.low <= interval.value == values.mean() <= interval.high <= 1
 
 
 @pytest.mark.parametrize("kind", ["r2", "auc"])
@@ -102,9 +102,9 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
             errors = rng.normal(0, 0.02, 60) ** 2
             values = np.stack([target, target**2, errors], axis=1)[:, :, None]
         scores.append(SampleScores(kind, kind, values, 1, settings=settings))
-    found, _ = confirmed_value(scores, "max")
-    assert found.low < np.mean([each.value for each in scores]) < 1
-    assert found.low < found.value <= found.high <= 1
+    interval, _ = confirmed_value(scores, "max")
+    assert interval.low < np.mean([score.value for score in scores]) < 1
+    assert interval.low < interval.value <= interval.high <= 1
 
 
 @pytest.mark.parametrize("grouped", [True, False])
@@ -115,24 +115,24 @@ def test_no_interval_of_a_loss_reaches_below_0(grouped: bool) -> None:
     samples = sum(sizes) if grouped else 12
     values = np.random.default_rng(0).exponential(size=(5, samples)) * 0.3
     scores = [SampleScores("loss", "mean", row, 1, weights, groups=groups) for row in values]
-    found, _ = confirmed_value(scores, "min")
-    assert 0 < found.low < found.value < found.high
+    interval, _ = confirmed_value(scores, "min")
+    assert 0 < interval.low < interval.value < interval.high
     assert corrected({0: scores[:1]}, "min").estimate.low > 0
 
 
 def test_a_gain_over_one_set_of_differences_is_the_paired_t_test() -> None:
     rng = np.random.default_rng(2)
     ours, theirs = rng.random(60), rng.random(60)
-    found = gain(np.tile(ours, (3, 1)), np.tile(theirs, (3, 1)), "max", 0.9)
+    interval = gain(np.tile(ours, (3, 1)), np.tile(theirs, (3, 1)), "max", 0.9)
     expected = scipy.stats.ttest_rel(ours, theirs).confidence_interval(0.9)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     turned = gain(np.tile(ours, (3, 1)), np.tile(theirs, (3, 1)), "min", 0.9)
     assert (turned.low, turned.high) == pytest.approx((-expected.high, -expected.low))
     same = np.ones((5, 20))
-    found = gain(same, same, "max", hits=20)
+    interval = gain(same, same, "max", hits=20)
     # Bonett and Price: one sample more for each side.
     half = scipy.stats.t.ppf(0.975, 21) * np.sqrt(2 / 21 / 22)
-    assert (found.value, found.low, found.high) == pytest.approx((0, -half, half))
+    assert (interval.value, interval.low, interval.high) == pytest.approx((0, -half, half))
 
 
 @pytest.mark.parametrize(("seeds_sd", "samples_sd"), [(0.0, 1.0), (0.3, 0.5), (0.02, 1.0)])
@@ -143,8 +143,8 @@ def test_intervals_of_losses_hold(seeds_sd: float, samples_sd: float) -> None:
         logs = rng.normal(0, samples_sd, 150) + rng.normal(0, 0.3, (5, 150))
         values = np.exp(logs) * np.exp(rng.normal(0, seeds_sd, (5, 1)))
         truth = np.exp((samples_sd**2 + 0.3**2 + seeds_sd**2) / 2)
-        found = loss_interval(values, nonnegative=True, resamples=200)
-        held += found.low <= truth <= found.high
+        interval = loss_interval(values, nonnegative=True, resamples=200)
+        held += interval.low <= truth <= interval.high
     assert held >= 0.92 * 150
 
 
@@ -152,12 +152,12 @@ def test_an_interval_of_losses_without_skew_is_student_s() -> None:
     values = 5 + np.random.default_rng(0).normal(size=(5, 400))
     error = crossed(values)
     half = error.quantile(0.95) * error.variance**0.5
-    found = loss_interval(values, nonnegative=True, resamples=5000)
+    limits = loss_interval(values, nonnegative=True, resamples=5000)
     mean = values.mean()
-    assert (found.low, found.high) == pytest.approx((mean - half, mean + half), abs=0.1 * half)
+    assert (limits.low, limits.high) == pytest.approx((mean - half, mean + half), abs=0.1 * half)
     # Losses may be negative.
-    found = loss_interval(-np.random.default_rng(0).random((5, 100)))
-    assert found.low < found.value < found.high < 0
+    limits = loss_interval(-np.random.default_rng(0).random((5, 100)))
+    assert limits.low < limits.value < limits.high < 0
 
 
 def test_heavy_tails_are_seen() -> None:

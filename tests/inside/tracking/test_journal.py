@@ -61,7 +61,7 @@ OLDER, NEWER = (executing(f"PRAGMA user_version={FORMAT + by}") for by in (-1, 1
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (OLDER, rf"older kerastudy \(format {FORMAT - 1}; .* another --store"),
         (NEWER, rf"newer kerastudy \(format {FORMAT + 1}; .* pip install -U kerastudy"),
@@ -73,7 +73,7 @@ OLDER, NEWER = (executing(f"PRAGMA user_version={FORMAT + by}") for by in (-1, 1
         (Path.unlink, "is gone. Restore .* backup"),
     ],
 )
-def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told: str) -> None:
+def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, message: str) -> None:
     journal = begin(tmp_path)
     for number in range(9):
         record_trial(journal, make_spec(number), losses(0.5))
@@ -84,11 +84,11 @@ def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, told:
         (journal.folder / left).unlink(missing_ok=True)
     before = contents(tmp_path)
     # As a launch does before it writes anything.
-    with pytest.raises(StoreError, match=told) as raised:
+    with pytest.raises(StoreError, match=message) as raised:
         check_sound(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
     if damage is not tear_pages:
-        with pytest.raises(StoreError, match=told):
+        with pytest.raises(StoreError, match=message):
             Journal(journal.folder, describe()).set_running()
     assert contents(tmp_path) == before
 
@@ -101,9 +101,9 @@ def test_a_commit_is_synced_where_a_trial_begins_or_ends(tmp_path: Path) -> None
     with noting_statements() as statements:
 
         def synced() -> str:
-            told = [each for each in statements if each.startswith(("PRAGMA sync", "BEGIN"))]
+            steps = [text for text in statements if text.startswith(("PRAGMA sync", "BEGIN"))]
             statements.clear()
-            setting, begin = told
+            setting, begin = steps
             assert begin == "BEGIN IMMEDIATE"
             return setting.removeprefix("PRAGMA synchronous=")
 
@@ -280,7 +280,7 @@ def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, f
                     written[left][1] = "interrupted"
         journal.close()
         reader = JournalReader(journal.folder)
-        read = {each.uuid: each for each in reader.attempts()}
+        read = {attempt.uuid: attempt for attempt in reader.attempts()}
         assert {u: (t.number, t.state) for u, t in read.items()} == {
             uuid: (number, state) for uuid, (number, state, _) in written.items()
         }

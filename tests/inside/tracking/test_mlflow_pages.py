@@ -154,7 +154,7 @@ def test_views_name_the_metrics_and_params_of_runs(shared_store: Store, name: st
         assert params == [f"params.`{to_mlflow(name)}`"] and to_mlflow(name) in run.data.params
     charts = [chart for page in pages.values() for chart in page.get("compareRunCharts", ())]
     keys = {key for chart in charts for key in chart.get("selectedMetricKeys", ())}
-    assert keys == {to_mlflow(each) for each in metrics} <= run.data.metrics.keys()
+    assert keys == {to_mlflow(metric) for metric in metrics} <= run.data.metrics.keys()
     axes = {c["yaxis"]["key"] for c in charts if c["type"] == "SCATTER"}
     assert axes == {to_mlflow(f"best_{objective.metric}")}
 

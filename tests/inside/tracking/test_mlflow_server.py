@@ -62,7 +62,7 @@ def test_studies_of_the_same_name_are_sent_to_one_server(
     export(other, server)
     history = launch(tmp_path / "first", "the same", trials=6, repeats=2)
     export(history, server)
-    names = [experiment_of(server.client, each.folder).name for each in (history, other)]
+    names = [experiment_of(server.client, study.folder).name for study in (history, other)]
     assert names == ["the same", "the same (2)"]
 
 
@@ -70,16 +70,16 @@ def test_push_sends_what_a_server_lacks(server: MlflowServer, tmp_path: Path) ->
     history = launch(tmp_path / "store", "pushed")
     nobody = f"http://127.0.0.1:{free_port()}"
     arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
-    told = kerastudy_here(tmp_path, *arguments, nobody, expect=2)
-    assert told.stdout == "" and f"{nobody} does not answer" in told.last
+    answer = kerastudy_here(tmp_path, *arguments, nobody, expect=2)
+    assert answer.stdout == "" and f"{nobody} does not answer" in answer.last
     for sent in ("6", "0"):
-        told = kerastudy_here(tmp_path, *arguments, server.address)
-        assert told.stderr == "" and told.stdout.startswith(f"{sent} runs of pushed sent")
+        answer = kerastudy_here(tmp_path, *arguments, server.address)
+        assert answer.stderr == "" and answer.stdout.startswith(f"{sent} runs of pushed sent")
         check_equal(server.client, history.folder)
     deleted = experiment_of(server.client, history.folder).experiment_id
     server.client.delete_experiment(deleted)
-    told = kerastudy_here(tmp_path, *arguments, server.address, expect=2)
-    assert "Restore it from the trash there" in told.last
+    answer = kerastudy_here(tmp_path, *arguments, server.address, expect=2)
+    assert "Restore it from the trash there" in answer.last
     server.client.restore_experiment(deleted)
     kerastudy_here(tmp_path, *arguments, server.address)
     check_equal(server.client, history.folder)
@@ -109,22 +109,22 @@ def test_a_launch_sends_a_study_with_its_champion(
     server.client.create_registered_model("trained")
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 120)
     file = write_study(tmp_path, name='"trained"')
-    told = kerastudy_here(
+    answer = kerastudy_here(
         tmp_path,
         *("launch", file, "--store", "store", "--executor", "in-process", "--verify", "off"),
         "--json",
         MLFLOW_TRACKING_URI=server.address,
         KERASTUDY_MLFLOW="on",
     )
-    assert f'"server": "{server.address}"' in told.stdout
-    assert "warning" not in told.stderr
+    assert f'"server": "{server.address}"' in answer.stdout
+    assert "warning" not in answer.stderr
     store = store_at(tmp_path / "store")
     history = read_study(store, "trained")
     for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
         check_equal(client, history.folder)
     version = server.client.get_model_version_by_alias("trained (2)", "champion")
     parent = server.client.get_run(version.run_id or "")
-    assert as_json(told)["facts"][0]["text"] in parent.data.tags["mlflow.note.content"]
+    assert as_json(answer)["facts"][0]["text"] in parent.data.tags["mlflow.note.content"]
     files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
     assert files == ["study/code", "study/definition.json"]
     mlflow.set_tracking_uri(server.address)
@@ -138,15 +138,15 @@ def test_a_launch_sends_a_study_with_its_champion(
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "words"),
     [
         *((a, "must be the address of an MLflow server") for a in ("", "mlflow.db", "ftp://a.org")),
         *((a, "must be the address of an MLflow server") for a in ("http://", "http://a:b:c")),
         ("https://me:secret@mlflow.example.org", "MLFLOW_TRACKING_PASSWORD"),
     ],
 )
-def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
-    with pytest.raises(TrackingError, match=told) as raised:
+def test_bad_addresses_are_told(monkeypatch: pytest.MonkeyPatch, address: str, words: str) -> None:
+    with pytest.raises(TrackingError, match=words) as raised:
         check_server(address)
     assert "secret" not in str(raised.value)
     # The variable may also name a database, which is no server.

@@ -35,7 +35,7 @@ def usual_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def steps(history: StudyHistory) -> list[str]:
-    return [each.text for each in summary_of(history).commands]
+    return [command.text for command in summary_of(history).commands]
 
 
 def planted(folder: Path, **changes: Any) -> StudyHistory:

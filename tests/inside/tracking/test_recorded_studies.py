@@ -58,8 +58,8 @@ def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Stor
         assert (trial.environment, trial.code_digest) == (ENVIRONMENT, CODE.digest)
         assert trial.engine_state == {"sampler": f"state {number}", "empty": ""}
         assert history.curve(trial) == dict(enumerate(CURVE, start=1))
-        made = None if state == "running" else make_result(trial.spec, CURVE, trial.state)
-        assert trial.result == made
+        result = None if state == "running" else make_result(trial.spec, CURVE, trial.state)
+        assert trial.result == result
     assert history.counts() == dict.fromkeys(STATES.values(), 1)
     with pytest.raises(StudyNotFoundError, match="no trial 99; it has 0 to 4"):
         history.trial(99)
@@ -192,7 +192,7 @@ WRONG: list[tuple[object, str]] = [
 
 @pytest.mark.parametrize(("name", "said"), WRONG)
 def test_what_is_no_name_is_refused(name: object, said: str) -> None:
-    with pytest.raises(StudyNameError, match=said) as told:
+    with pytest.raises(StudyNameError, match=said) as error:
         check_study_name(name)
     # Messages have the first 200 characters of a value.
-    assert repr(name)[:199] in str(told.value) and "such as 'digits'" in str(told.value)
+    assert repr(name)[:199] in str(error.value) and "such as 'digits'" in str(error.value)

@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def figures(history: StudyHistory) -> list[Any]:
-    return [each for section in sections(StudyData(history)) for each in section.figures]
+    return [figure for section in sections(StudyData(history)) for figure in section.figures]
 
 
 def test_columns_are_those_of_a_table_by_pandas(store: Store) -> None:
@@ -52,9 +52,9 @@ def test_columns_are_those_of_a_table_by_pandas(store: Store) -> None:
     best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
     assert columns["best_so_far"] == pytest.approx(best.tolist(), rel=1e-5)
     gap = dict(zip(valued["number"], valued["metrics_accuracy"] - valued["value"], strict=True))
-    for trial, state, found in zip(columns["trial"], columns["state"], columns["gap"], strict=True):
-        assert (found is None) == (state == "infeasible")
-        assert found is None or found == pytest.approx(gap[trial], rel=1e-3)
+    for trial, state, cell in zip(columns["trial"], columns["state"], columns["gap"], strict=True):
+        assert (cell is None) == (state == "infeasible")
+        assert cell is None or cell == pytest.approx(gap[trial], rel=1e-3)
     ranks = valued.sort_values(["value", "epoch", "number"], ascending=[False, True, True])
     numbers = {rank: trial for trial, rank in zip(columns["trial"], columns["rank"], strict=True)}
     assert [numbers[i + 1] for i in range(len(ranks))] == ranks["number"].tolist()
@@ -91,7 +91,7 @@ def importances_of(trials: int) -> dict[str, float]:
         ks.Int("unread", 1, 9),
         ks.Fixed("same", 1),
     )
-    made = []
+    records = []
     for number in range(trials):
         rate, dropout, momentum = random.random(3)
         values = {"rate": 10 ** (4 * rate - 5), "dropout": dropout, "same": 1}
@@ -100,29 +100,29 @@ def importances_of(trials: int) -> dict[str, float]:
             values["momentum"] = 1 - 10 ** (math.log10(0.99) - momentum * math.log10(99))
         value = 3 * rate + dropout + (2 * momentum - 1) * (number % 2)
         trial = trial_record(number, value, state="complete")
-        made.append(replace(trial, spec=make_spec(number, values=values)))
-    found = importances(axes_of(space), made)
-    assert dict(importances(axes_of(space), made[::-1])) == dict(found), "it is repeatable"
-    return dict(found)
+        records.append(replace(trial, spec=make_spec(number, values=values)))
+    shares = importances(axes_of(space), records)
+    assert dict(importances(axes_of(space), records[::-1])) == dict(shares), "it is repeatable"
+    return dict(shares)
 
 
 def test_importance_is_the_share_of_the_variance() -> None:
     """By hand, rate, dropout and momentum have 9, 1 and 1 of 11: half of trials have momentum."""
-    found = importances_of(300)
+    shares = importances_of(300)
     expected = {"rate": 9 / 11, "dropout": 1 / 11, "momentum": 1 / 11, "kind": 0.0, "unread": 0.0}
-    assert found == pytest.approx(expected, abs=0.08)
-    assert next(iter(found)) == "rate" and math.fsum(found.values()) == pytest.approx(1)
+    assert shares == pytest.approx(expected, abs=0.08)
+    assert next(iter(shares)) == "rate" and math.fsum(shares.values()) == pytest.approx(1)
 
 
 def test_importance_with_few_trials(store: Store) -> None:
-    found = importances_of(20)
-    assert next(iter(found)) == "rate" and found["rate"] > 0.6
+    shares = importances_of(20)
+    assert next(iter(shares)) == "rate" and shares["rate"] > 0.6
     assert importances_of(14) == {} != importances_of(15)
     few = record(store, "few", 16, infeasible=lambda number: number > 13)
     text = write_report(few).read_text(encoding="utf-8")
     assert "In order: " in text and "Not checked: " in text
     assert "matter most is shown from 15 trials on" in text
-    names = {str(each.chart.name) for each in figures(few)}
+    names = {str(figure.chart.name) for figure in figures(few)}
     assert "importance" not in names
     with pytest.raises(StudyError, match=r"needs 15 trials with a value.* has 14"):
         StudyPlots(few).importance()
@@ -137,7 +137,7 @@ def test_a_finding_names_the_section_with_its_charts(store: Store) -> None:
         assert (finding in section.findings) != (finding.title in section.text)
         if finding in section.findings:
             assert parts[section.shown_in[finding.check]].figures
-    assert {"hint", "problem"} & {each.severity for each in section.findings}
+    assert {"hint", "problem"} & {finding.severity for finding in section.findings}
     page = write_report(history).read_text(encoding="utf-8")
     for place in re.findall(r'href="#([^"]+)"', page):
         assert f'<section id="{place}">' in page
@@ -170,7 +170,7 @@ HUGE: dict[str, Any] = {
 def test_odd_studies_have_no_empty_chart(store: Store, trials: int, settings: Any) -> None:
     history = record(store, f"odd {trials}", trials, **settings)
     data = StudyData(history)
-    names = [str(each.chart.name) for each in figures(history)]
+    names = [str(figure.chart.name) for figure in figures(history)]
     assert ("history" in names) == ("curves" in names) == bool(data.ranked)
     page = write_report(history).read_text(encoding="utf-8")
     places = set(re.findall(r'data-chart="(\w+)"', page))
@@ -211,7 +211,7 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
 
 def test_figures_draw_values_that_are_far_off_at_their_places(store: Store) -> None:
     history = record_values(store, "far off", LOSS, [0.1, 0.11, 0.12, 0.13, 0.14, 9.0])
-    assert any('"clamp": true' in each.chart.to_json() for each in figures(history))
+    assert any('"clamp": true' in figure.chart.to_json() for figure in figures(history))
     for chart in (StudyPlots(history).history(), StudyPlots(history).learning_curves()):
         scales = [scale for scale in scales_of(chart.to_dict()) if "domain" in scale]
         assert any(max(scale["domain"]) == 9 for scale in scales)

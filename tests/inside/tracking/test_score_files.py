@@ -81,7 +81,7 @@ def test_the_average_of_trainings_has_the_mean_of_their_objectives() -> None:
 
     roots = [dataclasses.replace(first, kind="root_mean", values=v) for v in (LOSSES, LOSSES * 4)]
     counts = RANDOM.multinomial(1001, np.full(1001, 1 / 1001), 2)
-    by_hand = [1.5 * np.sqrt(np.average(LOSSES, weights=each)) for each in counts]
+    by_hand = [1.5 * np.sqrt(np.average(LOSSES, weights=weights)) for weights in counts]
     assert average(roots).of_resamples(counts) == pytest.approx(by_hand, rel=1e-6)
 
 
@@ -91,13 +91,13 @@ def scores(size: int, kind: Any = "mean", **fields: Any) -> SampleScores:
 
 def test_folds_of_one_size_are_pooled_as_one_mean() -> None:
     folds = [scores(7, constant=1.0), scores(7, constant=2.0), scores(6, constant=3.0)]
-    found = pooled(folds)
-    values = np.concatenate([each.values for each in folds])
-    assert (len(found), found.kind, found.epoch) == (20, "mean", 4)
-    assert found.value == pytest.approx(values.mean() + 2.0)
+    pool = pooled(folds)
+    values = np.concatenate([fold.values for fold in folds])
+    assert (len(pool), pool.kind, pool.epoch) == (20, "mean", 4)
+    assert pool.value == pytest.approx(values.mean() + 2.0)
     counts = RANDOM.multinomial(20, [1 / 20] * 20, 5)
     means = [np.repeat(values, drawn).mean() + 2.0 for drawn in counts]
-    np.testing.assert_allclose(found.of_resamples(counts), means)
+    np.testing.assert_allclose(pool.of_resamples(counts), means)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_folds_of_one_size_are_pooled_as_one_mean() -> None:
     ],
 )
 def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores]) -> None:
-    found, size = pooled(folds), len(folds[0])
-    assert len(found) == size + len(folds[1])
-    assert found.value == pytest.approx(np.mean([each.value for each in folds]))
-    counts = RANDOM.multinomial(len(found), [1 / len(found)] * len(found), 6)
+    pool, size = pooled(folds), len(folds[0])
+    assert len(pool) == size + len(folds[1])
+    assert pool.value == pytest.approx(np.mean([fold.value for fold in folds]))
+    counts = RANDOM.multinomial(len(pool), [1 / len(pool)] * len(pool), 6)
     # Nothing drawn of the first fold; of the second; of any.
     counts[0, :size], counts[1, size:], counts[2] = 0, 0, 0
     by_hand = []
@@ -124,7 +124,7 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
         sizes = drawn[:size].sum(), drawn[size:].sum()
         kept = [part[0] for part, count in zip(parts, sizes, strict=True) if count]
         by_hand.append(np.mean(kept) if kept else np.nan)
-    np.testing.assert_allclose(found.of_resamples(counts), by_hand)
+    np.testing.assert_allclose(pool.of_resamples(counts), by_hand)
 
 
 def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: Path) -> None:
@@ -142,10 +142,10 @@ def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: 
             epochs = [SampleScores("val_loss", "mean", values[e], e + 1) for e in range(4)]
             path = history.files.scores(trial.number, fold)
             write_scores(path, epochs[: 3 + fold], weights_sha256=result.weights_sha256)
-    found = trial_scores(history.files, history.holding)
+    kept = trial_scores(history.files, history.holding)
     # The first fold has no scores of a trial's best epoch if that is its last.
-    assert found and set(found) == {trial.number for trial in history.ended if trial.epoch != 4}
-    for number, of_epochs in found.items():
+    assert kept and set(kept) == {trial.number for trial in history.ended if trial.epoch != 4}
+    for number, of_epochs in kept.items():
         assert [scores.epoch for scores in of_epochs] == [1, 2, 3]
         for scores in of_epochs:
             expected = [written[number, fold][scores.epoch - 1] for fold in (0, 1)]
@@ -156,12 +156,12 @@ def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:
     rng = np.random.default_rng(0)
     values, weights = rng.random(400) < 0.95, np.exp(rng.normal(0, 0.8, 400))
     scores = SampleScores("accuracy", "mean", values, 1, weights, 0.25)
-    found = crossed(score_matrix([scores, scores]))
+    interval = crossed(score_matrix([scores, scores]))
     without = (np.delete(np.stack([values, weights]), i, axis=1) for i in range(400))
     left_out = np.array([np.average(v, weights=w) + 0.25 for v, w in without])
-    assert found.mean == pytest.approx(np.average(values, weights=weights) + 0.25)
+    assert interval.mean == pytest.approx(np.average(values, weights=weights) + 0.25)
     # The jackknife: (n - 1) / n times the sum of the squared deviations.
-    assert found.of_samples == pytest.approx(399 * left_out.var(), rel=0.05)
+    assert interval.of_samples == pytest.approx(399 * left_out.var(), rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["mean", "root_mean"])
@@ -170,8 +170,8 @@ def test_groups_vary_as_a_jackknife_of_groups_says(kind: Literal["mean", "root_m
     groups = rng.integers(0, 25, 400)
     values = rng.exponential(size=400) * (1 + rng.random(25)[groups])
     scores = SampleScores("loss", kind, values, 1, groups=groups)
-    found = crossed(score_matrix([scores, scores]))
+    interval = crossed(score_matrix([scores, scores]))
     whole = (lambda x: np.sqrt(x.mean())) if kind == "root_mean" else np.mean
     left_out = np.array([whole(values[groups != group]) for group in range(25)])
-    assert found.samples == 25
-    assert found.of_samples == pytest.approx(24 * left_out.var(), rel=0.1)
+    assert interval.samples == 25
+    assert interval.of_samples == pytest.approx(24 * left_out.var(), rel=0.1)

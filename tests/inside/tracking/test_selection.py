@@ -53,12 +53,12 @@ def test_the_race_of_sixteen() -> None:
 @given(top=st.integers(1, 20), seeds=st.integers(1, 9), budget=st.integers(1, 100))
 def test_any_race_keeps_to_its_limits(top: int, seeds: int, budget: int) -> None:
     plan = rounds(top, seeds, budget)
-    assert sum(each.trainings for each in plan) <= budget
-    assert sum(each.seeds for each in plan) <= seeds
+    assert sum(stage.trainings for stage in plan) <= budget
+    assert sum(stage.seeds for stage in plan) <= seeds
     assert plan[0].racers <= top
-    racers = [each.racers for each in plan]
+    racers = [stage.racers for stage in plan]
     assert all(after < before for before, after in itertools.pairwise(racers))
-    assert all(each.racers >= 1 and each.seeds >= 1 for each in plan)
+    assert all(stage.racers >= 1 and stage.seeds >= 1 for stage in plan)
 
 
 def test_the_mean_over_new_seeds_decides_and_infeasible_trials_are_behind() -> None:

@@ -41,9 +41,9 @@ def test_a_study_that_can_not_be_deleted_is_told_by_its_folder(new_store: Store)
     journal = record_study(new_store.root, "mine", [0.5])
     journal.close()
     (journal.folder / "deleted.db").mkdir()
-    with pytest.raises(StoreError, match="can't be deleted") as told:
+    with pytest.raises(StoreError, match="can't be deleted") as error:
         delete_study(new_store, study_size(new_store, "mine"), lambda *_: nullcontext())
-    assert f"Delete the folder {str(journal.folder)!r}" in str(told.value)
+    assert f"Delete the folder {str(journal.folder)!r}" in str(error.value)
 
 
 AS_NOBODY = """
@@ -80,10 +80,10 @@ def test_a_store_that_cannot_be_made_or_written(open_to_all: Path) -> None:
         os.chmod(folder, 0o555)
     command = [sys.executable, "-c", AS_NOBODY, str(store), str(open_to_all / "another")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    told = run.stdout.splitlines()
-    assert len(told) == 4
-    assert all("refused" in line and str(open_to_all) in line for line in told)
-    assert all("not writable" in line for line in told[:3])
+    lines = run.stdout.splitlines()
+    assert len(lines) == 4
+    assert all("refused" in line and str(open_to_all) in line for line in lines)
+    assert all("not writable" in line for line in lines[:3])
     assert contents(open_to_all) == before
 
 
@@ -188,8 +188,8 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
 def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "새 곳" / "my store"
-    made = subprocess.run([sys.executable, "-c", CREATE, str(folder)], capture_output=True)
-    assert made.returncode == 0, made.stderr
+    process = subprocess.run([sys.executable, "-c", CREATE, str(folder)], capture_output=True)
+    assert process.returncode == 0, process.stderr
     assert study_names(store_at(folder)) == []
     assert not list(folder.glob("partial*"))
 

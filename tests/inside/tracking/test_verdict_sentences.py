@@ -72,8 +72,8 @@ def test_other_metrics() -> None:
     assert verdict(None, unknown="it lacks scores").text == unknown
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
-    told = verdict(wide, metric="val_loss", reported=0.0136).text
-    assert told == "Expect 0.1 (0.0 to 1.3). The search saw 0.014."
+    text = verdict(wide, metric="val_loss", reported=0.0136).text
+    assert text == "Expect 0.1 (0.0 to 1.3). The search saw 0.014."
     assert verdict(None, reported=None).text == "No trial has a value of val_accuracy yet."
     # The share of a class says nothing about an area under a curve, whose chance is a half.
     of_area = verdict(CORRECTED, metric="val_auc", guess=HIGH).text

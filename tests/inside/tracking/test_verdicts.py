@@ -151,7 +151,7 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
     history = replace(study(shared_store, "confirmed", SHARES), status="FINISHED")
 
     def commands() -> dict[str, str]:
-        return {each.name: each.text for each in summary_of(history).commands}
+        return {command.name: command.text for command in summary_of(history).commands}
 
     assert commands()["confirm"] == f"kerastudy confirm confirmed --store {shared_store.root}"
     confirm(history, reported=0.9, time=1)
@@ -173,7 +173,7 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
     results = StudyResults.of(history)
     document = study_document(history)["verdict"]
     assert results.verdict.text == expected == document["text"]
-    assert [each["time"] for each in document["confirmations"]] == [1, 2]
+    assert [confirmation["time"] for confirmation in document["confirmations"]] == [1, 2]
     corrected = results.verdict.corrected
     assert results.verdict.confirmations[-1].winner == 3 and corrected is not None
     assert "This is the last of 2 confirmations." in results.verdict.grounds
@@ -221,7 +221,7 @@ def test_every_face_has_every_fact(shared_store: Store) -> None:
         study_note(history, PAGES),
         write_report(history).read_text(encoding="utf-8").partition("<script")[0],
     )
-    texts = [each.text for each in (*summary.facts, *summary.commands)]
+    texts = [part.text for part in (*summary.facts, *summary.commands)]
     for face in map(words, faces):
         # The page has a field for each sentence on the defaults.
         assert [text for text in ". ".join(texts).split(". ") if words(text) not in face] == []
@@ -263,8 +263,8 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     race = (Racer(2, (0.9,) * 4), Racer(3, (0.89,) * 4), Racer(1, (0.9, None, 0.9)))
     confirm(history, race)
     after = study_verdict(history)
-    told = champion_sentences(with_champion(2, "it won under new seeds"), after)
-    assert told == (f"trial 2, it won under new seeds: {address}",)
+    sentences = champion_sentences(with_champion(2, "it won under new seeds"), after)
+    assert sentences == (f"trial 2, it won under new seeds: {address}",)
     won = "Trial 2 won under new seeds: expect 0.901 (0.871 to 0.930) from it."
     for number, value in (
         (3, "0.92, and 0.89 under 4 new seeds."),

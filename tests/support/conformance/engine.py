@@ -83,9 +83,9 @@ class Played:
             self.finish(proposal, proposal.number in infeasible)
         return proposals
 
-    def ask(self, given: Mapping[str, object] | None = None) -> Proposal | None:
+    def ask(self, values: Mapping[str, object] | None = None) -> Proposal | None:
         """Asks, and checks that a promoted trial trains the values of a complete one for longer."""
-        proposal = self.engine.ask(given)
+        proposal = self.engine.ask(values)
         past = None if proposal is None else promoted_from(proposal)
         if past is not None:
             before = self.record(past)
@@ -179,45 +179,45 @@ class EngineConformance:
         infeasible = (2, self.trials // 2)
         done = max(1, self.trials - left)
         through = Played(make(self.space))
-        wanted = through.play(self.trials, infeasible)
-        assert [number for number, *_ in wanted] == list(range(self.trials))
+        expected = through.play(self.trials, infeasible)
+        assert [number for number, *_ in expected] == list(range(self.trials))
         before = Played(make(self.space))
         before.play(done, infeasible)
         resumed = Played(make(self.space), before.records)
         resumed.engine.restore(before.records, curve)
-        assert resumed.play(self.trials - done, infeasible) == wanted[done:]
+        assert resumed.play(self.trials - done, infeasible) == expected[done:]
         assert [r.result for r in resumed.records] == [r.result for r in through.records]
 
     def test_resumed_with_a_trial_in_flight(self, make: Callable[..., Engine]) -> None:
         done = self.trials - 4
         through = Played(make(self.space))
-        wanted = through.play(self.trials)
+        expected = through.play(self.trials)
         before = Played(make(self.space))
         before.play(done)
         in_flight = before.ask()
-        assert proposed(in_flight) == wanted[done]
+        assert proposed(in_flight) == expected[done]
         records = [*before.records, before.unfinished(in_flight)]
         resumed = Played(make(self.space), before.records)
         resumed.engine.restore(records, curve)
         resumed.finish(in_flight)
-        assert resumed.play(3) == wanted[done + 1 :]
+        assert resumed.play(3) == expected[done + 1 :]
 
     @pytest.mark.parametrize("done", [0, 5])
     def test_given_is_proposed_next(self, make: Callable[..., Engine], done: int) -> None:
         through = Played(make(self.space))
         tried = [values for _, values, *_ in through.play(done)]
-        given = next(v for v in reversed(list(self.space.grid())) if v not in tried)
-        proposal = through.ask(dict(reversed(given.items())))
+        configuration = next(v for v in reversed(list(self.space.grid())) if v not in tried)
+        proposal = through.ask(dict(reversed(configuration.items())))
         assert proposal.number == done
         assert promoted_from(proposal) is None
-        assert json.dumps(proposal.values) == json.dumps(given)
+        assert json.dumps(proposal.values) == json.dumps(configuration)
         through.finish(proposal)
         resumed = Played(make(self.space), through.records)
         resumed.engine.restore(resumed.records, curve)
         assert resumed.play(4) == through.play(4)
         if self.never_repeats:
             further = through.records[done + 1 :]
-            assert given not in [r.spec.values for r in further if promoted_from(r) is None]
+            assert configuration not in [r.spec.values for r in further if promoted_from(r) is None]
 
     @pytest.mark.parametrize("infeasible", [(), range(100)])
     def test_ends_when_all_has_been_tried_and_only_then(

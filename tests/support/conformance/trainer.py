@@ -38,12 +38,12 @@ Decide = Callable[[EpochResult], Any]
 
 
 def at(epoch: int, decision: str) -> Decide:
-    return lambda told: decision if told.epoch >= epoch else "continue"
+    return lambda result: decision if result.epoch >= epoch else "continue"
 
 
-def check_best(result: TrialResult, wanted: list[dict], weights: list[list[np.ndarray]]) -> int:
+def check_best(result: TrialResult, expected: list[dict], weights: list[list[np.ndarray]]) -> int:
     """Checks the best epoch and its weights against a training by hand. Returns its index."""
-    best = min(range(len(wanted)), key=lambda epoch: (wanted[epoch]["val_loss"], epoch))
+    best = min(range(len(expected)), key=lambda epoch: (expected[epoch]["val_loss"], epoch))
     assert result.best is not None and result.best.epoch == best + 1
     assert result.weights_sha256 == weights_digest(weights[best])
     return best
@@ -90,10 +90,10 @@ class TrainerConformance:
 
     def test_an_unbuilt_model_trains_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         """The tests below train a built one, in one go too."""
-        wanted, weights = handmade(unbuilt, 10)
+        expected, weights = handmade(unbuilt, 10)
         result, epochs = train(trainer, make_study(unbuilt), make_spec(5, 10), tmp_path)
-        assert epochs == wanted
-        best = check_best(result, wanted, weights)
+        assert epochs == expected
+        best = check_best(result, expected, weights)
         check_weights(tmp_path / "best.weights.h5", unbuilt, weights[best])
 
     def test_a_tie_goes_to_the_lower_validation_loss(
@@ -102,11 +102,11 @@ class TrainerConformance:
         data = ks.datasets.arrays(*samples(40), validation=6, test=None)
         study = dataclasses.replace(make_study(dense), data=data, objective="val_accuracy")
         spec = dataclasses.replace(make_spec(10, 10), objective=Objective("val_accuracy", "max"))
-        wanted, weights = by_hand(dense, data.load(), spec)
-        best = min(range(10), key=lambda e: (-wanted[e]["val_accuracy"], wanted[e]["val_loss"]))
-        assert best != int(np.argmax([m["val_accuracy"] for m in wanted])), "it is not the first"
+        expected, weights = by_hand(dense, data.load(), spec)
+        best = min(range(10), key=lambda e: (-expected[e]["val_accuracy"], expected[e]["val_loss"]))
+        assert best != int(np.argmax([m["val_accuracy"] for m in expected])), "it is not the first"
         result, epochs = train(trainer, study, spec, tmp_path)
-        assert epochs == wanted and result.best is not None
+        assert epochs == expected and result.best is not None
         assert result.best.epoch == best + 1
         check_weights(tmp_path / "best.weights.h5", dense, weights[best])
 
@@ -126,17 +126,17 @@ class TrainerConformance:
         hp = Hyperparameters(SPACE, VALUES)
         study, spec = make_study(dense, callbacks=callbacks), make_spec(epochs=9)
         fitted = exact_training.by_fit(lambda: dense(hp), study.data.load(), spec, callbacks(hp))
-        wanted = [epoch.metrics for epoch in fitted]
-        assert len(wanted) < 9, "EarlyStopping ends it"
+        expected = [epoch.metrics for epoch in fitted]
+        assert len(expected) < 9, "EarlyStopping ends it"
         state = tmp_path / "trial.state"
         stopped, _ = train(trainer, study, spec, tmp_path, at(cut, "stop"), state=state)
         assert (stopped.state, stopped.epochs) == ("interrupted", cut)
         trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
         result, epochs = train(trainer, study, again, tmp_path, state=state)
-        assert epochs == wanted, "all are told again: the attempt is a run of its own"
-        assert trained_in(noted) == list(range(cut + 1, len(wanted) + 1)), "and not trained again"
-        assert (result.state, result.epochs) == ("complete", len(wanted))
+        assert epochs == expected, "all are told again: the attempt is a run of its own"
+        assert trained_in(noted) == list(range(cut + 1, len(expected) + 1)), "and not trained again"
+        assert (result.state, result.epochs) == ("complete", len(expected))
         best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
         assert result.weights_sha256 == weights_digest(best.weights)
 
@@ -191,7 +191,7 @@ class TrainerConformance:
 
         study, spec = make_study(drawing), make_spec(1)
         other = dataclasses.replace(spec, seed=SEED + 1)
-        runs = [train(trainer, study, each, tmp_path)[1] for each in (spec, other, spec)]
+        runs = [train(trainer, study, task, tmp_path)[1] for task in (spec, other, spec)]
         assert runs[0] == runs[2] != runs[1]
 
     def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
@@ -223,7 +223,7 @@ class TrainerConformance:
         noted, state = tmp_path / "noted", tmp_path / "trial.state"
         study = make_study(dense, callbacks=lambda hp: [noting(noted)])
         spec = make_spec(epochs=5)
-        wanted, weights = handmade(dense)
+        expected, weights = handmade(dense)
         cut = dataclasses.replace(spec, seed=SEED + (not damaged))
         train(trainer, study, cut, tmp_path / "cut", at(3, "stop"), state=state)
         assert epochs_in(state) == 3
@@ -232,11 +232,11 @@ class TrainerConformance:
         trained_in(noted)
         again = dataclasses.replace(spec, attempt=2)
         result, epochs = train(trainer, study, again, tmp_path / "on", state=state)
-        assert epochs == wanted
-        check_best(result, wanted, weights)
+        assert epochs == expected
+        check_best(result, expected, weights)
         assert trained_in(noted) == [1, 2, 3, 4, 5] and epochs_in(state) == 4
-        (told,) = [text for record in caplog.records if "state" in (text := record.getMessage())]
-        assert told.startswith("trial 0: its state can't be used (") and "\n" not in told
+        (message,) = [text for record in caplog.records if "state" in (text := record.getMessage())]
+        assert message.startswith("trial 0: its state can't be used (") and "\n" not in message
 
     @pytest.mark.parametrize("diverges", exhaustive_but([True], [True, False]))
     def test_a_training_that_fails_late_keeps_its_best_epoch(
@@ -255,12 +255,12 @@ class TrainerConformance:
                     bias.assign(bias * float("nan"))
 
         study = make_study(dense, callbacks=lambda hp: [FailingLate()])
-        wanted, weights = (epochs[:good] for epochs in handmade(dense))
+        expected, weights = (epochs[:good] for epochs in handmade(dense))
         spec, state = make_spec(epochs=5), tmp_path / "trial.state"
         straight, epochs = train(trainer, study, spec, tmp_path, state=tmp_path / "straight.state")
         assert (straight.state, straight.epochs) == ("complete", 3)
-        assert epochs[:good] == wanted
-        check_best(straight, wanted, weights)
+        assert epochs[:good] == expected
+        check_best(straight, expected, weights)
         assert checkpoint_digest(tmp_path / "best.weights.h5") == straight.checkpoint_sha256
         reason = "loss is nan in epoch 3" if diverges else "ValueError: no such epoch"
         assert reason in straight.reason
