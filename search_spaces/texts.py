@@ -94,8 +94,8 @@ def interval_text(
 
     With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """
-    value_, low_, high_ = interval_numbers(low, high, value, low, high, nonzero=nonzero)
-    return f"{value_} ({low_} to {high_}{'' if level is None else f' at {share(level)}'})"
+    middle, lower, upper = interval_numbers(low, high, value, low, high, nonzero=nonzero)
+    return f"{middle} ({lower} to {upper}{'' if level is None else f' at {share(level)}'})"
 
 
 def interval_numbers(

@@ -105,7 +105,9 @@ def _first_rows(table: pd.DataFrame) -> str:
     first = table.head(_ROWS_SHOWN)
     columns = [["", *map(str, first.index)]]
     for name, values in first.items():
-        columns.append([str(name).removeprefix("probability_"), *map(readable, values.tolist())])
+        short_name = str(name).removeprefix("probability_")
+        text = readable if short_name == name else "{:.3f}".format
+        columns.append([short_name, *map(text, values.tolist())])
     more = len(table) - _ROWS_SHOWN
     notes = [f"… {more:,} more; --output predictions.csv writes all"] if more > 0 else []
     return "\n".join([*in_blocks(columns), *notes])
