@@ -124,7 +124,7 @@ def test_importance_with_few_trials(store: Store) -> None:
     assert "matter most is shown from 15 trials on" in text
     names = {str(figure.chart.name) for figure in figures(few)}
     assert "importance" not in names
-    with pytest.raises(StudyError, match=r"needs 15 trials with a value.* has 14"):
+    with pytest.raises(StudyError, match=r"needs 15 trials with a value.* Received: 14"):
         StudyPlots(few).importance()
 
 
