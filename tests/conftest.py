@@ -14,9 +14,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     `nohup`, and `&` in a script, make a process and all that it starts ignore them.
     """
-    # Of the tests that launch, only those of the report need one: it costs two seconds of CPU.
+    # Only the tests of the report need a report, which costs two seconds of CPU.
     os.environ.setdefault("KERASTUDY_REPORT", "off")
-    # Likewise MLflow, whose import takes as long: tests of it bring it up to date themselves.
+    # Importing MLflow takes as long. The tests of MLflow bring it up to date themselves.
     os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     # Set by many images of containers: each process would compile TensorFlow and MLflow again,
     # which takes ten seconds of CPU.

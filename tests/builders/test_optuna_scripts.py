@@ -37,7 +37,7 @@ def history(folder: Path, name: str) -> Any:
 
 
 def test_plain_keras_and_optuna_return_the_same_values(folder: Path) -> None:
-    """By Optuna's own FixedTrial. What a fresh process makes of a trial is below."""
+    """Optuna's own FixedTrial gives the values."""
     with (
         patch.object(optuna.Study, "optimize", lambda *arguments, **keywords: None),
         patch.object(optuna.Study, "best_params", {}),

@@ -17,7 +17,7 @@ RUN = [
     ("fit_returns_dict", "keras-tuner:random"),
 ]
 pytestmark = [
-    # Of Keras with numpy 2, of MLflow with SQLAlchemy, and of `without_tracing`.
+    # Keras with numpy 2, MLflow with SQLAlchemy, and `without_tracing` cause these warnings.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader"),
     pytest.mark.filterwarnings("ignore:.*run_functions_eagerly"),

@@ -26,7 +26,7 @@ def build(hp):
 study = ks.Study("photos", data=ks.datasets.images("mine", image_size=(8, 6)), build=build,
                  space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy")
 """
-# As a user has it: Keras alone, and the image as its function reads it.
+# A user's script: it has only Keras, which also reads the image.
 PREDICT_IMAGE = """
 import json, sys
 import keras

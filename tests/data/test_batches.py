@@ -106,7 +106,7 @@ class Shuffling(streamed.Batches):
 
 
 def shuffled() -> tf.data.Dataset:
-    """As `keras.utils.image_dataset_from_directory` makes it, with a seed too."""
+    """Shuffles like `keras.utils.image_dataset_from_directory`, which does so with a seed too."""
     pairs = tf.data.Dataset.from_tensor_slices((streamed.X, streamed.Y))
     return pairs.shuffle(44, 123).batch(8)
 

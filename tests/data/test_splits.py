@@ -246,7 +246,7 @@ def test_copies_of_a_sample_are_a_group(kind: str) -> None:
         return grouping(splits.validation.groups, 90)
 
     assert groups_of(y) == {frozenset(np.flatnonzero(order == row).tolist()) for row in range(30)}
-    # With another target it is another sample.
+    # A copy with another target is another sample.
     first = int(np.flatnonzero(order == 0)[0])
     y[first] = 1 - y[first]
     assert frozenset([first]) in groups_of(y)

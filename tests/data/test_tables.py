@@ -253,7 +253,7 @@ def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
     at_random = table(frame, target="price", time=False).load()
     plain = table(frame, target="price", drop=["day"]).load()
     assert at_random.digest == plain.digest and plain.warnings == []
-    # As classes in equal proportions ask.
+    # The option `stratify` asks for classes in equal proportions.
     sold = frame.assign(price=np.arange(100) % 4 == 0)
     assert table(sold, target="price", stratify=True).load().validation.y.sum() == 5
 
@@ -309,7 +309,7 @@ def test_other_columns_are_refused_with_what_to_do(column: Any, words: str) -> N
         table(frame, target="y", drop=[], missing=[]).load()
     assert "drop=['c']" in str(raised.value) and "\n" not in str(raised.value)
     assert table(frame, target="y", drop=["c"]).load().train.x.shape == (24, 1)
-    # Without a word on it, it is left out.
+    # The column is left out if the user does not mention it.
     decided = table(frame, target="y", missing=[]).load()
     assert decided.train.x.shape == (24, 1)
     assert decided.warnings[0].startswith("c: left out, as it ")

@@ -23,7 +23,7 @@ import kerastudy as ks
 
 PAGES = [str(page.relative_to(ROOT)) for page in pages()]
 TUTORIAL = "docs/tutorial.md"
-# With the threads of a trial, as the other tests have: see conftest.
+# TensorFlow has the threads of a trial, as in the other tests: see conftest.
 RUN = """
 import sys
 from pages import Path, run_page
@@ -48,7 +48,7 @@ def test_the_code_of_a_page_can_be_run_and_its_names_exist(page: str) -> None:
 
 @pytest.mark.parametrize(("page", "seed"), [("README.md", None), (TUTORIAL, 7)])
 def test_the_code_of_a_first_page_runs(tmp_path: Path, page: str, seed: int | None) -> None:
-    """With few trials, and without what would start another process; whatever is found."""
+    """Launches have few trials, and no command starts another process."""
     one_thread()
     assert run_page(ROOT / page, tmp_path, short=True, seed=seed)
 

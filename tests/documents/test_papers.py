@@ -18,7 +18,7 @@ PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*
 
 
 def test_tests_import_rooms_and_tests_of_behaviour_import_none() -> None:
-    """So that files can be moved. A module itself may be imported, to change a name in it.
+    """Files can then be moved. A module itself may be imported, to change a name in it.
 
     Only tests in `inside` and their support import rooms.
     """

@@ -138,7 +138,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     assert len(best["weights_sha256"]) == 64
     assert again["environment_differences"] == []
     assert Path(shown["best"]["checkpoint"]).is_relative_to(moved)
-    # And that is recorded, where people look.
+    # This result is recorded where people look.
     day = time.strftime("%Y-%m-%d")
     said = f"reproduced bit for bit by model.fit, all {best['epochs']} epochs, on {day}"
     assert shown["best"]["verified"] == said

@@ -301,7 +301,7 @@ class Branch(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """As many declarations as an Int says."""
+    """A loop of as many declarations as an Int says."""
 
     name: str
     size: int

@@ -136,7 +136,7 @@ def test_what_optuna_builders_call_besides_is_harmless(hp: Hyperparameters) -> N
     assert hp.suggest_uniform("a", 0, 1) == 0.5
     assert hp.suggest_loguniform("b", 1e-4, 1e-2) == 1e-3
     assert hp.suggest_discrete_uniform("c", 0, 1, 0.25) == 0.5
-    # By position, as before Optuna 4.
+    # Before Optuna 4, arguments could be given by position.
     assert (hp.suggest_int("d", 0, 100, 50), hp.suggest_int("e", 1, 100, 1, True)) == (50, 10)
     hp.set_system_attr("key", 1)
     hp.set_user_attr("parameters", 12)

@@ -203,7 +203,7 @@ class BuiltByCall(keras.Model):
 
 
 def built_by_call() -> keras.Model:
-    """As each trial begins: the model is called with a sample. Then its tracing fails."""
+    """Calls the model with a sample, as each trial does first. Then its tracing fails."""
     model = compiled(BuiltByCall())
     model(X[:1])
     return model
@@ -248,7 +248,7 @@ CORPUS: dict[str, Case] = {
         [
             {"rate": 0.3, "l1": 1e-3, "l2": 1e-4, "lr": 1e-2},
             {"rate": 0.1, "l1": 3e-3, "l2": 7e-3, "lr": 3e-3},
-            # Without dropout and L1 it is another structure.
+            # The structure differs if there is no dropout and no L1.
             {"rate": 0.0, "l1": 0.0, "l2": 7e-3, "lr": 3e-3},
         ],
         programs=2,
@@ -346,7 +346,7 @@ CORPUS: dict[str, Case] = {
         lambda hp: optimizers.Muon(hp["lr"]),
     ),
     "stateful LSTM": single(stateful, resumes=False),
-    # With sparse gradients.
+    # Embeddings have sparse gradients.
     "embedded": stacked(
         lambda hp: [
             layers.Lambda(lambda x: ops.cast(ops.abs(x) * 3, "int32") % 9),

@@ -270,7 +270,7 @@ def test_known_values_come_back_from_optuna(drawn: tuple[SearchSpace, dict[str, 
 @OPTUNA_PROPERTY
 @given(spaces(), st.randoms(use_true_random=False))
 def test_keras_tuner_proposes_what_the_space_holds(space: SearchSpace, source: Any) -> None:
-    """As its random search does: parents first, active ones only."""
+    """Its random search draws parents first, and only active hyperparameters."""
     # A mirrored value may come back a rounding away from the one that a condition names.
     assume(not any(space[name].count is None for conditional in space for name in conditional.when))
     translated = KerasTunerSpace(space)

@@ -233,7 +233,7 @@ def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
 ) -> None:
     launched(tmp_path, "folds")
     history, x, y = history_in(tmp_path, "folds"), by_hand.x, by_hand.y
-    # Without the trial of the defaults, the epoch to train them for is not known.
+    # If the trial of the defaults is missing, it is not known how long to train them.
     plan = champion.make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
     assert plan.test_trainings(champion.DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
     assert "so the number of epochs to train them is not known" in champion.not_paired(plan, {})

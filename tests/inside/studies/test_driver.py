@@ -233,7 +233,7 @@ def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: P
 
 
 def test_a_study_that_runs_already_is_refused(tmp_path: Path) -> None:
-    """By whichever process: see `test_store`."""
+    """`test_store` judges that it is refused to another process too."""
     first = launch(tmp_path, trials=1)
     refused = pytest.raises(StoreError, match=f"process {os.getpid()}")
     with locked_study(first.folder, "scripted"), refused:

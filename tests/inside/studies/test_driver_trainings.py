@@ -245,5 +245,5 @@ def one_worker(folder: Path) -> list[Any]:
 def test_several_workers_leave_the_record_of_one(
     folder: Path, one_worker: list[Any], rates: dict[str, float]
 ) -> None:
-    """Also where their processes die, and messages come twice."""
+    """This holds even if their processes die, and messages come twice."""
     assert on_workers(folder, f"three workers {rates}", 3, **rates) == one_worker

@@ -391,7 +391,7 @@ def test_pruners_work_as_with_optunas_engines(engine: str, pruner: str) -> None:
     ],
 )
 def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
-    """Though each recorded trial is judged alone then, where it can be."""
+    """Recorded trials are then judged one by one, where possible."""
 
     def played(recorded: Sequence[TrialRecord] = ()) -> Played:
         return Played(make("optuna:random", pruner, SPACE, epochs=9), recorded, epochs=9)

@@ -99,7 +99,7 @@ def test_every_way_to_train_comes_to_what_fit_comes_to(
 def test_a_metric_with_a_value_for_each_class_is_a_metric_for_each(
     units: int, trainer: CompiledTrainer
 ) -> None:
-    """Of a single class it keeps its own name."""
+    """A metric of a single class keeps its own name."""
 
     def build() -> keras.Model:
         model = keras.Sequential([layers.Input((12,)), layers.Dense(units, activation="sigmoid")])
@@ -139,7 +139,7 @@ def test_images_stay_bytes_until_they_are_in_a_batch() -> None:
 def test_data_in_a_mapped_file_trains_as_by_hand(
     tmp_path: Path, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As data is that is too large to be held in memory."""
+    """Data that is too large for the memory is in such a file."""
     random = np.random.default_rng(0)
     x, y = random.normal(size=(64, 12)).astype("float32"), np.arange(64) % 3
     path = tmp_path / "data.npz"

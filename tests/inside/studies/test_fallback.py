@@ -137,7 +137,7 @@ class Paired(keras.losses.Loss):  # type: ignore[misc]
     ("inputs", "loss", "state"), [(5, "mse", "infeasible"), (12, Paired(), "complete")]
 )
 def test_a_trial_ends_as_one_by_fit(inputs: int, loss: Any, state: str, tmp_path: Path) -> None:
-    """Also where the model itself is wrong, not the program."""
+    """This holds even if the model itself is wrong, and not the program."""
 
     def build(hp: Hyperparameters) -> keras.Model:
         model = keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(3)])

@@ -126,7 +126,7 @@ def test_it_is_given_the_weights_of_the_samples(tmp_path: Path) -> None:
 
 
 def test_what_was_stopped_begins_again(tmp_path: Path) -> None:
-    """To the same bits; its reason says that the stopped epochs are lost."""
+    """It comes to the same bits. Its reason says that the stopped epochs are lost."""
     spec, state = make_spec(3), tmp_path / "trial.state"
     whole, epochs = run(best_epoch, spec, tmp_path, state=state)
     stopped, _ = run(best_epoch, replace(spec, attempt=2), tmp_path, at(2, "stop"), state=state)

@@ -65,7 +65,7 @@ class Study(Played):
 
 @pytest.mark.parametrize(("half", "workers"), [("a float in log scale", 1), ("a product", 4)])
 def test_later_trials_of_tpe_fail_less_often(half: str, workers: int) -> None:
-    """Of TPE as it is in Optuna, 88 % and 82 % as many fail as before."""
+    """Of the trials of Optuna's own TPE, 88 % and 82 % as many fail as before."""
     first = later = 0
     for seed in range(4):
         study = Study(CONDITIONAL, HALVES[half], seed)
@@ -77,7 +77,7 @@ def test_later_trials_of_tpe_fail_less_often(half: str, workers: int) -> None:
 
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
 def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
-    """With nothing feasible known, it does not stay where it has been."""
+    """TPE does not stay where it has been while no trial was feasible."""
     proposed = Study(space, lambda values: True).proposed(40)[20:]
     units = [space["learning_rate"].to_unit(values["learning_rate"]) for values in proposed]
     for quarter in range(4):

@@ -87,7 +87,7 @@ def test_reports_are_at_their_own_steps_and_pruned_when_asked(tmp_path: Path) ->
     def objective(trial: Any) -> float:
         for step in range(5):
             trial.report(float(step), step)
-            # As Optuna: the first report of a step holds.
+            # The first report of a step counts, as in Optuna.
             trial.report(-1.0, step)
             if trial.should_prune():
                 raise optuna.TrialPruned

@@ -296,7 +296,7 @@ def test_names_and_values_control_no_terminal(
 ) -> None:
     tell("kerastudy show 'a\x1b[2J\u202eb'\nthe next line")
     assert capsys.readouterr().out == "kerastudy show 'a\\x1b[2J\\u202eb'\nthe next line\n"
-    # With colours, `tell` would show their codes.
+    # If there were colours, `tell` would show their codes.
     monkeypatch.setenv("FORCE_COLOR", "1")
     records = trials(2, **{f"{LONG} 0": "\x1b[31m\nred[/red]\u202e"})
     text = text_of(records) + text_of(records, every=True)

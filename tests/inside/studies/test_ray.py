@@ -1,4 +1,4 @@
-"""Where trials run: on a Ray cluster. Its nodes are processes of this machine, of one CPU each."""
+"""Trials run on a Ray cluster. Its nodes are processes of this machine, of one CPU each."""
 
 import contextlib
 import importlib.util

@@ -69,7 +69,7 @@ def network(units: int, activation: str, **compiled: Any) -> Any:
             layers.Dense(units, activation=activation, bias_regularizer="l1"),
         ]
     )
-    # Without tracing; `classes` and `outputs` are evaluated as any model.
+    # The model runs without tracing. `classes` and `outputs` are evaluated like any model.
     model.compile("sgd", run_eagerly="weighted_metrics" not in compiled or units == 1, **compiled)
     return model
 
@@ -412,7 +412,7 @@ def raising(hp: Any) -> keras.Model:
 )
 def test_why_there_are_none_is_told(builder: Any, metric: str, why: str, tmp_path: Path) -> None:
     runner = Runner(tmp_path, builder)
-    # Of an earlier attempt.
+    # An earlier attempt left this file.
     runner.scores.write_bytes(b"old")
     result, _ = runner.run("best", objective=Objective(metric, "min"))
     assert result.state == "complete" and result.unscored.startswith(why), result.unscored

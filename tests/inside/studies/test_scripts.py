@@ -71,7 +71,7 @@ def test_the_study_has_the_scripts_settings(guide: tuple[Path, Any, CodeDescript
     assert (study.name, study.epochs, study.seed, study.batch_size) == ("tune", 4, 3, 32)
     assert study.engine == "keras-tuner:hyperband,factor=2"
     assert study.objective == ks.Objective("val_accuracy", "max")
-    # Of brackets 4+2+1, 3+2 and 3, as `HyperbandOracle` sizes them.
+    # `HyperbandOracle` has brackets of 4+2+1, 3+2 and 3 trials.
     assert study.trials == 15
     assert study.space is None
     assert set(discover(study.build).space.names) == SPACE_OF_GUIDE
@@ -214,7 +214,7 @@ def test_a_function_of_no_search_needs_a_study(tmp_path: Path) -> None:
 
 
 def test_an_optuna_script_is_launched_and_reproduced(tmp_path: Path) -> None:
-    """To the values of Keras and Optuna: `builders/test_optuna_scripts`."""
+    """`builders/test_optuna_scripts` compares the values with those of Keras and Optuna."""
     (tmp_path / "my tune.py").write_text(tuner_scripts.OPTUNA, encoding="utf-8")
     launch = ("launch", "my tune.py", *QUICK)
     plan = kerastudy_here(tmp_path, *launch, "--dry-run").stdout
@@ -244,7 +244,7 @@ study.optimize(objective, n_trials=1)
 
 
 def test_a_pruner_counts_the_scripts_own_steps(tmp_path: Path) -> None:
-    """As a real study of Optuna's does."""
+    """A study of Optuna counts the same steps."""
     (tmp_path / "tune.py").write_text(PRUNED, encoding="utf-8")
     names: dict[str, Any] = {}
     exec(PRUNED, names)

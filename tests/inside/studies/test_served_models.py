@@ -79,7 +79,7 @@ def functional() -> Any:
     return model
 
 
-# By name: a model, its samples and targets, and the preprocessing.
+# Each name has a model, its samples and targets, and the preprocessing.
 CASES: dict[str, tuple[Any, Any, Any, Any]] = {
     "standardize": (sequential, X, Y, "standardize"),
     "minmax": (sequential, X.astype("float32"), Y, "minmax"),

@@ -30,7 +30,7 @@ CLASSES = {
 
 
 def declared() -> Iterator[tuple[str, dataclasses.Field[Any], Setting]]:
-    """Where a setting is given in Python, its field and its declaration."""
+    """Yields each setting: the place where Python takes it, its field and its declaration."""
     for where, kinds in CLASSES.items():
         for kind in kinds:
             for name, setting in settings_of(kind).items():

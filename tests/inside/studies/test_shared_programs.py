@@ -66,7 +66,7 @@ class Holder:
 
 
 class Scaled(keras.layers.Layer):
-    """By a number that is no attribute of the object."""
+    """Scales by a number that is no attribute of the object."""
 
     factor = 1.0
 
@@ -165,7 +165,7 @@ def test_what_code_reads_is_part_of_it(what: str) -> None:
 
 
 class Projected(keras.layers.Layer):
-    """By numbers that are drawn in `call`."""
+    """Projects by numbers that are drawn in `call`."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class Projected(keras.layers.Layer):
 
 
 class Started(keras.layers.Layer):
-    """By weights alone; reads a file before it is trained."""
+    """Projects by weights. It reads a file before it is trained."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()

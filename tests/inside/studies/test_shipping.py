@@ -146,7 +146,7 @@ ADDENDS = {"first": 1.0, "second": 2.0}
 
 
 def doubled(x: Any) -> Any:
-    # By numpy, whose generators are no code of the model's.
+    # The function uses numpy, whose generators are not the model's code.
     return x * FACTOR + np.add(ADDENDS["first"], ADDENDS["second"])
 
 
@@ -503,7 +503,7 @@ BEFORE = {
     "after ours": "",
     # Ours take the names over, theirs do not run twice.
     "before ours": "import use\n",
-    # As notebooks do; ours first.
+    # Notebooks do this. Our package comes first.
     "later": "import sys; here = sys.path.pop(0)\nimport kerastudy\nsys.path.append(here)\n",
 }
 

@@ -118,7 +118,7 @@ def handled(number: signal.Signals, handler: Any) -> Iterator[None]:
 
 
 def test_signals_that_are_ignored_stay_so() -> None:
-    """As under nohup."""
+    """nohup ignores signals."""
     lines: list[str] = []
     with handled(signal.SIGHUP, signal.SIG_IGN):
         with catching_interrupts(lambda: lines.append("stop")):
@@ -134,7 +134,7 @@ def test_signals_that_are_ignored_stay_so() -> None:
 
 
 def launch_script(folder: Path) -> None:
-    """As a script does, which the system ends while the data are read."""
+    """Launches in a script, which the system ends while the data is read."""
 
     def read() -> NoReturn:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -204,7 +204,7 @@ def test_a_signal_while_the_champion_is_saved_lets_the_study_finish_but_not_two(
 def test_no_study_is_left_running_by_a_signal_while_its_end_is_recorded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, stops: int
 ) -> None:
-    """Also after it was interrupted: who closes a terminal often sends its signal twice."""
+    """This holds after an interruption too. Closing a terminal often sends its signal twice."""
     description = describe(name=f"closing {stops}", trials=2)
     heard: list[bool] = []
     end = Journal.end

@@ -32,7 +32,7 @@ def several_steps_at_once() -> keras.Model:
 
 
 def longer_than_the_first(seed: int) -> Any:
-    """With weights. Keras itself takes the first epoch's length for that of all."""
+    """The batches have weights. Keras takes the first epoch's length for that of all."""
     first = epoch_seed(spec_of().seed, 1)
     weights = np.linspace(0.5, 2.0, streamed.SIZE)
     for x, y in list(py_dataset(seed))[: 2 if seed == first else None]:
@@ -121,7 +121,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:
     assert result.reason.startswith(f"{said} (test_streams.py, line ")
 
 
-# Without targets
+# Data without targets
 
 random = np.random.default_rng(0)
 X = random.normal(size=(40, 4)).astype("float32")
@@ -199,7 +199,7 @@ LABELS = np.array(["pos", "neg", "pos", "neg", "neg"])[np.arange(40) % 5]
 
 
 def of_texts() -> keras.Model:
-    """As public code has it: the vocabulary is of the training texts."""
+    """The vocabulary comes from the training texts, as in public code."""
     vectorize = keras.layers.TextVectorization(max_tokens=20, output_sequence_length=4)
     vectorize.adapt(WORDS)
     network = keras.Sequential(

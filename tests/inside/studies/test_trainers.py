@@ -181,7 +181,7 @@ def test_many_trials_leave_nothing_behind(kind: str) -> None:
         for number in [*range(trials), 0]:
             units = 4 + number if kind == "programs let go" else 4
             build = functools.partial(small, 0.1 + number / 100, units)
-            # As each trial does.
+            # Each trial does this.
             with tensorflow_internals.forgetting_gradients():
                 by_trainer(trainer, build, splits, spec_of(1))
         gc.collect()

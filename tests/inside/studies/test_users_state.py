@@ -215,7 +215,7 @@ def small() -> keras.Model:
 
 
 def frozen() -> keras.Model:
-    """As before fine-tuning: the base is frozen."""
+    """The base is frozen, as before fine-tuning."""
     model = small()
     model.layers[0].trainable = False
     return compiled(model)
@@ -260,7 +260,7 @@ def change_without_a_trace(model: keras.Model) -> None:
 
 
 def change(model: keras.Model) -> None:
-    """Of the training step alone: the validation step is traced already."""
+    """Changes only the training step, because the validation step is traced already."""
     change_without_a_trace(model)
     model.make_train_function(force=True)
 

@@ -110,7 +110,7 @@ def test_batches_are_counted_like_arrays() -> None:
     network.build((None, 64))
     record = validation_predictions(network, splits, 0, 16, "val_loss")
     check_classes(record, y, network.predict(x, verbose=0))
-    # Of 64 numbers below 0 and above 1: no pixels.
+    # The 64 numbers are no pixels, because some are below 0 or above 1.
     assert np.allclose(list(record.worst[0].row.values()), x[record.worst[0].index], rtol=1e-5)
     some = datasets.batches(data, data, validation_steps=2).load()
     less = validation_predictions(network, some, 0, 16, "val_loss")

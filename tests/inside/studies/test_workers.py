@@ -1,4 +1,4 @@
-"""Where trials run: in this process, or in worker processes, as many as suit the machine."""
+"""Trials run in this process, or in worker processes, as many as suit the machine."""
 
 import os
 import signal
@@ -90,7 +90,7 @@ class TestPool(ExecutorConformance):
     def test_comes_to_the_bits_of_a_training_in_this_process(
         self, executor: WorkerPool, file: Path, tmp_path: Path
     ) -> None:
-        """With one thread each: threads belong to the spec."""
+        """Both have one thread, because threads belong to the spec."""
         with in_process(file) as here:
             assert executor.description.threads == here.description.threads == 1
             spec = make_spec(executor)
@@ -115,7 +115,7 @@ class TestPool(ExecutorConformance):
     def test_a_trial_goes_to_a_worker_that_has_its_program(
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:
-        """Where one is free."""
+        """The worker must be free."""
 
         def trained_by(number: int, units: int) -> Worker:
             spec = make_spec(executor, number, 1, units=units)
@@ -190,7 +190,7 @@ def train_one(pool: WorkerPool, folder: Path) -> None:
 
 
 def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
-    """Though no other has loaded the study yet. They are threads here."""
+    """No other worker has loaded the study yet. The workers are threads here."""
     said: list[str] = []
     load = LoadStudy(Target(str(file)), file.parent)
     with closing(WorkerPool([Worker(load, start=Dies), thread(load)], said.append)) as pool:
@@ -202,7 +202,7 @@ def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
 def test_no_other_worker_starts_if_the_jobs_left_are_not_worth_it(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the time that the first ones took, of a hundred. If they are, see below."""
+    """The time of the first of a hundred jobs decides. The next test has jobs that are worth it."""
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", 1e6)
     load = LoadStudy(Target(str(file)), tmp_path)

@@ -61,7 +61,7 @@ def test_the_correction_is_that_of_a_slow_script(kind: str, direction: Direction
     else:
         # The bound on the side of the choice is that of BBC's mean.
         assert outcome.estimate.low < outside.mean() < outcome.estimate.high
-    # Of best epochs alone.
+    # Here each trial has its best epoch alone.
     best_epochs = {number: of_trial[:1] for number, of_trial in scores.items()}
     alone = corrected(best_epochs, direction, resamples=200, seed=9)
     outside = bbc(best_epochs, sign, 200, 9)

@@ -113,7 +113,7 @@ def planted(folder: Path, **fault: Any) -> Diagnosis:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_and_nothing_else(tmp_path: Path, fault: str) -> None:
-    """With the change that it suggests; its figures are counted again here."""
+    """The test also counts its figures again, and judges the change that it suggests."""
     check = fault.partition(":")[0]
     history = Planted(**{"trials": 120, **FAULTS[fault]}).history(tmp_path)
     diagnosis = diagnose(history)
@@ -173,7 +173,7 @@ def test_a_range_that_the_best_trials_do_not_have_is_no_matter(tmp_path: Path, g
 
 
 def early(curve: np.ndarray, number: int) -> int:
-    """Where `EarlyStopping` with a patience of three epochs ends a trial."""
+    """Returns where `EarlyStopping` with a patience of three epochs ends a trial."""
     best = np.maximum.accumulate(curve)
     stops = [end for end in range(4, len(curve)) if best[end - 1] == best[end - 4]]
     return next(iter(stops), len(curve))
@@ -428,7 +428,7 @@ def test_the_study_after_one_is_numbered(tmp_path: Path, before: str, after: str
 def test_more_trials_go_on_with_the_same_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what its launch had changed, else it would be another."""
+    """The command repeats the changes of the study's launch, or it would make another study."""
     monkeypatch.setenv("KERASTUDY_STORE", str(tmp_path / "a store"))
     tailoring = Tailoring(ranges={"units": "32", "dropout": "0.1..0.4"})
     changes = Changes(settings={"trials": 40}, resumes=True)
@@ -480,7 +480,7 @@ def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
 
 
 def test_an_answer_says_which_values_overfit(tmp_path: Path) -> None:
-    """By the best trial of each; one that a callback ended in time does not."""
+    """The best trial of a value decides. If a callback ended it in time, it does not overfit."""
 
     def curve(value: float, epochs: int, random: np.random.Generator) -> np.ndarray:
         return (falling if value > 0.9 else sound_curve)(value, epochs, random)

@@ -52,7 +52,7 @@ def facts_damaged(store: Store) -> str:
 
 
 def left_running(store: Store) -> str:
-    """As a killed process leaves its study and a trial."""
+    """Leaves a study and a trial running, as a killed process does."""
     history = history_of(store)
     path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
     with contextlib.closing(sqlite3.connect(path)) as database, database:
@@ -64,7 +64,7 @@ def left_running(store: Store) -> str:
 
 
 def half_deleted(store: Store) -> str:
-    """As by a process that was killed between the two renames."""
+    """Deletes a study like a process that is killed between the two renames."""
     folder = store.root / "another"
     shutil.copytree(history_of(store).folder, folder)
     (folder / "journal.db").rename(folder / "deleted.db")
@@ -248,7 +248,7 @@ def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], 
 
 
 def test_an_unusable_journal_stays(store: Store) -> None:
-    """And the other studies are checked all the same."""
+    """The other studies are checked nevertheless."""
     launch(store.root, name="other", trials=2)
     tear_pages(store.root / "scripted" / "journal.db", last=True)
     files = store.root / "other" / "checkpoints"

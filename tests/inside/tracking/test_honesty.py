@@ -10,7 +10,7 @@ from benchmarks.honesty.synthetic import coverage, null_studies
 from tracking.statistics import SampleScores, corrected
 
 STUDIES = 60
-# Of 60 intervals of 95 %, fewer than 52 hold once in 100 times; the seeds are fixed.
+# Fewer than 52 of 60 intervals of 95 % hold once in 100 times. The seeds are fixed.
 FEWEST = 0.95 * STUDIES - 3 * (0.95 * 0.05 * STUDIES) ** 0.5
 TINY, DIGITS = SETTINGS[0], SETTINGS[2]
 

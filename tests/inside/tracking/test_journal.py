@@ -83,7 +83,7 @@ def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, messa
     for left in ("journal.db-wal", "journal.db-shm"):
         (journal.folder / left).unlink(missing_ok=True)
     before = contents(tmp_path)
-    # As a launch does before it writes anything.
+    # A launch makes this check before it writes anything.
     with pytest.raises(StoreError, match=message) as raised:
         check_sound(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
@@ -204,7 +204,7 @@ def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_read_only_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what is only in the write-ahead log."""
+    """The reader also sees rows that are only in the write-ahead log."""
     journal = begin(tmp_path)
     reader = JournalReader(journal.folder)
     for trials in (1, 2):

@@ -169,7 +169,7 @@ def test_plain_names_in_any_script_are_taken_recorded_and_found_again(new_store:
     ]
     for name in names:
         assert check_study_name(name) == name
-        # As another system spells it.
+        # Another system spells the name so.
         assert check_study_name(unicodedata.normalize("NFD", name)) == name
         folder = new_store.new_folder(name)
         with new_store.lock_study(folder, name):

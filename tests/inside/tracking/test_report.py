@@ -107,7 +107,7 @@ def importances_of(trials: int) -> dict[str, float]:
 
 
 def test_importance_is_the_share_of_the_variance() -> None:
-    """By hand, rate, dropout and momentum have 9, 1 and 1 of 11: half of trials have momentum."""
+    """Computed by hand, rate, dropout and momentum have 9, 1 and 1 parts of 11."""
     shares = importances_of(300)
     expected = {"rate": 9 / 11, "dropout": 1 / 11, "momentum": 1 / 11, "kind": 0.0, "unread": 0.0}
     assert shares == pytest.approx(expected, abs=0.08)

@@ -30,7 +30,7 @@ def test_ties_go_to_the_lower_loss_the_earlier_epoch_the_first_trial(objective: 
         best = dataclasses.replace(trial.best, metrics=metrics)
         trials.append(trial.with_result(dataclasses.replace(trial.result, best=best)))
     for order in (trials, trials[::-1], trials[3:] + trials[:3]):
-        # Without a loss, or with NaN, the earlier epoch counts.
+        # If the loss is missing or NaN, the earlier epoch counts.
         assert numbers(ranked(order, objective)) == [3, 6, 1, 5, 0, 4, 2]
 
 

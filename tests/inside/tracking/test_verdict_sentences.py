@@ -60,7 +60,7 @@ def verdict(
 )
 def test_expected_and_reported(guess: int, text: str) -> None:
     assert verdict(CORRECTED, guess=guess).text == f"{text}. {REPORTED}"
-    # Of the test part, which has its own most frequent class.
+    # A confirmed value is of the test part, which has its own most frequent class.
     assert verdict(CORRECTED, CONFIRMED, guess=guess).text == f"{EXPECTED} {PAID} {REPORTED}"
     confirmed = replace(CONFIRMED, guess=ConstantGuess("1", 0.97))
     reached = f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970)."
@@ -122,7 +122,7 @@ OUTDATED = (
         ({"gain": None, "default": None}, f"{EXPECTED} {REPORTED}"),
         ({"winner": 12}, f"{EXPECTED} {PAID} {OTHER} {REPORTED}"),
         (BEST, f"{EXPECTED} Tuning did not pay: the default was best. {REPORTED}"),
-        # Without a test part, the corrected value is the expected one.
+        # If there is no test part, the corrected value is the expected one.
         (WITHOUT, f"{PLAIN}. {REPORTED}"),
         ({**WITHOUT, "winner": 12}, f"{PLAIN} of trial 7. {OTHER} {REPORTED}"),
         # Better trials came since.

@@ -150,7 +150,7 @@ class TrainerConformance:
             return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
 
         metrics, weights = handmade(dense)
-        # So that the best epoch is not the last one.
+        # The direction is such that the best epoch is not the last one.
         falls = metrics[1]["loss"] < metrics[0]["loss"]
         objective = Objective("loss", "max" if falls else "min")
         spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
