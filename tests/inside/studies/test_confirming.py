@@ -22,12 +22,7 @@ from search_spaces import StudyError
 from studies import champion
 from studies.definition import fold_seed
 from studies.progress import NoProgress, Progress
-from tracking.history import (
-    StudyHistory,
-    evaluations_on,
-    read_confirmations,
-    read_evaluations,
-)
+from tracking.history import StudyHistory, evaluations_on, read_confirmations, read_evaluations
 from tracking.journal import Fit
 from tracking.records import Confirmation, TrialResult
 from tracking.statistics import SampleScores, confirmed_value, gain
@@ -357,7 +352,6 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
 def test_wrong_options_are_refused_at_once() -> None:
     """Others are refused in `commands/test_bad_input`."""
     for options, message in (
-        ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"executor": "elsewhere"}, "executor must be"),
     ):

@@ -145,9 +145,6 @@ def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cross_validation": 1}, "_validation must be a whole number of at least 2. Rec"),
-        ({"cross_validation": "5"}, "must be a number of folds.* Received: '5'"),
-        ({"cross_validation": True}, "must be a number of folds.* Received: True"),
         ({"repeats": 2}, "it has repeats=2"),
         ({"class_weight": lambda hp: None}, "its class_weight is a function of hp"),
         (

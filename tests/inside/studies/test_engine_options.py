@@ -12,20 +12,8 @@ from optuna.samplers import CmaEsSampler, TPESampler
 
 import kerastudy as ks
 from search_spaces import EngineError, OptunaSpace
-from studies.definition import (
-    HYPERBAND,
-    check_engine,
-    check_pruner,
-    name_of_object,
-    split_options,
-)
-from studies.engines import (
-    BAYESIAN,
-    make_pruner,
-    make_sampler,
-    oracle_settings,
-    sampler_settings,
-)
+from studies.definition import HYPERBAND, check_engine, check_pruner, name_of_object, split_options
+from studies.engines import BAYESIAN, make_pruner, make_sampler, oracle_settings, sampler_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")
