@@ -35,7 +35,7 @@ def build_conditional_scopes(hp):
         if kind == "wide":
             x = layers.Dense(hp.Int("wide_units", 16, 48, step=16), activation="relu")(x)
     with hp.conditional_scope("kind", ["deep"]):
-        # Declared whatever the kind is: what is out of its scope has no value.
+        # These are declared for each kind. Outside of its scope, a hyperparameter has no value.
         depth = hp.Int("depth", 2, 3)
         units = hp.Int("deep_units", 4, 8, step=4)
         if kind == "deep":

@@ -56,7 +56,7 @@ def test_each_runs_and_its_best_trial_runs_again(
 
 
 def test_what_a_builder_declares_beside_the_space() -> None:
-    """What it declares alone is in `test_discovery`."""
+    """`test_discovery` judges builders that have no declared space."""
     description = session("declared_space").description
     assert description.space["drop"] == ks.Float("drop", 0.0, 0.2, step=0.1, default=0.0)
     assert description.space["units"] == ks.Int("units", 4, 16, step=4, default=8)

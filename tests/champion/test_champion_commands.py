@@ -83,13 +83,13 @@ def test_promoted(kinds: Kinds) -> None:
     )
     assert any(note.startswith(worth) for note in promotion["notes"])
 
-    # It was trained again by model.fit, as it was not kept.
+    # Its weights were not kept, so model.fit trained it again.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
     shown = kinds.run("show", "kinds").stdout
     assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
     assert f"trial {worst} of kinds" in kinds.run("export", "kinds", "--as", "keras").stdout
 
-    # A later launch keeps it, and says so; until it may choose again.
+    # A later launch keeps this champion and says so, until it may choose again.
     promoted = champion_of(kinds).get_weights()
     later = " ".join(kinds.launch(2).stderr.split())
     assert f"trial {worst} stays the champion (promoted: it is small)" in later

@@ -39,7 +39,7 @@ assert "kerastudy" not in sys.modules
 
 
 def alone(folder: Path, code: str, *arguments: Any) -> np.ndarray:
-    """What a process without kerastudy predicts by the champion's file."""
+    """Returns the predictions of a process without kerastudy, by the champion's file."""
     (model,) = (folder / "kerastudy-store").glob("*/champion/**/model.keras")
     done = run(folder, [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)])
     return np.array(json.loads(done.stdout.splitlines()[-1]))
@@ -58,7 +58,7 @@ def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
     photos(tmp_path / "the photos", 1)
     photos(tmp_path / "new" / "unsorted", 2, 4)
     (tmp_path / "study.py").write_text(IMAGES, encoding="utf-8")
-    # Its own folder does not even exist.
+    # The study's own folder does not exist.
     kerastudy_here(tmp_path, "launch", "study.py", "--data", "the photos", *LAUNCH)
     predictions = as_json(
         kerastudy_here(tmp_path, "predict", "photos", "--input", "new", "--probabilities", "--json")

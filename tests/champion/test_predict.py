@@ -15,7 +15,7 @@ def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
     odds = model.predict(ROWS.to_numpy(), verbose=0)
     names = np.array(["=large", "small"])[odds.argmax(axis=1)]
 
-    # Another order, and a column more.
+    # The columns have another order, and there is one more.
     ROWS[["age", "size"]].assign(note="=1+1").to_csv(kinds.folder / "new.csv", index=False)
     printed = kinds.run("predict", "kinds", "--input", "new.csv", "--probabilities").stdout
     lines = [line.split(",") for line in printed.splitlines()]

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def watched(
     folder: Path, command: tuple[str, ...], fault: Refusal | None = None, at: int = -1
 ) -> tuple[Answer, list[str]]:
-    """Runs a command in this process; returns its answer, and the steps of what it wrote."""
+    """Runs a command in this process. Returns its answer, and the steps of its writes."""
     steps = Steps(folder, fault=fault, at=at)
     with patch.object(sqlite3, "connect", sqlite3.connect):
         steps.watch()
@@ -57,7 +57,7 @@ def watched(
 
 
 def outcome(folder: Path) -> list[Any]:
-    """What the journals of the store have of its studies, without times and random names."""
+    """Returns the rows of the store's journals, without times and random names."""
     rows: list[Any] = []
     for journal in sorted((folder / STORE).glob("*/journal.db")):
         with contextlib.closing(sqlite3.connect(journal)) as database:
@@ -77,7 +77,7 @@ def outcome(folder: Path) -> list[Any]:
 
 
 def place(step: str) -> str:
-    """What a step is done to: a table, or a kind of file."""
+    """Returns the table or the kind of file that a step changes."""
     what, _, table = step.partition(":")
     return f"{what}{table.split(',')[0]}" if table else f"{what.split()[0]} {Path(what).suffix}"
 
@@ -102,7 +102,7 @@ def test_what_is_refused_is_told_in_a_line_and_done_later(
         folder = Path(shutil.copytree(kinds.folder, tmp_path / f"at {at}"))
         answer, _ = watched(folder, command, fault, at)
         if answer.returncode == 0:
-            # It was about something that may be left, such as the name of a folder.
+            # The step was about something that may be left, such as the name of a folder.
             assert outcome(folder) == outcome(calm), what
         else:
             lines = [line for line in answer.stderr.splitlines() if line.startswith("kerastudy: ")]

@@ -105,7 +105,7 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     study = ks.read_study("houses", store=houses.store)
     assert {trial.result.trainer for trial in study.trials} == {"compiled"}
     assert study.best is not None and study.best.verified == "model.fit, identical"
-    # The same by the command, by the results, and by MLflow, of a file and of a frame.
+    # The command, the results and MLflow predict the same, from a file and from a frame.
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
     written = pd.read_csv(houses.folder / "p.csv")["prediction"]
     np.testing.assert_allclose(written, predictions, rtol=1e-5)
@@ -134,7 +134,7 @@ def test_texts_for_missing_values_are_missing_in_files_of_both_kinds(tmp_path: P
 
 
 def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
-    """The predictions by pandas and numpy, from the training rows and the trained weights."""
+    """Predicts with pandas and numpy, from the training rows and the trained weights."""
     train, new = houses.train, houses.new
     features = []
     for name in ("area/m2", "hidden"):

@@ -25,7 +25,7 @@ from user_commands import KERASTUDY, environment, kerastudy, run
 TAILORED = ("--set", "units=4..6", "--trials", "6", "--epochs", "5", "--seed", "3")
 LAUNCH = ("launch", "study.py", "--workers", "2", *REPEATABLE, *TAILORED, "--store", "store")
 CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
-# A command that is killed right before a step of its own: an audit event, of a path that ends so.
+# Kills a command right before an audit event with a path that ends in a text.
 UNTIL = """
 import os, runpy, signal, sys
 
@@ -41,13 +41,13 @@ def look(name, arguments):
 sys.addaudithook(look)
 runpy.run_module("kerastudy", run_name="__main__")
 """
-# The journal holds still: a look costs less than a millisecond, and so does what it looks for.
+# The journal holds still meanwhile. A look takes less than a millisecond, and so do steps.
 _SECONDS_BETWEEN_LOOKS = 0.001
 _SECONDS = 240
 
 
 class Killed:
-    """Runs commands in a folder, and kills each when it has come to some point."""
+    """Runs commands in a folder, and kills each at some point."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, 0
@@ -55,7 +55,7 @@ class Killed:
     def __call__(
         self, *command: str, at: str | Callable[[], bool], with_its_children: bool = False
     ) -> None:
-        """Kills a command when it has printed a line, or when something holds of its files."""
+        """Kills a command when it has printed a line, or when a condition holds."""
         process = subprocess.Popen(
             [*KERASTUDY, *command],
             cwd=self.folder,
@@ -141,19 +141,19 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     for command in (LAUNCH, CONFIRM):
         kerastudy(calm, *command)
     kill = Killed(folder)
-    # While trials run.
+    # The launch is killed while trials run.
     kill(*LAUNCH, at=of_journal(folder, EPOCHS, 1))
     kill(*LAUNCH, at=of_journal(folder, ENDED, 2))
     kill(*LAUNCH, at=of_journal(folder, ENDED, 3), with_its_children=True)
     kill(*LAUNCH, at=of_journal(folder, ENDED, 5), with_its_children=True)
-    # While the best one is verified, and registered.
+    # It is killed while the best trial is verified, and registered.
     kill(*LAUNCH, at="^verifying")
     kill(*LAUNCH, at="^verifying", with_its_children=True)
     kill(*LAUNCH, at="^registering")
     kill(*LAUNCH, at=of_journal(folder, CHAMPIONS, 1))
     kerastudy(folder, *LAUNCH)
     check_whole(folder)
-    # While trainings of a confirmation run, and when the last one has ended.
+    # A confirmation is killed in its trainings, and after the last one.
     for trainings, everything in ((1, False), (3, True), (5, False)):
         kill(*CONFIRM, at=of_journal(folder, TRAININGS, trainings), with_its_children=everything)
     kerastudy(folder, *CONFIRM)
@@ -164,7 +164,7 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     outcome = "SELECT json_extract(outcome, '$.winner') FROM confirmations"
     assert value(folder, outcome) == value(calm, outcome)
     check_whole(folder)
-    # While another champion is registered.
+    # A promotion is killed while it registers another champion.
     promote = ("promote", NAME, "--store", "store", "--trial")
     before = champion_of(folder)
     others = [n for n in range(6) if n != before][:2]
@@ -174,18 +174,18 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     kill(*promote, str(others[1]), at=of_journal(folder, CHAMPIONS, value(folder, CHAMPIONS) + 1))
     assert champion_of(folder) == others[1]
     check_whole(folder, killed=True)
-    # While files are written.
+    # Exports are killed while they write files.
     for kind in ("script", "keras"):
         export = ("export", NAME, "--as", kind, "--output", f"as {kind}", "--store", "store")
         kill(*export, at=lambda: any(folder.glob("*as *")))
         left = [path for path in folder.glob("*as *") if not path.name.startswith("as ")]
         assert left == []
         kerastudy(folder, *export, expect=None)
-    # While MLflow is brought up to date.
+    # A push is killed while it brings MLflow up to date.
     (folder / "store" / NAME / "exports.db").unlink()
     kill("ui", NAME, "--no-open", "--store", "store", at="MLflow", with_its_children=True)
     check_whole(folder, killed=True)
-    # Between the two renames.
+    # A deletion is killed between its two renames.
     kill.before("os.rename", NAME, "delete", NAME, "--yes", "--store", "store")
     kerastudy(folder, "doctor", "--fix", "--store", "store")
     store = store_at(folder / "store")

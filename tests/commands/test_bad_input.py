@@ -12,7 +12,7 @@ HERE = ("--executor", "in-process")
 
 
 def check_refused(answer: Answer, *words: str) -> None:
-    """The last line of standard error, and no other, is ours; it has these words."""
+    """Checks that only the last line of standard error is kerastudy's, and has these words."""
     assert "Traceback" not in answer.stderr
     lines = [line for line in answer.stderr.splitlines() if line.startswith("kerastudy:")]
     assert lines == [answer.last], answer.stderr

@@ -84,7 +84,7 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
     assert [study["best"] and study["best"]["value"] for study in comparison["studies"]] == [
         0.2, None, None, 0.1,
     ]  # fmt: skip
-    # The answer is about those that have values.
+    # The answer is about the studies that have values.
     answer = comparison["answer"]
     assert (answer["budget"], answer["unit"]) == (6, "epochs")
     assert answer["sentences"][0] == "There is no value by empty and failed."
@@ -95,7 +95,7 @@ def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
 
 
 def test_a_trial_costs_the_epochs_that_it_trained(tmp_path: Path) -> None:
-    """Those of all its repeats, failed ones too."""
+    """The epochs of all its repeats count, and those of failed ones."""
     journal = record_study(tmp_path, "some", [], space=SPACE)
     first = make_spec(0, values=FALLING[0], epochs=2)
     record_trial(journal, first, losses(0.9, 0.6), "pruned")
@@ -121,7 +121,7 @@ def test_where_data_differ_is_said(tmp_path: Path) -> None:
 
 
 def searches(root: Path, engine: str, bests: list[list[float]], **settings: Any) -> list[str]:
-    """Studies of one file under seeds 0, 1, …; returns their names."""
+    """Records studies of one file under seeds 0, 1, …. Returns their names."""
     names = [f"{engine.partition(':')[2]}-{seed}" for seed in range(len(bests))]
     settings = {"engine": engine, "code": CODE, "objective": ACCURACY, "space": SPACE, **settings}
     for seed, (name, values) in enumerate(zip(names, bests, strict=True)):

@@ -54,7 +54,7 @@ def test_findings_are_printed_in_80_columns(launched: tuple[Path, Answer]) -> No
 
 
 def check(text: str, share: str) -> None:
-    """The text has the flaw, the value and that of a constant guess, once each, in this order."""
+    """Checks that the text has the flaw, then the value, then the value of a constant guess."""
     text, guess = flat(text), f"which always answering 0 reaches too ({share})"
     assert [text.count(sentence) for sentence in (FLAW, guess)] == [1, 1], text
     assert text.index(FLAW) < text.lower().index("expect") < text.index(guess)

@@ -42,7 +42,7 @@ def launched_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(launched_folder: Path, tmp_path: Path) -> Path:
-    """A copy of it, for a launch to write into; the study file stays where it is."""
+    """A copy of the store, for a launch to write into. The study file stays where it is."""
     shutil.copytree(launched_folder / "my store", tmp_path / "my store")
     return tmp_path
 

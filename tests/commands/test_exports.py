@@ -68,7 +68,7 @@ def test_tables(results: ks.StudyResults, tmp_path: Path) -> None:
 
 
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
-    """The champion's is the registered one, which other tests load and ask."""
+    """The champion's model is the registered one, which other tests load."""
     words = ("export", "blobs", "--store", launched.store, "--as", "keras", "--json")
     model = keras.saving.load_model(as_json(kerastudy_here(tmp_path, *words))["file"])
     history = ks.read_study("blobs", store=launched.store)

@@ -74,7 +74,7 @@ def test_version_and_the_list_of_commands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, command: str) -> None:
-    """Each example stands on a line; all fits a terminal of 80 columns, and no mark-up shows."""
+    """Each example is one line. The text fits 80 columns, and shows no mark-up."""
     text = kerastudy_here(tmp_path, *filter(None, [command]), "--help", COLUMNS="80").stdout
     usage, *lines = text.splitlines()
     assert usage.startswith(f"Usage: kerastudy {command}")

@@ -22,7 +22,7 @@ def shown(launched: Launched) -> Any:
 
 
 def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
-    """Compared with the journal, as plain SQL reads it."""
+    """Plain SQL on the journal is the judge."""
     assert (shown["study"], shown["engine"]) == ("blobs", "optuna:tpe")
     assert shown["objective"] == {"metric": "val_accuracy", "direction": "max"}
     counts = {"complete": 3, "pruned": 0, "infeasible": 0, "running": 0, "total": 3}
@@ -34,7 +34,7 @@ def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
             "JOIN fits f ON f.id = e.fit JOIN trials t ON t.uuid = f.trial"
         ).fetchall()
     assert len(epochs) == 6
-    # The best of all epochs; then the earlier one, and the earlier trial.
+    # The best epoch counts. Of equal ones, the earlier epoch and the earlier trial count.
     value, epoch, number, uuid, spec = min(
         (-json.loads(metrics)["val_accuracy"], epoch, number, uuid, spec)
         for number, uuid, spec, epoch, metrics in epochs
@@ -75,7 +75,7 @@ def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) ->
     assert f"trial {shown['best']['trial']}: val_accuracy" in answer.stdout
     (checkpoint,) = re.findall(r"^checkpoint (.+)$", answer.stdout, re.MULTILINE)
     assert (launched.folder / checkpoint).samefile(shown["best"]["checkpoint"])
-    assert len(checkpoint) < len(shown["best"]["checkpoint"])  # Relative to the working folder.
+    assert len(checkpoint) < len(shown["best"]["checkpoint"])  # It is relative.
     assert re.search(r"\d+/\d+ +champion|^state.* champion", answer.stdout, re.MULTILINE)
     assert "kerastudy ui blobs" in answer.stdout
     assert "kerastudy confirm blobs --store '" in answer.stdout

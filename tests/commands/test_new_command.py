@@ -27,8 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# In the suite, a test of the catalog launches what is written without options, and
-# `test_tables_from_work` what is written for a table.
+# A test of the catalog launches the file that is written without options.
+# `test_tables_from_work` launches the file for a table.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("options", "objective"),

@@ -32,7 +32,7 @@ def store(another_store: Path, tmp_path: Path) -> Path:
 
 
 def of_ann(store: Path) -> None:
-    """Makes it a store that was made by somebody else, on another machine."""
+    """Makes the store one of somebody else, on another machine."""
     path = store / "store.json"
     facts = json.loads(path.read_text())
     assert facts["users"]
@@ -52,9 +52,9 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
         answer = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
         assert "made by 'ann on desk'" in answer.last and "--trust" in answer.last
     assert contents(store) == before
-    # No code of the store runs.
+    # `doctor` runs no code of the store.
     kerastudy_here(tmp_path, "doctor", "--fix", "--store", store)
-    # Once is enough.
+    # The option is needed once.
     for options in (["--trust"], []):
         answer = kerastudy_here(tmp_path, *evaluate, *options, expect=1)
         assert answer.stdout == "" and "has no test part" in answer.stderr
@@ -84,7 +84,7 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
         shutil.copytree(folder, store)
         file = store / "store.json"
         file.write_text(change(json.loads(file.read_text())))
-        # The first as a user does, in a process.
+        # The first command runs in a process, as a user's does.
         run = kerastudy if name == "no marks" else kerastudy_here
         done = run(tmp_path, "reproduce", "작은 연구", "--store", store, expect=2)
         assert "If you trust it, give --trust." in done.stderr or name == "damaged"

@@ -1,4 +1,4 @@
-"""Data in arrays: what becomes of it, its digests, several inputs, sample weights."""
+"""Data in arrays: parts, digests, several inputs, sample weights."""
 
 import json
 import pickle
@@ -167,7 +167,7 @@ def test_ready_made_parts_stay_as_they_are() -> None:
     train, validation, test = parts(splits)
     assert np.array_equal(train.x, X) and np.array_equal(validation.x, X[:5])
     assert np.array_equal(test.x, other)
-    # A share beside a ready-made part is of the other samples.
+    # Beside a ready-made part, a share counts the other samples.
     beside = load(validation=0.2, test=(X[:7], Y[:7] + 2))
     assert beside.sizes == {"train": 48, "validation": 12, "test": 7}
 
@@ -211,7 +211,7 @@ def test_names_of_arrays_count_in_the_digest_and_their_order_does_not() -> None:
 
 
 def test_weights_are_part_of_the_digest_and_of_a_ready_made_part() -> None:
-    # Weights of 1 change no training, but the data is another: it says so.
+    # Weights of 1 change no training, but the data is described as other data.
     digests = [load(sample_weight=weights).digest for weights in (None, WEIGHTS, np.ones(60))]
     assert len(set(digests)) == 3
     ready = load(sample_weight=WEIGHTS, validation=(X, Y, WEIGHTS), test=(X[:5], Y[:5]))

@@ -29,7 +29,7 @@ def of(findings: Any, check: str) -> list[Any]:
 
 
 def repeated(findings: Any) -> dict[tuple[str, str], int]:
-    """The samples of a part that are in another one, by both."""
+    """Returns how many samples of a part are in another one, by both parts."""
     leaks = [finding.figures for finding in of(findings, "leaks") if finding.figures]
     return {(leak["part"], leak["also_in"]): leak["samples"] for leak in leaks}
 
@@ -132,7 +132,7 @@ def test_a_table_is_looked_at_column_by_column() -> None:
     assert missing.figures["shares"] == pytest.approx({"size": 0.5, "town": 1 / 3}, abs=0.06)
     assert constant.figures["columns"] == ["one"]
     assert of(look(X, np.full(300, 0.5)), "target")[0].severity == "problem"
-    # A part that lacks what the other has.
+    # One part lacks images that the other has.
     later = table.assign(town=["A"] * 200 + ["B"] * 100)
     options = {"target": "price", "drop": [], "test": None}
     parts = ks.datasets.table(later[:200], validation=later[200:], **options)

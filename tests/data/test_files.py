@@ -134,7 +134,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def labels_of(data: Any) -> dict[Any, int]:
-    """The label of each sample, by its content, of all parts."""
+    """Returns the label of each sample of all parts, by the sample's content."""
     splits = data.load()
     return {
         (sample.tobytes() if isinstance(sample, np.ndarray) else sample): int(label)
@@ -183,7 +183,7 @@ def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: 
     findings = ks.check_data(data)
     assert "images of 8 × 8 × 3" in findings.inputs["x"]
     assert (findings.findings[0].check, findings.findings[0].severity) == ("leaks", "problem")
-    # A part without a folder is drawn from the training part's.
+    # A part that has no folder is drawn from the training part.
     drawn = datasets.images(tmp_path / "parts", image_size=(8, 8), test=4).load()
     assert drawn.sizes == {"train": 14, "validation": 18, "test": 4}
     shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")

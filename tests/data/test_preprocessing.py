@@ -38,7 +38,7 @@ def test_scaling_is_that_of_scikit_learn_on_the_training_part(
         expected = like.transform(before.x).reshape(-1, *shape)
         np.testing.assert_allclose(after.x, expected, atol=1e-5)
         assert after.x.dtype == np.float32 and np.array_equal(before.y, after.y)
-    # Other parts have no influence.
+    # The other parts have no influence.
     whole = like.fit(X).transform(X).reshape(60, *shape)
     np.testing.assert_allclose(far.train.x, whole, atol=1e-5)
     assert scaled.preprocessing == preprocess

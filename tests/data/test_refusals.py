@@ -1,4 +1,4 @@
-"""What data refuses: a table of Python, and of the message that it gets."""
+"""What data refuses: a table of Python expressions and the messages that they get."""
 
 import re
 from collections.abc import Iterator
@@ -98,12 +98,12 @@ def in_tens() -> tf.data.Dataset:
 
 
 def of(*batches: Any) -> Any:
-    """A function that gives these batches."""
+    """Returns a function that gives these batches."""
     return lambda: iter(batches)
 
 
 def broken() -> Iterator[Any]:
-    """After the batches that Keras looks at by itself."""
+    """Raises after the batches that Keras reads in advance."""
     yield from [(X, Y)] * 2
     raise ValueError("file 17 is broken")
 

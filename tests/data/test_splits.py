@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def rows(part: Any) -> list[int]:
-    """The samples of a part: each has its number in it."""
+    """Returns the numbers of a part's samples, which contain their numbers."""
     return [int(x) for x in np.asarray(part.x)[:, 0] / 2]
 
 
@@ -203,7 +203,7 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
 
 
 def grouping(groups: np.ndarray | None, count: int) -> set[frozenset[int]]:
-    """The places of samples by group; of independent samples each alone."""
+    """Returns the places of the samples of each group. Independent samples are groups of one."""
     codes = range(count) if groups is None else groups.tolist()
     places: dict[int, set[int]] = {}
     for place, code in enumerate(codes):

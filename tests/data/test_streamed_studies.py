@@ -1,4 +1,4 @@
-"""Studies of data that comes in batches: recorded, gone on with, reproduced, refused."""
+"""Studies of data in batches: recorded, resumed, reproduced, refused."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def test_data_that_is_another_each_time_is_trained_on_with_a_warning(
     assert "digest of types and shapes alone; not the same each time" in text
     with pytest.raises(StudyError, match=r"can't be sent .* its file, run: kerastudy reproduce "):
         definition.reproduce(store=tmp_path / "store", progress=False)
-    # It is known by its types and shapes, so that the study can go on.
+    # Only types and shapes identify the data, so that the study can go on.
     assert launch(tmp_path, definition, trials=2).counts()["complete"] == 2
 
 

@@ -32,7 +32,7 @@ def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
 
 
 def rows_of(part: Any, splits: Any, column: str = "place") -> np.ndarray:
-    """The numbers of the table's rows, by a column of them, which is scaled like all numbers."""
+    """Returns the numbers of a part's rows, by a column of these numbers, which is scaled too."""
     return splits.preparation.table.columns_in(part.x)[column].round().astype(int)
 
 
@@ -41,7 +41,7 @@ def columns_of(splits: Any) -> dict[str, Any]:
 
 
 def by_pandas(rows: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
-    """What a model gets of rows: numbers, indicators of missing ones, categories one-hot."""
+    """Returns rows as a model gets them: numbers, indicators of missing ones, one-hot codes."""
     scaled = [
         ((rows[name] - train[name].mean()) / train[name].std(ddof=0)).fillna(0)
         for name in ("place", "area", "built")
@@ -59,7 +59,7 @@ def test_rows_are_what_pandas_makes_of_the_training_part() -> None:
     frame = houses()
     plain = table(frame, target="price").load()
     validated = rows_of(plain.validation, plain)
-    # Rows of the other parts teach nothing.
+    # Rows of other parts have no influence on these statistics.
     frame.loc[validated[0], ["city", "area"]] = "Ulan Bator", np.nan
     frame.loc[validated[1], "built"] = 1e6
     splits = table(frame, target="price").load()
@@ -139,7 +139,7 @@ def test_codes_that_python_reads_as_numbers_are_categories() -> None:
         ([0, 1] * 20, None, (), [0, 1]),
         ([0, 1] * 20, False, (), [0.0, 1.0]),
         ([1.5, 2.0] * 20, None, (), [1.5, 2.0]),
-        # Prices and grades are whole numbers too, and no classes unless that is asked for.
+        # Prices and grades are whole numbers too. They are classes only if the user says so.
         ([100_000, 250_000] * 20, None, (), [100_000.0, 250_000.0]),
         ([3, 6] * 20, True, ("3", "6"), [0, 1]),
     ],
@@ -183,7 +183,7 @@ def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
     by_file = table(tmp_path / "train.csv", target="price", test=tmp_path / "test.csv")
     assert by_file.load().digest == by_frame.digest
     counted = pd.DataFrame({"x": np.arange(60.0), "y": [0, 1, 2] * 20})
-    # Not all classes, so that it alone would be quantities.
+    # This part lacks classes, so alone it would be quantities.
     splits = table(counted, target="y", test=counted[counted.y != 1]).load()
     assert set(splits.unseal_test().y) == {0, 2}
 

@@ -58,7 +58,7 @@ def test_the_code_of_a_first_page_runs(tmp_path: Path, page: str, seed: int | No
     ("page", "seed"), [*((page, ()) for page in PAGES), (TUTORIAL, ("7",)), (TUTORIAL, ("8",))]
 )
 def test_a_page_runs_as_it_stands(tmp_path: Path, page: str, seed: tuple[str, ...]) -> None:
-    """In a process of its own: MLflow opens a relative address once in a process."""
+    """The page has a process of its own, as MLflow opens a relative address once in a process."""
     path = str(Path(support.__file__).parent)
     command = [sys.executable, "-c", RUN, str(ROOT / page), str(tmp_path), *seed]
     run(tmp_path, command, PYTHONPATH=path, **support.IN_MLFLOW)
@@ -96,7 +96,7 @@ def test_every_example_is_in_the_list_and_the_notebook_is_kept_without_output() 
 
 
 def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, with two trials; without the cell that needs another process."""
+    """They run in this process, with two trials, without the cell that needs another one."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     with short_launches(True):
@@ -110,7 +110,7 @@ def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.exhaustive
 def test_the_notebook_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its study goes to a worker, in which it is reproduced; a command can't send it there."""
+    """Its study is reproduced in a worker. A command can't send it there."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)

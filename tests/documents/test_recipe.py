@@ -121,7 +121,7 @@ study = ks.Study(
     threads=1,
 )
 """
-# That the weights are those of the recorded checkpoint too.
+# The script also checks that the weights are those of the recorded checkpoint.
 WEIGHTS = """
 model.load_weights(sys.argv[2])
 assert all(np.array_equal(*pair) for pair in zip(best.weights, model.get_weights(), strict=True))

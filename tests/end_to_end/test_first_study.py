@@ -77,7 +77,7 @@ def test_the_report_begins_with_the_number_to_expect(
     assert numbers[0][1] == max(size for _, size in texts) > 40
     shown = " ".join(text for text, _ in texts)
     assert f"{expected['low']:.3f} to {expected['high']:.3f}" in shown
-    # Beside it the default's value and the gain; the best one that was seen is smaller.
+    # Beside this number are the default's value and the gain. The best seen value is smaller.
     default = next(row for row in digits[1]["all"] if row["trial"] == 0)
     best = digits[1]["best"]["value"]
     for said in (f"{default['value']:.3f} with the default", "Tuning gains about", f"{best:.3f}"):

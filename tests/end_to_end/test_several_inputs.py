@@ -17,7 +17,7 @@ SPACE = ks.SearchSpace(ks.Float("lr", 1e-3, 0.1), ks.Float("rate", 0.1, 0.3), ks
 
 
 def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
-    """What its process needs is in `commands/test_mlflow_process`."""
+    """`commands/test_mlflow_process` judges the exporter's process."""
     weights = 1.0 + np.arange(two_sided.COUNT) % 3
     data = {"sample_weight": weights, "validation": 0.2, "test": 0.2}
     study = ks.Study(
@@ -44,7 +44,7 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
     predicted = model.predict(zeros, verbose=0)
     shapes = {name: array.shape for name, array in predicted.items()}
     assert shapes == {"kind": (7, 3), "size": (7, 1)}
-    # Both as they are given: the model standardizes the table itself.
+    # Both inputs are raw, as the model standardizes the table itself.
     assert json.loads(json.dumps(info.signature.inputs.to_dict())) == [
         {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
         for name, dtype, shape in (("image", "uint8", (4, 4, 1)), ("tabular", "float64", (6,)))

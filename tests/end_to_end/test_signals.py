@@ -27,7 +27,7 @@ def launch(folder: Path, temporary: Path, *options: str) -> tuple[subprocess.Pop
 
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
-    """While workers are being started: as Ctrl-C does."""
+    """The signal comes while workers start. Ctrl-C does the same."""
     write_study(tmp_path)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -50,7 +50,7 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
 def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
     write_study(tmp_path, epochs="100000")
     with (tmp_path / "study.py").open("a", encoding="utf-8") as file:
-        # What TensorFlow rewrites is written to a file that it removes when its process ends well.
+        # TensorFlow writes a file, and removes it when its process ends well.
         file.write("import tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n")
     # Its path is longer than that of a socket may be.
     temporary = tmp_path / ("temporary" * 12)

@@ -28,7 +28,7 @@ NO_ERRORS = {"FunctionEnded", "Launched", "ReportingFailed", "StudyLaunched"}
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:
-    """Every node of the product's code, with the name of its file."""
+    """Yields every node of the product's code, with the name of its file."""
     for floor in ("search_spaces", "tracking", "studies"):
         for file in (ROOT / floor).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -36,7 +36,7 @@ def nodes() -> Iterator[tuple[str, ast.AST]]:
 
 
 def classes() -> Iterator[tuple[str, list[str]]]:
-    """Every class of the product, and the names of its bases."""
+    """Yields every class of the product, and the names of its bases."""
     for _, node in nodes():
         if isinstance(node, ast.ClassDef):
             yield node.name, [ast.unparse(base) for base in node.bases]

@@ -121,7 +121,7 @@ def test_values_for_which_the_builder_raises_are_noted() -> None:
     assert set(discovery.space.names) == {"size", "after", "before"}
     # The build of 0 ended before it might have declared it.
     assert discovery.space["before"].when == {"size": (0, 3)}
-    # That it is absent after an error says nothing.
+    # Its absence after an error proves nothing.
     assert discovery.space["after"].when == {}
     assert discovery.complete
     first, second = discovery.notes

@@ -83,7 +83,7 @@ def test_what_the_trial_has_no_value_of_gets_its_default(hp: Hyperparameters) ->
 def test_under_a_scope_that_is_not_active_nothing_has_a_value(hp: Hyperparameters) -> None:
     with hp.conditional_scope("optimizer", ["sgd"]):
         assert hp.Float("momentum", 0.0, 1.0) is hp.Boolean("nesterov") is None
-    # What is out of scope may be a parent: of what is out of scope too.
+    # A parameter out of scope may be the parent of others out of scope.
     assert hp.Boolean("b", parent_name="nesterov", parent_values=[True]) is None
     assert "nesterov" not in hp and hp.defaulted == ()
 
@@ -104,7 +104,7 @@ def test_parameters_of_one_name_are_read_by_it() -> None:
         ks.errors.HyperparameterError, match=r"'optimizer' is 'adam'; .*'optimizer' is 'sgd'"
     ):
         hp["rate"]
-    # A third domain, which was not known.
+    # This third domain was not known.
     assert hp.Float("rate", 5, 7, default=6) == 6
     wider = space.with_parameters(hp.defaulted)
     hp = Hyperparameters(wider, {"optimizer": "sgd", name: 2.5, "rate": 6.5})

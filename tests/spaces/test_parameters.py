@@ -12,7 +12,7 @@ from kerastudy import Boolean, Choice, Fixed, Float, Int
 DOMAINS: list[tuple[Any, object, str, dict[float, object]]] = [
     (Float("x", 0, 1), 0.5, "None", {0.25: 0.25}),
     (Float("x", 1e-4, 1, scale="log"), 0.01, "None", {0.25: 1e-3, 0.75: 1e-1}),
-    # The middle, geometrically, of 0.01 to 0.99 is 0.0994987, and this is its mirror image.
+    # The geometric middle of 0.01 and 0.99 is 0.0994987. This is its mirror image.
     (Float("x", 0.01, 0.99, scale="reverse_log"), 0.900501, "None", {}),
     # Keras Tuner's reverse_log: high + low - low * (high / low) ** (1 - unit).
     (Float("x", 1, 100, scale="reverse_log"), 91.0, "None", {0.25: 101 - 100**0.75}),

@@ -32,7 +32,7 @@ WRONG: dict[str, list[Any]] = {
 
 
 def refusal(code: str, **names: Any) -> ks.errors.SearchSpaceError:
-    """The error that an expression raises; it knows what `kerastudy` exports, and names."""
+    """Returns the error of an expression, which may use exports of `kerastudy`, and `names`."""
     with pytest.raises(ks.errors.SearchSpaceError) as raised:
         eval(code, {**{name: getattr(ks, name) for name in ks.__all__}, **names})
     return raised.value

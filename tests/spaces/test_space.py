@@ -165,7 +165,7 @@ def test_only_the_named_vary_and_children_that_can_not_be_active_go() -> None:
     assert space.dimensions == ("depth", "rate")
     assert (space["rate"], space["depth"]) == (SPACE["rate"], SPACE["depth"])
     assert repr(space["optimizer"]) == "Fixed('optimizer', 'adam')"
-    # A builder that does not ask whether they are active reads them as before.
+    # A builder may read them as before, without asking whether they are active.
     assert repr(space["momentum"]) == "Fixed('momentum', 0.0)"
     assert "nesterov" not in space
     before = ks.Hyperparameters(SPACE, SPACE.defaults())
@@ -238,7 +238,7 @@ DRAWN = {parameter.name: st.sampled_from(list(parameter.grid_values() or ())) fo
 def test_fixing_leaves_exactly_the_configurations_that_have_the_values(
     values: dict[str, Any],
 ) -> None:
-    """What builders read in the fixed space is what they read in the whole one, narrowed."""
+    """Builders read the same values in the fixed space as in the narrowed whole one."""
     left = [
         configuration
         for configuration in KEPT.grid()
@@ -251,5 +251,5 @@ def test_fixing_leaves_exactly_the_configurations_that_have_the_values(
     space = KEPT.fix(values)
     expected = {str(KEPT.resolve(configuration)) for configuration in left}
     configurations = [str(space.resolve(configuration)) for configuration in space.grid()]
-    # Each once: none differs in something that no builder reads.
+    # Each configuration is there once. None differs only in an inactive parameter.
     assert len(configurations) == len(expected) and set(configurations) == expected

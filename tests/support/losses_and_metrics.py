@@ -170,7 +170,7 @@ class Counted(losses.Loss):  # type: ignore[misc]
 
 
 class Lasting(metrics.Mean):  # type: ignore[misc]
-    """Is not reset."""
+    """A metric that is never reset."""
 
     def update_state(self, true: Any, predicted: Any, sample_weight: Any = None) -> None:
         super().update_state(ops.mean(predicted[:, 0]))

@@ -141,7 +141,7 @@ class Subclassed(keras.Model):
 
 
 def of_many_parts(hp: Values) -> keras.Model:
-    """What trains one of its parts wrongly trains this one wrongly."""
+    """A model of many parts. It is trained wrongly if one of its parts is."""
     inner = [
         layers.Lambda(lambda x: ops.cast(ops.abs(x) * 3, "int32") % 9),
         layers.Embedding(9, 4, mask_zero=True),
@@ -228,7 +228,7 @@ def stateful() -> keras.Model:
 
 
 def several_steps() -> keras.Model:
-    """Several steps at once; they may be more than an epoch has left."""
+    """Takes several steps at once, which may be more than an epoch has left."""
     model = stack(layers.Dense(4), layers.Dropout(0.3))
     model.compile("sgd", SPARSE, steps_per_execution=2)
     return model
@@ -264,7 +264,7 @@ CORPUS: dict[str, Case] = {
         lambda hp: optimizers.RMSprop(hp["lr"]),
         batch_size=8,
     ),
-    # Constants beside the dropout's own, which TensorFlow merges with it.
+    # The model has constants, which TensorFlow merges with the dropout's own.
     "rescaled": stacked(
         lambda hp: [
             layers.Rescaling(0.3),
@@ -387,7 +387,7 @@ CORPUS: dict[str, Case] = {
     ),
     "global policy": single(of_a_global_policy),
     "of many parts": Case(of_many_parts, WITH_L2),
-    # Many steps: where a trainer may run several per call.
+    # There are many steps, so that a trainer may run several of them in a call.
     "wide floats": single(
         lambda: dropouts({"rate": 0.3, "l1": 1e-3, "l2": 1e-4, "lr": 1e-2}),
         data=lambda: samples(
@@ -456,7 +456,7 @@ CORPUS |= {
     ),
     "decayed": optimized(decayed, batch_size=8),
     "schedule-free": optimized(lambda hp: optimizers.ScheduleFreeAdamW(hp["lr"])),
-    # Its warmup stands beside constants.
+    # The warmup is beside constants.
     "warmed up": optimized(
         lambda hp: optimizers.Adamax(
             schedules.CosineDecay(hp["lr"], 9, warmup_target=0.1, warmup_steps=2),
@@ -531,7 +531,7 @@ CORPUS |= {
     "late generator": single(lambda: kinds.with_state(kinds.MakingLate), trainer="plain"),
     "counted calls": single(lambda: kinds.with_state(kinds.Counted), trainer="plain"),
 }
-# Weights; the validation is ready-made where all samples are trained on.
+# Weights. The validation part is ready-made if all samples train.
 CORPUS |= {
     f"weights of {name}": Case(kinds.weighed, data=data)
     for name, data in {
@@ -551,7 +551,7 @@ CORPUS |= {
             sample_weight=(STEPS % 5).astype(float),
         ),
     ),
-    # A class without a weight counts 1; the validation is not weighted.
+    # A class without a weight counts 1. The validation is not weighted.
     "weights of classes": Case(kinds.weighed, class_weight={0: 0.3, 2: 5.0}),
     "weights of classes in a column": Case(
         kinds.weighed, data=aimed(CLASSES[:, None]), class_weight={0: 0.3, 2: 5.0}

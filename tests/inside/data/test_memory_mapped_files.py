@@ -73,7 +73,7 @@ def test_large_arrays_are_the_same_in_files(
     train: Any = shared(datasets.npz(file).load, folder).train.x
     written = file_of(train)
     assert written is not None and written.parent == folder
-    # Its bytes are there once.
+    # The bytes of the data are on disk once.
     sizes = [file.stat().st_size for file in folder.glob("*.npy")]
     assert sizes.count(written.stat().st_size) == 1
 
@@ -142,7 +142,7 @@ def test_the_first_process_loads_and_all_map_the_same_data(tmp_path: Path) -> No
     def fails() -> Splits:
         raise DataError("no such file")
 
-    # A process that fails leaves it to the next one.
+    # If a process fails, the next one does the work.
     with pytest.raises(DataError, match="no such file"):
         shared(fails, tmp_path)
     whole = several()
@@ -209,7 +209,7 @@ def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> Non
     assert replaced_data(text, own).load().digest == expected.digest
     reviews = datasets.text("nowhere.csv", text="review", target="stars")
     assert str(replaced_data(text, reviews).load().train.x[0]).startswith("a film")
-    # A file that has moved, of a study whose target is in the record.
+    # The file has moved. The record has the study's target.
     assert spelled("/moved.csv", recorded=text) == "/moved.csv?target=liked"
     assert (spelled("", recorded=text), path_in(text)) == (text, other)
     with pytest.raises(DataError, match="Name the column to predict"):

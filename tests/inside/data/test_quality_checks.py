@@ -41,5 +41,5 @@ def test_a_classifier_finds_differences(shift: str) -> None:
     auc = told_apart(first, second)
     assert auc.p < 0.001 and auc.share > 0.6
     if shift == "mean":
-        # One normal distribution of two, by the shift between them.
+        # The shift between two normal distributions decides how many samples are told apart.
         assert auc.share == pytest.approx(norm.cdf(2 / 2**0.5), abs=0.06)

@@ -1,4 +1,4 @@
-"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded for that."""
+"""How Optuna and Keras Tuner get each kind of parameter, and when they are loaded."""
 
 import re
 import sys
@@ -61,7 +61,7 @@ def test_optuna_gets_distributions(
     [
         (Float("x", 1e-4, 1, scale="log"), 0.01, "x", "Float", 0.01),
         (Float("x", 0.1, 0.9, scale="reverse_log"), 0.3, "x", "Float", 0.3),
-        # Keras Tuner would never yield 0.5 of the first.
+        # Keras Tuner would never propose 0.5 for the first.
         (Float("x", 0, 0.5, step=0.1), 0.5, INDEX, "Int", 5),
         (Float("x", 1, 1000, scale="log", step=10), 100.0, INDEX, "Int", 2),
         (Int("x", -3, 9, step=4), 5, "x", "Int", 5),

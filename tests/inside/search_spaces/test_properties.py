@@ -35,7 +35,7 @@ OBJECTS = st.lists(SCALARS, max_size=2).map(tuple) | st.lists(st.tuples(SCALARS)
 
 
 def key(value: Any) -> tuple[str, str]:
-    """What tells values apart: type, and spelling."""
+    """Returns the type and the spelling, which tell values apart."""
     return type(value).__name__, repr(value)
 
 
@@ -139,7 +139,7 @@ def test_a_coordinate_leads_into_the_domain_and_back(
     again = parameter.from_unit(parameter.to_unit(value))
     if isinstance(parameter, Float) and parameter.step is None:
         width = parameter.high - parameter.low if parameter.scale != "log" else abs(value)
-        # On a linear scale relative to the range and what its numbers can tell apart.
+        # On a linear scale, the tolerance is relative to the range and to the rounding of its ends.
         assert abs(again - value) <= 1e-12 * max(width, abs(parameter.low), abs(parameter.high))
         if parameter.scale == "log":
             assert again == pytest.approx(value, rel=1e-12)
@@ -240,7 +240,7 @@ def test_optuna_suggests_what_the_space_holds(space: SearchSpace, seed: int, eng
                     assert math.isclose(params[name], stored, abs_tol=1e-15 * parameter.high)
                 else:
                     assert key(params[name]) == key(stored)
-            # Optuna itself takes what is encoded.
+            # Optuna itself takes the encoded values.
             optuna.trial.create_trial(params=params, distributions=distributions, value=0.0)
 
 

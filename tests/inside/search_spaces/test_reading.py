@@ -1,4 +1,4 @@
-"""What a builder reads of a space."""
+"""Which parameters of a space a builder reads."""
 
 from typing import Any
 

@@ -119,7 +119,7 @@ def test_a_test_part_of_another_scanner_is_found_before_any_training(tmp_path: P
 
 
 def test_the_regression_predicts_in_the_unit_of_its_target() -> None:
-    """Before it has learnt anything, about the mean of the training targets, not about 0."""
+    """An untrained model predicts about the mean of the training targets, and not about 0."""
     study, _ = load_study(resolve_target("regression"))
     train = study.data.load().train
     begin_trial(0)

@@ -328,7 +328,7 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
     copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
     history = history_in(copied)
     left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in outcome.race})
-    # In the recorded folder, where the study is loaded by this process.
+    # This process loads the study in the recorded folder.
     promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
     text = kerastudy_here(launched_plain, *promote).stdout
     value, expected = history.trial(left).value, outcome.confirmed.text()

@@ -51,7 +51,7 @@ def history(folder: Path) -> StudyHistory:
 
 @pytest.fixture(scope="module")
 def code() -> dict[str, Any]:
-    """What the file defines, and the indices by scikit-learn: of all folds, and of each."""
+    """The file's variables, and scikit-learn's indices of all folds and of each fold."""
     names: dict[str, Any] = {}
     exec(STUDY, names)
     y = names["y"]
@@ -122,7 +122,7 @@ def test_show_and_dry_run_tell_of_folds(folder: Path, history: StudyHistory) -> 
     assert max(map(len, lines)) <= 80
     shown = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
     assert "\nfold 1     " in shown and "\nfold 3     " in shown
-    # What --dry-run shows.
+    # `--dry-run` shows this text.
     planned = definition_text(history.description)
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
 

@@ -70,7 +70,7 @@ def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> Non
 def test_an_engine_that_raises_ends_a_study_that_goes_on(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one clear error; what has ended is kept, and what was cut begins again."""
+    """The error is clear. Ended trials are kept, and a trial that was cut begins again."""
 
     method, calls = getattr(OptunaEngine, call), itertools.count()
 
@@ -260,7 +260,7 @@ def test_a_target_ends_a_study_which_another_one_resumes(simulate: Any) -> None:
     assert history.best.best.value <= 0.9
     assert f"in trial {history.best.number}" in history.stopped
     assert history.counts()["interrupted"] == 0
-    # Trials that ran meanwhile end, no more begin.
+    # Running trials end, and no more trials begin.
     assert history.trials[-1].number <= history.best.number + 2 < 29
     again = simulate(stop_at=0.9, trials=30)
     assert (len(again.trials), again.ended_by) == (len(history.trials), "stop_at")
@@ -379,7 +379,7 @@ def test_an_engine_that_waits_for_running_trials_does_not_end_the_study(tmp_path
 
 
 def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> None:
-    """Counted in calls of the driver's functions, as time says little on a busy machine."""
+    """The test counts calls of the driver's functions, as a busy machine takes more time."""
     counts, room = {}, str(Path(driver.__file__).parent)
     for workers in (2, 48):
         called = Counter[str]()

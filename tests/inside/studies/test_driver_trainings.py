@@ -46,7 +46,7 @@ def curves(history: StudyHistory, trial: EndedTrial) -> list[dict[int, float]]:
 
 
 def outcome(history: StudyHistory) -> list[Any]:
-    """What is recorded of the trials and of the trainings below them, but for times."""
+    """Returns the records of trials and of their trainings, without times."""
     return [
         (
             *(trial.state, trial.value, trial.epoch, trial.params, trial.result.reason),
@@ -135,7 +135,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
     with noting_statements() as statements:
         resumed = run_study(note, store=folder)
     assert outcome(resumed) == outcome(history)
-    # It looks for what is there of the trial, and not through all.
+    # The driver reads the rows of this trial, and not whole tables.
     assert read_whole(resumed.folder, statements) == []
     assert [r for n, r in trained if n == number] == [*range(repeat, TRAININGS)] or kind == "fold"
     assert trained[0] == (number, repeat)
@@ -207,7 +207,7 @@ def test_trainings_that_end_early(folder: Path, kind: str, where: str) -> None:
 
 
 def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:
-    """However many: they are not the trial's fault."""
+    """The number of lost machines does not count, as they are not the trial's fault."""
     machines = iter(range(4))
 
     class LosesMachines(ScriptedExecutor):

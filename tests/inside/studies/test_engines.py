@@ -1,4 +1,4 @@
-"""Engines: what all must do, and against Optuna's and Keras Tuner's own loops."""
+"""Engines: the conformance suite, and comparisons with Optuna's and Keras Tuner's own loops."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ from studies.definition import ENGINES, HYPERBAND, PRUNERS, hyperband_trials, sa
 from studies.engines import Engine, check_engine_serves
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult
 
-# A threshold has no usual one.
+# The pruner `threshold` has no default bounds.
 PRUNING = [
     "threshold,upper=8.05" if name == "threshold" else name for name in PRUNERS if name != "none"
 ]
@@ -99,7 +99,7 @@ def oracle_of(engine: str) -> Any:
     ("engine", "trials"), [("random", 8), ("bayesian", 8), ("hyperband", hyperband_trials(9) + 11)]
 )
 def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path) -> None:
-    """Its oracle is asked and told as its tuners do, from the same random state for each trial."""
+    """The test asks and tells the oracle as a tuner does, from the same random state each time."""
     oracle, played = oracle_of(engine), Played(make(f"keras-tuner:{engine}", epochs=9))
     oracle._set_project_dir(str(tmp_path), "plain")
     oracle.verbose = 0
@@ -127,7 +127,7 @@ def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path
 
 
 def test_quasi_random_covers_each_parameter_evenly() -> None:
-    """Among the first 32 points each quarter of a range, in its scale, has its share."""
+    """Each quarter of a range, in its scale, has its share of the first 32 points."""
     space = SearchSpace(ks.Float("a", 1e-4, 1.0, scale="log"), ks.Float("b", 0.0, 1.0))
     engine = make("optuna:quasi-random", space=space)
     points = [p.values for p in itertools.islice(iter(engine.ask, None), 32)]
@@ -255,12 +255,12 @@ def test_a_round_is_as_long_as_said() -> None:
 @pytest.mark.parametrize(
     "infeasible, rungs",
     [
-        # Keras Tuner makes 9, 2, 0 of 9, 3, 1 for one that fails.
+        # If one trial fails, Keras Tuner makes 9, 2, 0 of 9, 3, 1.
         ([3], [1] * 9 + [3] * 3 + [9]),
         ([0, 1, 2, 3, 4, 5, 6], [1] * 9 + [3] * 2 + [9]),
         ([*range(8)], [1] * 9 + [3] + [9]),
         ([*range(9)], [1] * 9),
-        # All that were promoted: none is left to promote.
+        # All promoted trials fail, so no trial is left to promote.
         ([9, 10, 11], [1] * 9 + [3] * 3),
         ([9, 11], [1] * 9 + [3] * 3 + [9]),
         ([*range(7), 9], [1] * 9 + [3] * 2 + [9]),
@@ -272,7 +272,7 @@ def test_an_infeasible_trial_costs_its_bracket_nothing(
     played = Played(hyperband())
     played.play(len(rungs) + 1, infeasible)
     assert epochs_of(played)[:-1] == rungs
-    # Then the next bracket, which begins with three epochs.
+    # The next bracket begins with three epochs.
     assert played.records[-1].spec.epochs == 3
     assert promoted_from(played.records[-1]) is None
 
@@ -294,7 +294,7 @@ def test_given_takes_the_next_place_of_a_first_rung() -> None:
         if number != 4:
             assert proposed(proposal) == expected[number]
         with_given.finish(proposal)
-    # Before what is about to be promoted, in the next bracket.
+    # Given values come before the promoted trials of the next bracket.
     early = with_given.ask({"rate": 1e-4, "units": 63})
     assert (early.epochs, promoted_from(early), early.values["units"]) == (3, None, 63)
     with_given.finish(early)
@@ -312,7 +312,7 @@ def test_an_exhausted_space_still_has_its_best_promoted() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_hyperband_is_restored_at_any_point(seed: int) -> None:
-    """Whatever is infeasible, and in whatever order trials that run side by side end."""
+    """This holds for all infeasible trials, and for any order in which running trials end."""
     drawn = random.Random(seed)
     infeasible = {number for number in range(30) if drawn.random() < 0.4}
     played = Played(hyperband())
@@ -336,7 +336,7 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
 
 @pytest.mark.parametrize("pruner", PRUNING)
 def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> None:
-    """Its process died, and it came less far than before: what came later counts no more."""
+    """Its process died, and it came less far than before. Its later reports no longer count."""
     engine = make("optuna:random", pruner, epochs=9)
     for number in range(8):
         ask(engine)
@@ -344,7 +344,7 @@ def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> 
             engine.report(number, epoch, 10.0 + number - epoch)
         tell(engine, number, number)
     ask(engine)
-    # The best of all at first, and the only one that gets worse.
+    # This trial is the best at first, and the only one that gets worse.
     first = [engine.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
     again = [engine.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
     assert any(first) and not first[0]
@@ -413,7 +413,7 @@ def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
 def test_writes_no_file_and_prints_nothing(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Although four trials in a row are infeasible: Keras Tuner stops at the third."""
+    """Four trials in a row are infeasible. Keras Tuner alone would stop at the third."""
     monkeypatch.chdir(tmp_path)
     played = Played(make(f"keras-tuner:{engine}", space=SMALL))
     played.play(7, infeasible=(1, 2, 3, 4))

@@ -1,4 +1,4 @@
-"""What a process has and loads, and what bits depend on beside a trial's spec and code."""
+"""The environment of a process, on which a trial's bits also depend."""
 
 import keras
 import pytest

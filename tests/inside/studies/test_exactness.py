@@ -37,7 +37,7 @@ layers = keras.layers
 
 @pytest.fixture(scope="module")
 def trainer() -> Iterator[CompiledTrainer]:
-    """One for all, as in a worker: each of its programs is used with others in between."""
+    """One trainer for all cases, as in a worker. It uses its programs in turn."""
     configure_tensorflow(None)
     yield CompiledTrainer()
 
@@ -50,7 +50,7 @@ def policy() -> Iterator[None]:
     keras.config.set_dtype_policy(before)
 
 
-# Their parts are of the kinds of all.
+# The parts of these cases are of all kinds.
 KEPT = [
     "of many parts",
     "averaged at the end",
@@ -61,7 +61,7 @@ KEPT = [
 
 @functools.cache
 def fitted(name: str) -> tuple[Any, ...]:
-    """How a case is trained, and what plain Keras comes to; last, generators that it keeps."""
+    """Returns a case, its training by plain Keras, and the generators that the case keeps."""
     case, splits = CORPUS[name], CORPUS[name].data()
     builders = [functools.partial(case.build, values) for values in case.values]
     spec = spec_of(2, case.batch_size, class_weight=case.class_weight)
@@ -73,7 +73,7 @@ def fitted(name: str) -> tuple[Any, ...]:
 def test_every_way_to_train_comes_to_what_fit_comes_to(
     name: str, trainer: CompiledTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Programs for each set of values, for the first ones again, and from the second epoch."""
+    """Programs train each set of values, then the first set again, also from the second epoch."""
     case, count = CORPUS[name], trainer.programs.made
     builders, splits, spec, expected, generators = fitted(name)
     with monkeypatch.context() as patch:
@@ -123,7 +123,7 @@ def _rescaled() -> keras.Model:
 def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batch by batch, the same bits."""
+    """It is put in order batch by batch, with the same bits."""
     monkeypatch.setattr(batches_for_model_fit, "_LARGEST_WHOLE_EPOCH", 0)
     builders, splits, spec, expected, _ = fitted(name)
     assert by_trainer(PlainTrainer(), builders[0], splits, spec) == expected[0]

@@ -125,7 +125,7 @@ class Shaken(keras.callbacks.Callback):
 
 FACTOR = 0.5
 """
-# Runs scripts where what they must not need can't be imported; prints their exit codes.
+# Runs scripts in a process that can't import kerastudy's packages. Prints their exit codes.
 RUN = """
 import json, os, runpy, sys
 from importlib.machinery import PathFinder
@@ -178,7 +178,7 @@ def exported(folder: Path, variable: str) -> Path:
 
 def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
     recorded = {name: exported(folder, name) for name in ("kept", "weighted", "several")}
-    # The script itself is what compares: it must see a difference.
+    # The script itself compares, so it must see a difference.
     other = Path(shutil.copytree(folder / "weighted", folder / "other")) / "retrain.py"
     other.write_text(re.sub(r"^SEED = \d+", "SEED = 1", other.read_text(), flags=re.M))
     scripts = [f"{folder}/{name}/retrain.py" for name in (*recorded, "other")]

@@ -1,4 +1,4 @@
-"""Whatever fails in the compiled trainer: `model.fit` trains from the first epoch, unharmed."""
+"""If anything fails in the compiled trainer, `model.fit` trains from the first epoch."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from tracking.records import TrialResult
 
 
 class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes what it is called for, and draws from the global generators."""
+    """Notes its calls, and draws from the global generators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def after(function: Callable[..., Any], error: Exception, calls: int = 1) -> Cal
 UNIMPLEMENTED = tf.errors.UnimplementedError(None, None, "not this one")
 FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
     "structure": (compiling, "Structure", after(lambda *_: None, AttributeError("no '_layout'"))),
-    # After the validation of the second one.
+    # This comes after the validation of the second epoch.
     "a later epoch": (Loop, "__call__", after(Loop.__call__, UNIMPLEMENTED, calls=4)),
     "memory": (
         Program,
@@ -99,7 +99,7 @@ FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """What the plain trainer comes to."""
+    """The result of the plain trainer."""
     configure_tensorflow(None)
     folder = tmp_path_factory.mktemp("whole")
     return Trial(folder).run(PlainTrainer(), state=folder / "whole.state")[1]
@@ -121,7 +121,7 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
         return
     again, seen = trial.run(trainer)
     assert (seen, again.trainer) == (expected, "plain")
-    # Its callback may change the structure: what failed for one is known when it has begun.
+    # A callback may change the structure, so a failed program is known only after the begin.
     assert trial.built == 4
 
 

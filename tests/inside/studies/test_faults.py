@@ -61,7 +61,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
 def test_all_kinds_of_faults_on_simulated_workers(
     run: Faults, tmp_path: Path, seeds: list[int]
 ) -> None:
-    """Seeded ones, in simulated time; more of them by `python -m tests.chaos --simulated`."""
+    """Time is simulated, and seeds decide. `python -m tests.chaos --simulated` tries more."""
     happened = run(folder=str(tmp_path), seeds=seeds)["happened"]
     assert happened["interrupted trainings"] > len(seeds)
     assert {"kill", "read-only"} <= set(happened)
@@ -74,7 +74,7 @@ def test_all_kinds_of_faults_on_simulated_workers(
 def test_a_fault_at_any_step(
     run: Faults, tmp_path: Path, fault: str, least: int, every: bool
 ) -> None:
-    """After lost power, the record lacks its end, and files are ahead; refused writes are told."""
+    """After lost power, the record lacks its end, and files are ahead. Refusals are reported."""
     reply = run(folder=str(tmp_path), fault=fault, every=every)
     assert {*reply["states"]} == {"complete", "pruned", "infeasible"}
     assert reply["champions"] == 1
@@ -159,7 +159,7 @@ def test_a_disk_that_is_full_stops_the_study_which_then_goes_on(
 def test_a_read_only_disk_is_told_and_then_forgotten(
     disk: Path, undisturbed: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One that becomes so in the midst of a study is above: Linux lets no test do it."""
+    """Tests above simulate a disk that becomes read-only in a study, as Linux does not allow it."""
 
     def remount(how: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
@@ -174,7 +174,7 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
         disk.parent, "launch", "digits", "--store", str(disk / "store"), expect=2
     )
     assert "is not writable" in by_command.stderr and "damaged" not in by_command.stderr
-    # It can be read, as a backup's snapshot can.
+    # A read-only store can be read, as a backup's snapshot can.
     assert len(history_at(disk / "store", "faults").trials) == SETTINGS["trials"]
     # (The scripted champion is no model of Keras.)
     assert {finding.kind for finding in examine_store(disk / "store").faults} <= {"champion"}

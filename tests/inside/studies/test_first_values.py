@@ -135,7 +135,7 @@ def test_the_best_ten_of_another_study(
 
 
 def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
-    """Even if the other study has better ones by now."""
+    """They stay even if the other study has better ones by now."""
     begin(folder, "growing", **{**OLD, "trials": 4})
     begun = begin(folder, "from growing", trials=4, initial_from="study:growing")
     begin(folder, "growing", **OLD)

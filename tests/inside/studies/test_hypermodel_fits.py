@@ -45,7 +45,7 @@ class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
 
 
 def by_folds(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> float:
-    """On the given model alone, without the callbacks."""
+    """Trains only the given model, without the callbacks."""
     scores, first = [], model.get_weights()
     for fold in range(2):
         held_out = np.arange(len(x)) % 2 == fold
@@ -117,7 +117,7 @@ def run(
 
 
 def test_it_is_given_the_weights_of_the_samples(tmp_path: Path) -> None:
-    """One that takes none is refused: see `test_class_weights`."""
+    """`test_class_weights` judges that a fit without weights is refused."""
     build, spec = Fitting(measured), replace(make_spec(1), class_weight={0: 9.0})
     study = make_study(build)
     train(HyperModelTrainer(build), study, spec, tmp_path)

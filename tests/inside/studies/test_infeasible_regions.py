@@ -29,7 +29,7 @@ COMMON = (
 )
 FLAT = SearchSpace(*COMMON, ks.dropout())
 CONDITIONAL = SearchSpace(*COMMON, ks.Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}))
-# Each fails on half of the space.
+# Each of these functions fails on half of the space.
 HALVES: dict[str, Callable[[Values], bool]] = {
     "a float in log scale": lambda v: v["learning_rate"] > 1e-3,
     "a product": lambda v: v["units"] * v["layers"] > 930,
@@ -37,7 +37,7 @@ HALVES: dict[str, Callable[[Values], bool]] = {
 
 
 def towards(values: Values) -> float:
-    """An objective that gets better towards what fails, and in it, as where memory runs out."""
+    """Returns an objective that gets better towards the failing half, and in it."""
     rate = math.log10(values["learning_rate"])
     kind = 0.2 * (values["optimizer"] != "lion")
     return kind - rate / 4 - values["units"] / 500 - values["layers"] / 8
@@ -52,7 +52,7 @@ class Study(Played):
         self.fails = fails
 
     def proposed(self, trials: int, workers: int = 1) -> list[Values]:
-        """Plays trials, some of them side by side; returns what was proposed."""
+        """Plays trials, some of them side by side. Returns the proposed values."""
         proposals = []
         for number in range(trials + workers - 1):
             if number < trials:

@@ -132,7 +132,7 @@ def test_an_error_of_reporting_is_not_the_functions(tmp_path: Path) -> None:
 
 
 def test_the_kept_weights_are_those_that_were_evaluated(tmp_path: Path) -> None:
-    """The last epoch is the worst here: its weights are kept, as the value is of them."""
+    """The last epoch is the worst here. Its weights are kept, because they have the value."""
     models = []
 
     def objective(trial: Any) -> float:
@@ -234,7 +234,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert [trial["state"] for trial in document["all"]] == ["complete"] * 5
     for trial in document["all"]:
         assert trial["value"] == (trial["params"]["x"] - 2) ** 2
-    # No training, so no epoch.
+    # There is no training, so there is no epoch.
     assert "epoch 1" not in first.stdout + first.stderr
     noted = {"double": 2 * document["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
     assert document["best"]["user_attrs"] == noted

@@ -76,7 +76,7 @@ def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) 
     drawn = lines_of(file)
     assert max(map(cell_len, drawn)) <= columns
     text = "\n".join(drawn)
-    # One line each, whatever its reason.
+    # Each trial has one line, whatever its reason is.
     assert not [line for line in drawn if line.startswith("긴 이유")]
     assert "43/100" in text and "━" in text and "loading TensorFlow" in text
     assert "best 0.9 #7" in text or columns < 60
@@ -160,7 +160,7 @@ def test_a_command_at_the_end_of_a_line_is_not_broken() -> None:
     command = "kerastudy reproduce digits --trial 13"
     assert wrapped(f"{said}: {command}", indent=2, columns=80) == [f"{said}:", f"  {command}"]
     assert wrapped(f"look: {command}", columns=80) == [f"look: {command}"]
-    # One that fits in no line stays whole, too.
+    # A command that fits in no line stays whole, too.
     assert wrapped(f"{said}: {command}", indent=2, columns=30)[-1] == f"  {command}"
 
 
@@ -219,7 +219,7 @@ def trials(count: int = 9, **values: object) -> list[TrialRecord]:
         replace(
             record,
             spec=replace(record.spec, values={**SPACE.defaults(), **values}),
-            # Nothing is looked up in a store.
+            # Because of this text, nothing is looked up in a store.
             result=replace(record.result, unsaved="its class takes what can't be written"),
         )
         for record in records

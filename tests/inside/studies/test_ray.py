@@ -120,7 +120,7 @@ class TestRay(ExecutorConformance):
 
 
 def test_a_study_on_ray_is_that_of_this_process(tmp_path: Path, cluster: Any) -> None:
-    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
+    """The judges are metrics, weights, checkpoints and proposals, trial by trial and bit by bit."""
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     y = np.arange(150) % 3
     x = (np.random.default_rng(0).normal(size=(150, 4)) + y[:, None]).astype("float32")
@@ -289,7 +289,7 @@ def check(folder: Path, expected: Any) -> None:
 
 @pytest.mark.exhaustive
 def test_a_node_that_dies_at_ten_instants(folder: Path, nodes: Any, expected: Any) -> None:
-    """Another one joins each time: it is used. Four workers wait for a place at first."""
+    """Another node joins each time, and is used. Four workers wait for a place at first."""
     draw = random.Random(16)
     # Only after half a minute is a worker said to wait, so the study must take longer.
     longer = ("--store", "other", "--trials", "500")

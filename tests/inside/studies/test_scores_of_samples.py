@@ -112,7 +112,7 @@ def test_a_loss_has_weights_in_its_values_penalties_apart(monkeypatch: pytest.Mo
     first, last = classes().model.layers[0].kernel, classes().model.layers[-1].bias
     penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
     scores = classes().scores("loss")
-    # In slices, too, where memory is scarce.
+    # Scores are also computed in slices, if memory is scarce.
     monkeypatch.setattr("studies.training.scoring.keras_metrics_per_sample._MEMORY", 10_000)
     for losses in (scores, classes().scores("loss")):
         np.testing.assert_allclose(losses.values, by_hand, rtol=1e-4)
@@ -301,7 +301,7 @@ ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 PARTS = slice(70), slice(70, 100)
 TRAINING, VALIDATION = (tuple(array[part] for array in samples(100)) for part in PARTS)
 DATA = ks.datasets.arrays(*TRAINING, validation=VALIDATION, test=None)
-# One for all, so that a structure is traced once.
+# One trainer serves all tests, so that a structure is traced once.
 TRAINER = CompiledTrainer()
 
 
@@ -363,7 +363,7 @@ def test_scores_are_those_of_the_checkpoint(in_batches: bool, tmp_path: Path) ->
     ("kind", "samples", "scored"), [("every", 60, 5), ("best", 60, 2), ("best", 300, 1)]
 )
 def test_scores_agree_with_values(kind: str, samples: int, scored: int, tmp_path: Path) -> None:
-    """All epochs, the best two where samples are few, or the best one."""
+    """The scores are of all epochs, of the best two if samples are few, or of the best one."""
     validation = tuple(np.repeat(array, 20, axis=0)[:samples] for array in VALIDATION)
     data = ks.datasets.arrays(*TRAINING, validation=validation, test=None)
     runner = Runner(tmp_path, data=data)
@@ -421,7 +421,7 @@ def test_why_there_are_none_is_told(builder: Any, metric: str, why: str, tmp_pat
 
 # Which checkpoints and scores stay on disk.
 
-# Ties of values and of best epochs, pruned trials, and infeasible ones.
+# The trials have ties of values and best epochs. Some are pruned or infeasible.
 VALUES = (0.5, 0.125, None, 0.5, 0.75, 0.25, 0.5, 0.0625)
 EPOCHS = (4, 1, 1, 2, 1, 3, 2, 9)
 STATES: dict[int, TrialState] = {1: "pruned", 2: "infeasible", 5: "pruned"}

@@ -108,7 +108,7 @@ def test_a_hypermodel_in_a_function_behind_a_main_guard(tmp_path: Path) -> None:
     assert (study.name, study.trials, study.epochs, study.repeats) == ("tune", 3, 2, 2)
     assert (study.batch_size, study.class_weight) == (16, {0: 1.0, 1: 2.0})
     assert study.build.classes == 2
-    # Its class is found by its name, as Keras and pickle look it up.
+    # Keras and pickle look its class up by its name.
     kind = type(study.build)
     assert getattr(sys.modules[kind.__module__], "MyHyperModel") is kind  # noqa: B009
     assert dict(study.data.load().sizes) == {"train": 80, "validation": 20}
@@ -282,7 +282,7 @@ REFUSED = {
     (None, f"{OPTUNA}optuna.copy_study(from_study_name='a', from_storage='b', to_storage='c')"):
         "copies a study",
     (None, f"{OPTUNA}optuna.create_study().ask()"): "asks for trials by itself",
-    # A file that searches by neither is no program: it may train for hours behind its guard.
+    # A file without a search is not run as a script: it may train for hours behind its guard.
     (None, "if __name__ == '__main__':\n    raise OSError('trained for hours')\n"): "has no study",
 }  # fmt: skip
 
@@ -308,7 +308,7 @@ def test_the_search_may_be_in_a_module_next_to_it(tmp_path: Path) -> None:
 
 
 def test_a_study_file_is_no_script(tmp_path: Path) -> None:
-    """Its searches are its own business, such as to compare."""
+    """The file may search for purposes of its own, such as a comparison."""
     study, _ = load(
         tmp_path,
         "import optuna\nimport kerastudy as ks\n"
@@ -399,7 +399,7 @@ def test_a_file_that_launches_studies_at_its_top_level(
     ],
 )
 def test_a_study_of_another_ones_result_is_refused(tmp_path: Path, new: str, message: str) -> None:
-    """It would be another than the one that was launched."""
+    """The study would differ from the launched one."""
     with pytest.raises(StudyFileError, match=message):
         load_launching(tmp_path, 'make("second", trials=7)', new, study_name="second")
 

@@ -29,7 +29,7 @@ IMAGES = random.integers(0, 256, (SAMPLES, 3, 2)).astype("uint8")
 NAMES = ["cat", "dog", "eel"]
 LABELS = np.array(NAMES)[np.arange(SAMPLES) % 3]
 
-# What a user runs: Keras and MLflow, and nothing of kerastudy's.
+# A user runs this with Keras and MLflow, and without kerastudy.
 SCORE = """
 import json, pickle, sys
 import mlflow.keras, mlflow.pyfunc, tensorflow as tf

@@ -237,7 +237,7 @@ def test_workers_are_processes() -> None:
 
 
 def test_other_data_under_the_same_code(tmp_path: Path) -> None:
-    """An edited file of the study's is told from a missing seed."""
+    """The message tells an edited file from a missing seed."""
     file = tmp_path / "table.npz"
     file.touch()
     code = CodeDescription("mine.py", "study", "", "c" * 64)

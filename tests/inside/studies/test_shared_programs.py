@@ -106,7 +106,7 @@ def write_all(value: float) -> None:
 
 set_module = functools.partial(setattr, settings, "FACTOR")
 set_inner = functools.partial(setattr, package.inner, "FACTOR")
-# What a loss may read while it is traced, and how that changes from trial to trial.
+# A loss may read each of these while it is traced. A function changes it between trials.
 READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
     "a module": (lambda: settings.FACTOR, set_module),
     "a module in a module": (lambda: package.inner.FACTOR, set_inner),
@@ -331,7 +331,7 @@ def entropy(x: Any) -> Any:
 class Focal(keras.losses.Loss):  # type: ignore[misc]
     def __init__(self, gamma: float, name: str = "focal") -> None:
         super().__init__(name=name)
-        # Before it is trained, it may do anything.
+        # A loss may do anything before the training.
         self.gamma = gamma * float(Path("/").exists())
 
     def call(self, true: Any, predicted: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A study's code: what another process gets, and its own modules, even if named like ours."""
+"""The code of a study, which other processes get, and its modules, even if named like ours."""
 
 import inspect
 import linecache
@@ -60,7 +60,7 @@ def test_large_arrays_go_into_files_once_each(tmp_path: Path) -> None:
     assert (tmp_path / "study").stat().st_size < X.nbytes / 2
     arrays = inspect.getclosurevars(study.build).nonlocals
     assert isinstance(arrays["table"], np.memmap) and not isinstance(arrays["few"], np.memmap)
-    # A builder may write to what it uses; that stays in its process.
+    # A builder may change the objects that it uses. Such changes stay in its process.
     arrays["table"][0] = 7
     assert np.load(tmp_path / Path(arrays["table"].filename).name).max() == 1
 
@@ -247,7 +247,7 @@ def test_what_can_not_go_is_told(build: Any, said: str) -> None:
 
 
 def test_a_model_of_keras_alone_has_no_code() -> None:
-    """Its class has a registered name in Keras, and so has that of a model within it."""
+    """Its class and that of a model within it have registered names in Keras."""
     inputs = keras.Input((2,))
     inner = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     outer = keras.Input((2,))
@@ -262,13 +262,13 @@ def test_a_model_of_keras_alone_has_no_code() -> None:
 
 @pytest.fixture(autouse=True)
 def imports(tmp_path: Path) -> Iterator[None]:
-    """What a test imports of its own, and lets be imported, is forgotten after it."""
+    """Modules that a test imports are forgotten after the test."""
     yield
     sys.path[:] = [entry for entry in sys.path if not entry.startswith(str(tmp_path))]
     ours = import_texts.__module__
     sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != ours]
     for name, module in list(sys.modules.items()):
-        # A module whose attributes are made when asked for answers anything, a number too.
+        # A module that makes attributes on demand has any attribute, even a number.
         own = getattr(module, "__dict__", {})
         places = [own.get("__file__"), *own.get("__path__", ())]
         if any(str(place).startswith(str(tmp_path)) for place in places):
@@ -288,7 +288,7 @@ def modules_of(root: Path, source: str) -> list[str]:
 
 
 def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
-    """In functions, in branches, in packages, by relative imports; none of them has run."""
+    """The imports are in functions, branches and packages, and relative. None of them has run."""
     write(tmp_path, first="def f():\n    from pack import part\n", second="import first")
     write(tmp_path, pack__part="from . import other\nfrom .deep.down import x\n", pack__other="")
     write(tmp_path, pack__deep__down="import json, keras, numpy.linalg as l\n", unused="")
@@ -301,7 +301,7 @@ def test_imports_of_imports_are_found_wherever_they_stand(tmp_path: Path) -> Non
 
 
 def test_only_what_is_not_installed_counts(tmp_path: Path) -> None:
-    """The study's folder may itself lie where packages do."""
+    """The study's folder may itself be among installed packages."""
     home = tmp_path / "site-packages" / "mine"
     write(home, helper="", env__installed="", lib__x="")
     (home / "env" / "pyvenv.cfg").write_text("")
@@ -347,7 +347,7 @@ def names_of(code: str) -> dict[str, Any]:
 
 
 def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
-    """A package's too, and that of a file that is gone; others run as they are."""
+    """This holds for packages and missing files too. Modules without a text run as they are."""
     write(tmp_path, changed="X = 'now'", same="X = 'now'")
     write(tmp_path, pack____init__="", pack__inner="X = 'now'")
     sys.path.append(str(tmp_path))
@@ -409,7 +409,7 @@ def test_the_commit(tmp_path: Path) -> None:
 
 # A user's repository with packages that have the names of ours.
 REPOSITORY = {
-    # What `__init__` defines; a function that is called like its module; a circular import.
+    # `__init__` defines names. A function is called like its module. An import is circular.
     "studies/__init__.py": """
 from .scale import scale
 from . import helpers
@@ -418,8 +418,7 @@ MY = 1
 """,
     "studies/scale.py": "def scale(x):\n    return 2 * x\n",
     "studies/helpers.py": "from studies import scale\nUNITS = scale(8)\n",
-    # Called like modules of ours: a package for a package, a module for a package, a package for a
-    # module.
+    # These packages and modules have the names of ours, where ours are packages or modules.
     "studies/data/__init__.py": "from .rows import load_rows\n",
     "studies/data/rows.py": "from studies import MY\ndef load_rows():\n    return MY\n",
     "studies/training.py": "RATE = 0.5\n",
@@ -501,7 +500,7 @@ def run_script(code: str, repository: Path) -> Answer:
 
 BEFORE = {
     "after ours": "",
-    # Ours take the names over, theirs do not run twice.
+    # Our modules take the names over, and theirs do not run twice.
     "before ours": "import use\n",
     # Notebooks do this. Our package comes first.
     "later": "import sys; here = sys.path.pop(0)\nimport kerastudy\nsys.path.append(here)\n",

@@ -42,7 +42,7 @@ def running(history: StudyHistory) -> list[str]:
 
 
 def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
-    """A service manager's, or that of a terminal that closes: the trial is not run again now."""
+    """A service manager or a closing terminal sends it. The trial is not run again now."""
     description = describe(name="one signal for all", trials=3)
 
     def stop(spec: TrialSpec) -> None:
@@ -71,7 +71,7 @@ class StoppedAtTheEnd(ScriptedExecutor):
 
 
 def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> None:
-    """It has come to its champion too: one that can't be saved here."""
+    """The study has come to its champion too, which can't be saved here."""
     history = run_study(StoppedAtTheEnd(describe(name="at the end", trials=3)), store=folder)
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
 
@@ -259,7 +259,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
 
 
 def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
-    """Ctrl-C when all three are in the record, and of one it was shown."""
+    """Ctrl-C comes when all three trials are in the record, and one of them was shown."""
 
     class Interrupted(NoProgress):
         def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
@@ -271,7 +271,7 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
         run_study(executor, store=folder, progress=Interrupted())
     history = history_at(folder, "interrupted")
     assert [trial.state for trial in history.trials] == ["complete"] * 3
-    # The curve of the best so far has each that was the best when it ended.
+    # The curve of the best so far has each trial that was the best when it ended.
     values = [trial.best.value for trial in history.trials if trial.best]
     assert values[0] > values[1], "or this shows nothing"
     shown = InMlflow(history)
@@ -280,7 +280,7 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
 
 
 class OneByOne(ScriptedExecutor):
-    """Ends one of its trials at each wait, those that were begun first, or last."""
+    """Ends one of its trials at each wait: the first or the last one that began."""
 
     last_first = False
 
@@ -309,7 +309,7 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
 
 
 def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> None:
-    """The target is reached by one, and another runs then; what has not begun is not."""
+    """Trial 0 reaches the target. Trial 1 lost its worker and is finished; no other begins."""
     description = describe(name="lost at the end", trials=5, epochs=2, stop_at=1000.0)
     executor = OneByOne(description, workers=2, lost=[1])
     history = run_study(executor, store=folder)
@@ -350,7 +350,7 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
         while not handler.lost:
             assert connection.closed or connection.poll(30), "nobody knows that it has ended"
             executor.wait(handler)
-        # There is another, which has not died.
+        # There is another process, which has not died.
         while worker.loading:
             executor.wait(handler)
     finally:

@@ -25,7 +25,7 @@ from studies.training import CompiledTrainer, PlainTrainer
 
 
 def several_steps_at_once() -> keras.Model:
-    """More than an epoch has left at its end: 6 batches of training, 3 of validation."""
+    """Takes more steps at once than an epoch has left: it has 6 batches, and 3 of validation."""
     network = model()
     network.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
     return network
@@ -89,7 +89,7 @@ def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
 
 
 def threads() -> set[threading.Thread]:
-    """Those that Python began; TensorFlow's are seen once they have called it."""
+    """Returns the threads that Python began. Threads of TensorFlow appear when they call Python."""
     dummies = threading._DummyThread
     return {thread for thread in threading.enumerate() if not isinstance(thread, dummies)}
 
@@ -130,7 +130,7 @@ TRIPLETS = tuple(random.normal(size=(40, 4)).astype("float32") for _ in range(3)
 
 @keras.saving.register_keras_serializable("tests")
 class OwnStep(keras.Model):  # type: ignore[misc]
-    """Compares what it makes of samples: of one array with itself, of three with each other."""
+    """Compares its outputs for samples: of one array with itself, of three with each other."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -56,7 +56,7 @@ def check(last: list[Any], loss: Any, y: np.ndarray, make: Model = sequential) -
 
 
 def spellings(function: str, class_name: str) -> list[Any]:
-    """The ways in which `compile` takes a loss for one output."""
+    """Returns the ways in which `compile` takes a loss for one output."""
     loss = getattr(losses, class_name)
     return [function, class_name, getattr(losses, function), loss(), [function], [loss()]]
 
@@ -179,7 +179,7 @@ def test_each_output_fits_its_targets_and_no_others(
     assert predicted.shape == shape
     if "accuracy" in logged:
         several = shape[1] > 1
-        # The metric counts what a person would.
+        # The metric counts like a person.
         right = predicted.argmax(axis=1) == LABELS if several else (predicted[:, 0] > 0.5) == y
         assert model.evaluate(X, y, verbose=0)[1] == pytest.approx(right.mean())
     for other in (LABELS, ONE_HOT, NUMBERS):
@@ -221,7 +221,7 @@ def test_other_outputs_are_refused(make: Callable[[], object], words: str) -> No
         make()
 
 
-# Left alone
+# Targets that are accepted
 
 
 def own_loss(y_true: Any, y_pred: Any) -> Any:

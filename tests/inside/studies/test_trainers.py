@@ -1,4 +1,4 @@
-"""Both trainers do what every trainer must; what the compiled one can't do, it leaves to `fit`."""
+"""Both trainers pass their suite. The compiled one leaves to `fit` what it can't train."""
 
 import functools
 import gc
@@ -27,7 +27,7 @@ layers = keras.layers
 
 @pytest.fixture(scope="module")
 def warm() -> CompiledTrainer:
-    """One for many trials, as in a worker: what is like a model before is traced once."""
+    """One trainer for many trials, as in a worker. It traces like models once."""
     return CompiledTrainer()
 
 
@@ -173,7 +173,7 @@ def test_trials_share_no_state(warm: CompiledTrainer) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["one program", "programs let go", "plain"])
 def test_many_trials_leave_nothing_behind(kind: str) -> None:
-    """TensorFlow would keep the graphs; the operations of one are more than is allowed here."""
+    """If TensorFlow kept one graph, its operations would be more objects than are allowed here."""
     trainer = PlainTrainer() if kind == "plain" else CompiledTrainer(kept=1)
     splits = samples()
 
@@ -192,7 +192,7 @@ def test_many_trials_leave_nothing_behind(kind: str) -> None:
 
 
 def attentive() -> keras.Model:
-    """The order in which the gradients of what attention is given are summed up matters."""
+    """The order in which the gradients of attention's inputs are summed matters."""
     inputs = keras.Input((12,))
     steps = layers.RepeatVector(392)(layers.Dense(16)(inputs))
     steps = steps + layers.Embedding(392, 16)(keras.ops.arange(392))
@@ -217,7 +217,7 @@ class TestProgramChecks:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Careless(Structure):
-            """Takes all models for alike: a constant of one trial is shared by all."""
+            """Takes all models for alike, so that all share a constant of one trial."""
 
             def __init__(self, *roots: object) -> None:
                 super().__init__(*roots)

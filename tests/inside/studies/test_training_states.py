@@ -52,7 +52,7 @@ def make_state(**fields: object) -> training.TrainingState:
 
 
 def bits(value: Any) -> str:
-    """Everything in a state or a list of arrays, to the bit."""
+    """Returns everything in a state or a list of arrays, to the bit."""
     return json.dumps(value, default=lambda a: [a.dtype.name, a.shape, a.tobytes().hex()])
 
 
@@ -63,7 +63,7 @@ def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_the_state_is_kept_if_the_next_can_not_be_written(tmp_path: Path) -> None:
-    """A disk that is full stops the study; it is not taken for the trial's fault."""
+    """A full disk stops the study. It is not taken for the trial's fault."""
     path = tmp_path / "trial.state"
     for digest in "ab":
         training.write_state(path, make_state(weights_sha256=digest))
@@ -81,7 +81,7 @@ def test_the_state_is_kept_if_the_next_can_not_be_written(tmp_path: Path) -> Non
 
 
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
-    """Gone, cut anywhere, or with any one byte changed."""
+    """The file is missing, cut anywhere, or has one changed byte."""
     path = tmp_path / "trial.state"
     with pytest.raises(training.StateError, match="can't be read"):
         training.read_state(path)
@@ -118,7 +118,7 @@ class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
-    """Those of Keras do so in the trainers' conformance."""
+    """The suite of trainers judges callbacks of Keras."""
     one, other = Keeping([1.0, 2.0]), Keeping([])
     captured = training.capture([one])
     one.kept.append(3.0)
@@ -140,7 +140,7 @@ def test_what_can_not_be_put_aside_is_named(callback: keras.callbacks.Callback, 
         training.capture([callback])
 
 
-# A training that is cut comes to what it comes to uncut, whatever keeps state.
+# A training that is cut comes to the same result, whatever keeps state.
 
 layers = keras.layers
 Callbacks = Callable[[], Sequence[keras.callbacks.Callback]]

@@ -1,4 +1,4 @@
-"""What becomes of a trial around its trainer, what is refused before any trial."""
+"""Trials around their trainers, and refusals before any trial."""
 
 import dataclasses
 import re
@@ -74,7 +74,7 @@ def reading(hp: Hyperparameters) -> keras.Model:
 def test_what_can_not_be_trained_is_infeasible_with_the_reason(
     build: Any, reason: str, mistake: bool, tmp_path: Path
 ) -> None:
-    """A trial that is given up, or a lack of memory, is no mistake."""
+    """Giving up a trial, or a lack of memory, is not a mistake in the code."""
     result = run(make_study(build), tmp_path)
     assert (result.state, result.best) == ("infeasible", None)
     assert re.search(reason, result.reason, re.DOTALL)
@@ -139,7 +139,7 @@ def compiled_with(kind: type[keras.Model], loss: Any) -> Any:
     return build
 
 
-# What is told before anything is written; of most a command tells, see `test_bad_input`.
+# These errors come before anything is written. `test_bad_input` has more of them.
 
 
 def check(build: object, **settings: object) -> list[str]:
@@ -184,7 +184,7 @@ def test_an_objective_of_the_training_samples_is_a_warning() -> None:
 
 
 def test_what_can_only_be_traced_is_no_mistake() -> None:
-    """It is tried as quickly as can be, which is not how trials run."""
+    """The check runs the model eagerly, unlike trials."""
 
     def loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         if tf.executing_eagerly():

@@ -1,4 +1,4 @@
-"""User code that keeps or changes state, and callbacks: each fit is as if alone, in plain `fit`."""
+"""User code that keeps or changes state, and callbacks: each training is as if alone."""
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def of_width(units: int, hp: Any) -> keras.Model:
 @pytest.mark.parametrize(
     ("make", "message", "stores"),
     [
-        # A second launch in the same process, too.
+        # The same holds for a second launch in the same process.
         (Growing, "Growing", ["first", "second"]),
         (growing, "calls (test_users_state.py)", ["first"]),
     ],
@@ -84,14 +84,14 @@ class Holder:
 
 HOLDER, VALUES = Holder(), {"array": np.arange(4.0), "more": (deque([1], 2), {1, 2})}
 TABLES: dict[str, Any] = {"d": defaultdict(list), "o": OrderedDict(a=1), "c": Counter("aab")}
-# Made by the test: TensorFlow gets its threads first.
+# The test fills this list, because TensorFlow must get its threads before.
 VARIABLES: list[Any] = []
 GENERATORS: list[Any] = [np.random.default_rng(1), np.random.RandomState(2)]
 NUMBER = 1
 
 
 def changes(seen: list[int] = []) -> None:  # noqa: B006
-    """Changes all of this, in place or not."""
+    """Changes all of these objects, in place or not."""
     global NUMBER, LATER
     NUMBER, LATER = 2, True
     seen.append(1)
@@ -173,7 +173,7 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
         validation=(splits.validation.x, splits.validation.y),
         test=None,
     )
-    # The default ones, which a launch tries first, are those that set most.
+    # The default values, which a launch tries first, set most of the settings.
     space = ks.SearchSpace(ks.Choice("setting", list(SETTINGS)[::-1]))
     study = ks.Study("settings", data=data, build=build, space=space, objective="val_loss")
     session = Session.open(study, CodeDescription("", "", "", ""), None)
@@ -201,7 +201,7 @@ def test_what_a_builder_sets_for_the_whole_process_ends_with_its_trial(tmp_path:
     assert keras.config.dtype_policy().name == keras.config.floatx() == "float32"
 
 
-# Callbacks that look at, change or stop a training: as in one call of plain `fit`, to the bit.
+# Callbacks that look at, change or stop a training, compared with one call of plain `fit`.
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ class Looking(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes all that it is called with, as text: not-a-number is unlike itself."""
+    """Notes its calls and their arguments as text, because NaN does not equal NaN."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a champion predicts of the validation data: counted by scikit-learn, seen in the samples."""
+"""A champion's predictions of the validation data, counted by scikit-learn."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def model(*layers: Any, loss: Any) -> Any:
 
 
 def predicted(network: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
-    """What is recorded, and what the model predicts by hand."""
+    """Returns the recorded predictions, and those of the model by hand."""
     network.build((None, *splits.validation.at_hand.x.shape[1:]))
     record = validation_predictions(network, splits, 7, 16, "val_loss")
     assert from_json(ValidationPredictions, to_json(record)) == record
@@ -120,7 +120,7 @@ def test_batches_are_counted_like_arrays() -> None:
 @pytest.mark.parametrize("in_order", [False, True])
 def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
     keras.utils.set_random_seed(2)
-    # Names in another order than that of the letters.
+    # The names are not in the order of the alphabet.
     kinds, size = np.array(["a", "b", "c"])[LABELS], TABLE["age"].to_numpy("float32")
     yes = LABELS > 1
     targets = (kinds, size, yes) if in_order else {"kind": kinds, "age": size, "yes": yes}

@@ -55,10 +55,10 @@ def verified_in_mlflow(history: StudyHistory) -> str:
 
 
 def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
-    """For good; and from then on `model.fit` trains, until the code is another."""
+    """It is passed over for good. From then on `model.fit` trains, until the code changes."""
     description = describe(name="does not hold", trials=4)
     history, _, progress = launch(folder, description, wrong={1: 3, 2: 4})
-    # Both are better than what is right, as they are wrong; one is wrong in an earlier epoch.
+    # Both wrong trials look better than the right ones. One is wrong in an earlier epoch.
     wrong = [history.trial(number) for number in (1, 2)]
     assert all(trial.verified.startswith("model.fit, differs: loss of epoch") for trial in wrong)
     assert "epoch 3" in wrong[0].verified and "epoch 4" in wrong[1].verified
@@ -77,7 +77,7 @@ def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
 
 
 def test_nothing_is_champion_if_nothing_holds(folder: Path) -> None:
-    """Not even what was registered before anybody looked."""
+    """A champion that was registered before the check is withdrawn, too."""
     description = describe(name="nothing holds", trials=2)
     history, _, _ = launch(folder, description, "off", wrong={0: 1, 1: 1})
     assert verified_in_mlflow(history) == "off"
@@ -88,7 +88,7 @@ def test_nothing_is_champion_if_nothing_holds(folder: Path) -> None:
 
 
 def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path) -> None:
-    """Those of an executor that trains nothing last 0.1 s by its own account, the launch less."""
+    """The executor trains nothing, and says that an epoch took 0.1 s. The launch takes less."""
     description = describe(name="in part", trials=1, epochs=200)
     history, _, progress = launch(folder, description, "some")
     match = re.fullmatch(

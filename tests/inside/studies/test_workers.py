@@ -83,7 +83,7 @@ class TestPool(ExecutorConformance):
         counts = tmp_path_factory.mktemp("counts") / "vmstat"
         counts.write_text("pgfault 7\noom_kill 4\n", encoding="utf-8")
         with pytest.MonkeyPatch.context() as patch:
-            # So many processes were killed for lack of memory.
+            # The file counts processes that were killed for lack of memory.
             patch.setattr("studies.executors.worker_process.COUNTS", counts)
             yield in_pool
 
@@ -100,7 +100,7 @@ class TestPool(ExecutorConformance):
         assert digests[0] == digests[1] != ""
 
     def test_workers_open_no_database_and_hold_the_data_once(self, executor: WorkerPool) -> None:
-        """The driver alone writes the record: they have nothing to do with MLflow or Optuna."""
+        """Only the driver writes the record. Workers use neither MLflow nor Optuna."""
         all_free(executor)
         mapped = []
         for worker in executor._workers:
@@ -244,7 +244,7 @@ def test_a_module_that_is_saved_before_another_worker_starts(
 
 
 def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
-    """It is read once; a module that the study imports may still differ."""
+    """The file is read once. A module that the study imports may still differ."""
     target = with_source(Target(str(file)))
     load = LoadStudy(target, file.parent)
     with closing(WorkerPool([thread(load)])) as pool:
@@ -259,7 +259,7 @@ def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
                 pool.wait(Collecting())
 
 
-# How many workers there are, where nobody says.
+# The default number of workers
 
 GIB = 2**30
 LARGE = Machine(64, 256 * GIB)
@@ -365,7 +365,7 @@ def local(file: Path, kind: type[LocalWorkers] = LocalWorkers) -> LocalWorkers:
 def test_a_worker_for_each_gpu_sees_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it imports anything."""
+    """The variable is set before the worker imports anything."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     with closing(local(tmp_path / "study.py")) as workers:

@@ -1,4 +1,4 @@
-"""The best of many, corrected: against a slow script, and against the truth of made studies."""
+"""The correction of the best value: against a slow script, and against known truths."""
 
 import tracemalloc
 from typing import Any
@@ -26,7 +26,7 @@ def hits(right: np.ndarray, epoch: int = 1, **fields: Any) -> SampleScores:
 
 
 def by_hand(scores: SampleScores, samples: np.ndarray) -> float:
-    """The objective on some samples, given by their indices."""
+    """Returns the objective on the samples with some indices."""
     values = np.asarray(scores.values, np.float64)[samples]
     weights = None if scores.weights is None else scores.weights[samples]
     mean = float(np.average(values, weights=weights)) + scores.constant
@@ -34,7 +34,7 @@ def by_hand(scores: SampleScores, samples: np.ndarray) -> float:
 
 
 def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: int) -> np.ndarray:
-    """The correction as its paper describes it, as loops."""
+    """Corrects by loops, as the method's paper describes."""
     flat = [(s.epoch, number, s) for number, of_trial in scores.items() for s in of_trial]
     generator = np.random.default_rng(seed)
     n = len(flat[0][2])
@@ -124,7 +124,7 @@ WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
         (hits(np.ones(69)), 69),
         (hits(np.ones(69), weights=WEIGHTS), WEIGHTS.sum() ** 2 / (WEIGHTS**2).sum()),
         (hits(np.ones(69), groups=np.arange(69) % 23), 23),
-        # Birnbaum and Klose: as many samples as the smaller class of a ROC curve has.
+        # Birnbaum and Klose: the smaller class decides the number of samples of a ROC curve.
         (SampleScores("val_auc", "auc", OF_CURVE, 1, settings={"thresholds": 100}), 12),
     ],
     ids=["samples", "weights", "groups", "area"],

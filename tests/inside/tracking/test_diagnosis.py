@@ -1,4 +1,4 @@
-"""What a diagnosis finds, in studies with one planted fault and in sound ones, and what follows."""
+"""The findings of a diagnosis in studies with one planted fault and in sound ones."""
 
 import itertools
 import math
@@ -74,7 +74,7 @@ def by_a_bug(values: Any) -> str:
     return "the builder raised NameError: x" if int(values["dropout"] * 1e6) % 3 == 0 else ""
 
 
-# What is planted, by the check that finds it.
+# The planted faults, by the check that finds them.
 FAULTS: dict[str, dict[str, Any]] = {
     "boundary: upper end": {"accuracy": at_upper_end},
     "boundary: lower end": {"accuracy": at_lower_end},
@@ -103,7 +103,7 @@ CHANGES: dict[str, Any] = {
 
 
 def faults_in(diagnosis: Diagnosis) -> list[Finding]:
-    """What asks for something."""
+    """Returns the findings that ask for a change."""
     return [finding for finding in diagnosis.findings if finding.severity != "ok"]
 
 
@@ -187,13 +187,13 @@ def test_trials_that_early_stopping_ended_are_checked(tmp_path: Path) -> None:
         "overfitting": {**FAULTS["overfitting"], "pruned": lambda c, n: 14},
         "underfitting": FAULTS["underfitting"],
         "too long": {"curve": fast, "epochs": 60, "pruned": lambda c, n: 24},
-        # None of them stopped by itself.
+        # None of these trials stopped by itself.
         "too short": {**FAULTS["too short"], "pruned": early},
     }
     for check, fault in faults.items():
         diagnosis = planted(tmp_path / check, **{**stopped, **fault})
         assert [finding.check for finding in faults_in(diagnosis)] == [check]
-    # Those that did had all the epochs that they wanted.
+    # Trials that stopped by themselves had all the epochs that they needed.
     cut = {**stopped, "curve": slow, "pruned": lambda curve, number: 12}
     assert "too short" not in {f.check for f in planted(tmp_path / "cut", **cut).findings}
 
@@ -231,7 +231,7 @@ def test_all_trials_infeasible(tmp_path: Path) -> None:
 
 
 def by_hand(losses: list[float], draws: int) -> float:
-    """The mean of the best of every sample of so many."""
+    """Returns the mean of the best values of all samples of `draws` losses."""
     return float(np.mean([min(draw) for draw in itertools.combinations(losses, draws)]))
 
 
@@ -319,7 +319,7 @@ CONDITIONAL = SearchSpace(
 
 
 def landscape(random: np.random.Generator, space: SearchSpace = CONDITIONAL) -> Any:
-    """A random one: every hyperparameter pulls one way, or not at all."""
+    """Returns a random landscape: every hyperparameter pulls one way, or not at all."""
     pulls = {p.name: random.choice([0, 0, 0.05, -0.05, 0.3, -0.3]) for p in CONDITIONAL}
 
     def accuracy(values: Any) -> float:
@@ -330,7 +330,7 @@ def landscape(random: np.random.Generator, space: SearchSpace = CONDITIONAL) -> 
 
 
 def rising(values: Any) -> float:
-    """A landscape whose best lies beyond the upper end of the learning rate."""
+    """Returns a landscape whose best point is beyond the upper end of the learning rate."""
     return float(0.5 + 0.1 * np.log10(values["learning_rate"] * 1e4))
 
 
@@ -338,7 +338,7 @@ IN_A_FILE = {"code": CodeDescription("/s/a.py", "study", "", "", study_name="a")
 
 
 def tailoring_of(command: str) -> Tailoring:
-    """What a command says, read as a shell and the command line do."""
+    """Returns the tailoring in a command, read as a shell and the command line do."""
     words = shlex.split(command)
     options = {
         option: [value for word, value in itertools.pairwise(words) if word == option]
@@ -365,7 +365,7 @@ def test_the_next_launch_is_accepted_and_holds_the_best_trials(tmp_path: Path, s
         if finding.changes.ranges:
             alone = tailoring_of(finding.command).apply(CONDITIONAL)
             assert alone == Tailoring(ranges=finding.changes.ranges).apply(CONDITIONAL)
-    # What a finding asks for is there; all else keeps the best trial.
+    # The space has each change that a finding asks for, and keeps the best trial otherwise.
     cut = {p for finding in diagnosis.findings for p in finding.changes.ranges}
     for name, value in history.best.params.items():
         if name not in cut and name in tailored:
@@ -383,7 +383,7 @@ TAILORINGS = [
 
 @pytest.mark.parametrize("tailoring", TAILORINGS, ids=repr)
 def test_the_next_launch_tailors_the_files_space(tmp_path: Path, tailoring: Tailoring) -> None:
-    """The study's file has another space than its record: options are for the file's."""
+    """The study's file has another space than its record. Options tailor the file's space."""
     random, space = np.random.default_rng(1), tailoring.apply(CONDITIONAL)
     history = Planted(
         accuracy=landscape(random, space),
@@ -458,7 +458,7 @@ def test_a_study_in_a_notebook_has_no_command(tmp_path: Path) -> None:
 
 
 def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
-    """Two values are alike, the third is worse: the best one leads, and only the third is worse."""
+    """Two values are alike, and the third is worse. The answer claims only this."""
     reached = {"small": 0.5, "right, too": 0.9, "large": 0.9}
     width = ks.Choice("width", [*reached], role="scientific")
     history = Planted(

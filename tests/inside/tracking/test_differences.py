@@ -18,14 +18,14 @@ def normal(mean: float, deviation: float) -> Draw:
 
 
 def losses(median: float) -> Draw:
-    """The least of the losses of a search, which are skewed."""
+    """Returns the least losses of searches. Losses are skewed."""
     return lambda generator, shape: np.exp(
         generator.normal(math.log(median), 0.5, (*shape, TRIALS))
     ).min(axis=-1)
 
 
 def accuracies(samples: int, worst: float, best: float) -> Draw:
-    """The highest accuracy of a search, as counted on some samples."""
+    """Returns the highest accuracies of searches, as counted on some samples."""
 
     def draw(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         true = generator.uniform(worst, best, (*shape, TRIALS))

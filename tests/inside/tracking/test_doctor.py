@@ -1,4 +1,4 @@
-"""The doctor: what is damaged or left behind in a store is said, mended, and made again."""
+"""The doctor reports damage and leftovers in a store, and mends them."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ def launched_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(launched_store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
-    """What the study comes to with nine trials."""
+    """The record of the study with nine trials."""
     folder = tmp_path_factory.mktemp("undisturbed") / "store"
     shutil.copytree(launched_store, folder)
     return outcome(launch(folder, trials=9))
@@ -96,7 +96,7 @@ def test_what_is_damaged_is_said_and_mended(
     mended = examine_store(store.root, fix=True)
     assert kinds(mended) == [kind] and mended.left == []
     assert examine_store(store.root, fix=True).faults == ()
-    # In the journal it is noted that the study has ended.
+    # The journal has a note that the study has ended.
     changed = {"store.json", *(["scripted/journal.db"] if damage is left_running else [])}
     kept = contents(store.root)
     assert {name for name in sound if kept.get(name) != sound[name]} <= changed
@@ -165,7 +165,7 @@ def damage_best(store: Store, damage: Callable[[Path], object]) -> tuple[Path, i
 
 
 class Saving(ScriptedExecutor):
-    """Saves a made-up model, and notes the checkpoint that it is of."""
+    """Saves a made-up model, and notes its checkpoint."""
 
     saved: Path
 

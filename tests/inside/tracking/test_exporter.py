@@ -229,7 +229,7 @@ def purge(store: Store) -> None:
 
 @pytest.mark.parametrize("purged", [False, True])
 def test_what_a_person_deleted_is_not_made_again(store: Store, purged: bool) -> None:
-    """A registered model, a run, and then the experiment; also if `mlflow gc` has purged them."""
+    """The person deletes a model, a run and the experiment. `mlflow gc` may have purged them."""
     export(store)
     client, folder = client_of(store), folder_of(store)
     client.delete_registered_model(NAME)

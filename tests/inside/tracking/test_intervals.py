@@ -53,10 +53,10 @@ def test_an_interval_of_accuracies_by_hand() -> None:
     mean = values.mean()
     welch = scipy.stats.ttest_ind(values.mean(axis=1), values.mean(axis=0), equal_var=False)
     of_samples = scipy.stats.sem(values.mean(axis=0)) ** 2
-    # Half a sample more, whose seeds agree.
+    # Half a sample is added, whose seeds agree.
     of_samples += 0.5 * (mean * (1 - mean) / 200 - of_samples) / 200
     variance = scipy.stats.sem(values.mean(axis=1)) ** 2 + of_samples
-    # Korn and Graubard: of as many samples as have that variance, by Student's distribution.
+    # Korn and Graubard: the effective number of samples, by Student's distribution.
     shrunk = (scipy.stats.norm.ppf(0.995) / scipy.stats.t.ppf(0.995, welch.df)) ** 2
     n = min(mean * (1 - mean) / variance, 1000) * shrunk
     low = scipy.stats.beta.ppf(0.005, n * mean, n - n * mean + 1)

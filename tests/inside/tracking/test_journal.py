@@ -143,7 +143,7 @@ def test_a_disk_of_another_machine_is_known_by_the_mount_that_has_the_folder(
         ("/", "ext4"),
         (f"{root}/home", "nfs4"),
         (f"{root}/home/local", "ext4"),
-        # What mounts it when it is first used is at the same place.
+        # An automounter is at the same place until the folder is first used.
         (f"{root}/late", "autofs"),
         (f"{root}/late", "nfs4"),
     ]
@@ -156,7 +156,7 @@ def test_a_disk_of_another_machine_is_known_by_the_mount_that_has_the_folder(
 def test_a_journal_is_read_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, mode: str
 ) -> None:
-    """Neither waits for the other, also where a write-ahead log does not work."""
+    """Neither waits for the other, even if a write-ahead log does not work."""
     monkeypatch.setattr(database_file, "on_network_disk", lambda folder: network)
     monkeypatch.setattr(database_file, "_SECONDS_TO_WAIT", 0.5)
     journal = begin(tmp_path)
@@ -174,7 +174,7 @@ def test_a_journal_is_read_while_it_is_written(
 
 
 def test_a_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times in a journal don't."""
+    """Times in a journal don't go back."""
     now = 2_000_000_000_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: now)
     journal = Journal.begin(tmp_path / "scripted", describe())
@@ -317,7 +317,7 @@ for number in range(1000):
 
 @pytest.mark.parametrize("lines", [1, 50])
 def test_a_killed_writer_leaves_all_that_it_had_committed(tmp_path: Path, lines: int) -> None:
-    """Read by plain SQLite, and then by the next process, which ends what was running."""
+    """Plain SQLite reads it, and then the next process, which ends the running trials."""
     support = Path(handmade.__file__).parent
     path = os.pathsep.join(map(str, (support, support.parents[1])))
     writer = subprocess.Popen(

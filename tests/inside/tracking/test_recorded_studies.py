@@ -1,4 +1,4 @@
-"""What is recorded of a study is found, and read back as it was."""
+"""Recorded studies are found, and read back as they were."""
 
 import hashlib
 import math
@@ -114,7 +114,7 @@ def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> No
 
 
 def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
-    """Folders may be copied, moved, sent, damaged; and others may have folders there."""
+    """Folders may be copied, moved, sent or damaged. Other folders may be there too."""
     with pytest.raises(StudyNotFoundError, match=r"has no study 'digits'. It is empty"):
         read_study(new_store, "digits")
     for name in ("digits", "other", "damaged"):

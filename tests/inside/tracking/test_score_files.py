@@ -113,7 +113,7 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
     assert len(pool) == size + len(folds[1])
     assert pool.value == pytest.approx(np.mean([fold.value for fold in folds]))
     counts = RANDOM.multinomial(len(pool), [1 / len(pool)] * len(pool), 6)
-    # Nothing drawn of the first fold; of the second; of any.
+    # The draws have nothing of the first fold, of the second, or of any.
     counts[0, :size], counts[1, size:], counts[2] = 0, 0, 0
     by_hand = []
     for drawn in counts:

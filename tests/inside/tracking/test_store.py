@@ -1,4 +1,4 @@
-"""The store's folder: made, opened, refused, held by processes; files whole or not at all."""
+"""The store's folder: made, opened, refused, locked. Its files are whole or missing."""
 
 import os
 import platform
@@ -29,7 +29,7 @@ from tracking.store import (
 
 
 def test_a_new_store_is_whole_and_making_it_again_changes_nothing(new_store: Store) -> None:
-    """It has no database yet, and nothing unfinished lies about."""
+    """The new store has neither a database nor unfinished files."""
     before = contents(new_store.root)
     assert study_names(new_store) == []
     assert before.keys() <= {"store.json", "store.lock"}
@@ -89,7 +89,7 @@ def test_a_store_that_cannot_be_made_or_written(open_to_all: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
 def test_a_store_of_another_user_is_opened(open_to_all: Path) -> None:
-    """They share its folder, but may not write each other's files, such as its lock."""
+    """Users share its folder, but may not write each other's files, such as the lock."""
     store = create_store(open_to_all / "store").root
     for folder in (store, open_to_all):
         os.chmod(folder, 0o777)
@@ -99,7 +99,7 @@ def test_a_store_of_another_user_is_opened(open_to_all: Path) -> None:
 
 
 def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
-    """The piece of `store.json` that it leaves is removed by the next process."""
+    """The next process removes the piece of `store.json` that is left."""
     Journal.begin(new_store.root / "kept", describe(name="kept")).close()
     (new_store.root / "store.json").rename(new_store.root / "partial-1-store.json")
     assert study_names(create_store(new_store.root)) == ["kept"]
@@ -160,7 +160,7 @@ def test_a_pipe_is_written_into_and_a_link_followed(tmp_path: Path) -> None:
 
 # Several processes.
 
-# Each is a process of its own, forked from one that has imported what takes seconds.
+# Each is a forked process, as imports take seconds.
 CREATE = """
 import os, sys
 from tracking.store import create_store
@@ -195,7 +195,7 @@ def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
 
 
 def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
-    """The others are told its number; it is killed, so the study is free again."""
+    """Other processes get its number. When it is killed, the study is free again."""
     name = "손글씨 연구 1"
     with held_by_a_process(new_store.root / name) as process:
         for _ in range(2):
@@ -212,7 +212,7 @@ def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
 
 
 def test_another_machine_is_refused(new_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its lock may not be seen there, but the file that names it is."""
+    """The other machine's lock may be invisible here. The file that names it is visible."""
     monkeypatch.setattr(locks_and_atomic_writing, "on_network_disk", lambda folder: True)
     folder = new_store.root / "digits"
     with monkeypatch.context() as elsewhere:

@@ -38,7 +38,7 @@ PAGES = Pages("1", "parent")
 def recorded(
     store: Store, name: str, epochs: list[dict[str, float]], **settings: Any
 ) -> StudyHistory:
-    """A study with a trial of one epoch for each of these metrics."""
+    """Records a study with a trial of one epoch for each of these metrics."""
     objective = Objective("val_accuracy", "max")
     space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
     described = describe(name=name, space=space, objective=objective, **settings)
@@ -54,7 +54,7 @@ def recorded(
 def study(
     store: Store, name: str, shares: list[float], scored: int = 99, **settings: Any
 ) -> StudyHistory:
-    """A study whose trials classify these shares of the samples rightly; the first have scores."""
+    """Records trials that classify these shares of the samples rightly. The first have scores."""
     values = [scores_of(number, shares).value for number in range(len(shares))]
     history = recorded(store, name, [{"val_accuracy": value} for value in values], **settings)
     for number in range(len(shares))[:scored]:
@@ -110,13 +110,13 @@ def test_a_recorded_correction_is_used_only_for_the_same_trials(shared_store: St
     record_corrected(history)
     history = read_study(shared_store, "recorded")
     assert study_verdict(history).corrected == computed
-    # It is read, not computed: another number is believed.
+    # The number is read and not computed, so another number is believed.
     fields = json.loads(history.recorded_correction)
     fields["corrected"]["estimate"]["value"] = 0.5
     history = replace(history, recorded_correction=json.dumps(fields))
     changed = study_verdict(history).corrected
     assert changed is not None and changed.estimate.value == 0.5
-    # Unless a trial does not count, or a file of scores is gone.
+    # This ends if a trial no longer counts, or a file of scores is gone.
     fewer = study_verdict(replace(history, trials=history.trials[:-1])).corrected
     assert fewer is not None and fewer.trials == len(SHARES) - 1 and fewer.estimate.value != 0.5
     history.files.scores(0).unlink()
@@ -194,7 +194,7 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
         "seen while searching": pytest.approx(0.92),
         "estimated from that": corrected.estimate.value,
         "trial 3, new seeds": 0.9,
-        # The last of its seeds.
+        # This is the last of its seeds.
         "test part": 0.91,
         "default, test part": 0.88,
     }

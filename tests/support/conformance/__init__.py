@@ -1,1 +1,1 @@
-"""One suite for each seam: every implementation passes it."""
+"""The suite of each seam, which its implementations pass."""

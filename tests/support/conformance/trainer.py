@@ -1,4 +1,4 @@
-"""What every trainer must do: bit for bit what `model.fit`, written by hand, does."""
+"""The conformance suite of trainers: bit for bit, they do what `model.fit` by hand does."""
 
 import dataclasses
 import math
@@ -82,14 +82,14 @@ def train(
 
 
 class TrainerConformance:
-    """Subclass it, and give `trainer`."""
+    """The tests of trainers. A subclass has a fixture `trainer`."""
 
     @pytest.fixture
     def trainer(self) -> Trainer:
         raise NotImplementedError
 
     def test_an_unbuilt_model_trains_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
-        """The tests below train a built one, in one go too."""
+        """The tests below train built models."""
         expected, weights = handmade(unbuilt, 10)
         result, epochs = train(trainer, make_study(unbuilt), make_spec(5, 10), tmp_path)
         assert epochs == expected
@@ -113,7 +113,7 @@ class TrainerConformance:
     def test_cut_after_an_epoch_it_goes_on_with_its_callbacks(
         self, trainer: Trainer, tmp_path: Path
     ) -> None:
-        """Patience counters, best values and a reduced learning rate included."""
+        """Patience counters, best values and a reduced learning rate go on too."""
 
         def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
             return [
@@ -197,7 +197,7 @@ class TrainerConformance:
     def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
         self, trainer: Trainer, tmp_path: Path
     ) -> None:
-        """What is recorded is what comes out if it is trained up to there."""
+        """The record is that of a training up to there."""
         study, spec, state = make_study(dense), make_spec(epochs=9), tmp_path / "trial.state"
         metrics, weights = (epochs[:3] for epochs in handmade(dense))
         train(trainer, study, spec, tmp_path, at(3, "stop"), state=state)
@@ -217,8 +217,8 @@ class TrainerConformance:
         caplog: pytest.LogCaptureFixture,
         damaged: bool,
     ) -> None:
-        """It is damaged, or another training's."""
-        # Each epoch has its state, however short it is.
+        """The state is damaged, or of another training."""
+        # Each epoch writes its state, however short the epoch is.
         monkeypatch.setattr(checkpoints, "_SHARE", math.inf)
         noted, state = tmp_path / "noted", tmp_path / "trial.state"
         study = make_study(dense, callbacks=lambda hp: [noting(noted)])
