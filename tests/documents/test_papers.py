@@ -18,10 +18,7 @@ PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*
 
 
 def test_tests_import_rooms_and_tests_of_behaviour_import_none() -> None:
-    """Files can then be moved. A module itself may be imported, to change a name in it.
-
-    Only tests in `inside` and their support import rooms.
-    """
+    """Files can then be moved. A test may import a module itself, to change a name in it."""
     deep, outside = [], set()
     for file in (ROOT / "tests").rglob("*.py"):
         place = file.relative_to(ROOT / "tests")

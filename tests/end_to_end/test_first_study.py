@@ -36,10 +36,7 @@ TEXTS = """
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A study of 20 trials, as launched first of all, in a folder with spaces and Korean letters.
-
-    Its folder, and its JSON document. `test_wheel` launches with workers.
-    """
+    """The folder of a study of 20 trials, with spaces and Korean letters, and its document."""
     folder = tmp_path_factory.mktemp("내 연구 폴더") / "my project"
     folder.mkdir()
     options = ("--executor", "in-process", "--trials", "20", "--verify", "off", "--json")

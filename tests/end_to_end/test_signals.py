@@ -69,10 +69,7 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
 
 
 def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
-    """The terminal shows a live line, and one clean ending.
-
-    The trials are then the same as if nothing had happened: see `test_driver`.
-    """
+    """The terminal shows a live line, and one clean ending. `test_driver` judges the trials."""
     write_study(tmp_path, name='"작은 연구"', epochs="3")
     # Trials enough that some are left when the signal arrives, also on a busy machine.
     arguments = ["launch", "study.py", "--trials", "40"]

@@ -320,10 +320,7 @@ def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> N
 
 @pytest.mark.exhaustive
 def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> None:
-    """One has the pipe that its worker printed to.
-
-    What a worker forked, as `multiprocessing` does, holds its end of the connection too.
-    """
+    """A started process has its worker's output, a forked one has the connection's end too."""
     file, noted = tmp_path / "forks.py", tmp_path / "pids"
     forks = (
         "import os, pathlib, subprocess, sys, time\n"
