@@ -15,9 +15,9 @@ STUDY = study_text(
 
 def table(count):
     drawn = {"size": random.normal(3e4, 2e3, count), "age": random.integers(0, 90, count)}
-    made = pd.DataFrame(drawn)
-    kinds = np.where((made["size"] - 3e4) / 2e3 + made["age"] / 45 > 1, "=large", "small")
-    return made, kinds
+    frame = pd.DataFrame(drawn)
+    kinds = np.where((frame["size"] - 3e4) / 2e3 + frame["age"] / 45 > 1, "=large", "small")
+    return frame, kinds
 
 
 x, y = table(120)

@@ -45,9 +45,9 @@ def build(hp: ks.Hyperparameters | None) -> keras.Model:
     optimizer = hp.Choice("optimizer", ["sgd", "adam"])
     with hp.conditional_scope("optimizer", ["sgd"]):
         momentum = hp.Float("momentum", 0.1, 0.9)
-    made = keras.optimizers.SGD(0.1, momentum) if optimizer == "sgd" else "adam"
+    method = keras.optimizers.SGD(0.1, momentum) if optimizer == "sgd" else "adam"
     model.add(keras.layers.Dense(2, activation="softmax"))
-    model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(method, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -136,8 +136,8 @@ class Refusing:
         if name.partition(".")[0] in foreign:
             raise ModuleNotFoundError(name)
         if name == "kerastudy":
-            found = PathFinder.find_spec(name, sys.path)
-            assert os.path.dirname(found.origin) == os.path.dirname(sys.argv[0])
+            spec = PathFinder.find_spec(name, sys.path)
+            assert os.path.dirname(spec.origin) == os.path.dirname(sys.argv[0])
 sys.meta_path.insert(0, Refusing())
 codes = []
 for script in scripts:

@@ -65,7 +65,7 @@ class Study(Played):
 
 @pytest.mark.parametrize(("half", "workers"), [("a float in log scale", 1), ("a product", 4)])
 def test_later_trials_of_tpe_fail_less_often(half: str, workers: int) -> None:
-    """Of the trials of Optuna's own TPE, 88 % and 82 % as many fail as before."""
+    """Optuna's own TPE still fails 88 % and 82 % as often in later trials as in earlier ones."""
     first = later = 0
     for seed in range(4):
         study = Study(CONDITIONAL, HALVES[half], seed)

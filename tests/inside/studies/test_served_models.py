@@ -36,7 +36,7 @@ import mlflow.keras, mlflow.pyfunc, tensorflow as tf
 
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(1)
-found = {}
+served = {}
 for name in sys.argv[2:]:
     folder = f"{sys.argv[1]}/{name}"
     with open(f"{folder}.pkl", "rb") as file:
@@ -51,14 +51,14 @@ for name in sys.argv[2:]:
         model.predict(x)
         loaded = mlflow.keras.load_model(folder)
         assert (loaded.predict(x) == raw.predict(x)).all()
-    found[name] = {
+    served[name] = {
         "scores": raw.evaluate(x, y, batch_size=8, verbose=0, return_dict=True),
         "inputs": model.metadata.signature.inputs.to_dict(),
         "metadata": model.metadata.metadata,
         "example": model.metadata.load_input_example(folder) is not None,
     }
-found["kerastudy"] = "kerastudy" in sys.modules or "studies" in sys.modules
-print(json.dumps(found))
+served["kerastudy"] = "kerastudy" in sys.modules or "studies" in sys.modules
+print(json.dumps(served))
 """
 
 

@@ -473,13 +473,13 @@ assert studies.study.Study is ks.Study and studies.progress.make_progress and tr
 for thing in (use.scale, use.load_rows, use.Tracker):
     assert pickle.loads(pickle.dumps(thing)) is thing
 # The code of the study is theirs, with what no function has imported yet.
-found = own_modules(Path(sys.argv[1]).absolute(), code.source, "studies")
-assert set(found) == {
+modules = own_modules(Path(sys.argv[1]).absolute(), code.source, "studies")
+assert set(modules) == {
     "../use.py", "__init__.py", "scale.py", "helpers.py", "data/__init__.py", "data/rows.py",
     "training.py", "progress/__init__.py", "progress/inner.py",
     "deep/__init__.py", "deep/deeper.py",
     "late.py", "../tracking/__init__.py",
-}, sorted(found)
+}, sorted(modules)
 assert "tensorflow" not in sys.modules
 """
 
