@@ -38,7 +38,7 @@ def _import_own_packages() -> None:
             for submodule in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[submodule] = sys.modules.pop(submodule)
         _import_from(here / name)
-    from studies.user_code.package_name_clashes import keep_imported, share_package_names
+    from studies.user_code import keep_imported, share_package_names
 
     share_package_names()
     keep_imported(imported)
@@ -85,7 +85,7 @@ def __dir__() -> list[str]:
 def _command_line() -> None:
     # By default Python looks for garbage so often that imports take a fifth longer.
     gc.set_threshold(50_000)
-    from studies.commands.command_line import main
+    from studies.commands import main
 
     try:
         main()

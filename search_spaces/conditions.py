@@ -19,8 +19,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Fixed
-from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar
+from search_spaces.parameters import NOT_GIVEN, Fixed, Parameter, Scalar
 from search_spaces.texts import suggestion
 
 ByName = Mapping[str, Parameter]

@@ -29,24 +29,25 @@ from typing import Any, NamedTuple, Self
 
 from search_spaces.argument_checks import is_whole
 from search_spaces.errors import HyperparameterError, SearchSpaceError
-from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter_and_values import (
+from search_spaces.parameters import (
+    MOST_VALUES,
     NOT_GIVEN,
+    Boolean,
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Listed,
     MaybeScalar,
     Parameter,
     Scalar,
+    decimal_of,
     identity,
     is_number,
-    without_numpy,
-)
-from search_spaces.parameters.ranges import (
-    MOST_VALUES,
-    Float,
-    Int,
-    decimal_of,
     leads_to,
     steps_between,
     value_at,
+    without_numpy,
 )
 from search_spaces.texts import suggestion
 

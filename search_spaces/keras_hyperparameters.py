@@ -23,9 +23,7 @@ from typing import Final, Unpack
 
 from search_spaces.argument_checks import whole_number
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Boolean, Choice
-from search_spaces.parameters.parameter_and_values import Declared, Parameter
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces.parameters import Boolean, Choice, Declared, Float, Int, Parameter
 from search_spaces.texts import suggestion
 
 # The names of Keras 3.15's initializers, activations and optimizers are listed here, so that this

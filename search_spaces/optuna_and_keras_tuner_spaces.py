@@ -36,13 +36,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter_and_values import (
-    Parameter,
-)
-from search_spaces.parameters.ranges import (
+from search_spaces.parameters import (
+    Boolean,
+    Choice,
+    Fixed,
     Float,
     Int,
+    Listed,
+    Parameter,
     decimal_of,
 )
 from search_spaces.space import SearchSpace, of_active

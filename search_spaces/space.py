@@ -15,11 +15,11 @@ from search_spaces.conditions import (
     with_changes,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter_and_values import (
+from search_spaces.parameters import (
     NOT_GIVEN,
     Parameter,
     canonical_json,
+    parameter_from_dict,
 )
 from search_spaces.space_changes import (
     check_known,

@@ -31,9 +31,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from search_spaces.conditions import ByName, with_changes
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter_and_values import (
+from search_spaces.parameters import (
     NOT_GIVEN,
+    SCALES,
+    Boolean,
+    Choice,
+    Fixed,
+    Float,
+    Int,
+    Listed,
     Parameter,
     Scalar,
     identity,
@@ -42,7 +48,6 @@ from search_spaces.parameters.parameter_and_values import (
     plain_value,
     read_object,
 )
-from search_spaces.parameters.ranges import SCALES, Float, Int
 from search_spaces.texts import suggestion
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from search_spaces.conditions import condition_in_words
 from search_spaces.errors import HyperparameterError
 from search_spaces.hp_and_trial_methods import InlineDeclarations, copied
-from search_spaces.parameters.parameter_and_values import (
+from search_spaces.parameters import (
     NOT_GIVEN,
     Parameter,
     Scalar,

@@ -17,11 +17,11 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.library_internals.tensorflow_internals import import_quietly
+from studies.library_internals import import_quietly
 from studies.progress import showing
 from studies.training import prepare_environment
 from studies.user_code import Target, load_study, what_is_loaded
-from tracking.records.study_code_and_data_records import DataFindings
+from tracking.records import DataFindings
 
 
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:

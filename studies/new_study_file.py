@@ -33,7 +33,7 @@ from studies.data import (
 )
 from studies.terminal_text import as_notes
 from studies.user_code import resolve_target
-from tracking.store.store_folder_and_json import check_study_name
+from tracking.store import check_study_name
 
 
 def _check_new(file: Path) -> None:

@@ -28,9 +28,9 @@ from search_spaces import units as units
 from search_spaces.errors import KerastudyError as KerastudyError
 from studies import Study as Study
 from studies import datasets as datasets
-from studies.champion.champion_evaluation import evaluate as evaluate
-from studies.champion.choice_and_promotion import promote as promote
-from studies.champion.confirmation_race_and_test_part import confirm as confirm
+from studies.champion import confirm as confirm
+from studies.champion import evaluate as evaluate
+from studies.champion import promote as promote
 from studies.check_data import check_data as check_data
 from studies.data import preprocessing as preprocessing
 from studies.data import splitting_into_parts_and_folds as _splits
@@ -41,14 +41,14 @@ from studies.definition import permutation as permutation
 from studies.definition import seed_states as seed_states
 from studies.exporting import export_optuna as export_optuna
 from studies.exporting import export_script as export_script
-from studies.results.model_loading import load_model as load_model
-from studies.results.prediction import predict as predict
-from studies.results.study_and_trial_results import StudyResults as StudyResults
-from studies.results.study_and_trial_results import Trial as Trial
-from studies.results.study_and_trial_results import delete_study as delete_study
-from studies.results.study_and_trial_results import diagnose as diagnose
-from studies.results.study_and_trial_results import list_studies as list_studies
-from studies.results.study_and_trial_results import read_study as read_study
+from studies.results import StudyResults as StudyResults
+from studies.results import Trial as Trial
+from studies.results import delete_study as delete_study
+from studies.results import diagnose as diagnose
+from studies.results import list_studies as list_studies
+from studies.results import load_model as load_model
+from studies.results import predict as predict
+from studies.results import read_study as read_study
 from tracking import Objective as Objective
 
 outputs = _output_layers

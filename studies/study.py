@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from studies.champion import Promotion, Reproduction
     from studies.definition import ExecutorName, RayOptions, Verify
-    from studies.results.study_and_trial_results import StudyResults
-    from tracking.records.confirmation_evaluation_and_prediction_records import (
+    from studies.results import StudyResults
+    from tracking.records import (
         Confirmation,
         Evaluation,
     )
@@ -156,7 +156,7 @@ class Study(StudyDefinition):
 
         def __getattr__(self, name: str) -> Never:
             """Raises AttributeError, with a suggestion if `.history()` has such an attribute."""
-            from studies.results.study_and_trial_results import StudyResults
+            from studies.results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
             if not name.startswith("_"):
@@ -167,7 +167,7 @@ class Study(StudyDefinition):
             raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:
-        from studies.results.study_and_trial_results import definition_html
+        from studies.results import definition_html
 
         return definition_html(self)
 
@@ -222,7 +222,7 @@ class Study(StudyDefinition):
         options = locals()
         from studies.definition import LaunchOptions
         from studies.launching import launch_study
-        from studies.results.study_and_trial_results import StudyResults
+        from studies.results import StudyResults
         from studies.user_code import launched_while_loading
 
         missing = launched_while_loading(self)
@@ -240,7 +240,7 @@ class Study(StudyDefinition):
         Raises:
             StudyNotFoundError: If the store does not have the study.
         """
-        from studies.results.study_and_trial_results import StudyResults, read_study
+        from studies.results import StudyResults, read_study
 
         return StudyResults.of(read_study(self.name, store=store), self)
 
@@ -294,7 +294,7 @@ class Study(StudyDefinition):
             **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
                 others.
         """
-        from studies.champion.confirmation_race_and_test_part import confirm
+        from studies.champion import confirm
 
         return confirm(self, **options)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from search_spaces import Tailoring
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import DEFAULT_ENGINE, StudyDescription, option_of
-from tracking.store.store_folder_and_json import default_store_path, real_folder
+from tracking.store import default_store_path, real_folder
 
 # `kerastudy launch` takes the studies in this folder by name.
 _CATALOG: Final = Path(__file__).parents[1] / "studies" / "catalog"

@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 from search_spaces.errors import StoreError, StoreLockedError, StudyNotFoundError, TrackingError
 from search_spaces.texts import counted, listed
-from tracking.history.champion_confirmations_evaluations import champion_fault
-from tracking.history.study_history import StudyHistory, read_folder
+from tracking.history import StudyHistory, champion_fault, read_folder
 from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.shell_commands import reproduce_command
-from tracking.store.locks_and_atomic_writing import holder_of, locked_store, pieces_in
-from tracking.store.store_folder_and_json import (
+from tracking.store import (
     DamagedStoreError,
     Store,
     check_writable,
+    holder_of,
     is_store,
+    locked_store,
+    pieces_in,
     read_facts,
     real_folder,
     write_facts,

@@ -23,24 +23,30 @@ from search_spaces.texts import (
     readable,
     share,
 )
-from tracking.history.champion_confirmations_evaluations import evaluations_on
-from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import (
+from tracking.history import (
+    StudyHistory,
     StudyVerdict,
     champion_sentences,
+    evaluations_on,
     gain_sentence,
     study_verdict,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
-from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation
-from tracking.records.trial_records import Reason, reasons
-from tracking.records.verification_texts import in_words
+from tracking.records import (
+    EndedTrial,
+    Evaluation,
+    Reason,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    in_words,
+    reasons,
+)
 from tracking.shell_commands import launch_command, study_command
-from tracking.store.locks_and_atomic_writing import holder_of
+from tracking.store import holder_of
 
 if TYPE_CHECKING:
     # These imports would load numpy, which summaries do not need.
-    from tracking.diagnosis.diagnosis_and_json import Diagnosis
+    from tracking.diagnosis import Diagnosis
 
 _DIGITS = 6
 _MOST_REASONS = 5
@@ -153,7 +159,7 @@ class Summary:
     def diagnosis(self) -> Diagnosis:
         """The diagnosis of the study."""
         # This import loads numpy, which the summary of most studies does not need.
-        from tracking.diagnosis.diagnosis_and_json import diagnose
+        from tracking.diagnosis import diagnose
 
         return diagnose(self.history)
 
@@ -225,7 +231,7 @@ class Summary:
         yield Fact("based on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
             # This import loads numpy, which other studies do not need here.
-            from tracking.diagnosis.hyperparameter_checks import answers
+            from tracking.diagnosis import answers
 
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)

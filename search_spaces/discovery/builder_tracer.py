@@ -11,9 +11,16 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from search_spaces.conditions import holds
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
 from search_spaces.hp_and_trial_methods import InlineDeclarations, categorical, copied
-from search_spaces.parameters.choices import Fixed, Listed
-from search_spaces.parameters.parameter_and_values import NOT_GIVEN, Parameter, Scalar, same_domain
-from search_spaces.parameters.ranges import Int, Ranged
+from search_spaces.parameters import (
+    NOT_GIVEN,
+    Fixed,
+    Int,
+    Listed,
+    Parameter,
+    Ranged,
+    Scalar,
+    same_domain,
+)
 from search_spaces.space import SearchSpace
 from search_spaces.texts import suggestion
 from search_spaces.trial_hyperparameters import Hyperparameters, read_as

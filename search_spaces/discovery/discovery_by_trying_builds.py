@@ -40,7 +40,7 @@ from search_spaces.discovery.inferred_conditions import (
     stated_condition,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter_and_values import Condition, Parameter, identity
+from search_spaces.parameters import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 from search_spaces.trial_hyperparameters import variant_name
 

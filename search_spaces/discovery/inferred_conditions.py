@@ -21,7 +21,7 @@ from search_spaces.discovery.builder_tracer import (
     survey,
     values_of,
 )
-from search_spaces.parameters.parameter_and_values import Condition, Parameter, Scalar
+from search_spaces.parameters import Condition, Parameter, Scalar
 
 _MOST_LISTED: Final = 1000
 """A numeric parameter with more values is never an inferred parent, since a condition lists every

@@ -12,6 +12,7 @@ from .confirmation_plan_and_trainings import Round as Round
 from .confirmation_plan_and_trainings import make_plan as make_plan
 from .confirmation_plan_and_trainings import rounds as rounds
 from .confirmation_plan_and_trainings import survivors as survivors
+from .confirmation_race_and_test_part import confirm as confirm
 from .confirmation_race_and_test_part import confirm_study as confirm_study
 from .confirmation_race_and_test_part import in_this_process as in_this_process
 from .confirmation_race_and_test_part import not_paired as not_paired

@@ -16,12 +16,10 @@ from studies.champion.choice_and_promotion import champion_or
 from studies.champion.runnable_recorded_study import RunnableStudy, in_worker, opened
 from studies.champion.verification_and_retraining import weights_of
 from studies.definition import StudyDefinition, no_data
-from tracking.history.champion_confirmations_evaluations import evaluations_on, record_evaluation
-from tracking.history.verdicts import looked_at
-from tracking.mlflow.exporter_process import export_later
-from tracking.records import TrialSpec
-from tracking.records.confirmation_evaluation_and_prediction_records import Evaluation, Measured
-from tracking.statistics.intervals import level_of_reading
+from tracking.history import evaluations_on, looked_at, record_evaluation
+from tracking.mlflow import export_later
+from tracking.records import Evaluation, Measured, TrialSpec
+from tracking.statistics import level_of_reading
 
 if TYPE_CHECKING:
     from studies.executors import Session

@@ -15,17 +15,18 @@ from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
 from studies.progress import Progress
-from tracking.history.champion_confirmations_evaluations import (
+from tracking.history import (
+    PROMOTED,
+    StudyHistory,
     champion_fault,
     register_champion,
     set_promotion,
+    study_verdict,
     withdraw_champion,
+    worth,
 )
-from tracking.history.study_history import PROMOTED, StudyHistory
-from tracking.history.verdicts import study_verdict, worth
-from tracking.mlflow.exporter_process import export_later
-from tracking.records import EndedTrial
-from tracking.records.trial_records import ranked
+from tracking.mlflow import export_later
+from tracking.records import EndedTrial, ranked
 from tracking.shell_commands import reproduce_command
 
 # If this many trials of a cross-validated study can't be trained on all folds together, no further

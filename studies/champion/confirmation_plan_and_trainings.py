@@ -17,28 +17,25 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.runnable_recorded_study import AnyExecutor
-from studies.definition import fold_seed
-from studies.definition.seeds_and_trial_specs import confirmation_seed, race_seed, spec_of
+from studies.definition import confirmation_seed, fold_seed, race_seed, spec_of
 from studies.executors import Job, Jobs, run_jobs
 from studies.progress import Progress
-from tracking.history.champion_confirmations_evaluations import read_trainings
-from tracking.history.learning_curves import common_best, fit_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, common_best, fit_metrics, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,
     Decision,
+    Direction,
     EndedTrial,
     EpochResult,
     Proposal,
     TrialResult,
     TrialSpec,
     TrialTask,
+    differs,
+    to_json,
 )
-from tracking.records.json_conversion import to_json
-from tracking.records.study_code_and_data_records import Direction
-from tracking.records.verification_texts import differs
-from tracking.store.checkpoint_digests_and_trial_files import checkpoint_fault
+from tracking.store import checkpoint_fault
 
 DEFAULTS = -1
 """The number that stands for the search space's default values, where a trial's number is used."""

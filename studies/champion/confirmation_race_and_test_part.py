@@ -36,28 +36,29 @@ from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.error_texts import describe
 from studies.executors import Session
 from studies.interruption import raising_interrupts
-from tracking.history.champion_confirmations_evaluations import (
+from tracking.history import (
+    CONFIRMED,
     confirmation_of,
     evaluations_on,
     read_evaluations,
     record_evaluation,
+    refreshed,
+    study_verdict,
 )
-from tracking.history.study_history import CONFIRMED, refreshed
-from tracking.history.verdicts import study_verdict
-from tracking.mlflow.exporter_process import export_later
-from tracking.records import BestEpoch, TrialSpec
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.mlflow import export_later
+from tracking.records import (
+    BestEpoch,
     Confirmation,
+    ConstantGuess,
+    Direction,
     Evaluation,
     Interval,
     Measured,
     Racer,
+    TrialSpec,
 )
-from tracking.records.study_code_and_data_records import ConstantGuess, Direction
-from tracking.statistics.corrections import confirmed_value
-from tracking.statistics.intervals import gain, level_of_reading
-from tracking.statistics.sample_scores_and_resamples import SampleScores, score_matrix
-from tracking.store.locks_and_atomic_writing import remove_pieces
+from tracking.statistics import SampleScores, confirmed_value, gain, level_of_reading, score_matrix
+from tracking.store import remove_pieces
 
 
 def confirm(

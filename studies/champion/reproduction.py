@@ -14,10 +14,9 @@ from search_spaces.texts import counted
 from studies.champion.runnable_recorded_study import AS_IT_IS, AnyExecutor, RunnableStudy
 from studies.champion.verification_and_retraining import Rerun, best_training_of, trainings_of
 from studies.training import environment_differences
-from tracking.history.champion_confirmations_evaluations import record_verified
-from tracking.mlflow.exporter_process import export_later
-from tracking.records import EndedTrial
-from tracking.records.verification_texts import DIFFERS, is_known, not_reproduced, reproduced
+from tracking.history import record_verified
+from tracking.mlflow import export_later
+from tracking.records import DIFFERS, EndedTrial, is_known, not_reproduced, reproduced
 
 
 @dataclass(frozen=True)

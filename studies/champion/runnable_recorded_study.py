@@ -25,11 +25,10 @@ from studies.user_code import (
     ship,
     what_is_loaded,
 )
-from tracking.history.study_history import StudyHistory, read_code, read_study
-from tracking.records import CodeDescription, EndedTrial
-from tracking.records.study_code_and_data_records import sha256
+from tracking.history import StudyHistory, read_code, read_study
+from tracking.records import CodeDescription, EndedTrial, sha256
 from tracking.shell_commands import reproduce_command
-from tracking.store.store_folder_and_json import check_trust, existing_store
+from tracking.store import check_trust, existing_store
 
 # A note ends with these words if the code that runs may not be the recorded code.
 AS_IT_IS: Final = "it is run as it is"

@@ -32,20 +32,9 @@ from studies.definition import Verify
 from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from studies.training import environment_differences
-from tracking.history.champion_confirmations_evaluations import record_verified
-from tracking.history.learning_curves import fit_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, fit_metrics, record_verified
 from tracking.records import (
     ALL_FOLDS,
-    Decision,
-    EndedTrial,
-    EpochResult,
-    Repeat,
-    TrialResult,
-    TrialSpec,
-    TrialTask,
-)
-from tracking.records.verification_texts import (
     DIFFERS,
     IDENTICAL,
     NOT_COMPARABLE,
@@ -55,13 +44,19 @@ from tracking.records.verification_texts import (
     TRAINED_BY_ITSELF,
     TRAINED_BY_OBJECTIVE,
     TRAINED_BY_OWN_FIT,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Repeat,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
     identical,
     is_partial,
     is_reproduction,
     is_whole,
 )
-from tracking.store.checkpoint_digests_and_trial_files import checkpoint_fault
-from tracking.store.locks_and_atomic_writing import replacing
+from tracking.store import checkpoint_fault, replacing
 
 # With --verify some, a comparison takes at most this share of the launch's time.
 _SHARE_OF_LAUNCH = 0.1

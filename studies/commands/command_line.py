@@ -23,18 +23,18 @@ import click
 from search_spaces.errors import KerastudyError, StoreError, StudyError
 from search_spaces.texts import suggestion
 from studies.interruption import raising_interrupts
-from studies.library_internals.keras_internals import load_late
+from studies.library_internals import load_late
 from studies.terminal_text import printable, wrapped
 
 if TYPE_CHECKING:
     from studies.champion import RunnableStudy
-    from tracking.history.study_history import StudyHistory
+    from tracking.history import StudyHistory
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def _default_store() -> Path:
-    from tracking.store.store_folder_and_json import default_store_path
+    from tracking.store import default_store_path
 
     return default_store_path()
 
@@ -156,8 +156,8 @@ def recorded_study_options(command: Callable[..., None]) -> Callable[..., None]:
 def history_of(study: str, store: Path) -> StudyHistory:
     """Reads the study that a command names, as `read_study` does."""
     from studies.progress import waiting
-    from tracking.history.study_history import read_study
-    from tracking.store.store_folder_and_json import existing_store
+    from tracking.history import read_study
+    from tracking.store import existing_store
 
     opened = existing_store(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
@@ -331,7 +331,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
-        from tracking.store.store_folder_and_json import as_store_errors
+        from tracking.store import as_store_errors
 
         try:
             with as_store_errors():

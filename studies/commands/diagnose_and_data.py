@@ -26,9 +26,8 @@ from studies.commands.command_line import (
 from studies.terminal_text import cut, printable, table, wrapped
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.diagnosis_and_json import Diagnosis
-    from tracking.diagnosis.findings_and_diagnosed_study import Finding
-    from tracking.records.study_code_and_data_records import DataFinding, DataFindings
+    from tracking.diagnosis import Diagnosis, Finding
+    from tracking.records import DataFinding, DataFindings
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12
@@ -51,7 +50,7 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     kerastudy diagnose digits
     kerastudy diagnose digits --json
     """
-    from tracking.diagnosis.diagnosis_and_json import diagnose, document
+    from tracking.diagnosis import diagnose, document
 
     diagnosis = diagnose(history_of(study, store))
     if as_json:

@@ -58,7 +58,7 @@ def export_command(
     """
     from studies.exporting import export_keras, export_script, export_table
     from studies.progress import waiting
-    from tracking.history.study_history import trials_table
+    from tracking.history import trials_table
 
     of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
     for option, value in of_trials.items() if format_ not in _OF_TRIALS else ():
@@ -120,9 +120,9 @@ def delete_command(study: str, yes: bool, store: Path, as_json: bool) -> None:
     """
     from search_spaces.errors import StoreError
     from studies.progress import waiting
-    from tracking.history.study_history import delete_study, study_size
-    from tracking.mlflow.exporter_process import forgetting
-    from tracking.store.store_folder_and_json import existing_store
+    from tracking.history import delete_study, study_size
+    from tracking.mlflow import forgetting
+    from tracking.store import existing_store
 
     opened = existing_store(store)
     size = study_size(opened, study)

@@ -15,8 +15,8 @@ from studies.commands.command_line import answer, common_options, history_of
 from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
-    from tracking.history.study_comparison import Comparison, Standing
-    from tracking.store.store_folder_and_json import Store
+    from tracking.history import Comparison, Standing
+    from tracking.store import Store
 
 
 @click.command("list")
@@ -35,7 +35,7 @@ def list_command(store: Path, as_json: bool, catalog: bool) -> None:
 
         answer(as_json, catalog_names, lambda: "\n".join(_catalog_lines()))
         return
-    from tracking.store.store_folder_and_json import open_store
+    from tracking.store import open_store
 
     opened = open_store(store)
     documents: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ def _ago(milliseconds: int) -> str:
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns a JSON document for each study of a store."""
     from search_spaces.errors import TrackingError
-    from tracking.history.study_history import read_study, study_names
+    from tracking.history import read_study, study_names
 
     documents: list[dict[str, Any]] = []
     running = store.at_work()
@@ -198,7 +198,7 @@ def compare_command(
     kerastudy compare tpe-1 tpe-2 tpe-3 random-1 random-2 random-3
     kerastudy compare digits digits-wide --json
     """
-    from tracking.history.study_comparison import compare
+    from tracking.history import compare
 
     comparison = compare([history_of(study, store) for study in studies])
     answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))

@@ -15,7 +15,7 @@ import click
 from studies.commands.command_line import answer, common_options, history_of
 
 if TYPE_CHECKING:
-    from tracking.store.store_folder_and_json import Store
+    from tracking.store import Store
 
 open_option = click.option(
     "--open/--no-open",
@@ -51,8 +51,8 @@ def report_command(
     """
     from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.html_report import write_report
-    from tracking.store.locks_and_atomic_writing import write_atomically
+    from tracking.report import write_report
+    from tracking.store import write_atomically
 
     if output is not None:
         # A report can be made again, so a new one replaces it without asking the user.
@@ -110,9 +110,8 @@ def ui_command(
     """
     from search_spaces.errors import StoreError
     from studies.interruption import catching_interrupts
-    from tracking.mlflow.servers_and_databases import free_place, serving
-    from tracking.mlflow.views_and_descriptions import VIEWS
-    from tracking.store.store_folder_and_json import existing_store
+    from tracking.mlflow import VIEWS, free_place, serving
+    from tracking.store import existing_store
 
     place, name = free_place(port), None
     if study is None:
@@ -173,10 +172,7 @@ def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> 
     that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
     at most `_MOST_ADDRESSES` studies.
     """
-    from tracking.mlflow.exporter_notes_and_lock import read_notes
-    from tracking.mlflow.exporter_process import bring_up_to_date
-    from tracking.mlflow.model_registry import write_address
-    from tracking.mlflow.servers_and_databases import open_store_client
+    from tracking.mlflow import bring_up_to_date, open_store_client, read_notes, write_address
 
     click.echo("bringing MLflow up to date …", err=True)
     # If the store has no studies yet, this creates its MLflow database.
@@ -211,7 +207,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
     from search_spaces.errors import StudyError
     from studies.launching import server_for
     from studies.progress import waiting
-    from tracking.mlflow.study_and_trial_exporter import StudyExporter
+    from tracking.mlflow import StudyExporter
 
     history = history_of(study, store)
     name = history.description.name

@@ -20,8 +20,8 @@ from studies.terminal_text import in_blocks, wrapped
 
 if TYPE_CHECKING:
     from studies.champion import Reproduction
-    from tracking.history.verdicts import StudyVerdict
-    from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Racer
+    from tracking.history import StudyVerdict
+    from tracking.records import Confirmation, Racer
 
 
 @click.command(
@@ -142,7 +142,7 @@ def confirm_command(
     kerastudy confirm digits --no-test --json
     """
     from studies.champion import ConfirmOptions, confirm_study, in_this_process
-    from tracking.history.verdicts import verdict_by
+    from tracking.history import verdict_by
 
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
     here = in_this_process(executor, workers, otherwise=False)

@@ -25,14 +25,16 @@ from studies.terminal_text import (
     width,
     wrapped,
 )
-from tracking.history.champion_confirmations_evaluations import read_model_summary
-from tracking.history.learning_curves import RecordedCurves
-from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict
-from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
-from tracking.records.json_conversion import to_json
-from tracking.records.trial_records import reasons
-from tracking.records.verification_texts import in_words
+from tracking.history import RecordedCurves, StudyHistory, StudyVerdict, read_model_summary
+from tracking.records import (
+    EndedTrial,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    in_words,
+    reasons,
+    to_json,
+)
 from tracking.shell_commands import reproduce_command
 from tracking.study_summary import Fact, Summary, data_facts, summary_of, trial_rows
 
@@ -296,7 +298,7 @@ def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
     # Imported here, as it loads numpy, which the other documents don't need.
-    from tracking.diagnosis.hyperparameter_checks import answers
+    from tracking.diagnosis import answers
 
     description, best, champion = history.description, history.best, history.champion
     summary = summary_of(history)

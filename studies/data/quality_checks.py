@@ -23,7 +23,7 @@ from studies.data.arrays.users_samples_and_labels import (
 )
 from studies.data.numbers_texts_and_dates import MISSING
 from studies.data.preprocessing import Preparation
-from tracking.records.study_code_and_data_records import (
+from tracking.records import (
     SEVERITIES,
     Classes,
     ConstantGuess,

@@ -35,8 +35,7 @@ from studies.data.arrays.users_samples_and_labels import (
 )
 from studies.data.dataset_base import DescribedData
 from studies.error_texts import describe
-from studies.library_internals.keras_internals import adapter_of, is_batches
-from studies.library_internals.tensorflow_internals import is_dataset, seeded
+from studies.library_internals import adapter_of, is_batches, is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"

@@ -1,3 +1,4 @@
+from .class_weights import check_class_weight as check_class_weight
 from .class_weights import resolve_class_weight as resolve_class_weight
 from .class_weights import with_class_weight as with_class_weight
 from .engine_and_pruner_names import ENGINES as ENGINES
@@ -21,13 +22,16 @@ from .launch_options_and_unrecorded_settings import check_address as check_addre
 from .launch_options_and_unrecorded_settings import check_initial as check_initial
 from .launch_options_and_unrecorded_settings import check_workers as check_workers
 from .objective import NO_DIRECTION as NO_DIRECTION
+from .objective import VALUE as VALUE
 from .objective import known_direction as known_direction
 from .objective import no_data as no_data
 from .objective import unknown_metric as unknown_metric
 from .output_layers import Output as Output
+from .seeds_and_trial_specs import confirmation_seed as confirmation_seed
 from .seeds_and_trial_specs import epoch_seed as epoch_seed
 from .seeds_and_trial_specs import fold_seed as fold_seed
 from .seeds_and_trial_specs import permutation as permutation
+from .seeds_and_trial_specs import race_seed as race_seed
 from .seeds_and_trial_specs import sampler_seed as sampler_seed
 from .seeds_and_trial_specs import seed_states as seed_states
 from .seeds_and_trial_specs import spec_of as spec_of

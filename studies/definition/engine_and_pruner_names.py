@@ -230,7 +230,7 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
 
 
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
-    from studies.library_internals.optuna_and_keras_tuner_internals import settings_of
+    from studies.library_internals import settings_of
 
     if inspect.isclass(value) and name not in _ALWAYS:
         return name

@@ -47,7 +47,7 @@ OF_A_STUDY: Final = "study:"
 
 
 def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.store.store_folder_and_json import check_study_name
+    from tracking.store import check_study_name
 
     return check_study_name(value)
 
@@ -324,7 +324,7 @@ def check_workers(workers: int | None, executor: str | None) -> None:
 
 
 def _server(name: str, value: Any, *, error: checks.Error) -> str:
-    from tracking.mlflow.servers_and_databases import check_server
+    from tracking.mlflow import check_server
 
     return check_server(value)
 
@@ -411,7 +411,7 @@ class LaunchOptions:
     @property
     def place(self) -> Path:
         """The store's folder."""
-        from tracking.store.store_folder_and_json import default_store_path
+        from tracking.store import default_store_path
 
         return default_store_path() if self.store is None else Path(self.store)
 

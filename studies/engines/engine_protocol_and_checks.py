@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from search_spaces import Float, Int, KerasTunerSpace, OptunaSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
 from studies.definition import HYPERBAND, check_options, split_options
-from studies.library_internals.optuna_and_keras_tuner_internals import import_keras_tuner
+from studies.library_internals import import_keras_tuner
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]

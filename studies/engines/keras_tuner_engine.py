@@ -28,11 +28,10 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
 
 from search_spaces import KerasTunerSpace, SearchSpace, canonical_json
-from studies.definition import FACTOR, HYPERBAND, split_options
-from studies.definition.seeds_and_trial_specs import sampler_seed
+from studies.definition import FACTOR, HYPERBAND, sampler_seed, split_options
 from studies.engines.engine_protocol_and_checks import BAYESIAN, Curve, EngineSettings
 from studies.engines.optuna_engine import OptunaTrials
-from studies.library_internals.optuna_and_keras_tuner_internals import (
+from studies.library_internals import (
     check_parts,
     random_values,
     start_bracket,

@@ -36,8 +36,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import OptunaSpace, canonical_json
-from studies.definition import check_options, split_options
-from studies.definition.seeds_and_trial_specs import sampler_seed
+from studies.definition import check_options, sampler_seed, split_options
 from studies.engines.engine_protocol_and_checks import GRID, Curve, EngineSettings
 from studies.library_internals import optuna_and_keras_tuner_internals as internals
 from tracking.records import FINISHED_STATES, BestEpoch, Proposal, TrialRecord, TrialResult

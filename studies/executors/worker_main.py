@@ -54,7 +54,7 @@ def main() -> None:
     gc.set_threshold(50_000)
     _import_kerastudy()
     with _connection(handle) as connection:
-        from studies.library_internals.keras_internals import load_late
+        from studies.library_internals import load_late
         from studies.training import prepare_environment
 
         load_late()
@@ -154,7 +154,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
 def _load(message: LoadStudy, connection: Connection) -> Session:
     from studies.executors.loaded_study import Session
     from studies.executors.worker_process import Loaded
-    from studies.library_internals.tensorflow_internals import write_generated_code_into
+    from studies.library_internals import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
     # TensorFlow is imported before the user's file. If the import of TensorFlow fails, the error

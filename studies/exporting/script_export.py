@@ -33,8 +33,7 @@ from studies.training import (
     seed_generator_states,
 )
 from studies.user_code import imported_names
-from tracking.history.learning_curves import fit_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 _FILES: Final = Path(__file__).parent

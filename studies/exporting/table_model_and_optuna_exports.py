@@ -20,10 +20,9 @@ from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import RunnableStudy, save_model, trial_with_value
 from studies.progress import NoProgress, Progress
-from tracking.history.learning_curves import RecordedCurves
-from tracking.history.study_history import StudyHistory, trials_table
+from tracking.history import RecordedCurves, StudyHistory, trials_table
 from tracking.records import EndedTrial
-from tracking.store.locks_and_atomic_writing import followed, is_device, replacing
+from tracking.store import followed, is_device, replacing
 
 if TYPE_CHECKING:
     import pandas as pd

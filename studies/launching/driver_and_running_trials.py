@@ -24,7 +24,7 @@ from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs
 from studies.launching.launch_checks_lock_and_journal import most_epochs
 from studies.launching.proposals_and_stopping import INTERRUPTED, Ending, FirstTrials, Proposals
 from studies.progress import Progress
-from tracking.history.learning_curves import common_best, mean_metrics, mean_so_far, pruner_step
+from tracking.history import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     FINISHED_STATES,
@@ -40,11 +40,11 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
     TrialTask,
+    best_trial,
     finished_trials,
     training_name,
 )
-from tracking.records.trial_records import best_trial
-from tracking.store.checkpoint_digests_and_trial_files import Retention, files_of
+from tracking.store import Retention, files_of
 
 
 class Driver(Jobs):

@@ -52,16 +52,11 @@ from studies.user_code import (
     what_is_loaded,
     with_source,
 )
-from tracking.history.learning_curves import FoldCurves, RecordedCurves
-from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.verdicts import record_corrected
+from tracking.history import FoldCurves, RecordedCurves, StudyHistory, record_corrected, refreshed
 from tracking.journal import Journal
-from tracking.mlflow.exporter_process import Exporter
-from tracking.records import StudyDescription, TrialRecord
-from tracking.records.verification_texts import differs
-from tracking.store.checkpoint_digests_and_trial_files import files_of
-from tracking.store.locks_and_atomic_writing import remove_pieces
-from tracking.store.store_folder_and_json import open_store, real_folder
+from tracking.mlflow import Exporter
+from tracking.records import StudyDescription, TrialRecord, differs
+from tracking.store import files_of, open_store, real_folder, remove_pieces
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 

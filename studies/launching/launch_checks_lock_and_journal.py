@@ -28,16 +28,15 @@ from studies.definition import (
 from studies.engines import check_engine_serves
 from studies.launching.values_to_start_with import starting_values
 from studies.progress import Progress
-from tracking.history.study_history import StudyHistory, read_folder, refreshed
+from tracking.history import StudyHistory, read_folder, refreshed
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
-from tracking.mlflow.exporter_process import Exporter
-from tracking.mlflow.servers_and_databases import check_server, server_of_environment
+from tracking.mlflow import Exporter, check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord, settings_of
-from tracking.store.checkpoint_digests_and_trial_files import files_of
-from tracking.store.store_folder_and_json import (
+from tracking.store import (
     Store,
     check_writable,
     create_store,
+    files_of,
     open_store,
     real_folder,
 )

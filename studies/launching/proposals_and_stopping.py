@@ -19,9 +19,15 @@ from search_spaces.errors import EngineError, FailedAlikeError, KerastudyError
 from search_spaces.texts import duration
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from tracking.records import EndedTrial, EpochResult, Proposal, StudyDescription, TrialRecord
-from tracking.records.trial_records import best_trial
-from tracking.store.store_folder_and_json import as_store_errors
+from tracking.records import (
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    StudyDescription,
+    TrialRecord,
+    best_trial,
+)
+from tracking.store import as_store_errors
 
 if TYPE_CHECKING:
     from studies.launching.driver_and_running_trials import Running, StudyTrials

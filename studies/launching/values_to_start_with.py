@@ -14,10 +14,9 @@ from search_spaces import SearchSpace, canonical_json, complete
 from search_spaces.errors import SearchSpaceError, StudyError
 from studies.definition import OF_A_STUDY
 from studies.progress import Progress
-from tracking.history.study_history import find_study, read_study
-from tracking.records import StudyDescription, finished_trials
-from tracking.records.trial_records import ranked
-from tracking.store.store_folder_and_json import Store
+from tracking.history import find_study, read_study
+from tracking.records import StudyDescription, finished_trials, ranked
+from tracking.store import Store
 
 _BEST: Final = 10
 

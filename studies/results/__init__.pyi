@@ -7,4 +7,9 @@ from .prediction import predict_file as predict_file
 from .prediction import predictions_table as predictions_table
 from .prediction import read_inputs as read_inputs
 from .study_and_trial_results import StudyResults as StudyResults
+from .study_and_trial_results import Trial as Trial
+from .study_and_trial_results import definition_html as definition_html
+from .study_and_trial_results import delete_study as delete_study
+from .study_and_trial_results import diagnose as diagnose
+from .study_and_trial_results import list_studies as list_studies
 from .study_and_trial_results import read_study as read_study

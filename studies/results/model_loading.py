@@ -13,9 +13,9 @@ from studies.champion import RunnableStudy, save_model, trial_with_value
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.progress import showing
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.journal import Champion
-from tracking.store.store_folder_and_json import check_trust, existing_store
+from tracking.store import check_trust, existing_store
 
 if TYPE_CHECKING:
     import keras

@@ -21,11 +21,10 @@ from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, model_columns, read_images, read_table, takes_columns
 from studies.error_texts import describe
-from studies.library_internals.tensorflow_internals import import_quietly
+from studies.library_internals import import_quietly
 from studies.results.model_loading import load_champion, registered_folder
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.locks_and_atomic_writing import followed, replacing
-from tracking.store.store_folder_and_json import existing_store
+from tracking.history import StudyHistory, read_study
+from tracking.store import existing_store, followed, replacing
 
 if TYPE_CHECKING:
     import keras

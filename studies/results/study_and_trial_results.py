@@ -15,21 +15,20 @@ from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.results.model_loading import load_champion, load_trial_model
 from studies.results.prediction import samples_for
+from tracking.history import StudyHistory, StudyVerdict, study_names, study_verdict, trials_table
+from tracking.history import read_study as read_record
 from tracking.history import study_history as record
-from tracking.history.study_history import StudyHistory, study_names, trials_table
-from tracking.history.study_history import read_study as read_record
-from tracking.history.verdicts import StudyVerdict, study_verdict
-from tracking.mlflow.exporter_process import forgetting
+from tracking.mlflow import forgetting
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.store_folder_and_json import Store, check_trust, existing_store
+from tracking.store import Store, check_trust, existing_store
 from tracking.study_summary import summary_of, trial_rows
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.diagnosis_and_json import Diagnosis
-    from tracking.report.notebook_charts import StudyPlots
+    from tracking.diagnosis import Diagnosis
+    from tracking.report import StudyPlots
 
 # The number of trials that a notebook shows in a study's table.
 _SHOWN = 5
@@ -120,14 +119,14 @@ class StudyResults(StudyHistory):
 
     def report(self) -> Path:
         """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
-        from tracking.report.html_report import write_report
+        from tracking.report import write_report
 
         return write_report(self)
 
     @cached_property
     def plot(self) -> StudyPlots:
         """The study's charts, made by Vega-Altair, such as ``history.plot.history()``."""
-        from tracking.report.notebook_charts import StudyPlots
+        from tracking.report import StudyPlots
 
         return StudyPlots(self)
 
@@ -288,7 +287,7 @@ def diagnose(study: str | StudyHistory, *, store: str | Path | Store | None = No
         print(diagnosis.command)
         ```
     """
-    from tracking.diagnosis.diagnosis_and_json import diagnose as diagnose_record
+    from tracking.diagnosis import diagnose as diagnose_record
 
     if isinstance(study, str):
         study = read_record(existing_store(store), study)

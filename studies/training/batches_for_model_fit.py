@@ -32,8 +32,8 @@ from studies.data import (
     is_text,
     map_arrays,
 )
-from studies.definition.seeds_and_trial_specs import epoch_seed, permutation
-from studies.library_internals.keras_internals import adapter_class
+from studies.definition import epoch_seed, permutation
+from studies.library_internals import adapter_class
 from studies.training.random_states_and_user_objects import (
     global_random_states,
     set_global_random_states,

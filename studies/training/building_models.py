@@ -22,7 +22,7 @@ from search_spaces import (
 )
 from search_spaces.errors import BuilderError
 from studies.data import LoadedData, Part, Preparation, Splits, building_for, examples_of, seal
-from studies.definition.class_weights import (
+from studies.definition import (
     check_class_weight,
     resolve_class_weight,
     with_class_weight,

@@ -30,7 +30,7 @@ import numpy as np
 
 from search_spaces.errors import InternalError, StudyError
 from studies.error_texts import describe
-from studies.library_internals.keras_internals import GIVEN_TO_CALLBACKS
+from studies.library_internals import GIVEN_TO_CALLBACKS
 from studies.training.model_structure_digest import Structure
 from studies.training.model_variables_and_properties import (
     as_built,
@@ -50,8 +50,7 @@ from studies.training.random_states_and_user_objects import (
 )
 from studies.training.traced_programs.traced_steps import random_operation
 from tracking.records import BestEpoch, TrialSpec, TrialTask
-from tracking.store.checkpoint_digests_and_trial_files import CheckpointError, checkpoint_digest
-from tracking.store.locks_and_atomic_writing import replacing
+from tracking.store import CheckpointError, checkpoint_digest, replacing
 
 if TYPE_CHECKING:
     import keras

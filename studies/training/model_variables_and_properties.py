@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.library_internals.keras_internals import (
+from studies.library_internals import (
     call_symbolically,
     has_all_variables,
     layers_within,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from search_spaces.texts import listed
-from studies.definition.seeds_and_trial_specs import epoch_seed
+from studies.definition import epoch_seed
 from studies.library_internals import keras_internals, tensorflow_internals
 from studies.training.model_structure_digest import HEAP_TYPE, WRAPPERS, Parts, Structure
 from studies.training.tensorflow_settings_and_environment import restore_settings

@@ -2,6 +2,8 @@ from .errors_in_user_code import explain as explain
 from .errors_in_user_code import gives_up_trial as gives_up_trial
 from .errors_in_user_code import out_of_memory as out_of_memory
 from .errors_in_user_code import prunes_trial as prunes_trial
+from .package_name_clashes import keep_imported as keep_imported
+from .package_name_clashes import share_package_names as share_package_names
 from .pickled_study import ShippedStudy as ShippedStudy
 from .pickled_study import ship as ship
 from .pickled_study import unpack as unpack

@@ -46,7 +46,7 @@ from studies.user_code.user_modules import (
 from tracking.records import CodeDescription
 
 if TYPE_CHECKING:
-    from tracking.history.study_history import StudyHistory
+    from tracking.history import StudyHistory
 
 
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:

@@ -1,9 +1,11 @@
 from .diagnosis_and_json import CHECKS as CHECKS
 from .diagnosis_and_json import Diagnosis as Diagnosis
 from .diagnosis_and_json import diagnose as diagnose
+from .diagnosis_and_json import document as document
 from .findings_and_diagnosed_study import Changes as Changes
 from .findings_and_diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .findings_and_diagnosed_study import Finding as Finding
+from .findings_and_diagnosed_study import training_metric as training_metric
 from .hyperparameter_checks import answers as answers
 from .hyperparameter_checks import isolation as isolation
 from .suggested_launch import next_launch as next_launch

@@ -24,7 +24,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
     of_best,
 )
 from tracking.diagnosis.suggested_launch import part, wider
-from tracking.records.study_code_and_data_records import Severity
+from tracking.records import Severity
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

@@ -17,8 +17,8 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
 from tracking.diagnosis.hyperparameter_checks import boundary, isolation
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
 from tracking.diagnosis.trial_checks import infeasible_share, sufficiency, trial_variance
-from tracking.history.study_history import StudyHistory
-from tracking.records.study_code_and_data_records import FAULTS, SEVERITIES
+from tracking.history import StudyHistory
+from tracking.records import FAULTS, SEVERITIES
 from tracking.shell_commands import study_command
 
 

@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
 from search_spaces.texts import counted
-from tracking.history.champion_confirmations_evaluations import read_confirmations
-from tracking.history.learning_curves import metric_by_epoch
-from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, Objective
-from tracking.records.study_code_and_data_records import Severity
-from tracking.statistics.score_files import ScoresError, best_scores, scores_of
+from tracking.history import StudyHistory, metric_by_epoch, read_confirmations
+from tracking.records import EndedTrial, Objective, Severity
+from tracking.statistics import ScoresError, best_scores, scores_of
 
 Array = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
     weights_of_best,
 )
 from tracking.diagnosis.suggested_launch import wider
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import EndedTrial
 
 _LEAST_TRIALS: Final = 10

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from search_spaces import Float, Int, SearchSpace, Tailoring, read_domain, spell_domain
 from search_spaces.errors import SearchSpaceError
 from tracking.diagnosis.findings_and_diagnosed_study import Finding
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.shell_commands import launch_command, launch_options
 
 

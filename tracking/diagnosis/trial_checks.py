@@ -15,8 +15,8 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
     TooThinError,
     expected_best,
 )
-from tracking.history.champion_confirmations_evaluations import valid_confirmation
-from tracking.records.trial_records import reasons
+from tracking.history import valid_confirmation
+from tracking.records import reasons
 
 _MANY_FAILED: Final = 0.2
 _LEAST_FAILED: Final = 2

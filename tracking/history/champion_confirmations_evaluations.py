@@ -14,16 +14,18 @@ from typing import Final
 from search_spaces.errors import StoreError
 from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.journal import JournalReader
-from tracking.records import EndedTrial, TrialResult
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.records import (
     MODEL_SUMMARY,
     Confirmation,
+    EndedTrial,
     Evaluation,
+    TrialResult,
     ValidationPredictions,
+    from_json,
     predictions_beside,
+    to_json,
 )
-from tracking.records.json_conversion import from_json, to_json
-from tracking.store.store_folder_and_json import Store
+from tracking.store import Store
 
 _FOLDER: Final = "champion"
 _LONGEST_TEXT: Final = 8000

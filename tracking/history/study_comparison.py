@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from search_spaces.errors import ComparisonError
 from search_spaces.texts import counted, listed, number
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, Objective, StudyDescription
-from tracking.records.confirmation_evaluation_and_prediction_records import Interval
-from tracking.statistics.intervals import difference_of_means
+from tracking.records import EndedTrial, Interval, Objective, StudyDescription
+from tracking.statistics import difference_of_means
 
 
 @dataclass(frozen=True)

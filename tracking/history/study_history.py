@@ -30,16 +30,17 @@ from tracking.records import (
     StudyDescription,
     TrialRecord,
     finished_trials,
+    latest_attempts,
+    ranked,
+    sha256,
 )
-from tracking.records.study_code_and_data_records import sha256
-from tracking.records.trial_records import latest_attempts, ranked
-from tracking.store.checkpoint_digests_and_trial_files import (
+from tracking.store import (
+    Store,
     StudyFiles,
     checkpoint_fault,
     files_of,
     recorded_checkpoints,
 )
-from tracking.store.store_folder_and_json import Store
 
 ALIAS = "champion"
 """The alias of the champion's version in MLflow's registered model."""

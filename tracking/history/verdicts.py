@@ -14,15 +14,18 @@ from search_spaces.errors import StatisticsError
 from search_spaces.texts import counted, number, share
 from tracking.history.champion_confirmations_evaluations import read_confirmations
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.records import (
     Confirmation,
     Corrected,
+    DataFindings,
+    Direction,
+    EndedTrial,
     Interval,
+    RecordError,
+    from_json,
+    rank_of,
+    to_json,
 )
-from tracking.records.json_conversion import RecordError, from_json, to_json
-from tracking.records.study_code_and_data_records import DataFindings, Direction
-from tracking.records.trial_records import rank_of
 
 # Raise this number whenever the correction is computed differently.
 _VERSION = 2
@@ -310,8 +313,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
     # These imports take time, and are not needed if a correction is recorded.
     from threadpoolctl import threadpool_limits
 
-    from tracking.statistics.corrections import corrected
-    from tracking.statistics.score_files import trial_scores
+    from tracking.statistics import corrected, trial_scores
 
     trials, direction = history.holding, history.description.objective.direction
     best = trials[0]

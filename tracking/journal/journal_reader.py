@@ -15,16 +15,18 @@ from typing import Any, NamedTuple, TypeVar
 from search_spaces.errors import StoreError
 from tracking.journal.database_file import FILE_NAME, OFF, reading
 from tracking.records import (
+    Confirmation,
+    DataFindings,
     EndedTrial,
+    Evaluation,
+    RecordError,
     Repeat,
     StudyDescription,
     TrialRecord,
     TrialResult,
     TrialSpec,
+    from_json,
 )
-from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
-from tracking.records.json_conversion import RecordError, from_json
-from tracking.records.study_code_and_data_records import DataFindings
 
 Record = TypeVar("Record")
 Curve = Mapping[int, Mapping[str, float]]

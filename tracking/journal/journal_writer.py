@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from tracking.journal.database_file import FILE_NAME, as_journal_errors, create, open_for_writing
-from tracking.records import EpochResult, Proposal, Repeat, StudyDescription, TrialResult, TrialSpec
-from tracking.records.confirmation_evaluation_and_prediction_records import Confirmation, Evaluation
-from tracking.records.json_conversion import to_json
-from tracking.records.study_code_and_data_records import sha256
+from tracking.records import (
+    Confirmation,
+    EpochResult,
+    Evaluation,
+    Proposal,
+    Repeat,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    sha256,
+    to_json,
+)
 
 _ALL: Final = "all"
 """The value of `keeps` if a study keeps all checkpoints."""

@@ -1,4 +1,9 @@
+from .exporter_notes_and_lock import read_notes as read_notes
+from .exporter_process import Exporter as Exporter
 from .exporter_process import bring_up_to_date as bring_up_to_date
+from .exporter_process import export_later as export_later
+from .exporter_process import forgetting as forgetting
+from .model_registry import write_address as write_address
 from .servers_and_databases import check_server as check_server
 from .servers_and_databases import free_place as free_place
 from .servers_and_databases import open_store_client as open_store_client
@@ -6,6 +11,7 @@ from .servers_and_databases import server_of_environment as server_of_environmen
 from .servers_and_databases import serving as serving
 from .study_and_trial_exporter import StudyExporter as StudyExporter
 from .tags_and_names import to_mlflow as to_mlflow
+from .views_and_descriptions import VIEWS as VIEWS
 from .views_and_descriptions import Pages as Pages
 from .views_and_descriptions import study_description as study_description
 from .views_and_descriptions import study_note as study_note

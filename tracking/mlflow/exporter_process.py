@@ -24,11 +24,11 @@ from filelock import Timeout
 
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from search_spaces.texts import listed
-from tracking.history.study_history import StudySize, read_folder
+from tracking.history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exporter_notes_and_lock import locked_notes, read_notes
 from tracking.mlflow.views_and_descriptions import REPORT
-from tracking.store.store_folder_and_json import Store
+from tracking.store import Store
 
 if TYPE_CHECKING:
     from tracking.mlflow.study_and_trial_exporter import StudyExporter
@@ -261,7 +261,7 @@ class _Follower:
     def _draw(self) -> bool:
         """Draws the study's report. Returns whether that succeeded."""
         try:
-            from tracking.report.html_report import write_report
+            from tracking.report import write_report
 
             # With the lock, a slower process can't replace a report by an older one.
             with locked_notes(self._folder):

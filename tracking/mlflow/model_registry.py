@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracking.history.study_history import ALIAS, StudyHistory
+from tracking.history import ALIAS, StudyHistory
 from tracking.journal import Champion, JournalReader
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.run_writer import RunWriter

@@ -32,8 +32,7 @@ from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError
 from tracking.journal import OFF
 from tracking.mlflow.tags_and_names import UUID
 from tracking.mlflow.views_and_descriptions import view_page
-from tracking.store.locks_and_atomic_writing import cached, replacing
-from tracking.store.store_folder_and_json import Store
+from tracking.store import Store, cached, replacing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import ServerRefusedError
-from tracking.history.learning_curves import epoch_metrics
-from tracking.history.study_history import read_folder
+from tracking.history import epoch_metrics, read_folder
 from tracking.journal import Header, JournalReader, Point, StudyRecord
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.exporter_notes_and_lock import STORE, ExporterNotes, opened_notes, read_notes
@@ -57,12 +56,11 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
+    best_trial,
     finished_trials,
+    to_json,
 )
-from tracking.records.json_conversion import to_json
-from tracking.records.trial_records import best_trial
-from tracking.store.locks_and_atomic_writing import holder_of
-from tracking.store.store_folder_and_json import Store
+from tracking.store import Store, holder_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.tags_and_names import axis_of, to_mlflow
 from tracking.records import EndedTrial, StudyDescription

@@ -1,3 +1,7 @@
+from .confirmation_evaluation_and_prediction_records import MODEL_SUMMARY as MODEL_SUMMARY
+from .confirmation_evaluation_and_prediction_records import MOST_CLASSES as MOST_CLASSES
+from .confirmation_evaluation_and_prediction_records import MOST_POINTS as MOST_POINTS
+from .confirmation_evaluation_and_prediction_records import MOST_SAMPLES as MOST_SAMPLES
 from .confirmation_evaluation_and_prediction_records import Confirmation as Confirmation
 from .confirmation_evaluation_and_prediction_records import Corrected as Corrected
 from .confirmation_evaluation_and_prediction_records import Evaluation as Evaluation
@@ -7,6 +11,9 @@ from .confirmation_evaluation_and_prediction_records import Racer as Racer
 from .confirmation_evaluation_and_prediction_records import (
     ValidationPredictions as ValidationPredictions,
 )
+from .confirmation_evaluation_and_prediction_records import WorstSample as WorstSample
+from .confirmation_evaluation_and_prediction_records import predictions_beside as predictions_beside
+from .json_conversion import RecordError as RecordError
 from .json_conversion import from_json as from_json
 from .json_conversion import to_json as to_json
 from .recorded_settings import ADVANCED as ADVANCED
@@ -23,14 +30,21 @@ from .recorded_settings import declaration as declaration
 from .recorded_settings import option_of as option_of
 from .recorded_settings import setting as setting
 from .recorded_settings import settings_of as settings_of
+from .study_code_and_data_records import FAULTS as FAULTS
+from .study_code_and_data_records import SEVERITIES as SEVERITIES
+from .study_code_and_data_records import Classes as Classes
 from .study_code_and_data_records import CodeDescription as CodeDescription
 from .study_code_and_data_records import ConstantGuess as ConstantGuess
 from .study_code_and_data_records import DataDescription as DataDescription
+from .study_code_and_data_records import DataFinding as DataFinding
 from .study_code_and_data_records import DataFindings as DataFindings
 from .study_code_and_data_records import Direction as Direction
 from .study_code_and_data_records import Objective as Objective
 from .study_code_and_data_records import Rank as Rank
+from .study_code_and_data_records import Severity as Severity
 from .study_code_and_data_records import StudyDescription as StudyDescription
+from .study_code_and_data_records import most_frequent as most_frequent
+from .study_code_and_data_records import sha256 as sha256
 from .trial_records import ALL_FOLDS as ALL_FOLDS
 from .trial_records import FINISHED_STATES as FINISHED_STATES
 from .trial_records import BestEpoch as BestEpoch
@@ -38,6 +52,7 @@ from .trial_records import Decision as Decision
 from .trial_records import EndedTrial as EndedTrial
 from .trial_records import EpochResult as EpochResult
 from .trial_records import Proposal as Proposal
+from .trial_records import Reason as Reason
 from .trial_records import Repeat as Repeat
 from .trial_records import TrialRecord as TrialRecord
 from .trial_records import TrialResult as TrialResult
@@ -46,5 +61,27 @@ from .trial_records import TrialState as TrialState
 from .trial_records import TrialTask as TrialTask
 from .trial_records import best_trial as best_trial
 from .trial_records import finished_trials as finished_trials
+from .trial_records import latest_attempts as latest_attempts
+from .trial_records import rank_of as rank_of
 from .trial_records import ranked as ranked
+from .trial_records import reasons as reasons
 from .trial_records import training_name as training_name
+from .verification_texts import DIFFERS as DIFFERS
+from .verification_texts import IDENTICAL as IDENTICAL
+from .verification_texts import NOT_COMPARABLE as NOT_COMPARABLE
+from .verification_texts import NOT_RUN as NOT_RUN
+from .verification_texts import OFF as OFF
+from .verification_texts import REPRODUCED as REPRODUCED
+from .verification_texts import TRAINED_BY_FIT as TRAINED_BY_FIT
+from .verification_texts import TRAINED_BY_ITSELF as TRAINED_BY_ITSELF
+from .verification_texts import TRAINED_BY_OBJECTIVE as TRAINED_BY_OBJECTIVE
+from .verification_texts import TRAINED_BY_OWN_FIT as TRAINED_BY_OWN_FIT
+from .verification_texts import differs as differs
+from .verification_texts import identical as identical
+from .verification_texts import in_words as in_words
+from .verification_texts import is_known as is_known
+from .verification_texts import is_partial as is_partial
+from .verification_texts import is_reproduction as is_reproduction
+from .verification_texts import is_whole as is_whole
+from .verification_texts import not_reproduced as not_reproduced
+from .verification_texts import reproduced as reproduced

@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tracking.diagnosis.findings_and_diagnosed_study import training_metric
-from tracking.history.champion_confirmations_evaluations import read_validation_predictions
-from tracking.history.learning_curves import metric_by_epoch
-from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial
-from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
+from tracking.diagnosis import training_metric
+from tracking.history import StudyHistory, metric_by_epoch, read_validation_predictions
+from tracking.records import EndedTrial, ValidationPredictions
 from tracking.report.axes_scales_and_labels import HyperparameterAxis, axes_of, significant
 from tracking.study_summary import Summary, summary_of
 

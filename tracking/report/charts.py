@@ -16,8 +16,8 @@ from typing import Any
 import altair as alt
 
 from search_spaces.texts import counted, number, share
-from tracking.history.verdicts import StudyVerdict
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.history import StudyVerdict
+from tracking.records import (
     Interval,
     ValidationPredictions,
 )

@@ -21,19 +21,20 @@ import jinja2
 from altair.utils.schemapi import debug_mode
 
 from search_spaces.texts import counted, duration, listed, number
-from tracking.diagnosis.findings_and_diagnosed_study import Finding
-from tracking.history.champion_confirmations_evaluations import read_model_summary
-from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import looked_at
-from tracking.records import TrialRecord
-from tracking.records.confirmation_evaluation_and_prediction_records import ValidationPredictions
-from tracking.records.study_code_and_data_records import DataFinding, DataFindings
-from tracking.records.verification_texts import REPRODUCED
+from tracking.diagnosis import Finding
+from tracking.history import StudyHistory, looked_at, read_model_summary
+from tracking.records import (
+    REPRODUCED,
+    DataFinding,
+    DataFindings,
+    TrialRecord,
+    ValidationPredictions,
+)
 from tracking.report import charts
 from tracking.report.axes_scales_and_labels import drawable, objective_scale, value_text
 from tracking.report.chart_data import FEWEST_TRIALS, StudyData, tables
 from tracking.shell_commands import data_command, reproduce_command
-from tracking.store.locks_and_atomic_writing import cached, write_atomically
+from tracking.store import cached, write_atomically
 
 _ASSETS = Path(__file__).parent / "assets"
 # In a page, these colours become CSS variables, which have other values in dark mode (`page.css`).

@@ -10,7 +10,7 @@ import altair as alt
 
 from search_spaces.errors import StudyError
 from search_spaces.texts import suggestion
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.report import charts
 from tracking.report.axes_scales_and_labels import HyperparameterAxis, drawable
 from tracking.report.chart_data import FEWEST_TRIALS, StudyData, tables

@@ -12,8 +12,7 @@ import numpy as np
 
 from search_spaces.errors import StatisticsError
 from search_spaces.texts import counted
-from tracking.records.confirmation_evaluation_and_prediction_records import Corrected, Interval
-from tracking.records.study_code_and_data_records import Direction
+from tracking.records import Corrected, Direction, Interval
 from tracking.statistics.intervals import (
     crossed_share,
     heavy_tails,

@@ -16,8 +16,7 @@ from statistics import fmean, variance
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmation_evaluation_and_prediction_records import Interval
-from tracking.records.study_code_and_data_records import Direction
+from tracking.records import Direction, Interval
 from tracking.statistics.sample_scores_and_resamples import resample_counts
 
 # If v * (1 - v) is below this number, the share v counts as 0 or 1: all samples agree.

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from tracking.records.study_code_and_data_records import Direction
+from tracking.records import Direction
 
 ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"

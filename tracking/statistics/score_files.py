@@ -20,8 +20,7 @@ import numpy as np
 from search_spaces.errors import InternalError
 from tracking.records import EndedTrial
 from tracking.statistics.sample_scores_and_resamples import SampleScores, average, pooled
-from tracking.store.checkpoint_digests_and_trial_files import StudyFiles
-from tracking.store.locks_and_atomic_writing import replacing
+from tracking.store import StudyFiles, replacing
 
 # These fields are not in the header: the file has the arrays as tensors, and the members (the
 # trainings or folds) have files of their own.

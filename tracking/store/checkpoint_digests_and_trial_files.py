@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import InternalError
-from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
-from tracking.records.trial_records import rank_of, ranked
+from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord, rank_of, ranked
 
 if TYPE_CHECKING:
     import h5py

@@ -23,7 +23,7 @@ from zipfile import ZipFile
 import numpy as np
 from filelock import FileLock, Timeout
 
-from tracking.store.locks_and_atomic_writing import replacing
+from tracking.store import replacing
 
 # Arrays of this size and more go into a file.
 _LARGE_BYTES = 256 * 2**20

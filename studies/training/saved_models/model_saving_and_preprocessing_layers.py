@@ -22,7 +22,7 @@ from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import date_of_part, entry_name, is_text, model_columns, named_arrays
 from studies.error_texts import first_paragraph
-from studies.library_internals.keras_internals import compile_arguments, layers_within
+from studies.library_internals import compile_arguments, layers_within
 from studies.training.building_models import rebuilt, rebuilt_objective
 from studies.training.model_variables_and_properties import (
     has_own_steps,
@@ -36,12 +36,13 @@ from studies.training.scoring.evaluation_and_validation_predictions import (
     evaluated,
     validation_predictions,
 )
-from tracking.records import ALL_FOLDS, TrialSpec
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.records import (
+    ALL_FOLDS,
     MODEL_SUMMARY,
+    TrialSpec,
     predictions_beside,
+    to_json,
 )
-from tracking.records.json_conversion import to_json
 
 if TYPE_CHECKING:
     import keras

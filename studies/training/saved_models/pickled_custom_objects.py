@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studies.error_texts import describe, first_paragraph
-from studies.library_internals.keras_internals import compile_arguments
+from studies.library_internals import compile_arguments
 from studies.user_code import is_users
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from studies.data import (
     pixels_of,
 )
 from studies.error_texts import describe
-from studies.library_internals.keras_internals import compiled_metrics
+from studies.library_internals import compiled_metrics
 from studies.training.batches_for_model_fit import (
     Batches,
     StreamedBatches,
@@ -37,16 +37,15 @@ from studies.training.batches_for_model_fit import (
 )
 from studies.training.model_variables_and_properties import by_name, loss_of, named_outputs, scalars
 from studies.training.scoring.keras_metrics_per_sample import NotScoredError, scores_by_metric
-from tracking.records.confirmation_evaluation_and_prediction_records import (
+from tracking.records import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,
+    ConstantGuess,
     ValidationPredictions,
     WorstSample,
 )
-from tracking.records.study_code_and_data_records import ConstantGuess
-from tracking.statistics.intervals import independent_samples, share_bounds
-from tracking.statistics.sample_scores_and_resamples import SampleScores, resample_counts
+from tracking.statistics import SampleScores, independent_samples, resample_counts, share_bounds
 
 if TYPE_CHECKING:
     import keras

@@ -17,7 +17,7 @@ import numpy as np
 
 from search_spaces.errors import InternalError
 from studies.data import Part
-from studies.library_internals.keras_internals import (
+from studies.library_internals import (
     CompiledMetric,
     compiled_metrics,
     flat,
@@ -38,7 +38,7 @@ from studies.training.model_variables_and_properties import (
     fixed_batch_size,
     stateful_layers,
 )
-from tracking.statistics.sample_scores_and_resamples import SampleScores, ScoreKind
+from tracking.statistics import SampleScores, ScoreKind
 
 if TYPE_CHECKING:
     import keras

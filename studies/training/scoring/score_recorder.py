@@ -21,8 +21,7 @@ from studies.training.scoring.keras_metrics_per_sample import (
     sample_scores,
 )
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.statistics.sample_scores_and_resamples import SampleScores
-from tracking.statistics.score_files import write_scores
+from tracking.statistics import SampleScores, write_scores
 
 if TYPE_CHECKING:
     import keras

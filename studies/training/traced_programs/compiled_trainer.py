@@ -18,10 +18,9 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.data import Splits
-from studies.definition.seeds_and_trial_specs import permutation
+from studies.definition import permutation
 from studies.error_texts import describe
-from studies.library_internals.keras_internals import layers_within, logs_of_its_own
-from studies.library_internals.private_api_lookup import MissingPartError
+from studies.library_internals import MissingPartError, layers_within, logs_of_its_own
 from studies.training.batches_for_model_fit import in_batches, known_size
 from studies.training.model_structure_digest import Structure
 from studies.training.model_variables_and_properties import (

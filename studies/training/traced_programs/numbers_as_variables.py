@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
-from studies.library_internals.tensorflow_internals import (
+from studies.library_internals import (
     variable_of_a_program,
 )
 from studies.training.model_structure_digest import LiftedNumber

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.library_internals.keras_internals import hold_value, value_held
-from studies.library_internals.tensorflow_internals import forgetting_gradients, take_identity
+from studies.library_internals import forgetting_gradients, hold_value, take_identity, value_held
 from studies.training.model_structure_digest import Structure
 from studies.training.traced_programs.numbers_as_variables import (
     Record,

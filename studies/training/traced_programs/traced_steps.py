@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import InternalError
-from studies.library_internals.tensorflow_internals import (
+from studies.library_internals import (
     calling_functions,
     free_function,
     is_stateful,

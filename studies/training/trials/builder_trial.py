@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
 from studies.data import FoldedSplits
-from studies.definition.class_weights import with_class_weight
+from studies.definition import with_class_weight
 from studies.error_texts import describe
-from studies.library_internals.tensorflow_internals import forgetting_gradients
+from studies.library_internals import forgetting_gradients
 from studies.training.building_models import (
     build_callbacks,
     build_model,

@@ -22,7 +22,7 @@ import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.definition.objective import VALUE, known_direction
+from studies.definition import VALUE, known_direction
 from studies.training.building_models import FunctionEnded
 from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.model_variables_and_properties import (

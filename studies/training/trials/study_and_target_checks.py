@@ -16,8 +16,8 @@ from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.texts import counted, number
 from studies.data import Arrays, map_arrays
-from studies.definition.objective import unknown_metric
-from studies.library_internals.keras_internals import made_by
+from studies.definition import unknown_metric
+from studies.library_internals import made_by
 from studies.training.batches_for_model_fit import as_keras_reads, packed
 from studies.training.building_models import build_callbacks, build_model, splits_for
 from studies.training.model_variables_and_properties import (
