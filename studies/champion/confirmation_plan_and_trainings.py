@@ -69,6 +69,7 @@ class ConfirmOptions:
         checks.whole_number("budget", self.budget, StudyError)
         checks.whole_number("top", self.top, StudyError, least=2)
         checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
+        checks.truth("test", self.test, StudyError)
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
         """Returns the rounds of the race; `trials` is how many trials can race."""

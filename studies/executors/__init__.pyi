@@ -10,6 +10,8 @@ from .ray_cluster import check_ray_installed as check_ray_installed
 from .ray_cluster import connected as connected
 from .ray_workers import RayPool as RayPool
 from .ray_workers import RayWorkers as RayWorkers
+from .worker_count_and_gpus import LaunchWorkers as LaunchWorkers
+from .worker_count_and_gpus import LocalWorkers as LocalWorkers
 from .worker_count_and_gpus import Machine as Machine
 from .worker_count_and_gpus import asked_workers as asked_workers
 from .worker_count_and_gpus import described_workers as described_workers
@@ -19,8 +21,6 @@ from .worker_count_and_gpus import too_many as too_many
 from .worker_count_and_gpus import variables_of as variables_of
 from .worker_count_and_gpus import visible_gpus as visible_gpus
 from .worker_main import serve as serve
-from .worker_pool import LaunchWorkers as LaunchWorkers
-from .worker_pool import LocalWorkers as LocalWorkers
 from .worker_pool import WorkerPool as WorkerPool
 from .worker_process import LoadStudy as LoadStudy
 from .worker_process import ProcessLike as ProcessLike

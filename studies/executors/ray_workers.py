@@ -29,8 +29,8 @@ from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.error_texts import describe
 from studies.executors.ray_cluster import Cluster
-from studies.executors.worker_count_and_gpus import MOST_WORKERS
-from studies.executors.worker_pool import LaunchWorkers, WorkerPool
+from studies.executors.worker_count_and_gpus import MOST_WORKERS, LaunchWorkers
+from studies.executors.worker_pool import WorkerPool
 from studies.executors.worker_process import (
     Failed,
     Loaded,

@@ -1,4 +1,4 @@
-"""Chooses the number of workers by the cores, memory and GPUs, and gives each worker a GPU.
+"""Starts the workers of a launch: as many as cores, memory and GPUs suit, each with its GPU.
 
 NVIDIA's GPUs are found without TensorFlow, and each worker gets one of them. This was never tested
 on a machine with a GPU: tests check only the environment variables that a worker gets.
@@ -6,17 +6,22 @@ on a machine with a GPU: tests check only the environment variables that a worke
 
 from __future__ import annotations
 
+import abc
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import counted
+from studies.executors.worker_pool import WorkerPool
+from studies.executors.worker_process import LoadStudy, OnOutput, ProcessLike, Worker, WorkerProcess
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
@@ -32,6 +37,119 @@ _WORKER_BYTES = 3 * 2**28
 # of the best epoch. Each of them is as large as the weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+class LaunchWorkers(abc.ABC):
+    """Starts the workers of a launch, and adapts them to the study once it is loaded.
+
+    The processes start before anything is known of the study, because importing TensorFlow takes
+    longest. `trials` is the study's number of trials, or None if it is not known yet. `workers` is
+    the number of workers that the user has chosen, or None.
+    """
+
+    pool: WorkerPool
+
+    def __init__(
+        self, load: LoadStudy, *, trials: int | None, workers: int | None, on_output: OnOutput
+    ) -> None:
+        self._load, self._on_output = load, on_output
+        self._asked = asked_workers(workers)
+        # The number of workers, including those that start later.
+        self.count = self._asked or self._suited(trials)
+        self.pool = self._start_pool(self._asked or self._first())
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        self.pool.load()
+
+    def suit(self, *, threads: int | None, finished: int) -> None:
+        """Adapts the workers to the study: their threads, and how many workers there are.
+
+        If the user has chosen the number of workers, it stays. `threads` is the number of threads
+        in the record, or None for a new study. `finished` is the number of finished trials in the
+        record.
+        """
+        if threads is not None and threads != self.pool.description.threads:
+            self.pool.close()
+            self._load = replace(self._load, threads=threads)
+            self.pool = self._start_pool(self._asked or self._first())
+            self.load()
+        description = self.pool.description
+        # Workers that start later run the same source, even if the user's modules change.
+        self._load = replace(self.pool.load_study, threads=description.threads)
+        if self._asked is None:
+            left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
+            self.count = self._suited(left, model_bytes)
+            self.pool.resize(min(self._first(), self.count), self._start_worker)
+            self.pool.grow(self.count, self._start_worker, left)
+        if line := self._described():
+            self._on_output(line)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def _first(self) -> int:
+        """Returns how many workers start before the first trial."""
+        return self.count
+
+    @abc.abstractmethod
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        """Returns how many workers suit the number of remaining trials and the model's size."""
+
+    @abc.abstractmethod
+    def _described(self) -> str:
+        """Returns a line about the workers for the user, or an empty text."""
+
+    def _start_pool(self, count: int) -> WorkerPool:
+        return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
+
+    def _start_worker(self, number: int) -> Worker:
+        return Worker(self._load, self._on_output, partial(self._start_process, number))
+
+    @abc.abstractmethod
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        """Starts the process of the worker with this number."""
+
+
+class LocalWorkers(LaunchWorkers):
+    """The workers of a launch on this machine.
+
+    Their working folder is `folder`. If `folder` is empty or does not exist, it is the working
+    folder of this process. At first, one worker starts. The others start later, if the remaining
+    trials take long enough. With `at_once`, or on a machine with GPUs, all start immediately.
+    """
+
+    def __init__(
+        self, load: LoadStudy, *, folder: str = "", at_once: bool = False, **of_launch: Any
+    ) -> None:
+        self._folder, self._machine, self._at_once = folder, this_machine(), at_once
+        super().__init__(load, **of_launch)
+
+    def _first(self) -> int:
+        # Trials on GPUs usually take long, so it saves time to start all workers at once.
+        return self.count if self._at_once or self._machine.gpus else 1
+
+    def load(self) -> None:
+        super().load()
+        if self._machine.gpus and not self.pool.loaded.gpus:
+            # TensorFlow does not use the GPUs, e.g. because it is built for CPUs. So they don't
+            # count.
+            self._machine = replace(self._machine, gpus=())
+
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        return suited_workers(
+            self._machine, trials=trials, threads=self._load.threads, model_bytes=model_bytes
+        )
+
+    def _described(self) -> str:
+        if self._asked is None:
+            return described_workers(self._machine, self.count, self._load.threads)
+        warning = too_many(self._machine, self._asked, self._load.threads)
+        return warning and f"warning: {warning}"
+
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        folder = self._folder if os.path.isdir(self._folder) else None
+        return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))
 
 
 @dataclass(frozen=True)

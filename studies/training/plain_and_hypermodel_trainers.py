@@ -68,8 +68,8 @@ class NotTrainedError(InternalError):
 class Trainer(Protocol):
     """Trains a model epoch by epoch.
 
-    Every trainer gives the same weights and metrics, bit for bit, as these calls for each epoch e
-    (tested by ``tests/support/conformance/trainer.py``):
+    Every trainer, except for a HyperModel's own ``fit``, gives the same weights and metrics, bit
+    for bit, as these calls for each epoch e (tested by ``tests/support/conformance/trainer.py``):
 
         model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
                   validation_data=(x_validation, y_validation), batch_size=…)

@@ -91,6 +91,7 @@ NO_COUNT, NO_TRUTH = [0, -1, 1.5, math.nan, True, "3"], [0, 1, "yes"]
 NO_TIME = [0, -1.5, math.inf, math.nan, True, "soon"]
 # Wrong values of each setting, which are written here without the checks in the declarations.
 WRONG: dict[str, list[Any]] = {
+    "test": NO_TRUTH,
     **dict.fromkeys(("trials", "epochs", "batch_size", "repeats", "patience"), NO_COUNT),
     **dict.fromkeys(("threads", "workers", "budget"), NO_COUNT),
     **dict.fromkeys(("try_defaults", "progress", "retry_infeasible", "report"), NO_TRUTH),
@@ -119,7 +120,7 @@ def taking() -> Iterator[tuple[str, Callable[..., object]]]:
             yield name, make().launch
     for kind, take in ((LaunchOptions, make().launch), (ks.RayOptions, ks.RayOptions)):
         yield from ((name, take) for name in settings_of(kind))
-    yield from ((name, ConfirmOptions) for name in ("top", "seeds", "budget"))
+    yield from ((name, ConfirmOptions) for name in ("top", "seeds", "budget", "test"))
 
 
 @pytest.mark.parametrize(("name", "take"), list(taking()))

@@ -225,7 +225,7 @@ def test_a_module_that_is_saved_before_another_worker_starts(
     """The other worker runs the texts that the first one has loaded."""
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_TO_JUDGE", 0.0)
     monkeypatch.setattr("studies.executors.worker_pool._SECONDS_WORTH", 0.0)
-    monkeypatch.setattr("studies.executors.worker_pool.this_machine", lambda: Machine(2))
+    monkeypatch.setattr("studies.executors.worker_count_and_gpus.this_machine", lambda: Machine(2))
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     module = tmp_path / "module_of_a_later_worker.py"
     module.write_text("LEAST = 4\n", encoding="utf-8")
