@@ -1,4 +1,4 @@
-"""Engines, which propose hyperparameters: Optuna's samplers and Keras Tuner's oracles."""
+"""Engines, which propose hyperparameters, by Optuna, Keras Tuner or SciPy."""
 
 import lazy_loader
 
