@@ -291,6 +291,12 @@ def _training(data: StudyData) -> Iterator[Figure]:
             "all others are behind. Pruned trials end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),
         )
+    if len(data.ranked) > 1:
+        yield Figure(
+            charts.training_time(data),
+            "If slow trials are no better than fast ones, smaller models or fewer epochs are "
+            "enough." + _far_off(data, data.trials["value"], "trial"),
+        )
 
 
 def table_of_trials(data: StudyData) -> tuple[list[str], list[list[str]]]:
