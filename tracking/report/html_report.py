@@ -83,6 +83,7 @@ _HYPERPARAMETERS = "What the hyperparameters do"
 # other checks.
 _SHOWN_IN = {
     "boundary": _HYPERPARAMETERS,
+    "defaults": _SEARCH,
     "infeasible": _HYPERPARAMETERS,
     "isolation": _HYPERPARAMETERS,
     "sufficiency": _SEARCH,
