@@ -265,7 +265,7 @@ def _epochs(value: Any, rate: float, parts: Parts) -> keras.Model:
     return classifier([dense(32)], adam(rate))
 
 
-def _sgd(value: Any, rate: float, parts: Parts) -> keras.Model:
+def _batch_size(value: Any, rate: float, parts: Parts) -> keras.Model:
     return classifier([dense(64)], keras.optimizers.SGD(rate))
 
 
@@ -572,9 +572,6 @@ CHAPTERS: Final[dict[str, Chapter]] = {
     "batch-normalization": Chapter(
         (False, True), digits(), _batch_normalization, (3e-3, 3e-2, 0.3)
     ),
-    "learning-rate": Chapter(
-        ("sgd",), digits(), _sgd, (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0), epochs=10
-    ),
     "optimizers": Chapter(
         tuple(_OPTIMIZERS), digits(), _optimizers, lambda value: _OPTIMIZERS[value][1]
     ),
@@ -582,7 +579,7 @@ CHAPTERS: Final[dict[str, Chapter]] = {
     "batch-size": Chapter(
         (8, 32, 128, 512),
         digits(),
-        _sgd,
+        _batch_size,
         lambda value: (1e-2, 0.1) if value == 8 else (0.1, 1.0),
         epochs=10,
         batch=0,

@@ -13,7 +13,7 @@ COURSE: Final[Mapping[str, tuple[str, ...]]] = {
     "Under- and overfitting": ("underfitting-overfitting", "same-distribution"),
     "Training": ("epochs", "batch-size", "callbacks"),
     "Outputs and losses": ("binary", "metrics", "one-hot", "sparse", "regression"),
-    "Gradient descent": ("linear-regression", "learning-rate", "optimizers"),
+    "Gradient descent": ("linear-regression", "optimizers"),
     "Images": ("mnist", "fashion-mnist"),
     "Networks in detail": (
         "initializers",

@@ -26,7 +26,7 @@ FACTOR: Final = 3
 
 ENGINES: Final = (
     *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
-    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND, "scipy:sobol"),
+    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
 )
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold"),
@@ -43,13 +43,13 @@ _SPELLINGS: Final = {
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
-    A name that several libraries have, such as ``"random"``, means Optuna's engine. Settings may
+    A name that both libraries have, such as ``"random"``, means Optuna's engine. Settings may
     follow the name: ``"optuna:tpe,n_startup_trials=20"``.
     """
     if isinstance(engine, str):
         name, options = split_options(engine)
         name = name.lower().replace("_", "-")
-        for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}", f"scipy:{name}"):
+        for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
             full = _SPELLINGS.get(spelling, spelling)
             if full in ENGINES:
                 return with_options(full, options)

@@ -1,4 +1,4 @@
-"""Engines, which propose hyperparameters, by Optuna, Keras Tuner or SciPy."""
+"""Engines, which propose hyperparameters: Optuna's samplers and Keras Tuner's oracles."""
 
 import lazy_loader
 

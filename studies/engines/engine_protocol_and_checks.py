@@ -76,11 +76,9 @@ class Engine(Protocol):
         ...
 
 
-_OPTUNA: Final = "optuna:"
 _KERAS_TUNER: Final = "keras-tuner:"
 BAYESIAN: Final = "keras-tuner:bayesian"
 GRID: Final = "optuna:grid"
-SOBOL: Final = "scipy:sobol"
 
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -88,11 +86,11 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
     from studies.engines.optuna_engine import make_pruner, make_sampler, sampler_settings
 
     name, options = split_options(engine)
-    of_optuna = name.startswith(_OPTUNA)
+    of_optuna = not name.startswith(_KERAS_TUNER)
     check_options(name, sampler_settings(name) if of_optuna else oracle_settings(name), options)
     if of_optuna:
         _check_sampler(name, space)
-    elif name.startswith(_KERAS_TUNER):
+    else:
         _check_oracle(name, pruner, space, epochs)
     try:
         # Optuna itself reports wrong values of settings.
@@ -175,10 +173,6 @@ def make_engine(settings: EngineSettings) -> Engine:
         from studies.engines.keras_tuner_engine import KerasTunerEngine
 
         return KerasTunerEngine(settings)
-    if settings.engine == SOBOL:
-        from studies.engines.sobol_engine import SobolEngine
-
-        return SobolEngine(settings)
     from studies.engines.optuna_engine import OptunaEngine
 
     return OptunaEngine(settings)

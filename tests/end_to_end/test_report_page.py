@@ -108,7 +108,7 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     assert 3 < len(inside) < 25
     assert set(page.execute_script(SHOWN)) == inside
     assert f"{len(inside)} of 40 trials" in page.find_element(By.ID, "bar").text
-    for chart in ("history", "training_time", "slice_p2"):
+    for chart in ("history", "slice_p2"):
         clear = {mark["trial"] for mark in marks(page, chart) if mark["opacity"] > 0.5}
         # The trial in focus keeps its ring.
         assert clear ^ inside <= {focus}, chart

@@ -25,7 +25,7 @@ from tracking.records import (
 from tracking.store import create_store
 
 SPACE = SearchSpace(
-    ks.Float("learning_rate", 1e-4, 1.0, scale="log", default=1e-3),
+    ks.Float("learning_rate", 1e-4, 1.0, scale="log"),
     ks.Float("dropout", 0.0, 0.5),
     ks.Int("units", 16, 256, scale="log"),
     ks.Boolean("batch_normalization", role="scientific"),
@@ -92,7 +92,6 @@ class Planted:
                 "trials": self.trials,
                 "epochs": self.epochs,
                 "repeats": self.seeds,
-                "try_defaults": True,
                 "data": DataDescription(
                     "made up", "", "d" * 64, {}, {"train": 20_000, "validation": self.samples}, {}
                 ),
@@ -108,8 +107,6 @@ class Planted:
 
     def _record(self, journal: Journal, number: int, random: np.random.Generator) -> None:
         values = drawn(self.space, random)
-        if number == 0:
-            values = self.space.defaults()
         spec = make_spec(number, values=values, epochs=self.epochs, objective=ACCURACY)
         uuid = journal.begin_trial(spec, Proposal(number, values), ENVIRONMENT)
         reason = self.infeasible(values)

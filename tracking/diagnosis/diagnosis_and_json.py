@@ -16,7 +16,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
 )
 from tracking.diagnosis.hyperparameter_checks import boundary, isolation
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
-from tracking.diagnosis.trial_checks import defaults, infeasible_share, sufficiency, trial_variance
+from tracking.diagnosis.trial_checks import infeasible_share, sufficiency, trial_variance
 from tracking.history import StudyHistory
 from tracking.records import FAULTS, SEVERITIES
 from tracking.shell_commands import study_command
@@ -43,7 +43,6 @@ CHECKS: Final = (
     Check("trial variance", trial_variance),
     *(Check(check.name, check) for check in CURVE_CHECKS),
     Check("sufficiency", sufficiency),
-    Check("defaults", defaults),
     Check("isolation", isolation, lambda study: study.scientific),
 )
 _NONE_SCIENTIFIC: Final = (

@@ -1,4 +1,4 @@
-"""The checks of trials' values: are there any, are they enough, do they beat defaults and noise?"""
+"""The checks of trials' values: do trials have any, are they enough, and is it more than noise?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from search_spaces.texts import counted, difference, readable
+from search_spaces.texts import counted, difference
 from tracking.diagnosis.findings_and_diagnosed_study import (
     Changes,
     DiagnosedStudy,
@@ -102,36 +102,6 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
             "expected best of half": study.value(half),
         },
         changes=Changes() if enough else Changes(settings={"trials": more}, resumes=True),
-    )
-
-
-def defaults(study: DiagnosedStudy) -> Finding | None:
-    """Finds out whether a trial is better than the defaults of the space.
-
-    If none is, the search has gained nothing so far: the defaults may be the best values, or the
-    ranges may be too wide for so few trials.
-    """
-    study.check_trials(_LEAST_TRIALS)
-    default = study.history.default
-    if default is None:
-        raise TooThinError("the study has no trial with the defaults.")
-    others = [trial for trial in study.ranked if trial.number != default.number]
-    # If the defaults are not in `ranked`, they have no value that counts.
-    if len(others) == len(study.ranked) or study.loss(others[0]) < study.loss(default):
-        return None
-    metric = study.objective.metric
-    return Finding(
-        "defaults",
-        "hint",
-        "No trial is better than the defaults",
-        f"The defaults have the {metric} {readable(default.value)}, and the best of "
-        f"{len(others)} other trials has {readable(others[0].value)}.",
-        "Search narrower ranges around the defaults, or other hyperparameters.",
-        evidence={
-            "default": default.value,
-            "best of the others": others[0].value,
-            "other trials": len(others),
-        },
     )
 
 

@@ -132,24 +132,6 @@ def learning_curves(data: StudyData) -> alt.LayerChart:
     )
 
 
-def training_time(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of the trials' values by the time that their trainings took."""
-    objective = data.history.description.objective
-    scale = objective_scale(data.trials["value"], objective, whole=data.whole)
-    x = alt.X("seconds:Q", title="training time in seconds")
-    y = objective_axis("value", objective, scale)
-    tooltip = [*_tooltips(data), "seconds:Q"]
-    points = _scatter(data, _chart(), "training_time", size=40, x=x, y=y, tooltip=tooltip)
-    return _finished(
-        points,
-        "training_time",
-        f"{objective.metric} by training time",
-        220,
-        f"{objective.metric} of {counted(len(data.history.trials), 'trial')} by the time that "
-        "their trainings took.",
-    )
-
-
 def one_curve(data: StudyData) -> alt.LayerChart:
     """Returns a chart of the picked trial's curves on training and validation data."""
     names = {"value": data.history.description.objective.metric}

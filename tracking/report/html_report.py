@@ -83,7 +83,6 @@ _HYPERPARAMETERS = "What the hyperparameters do"
 # other checks.
 _SHOWN_IN = {
     "boundary": _HYPERPARAMETERS,
-    "defaults": _SEARCH,
     "infeasible": _HYPERPARAMETERS,
     "isolation": _HYPERPARAMETERS,
     "sufficiency": _SEARCH,
@@ -291,12 +290,6 @@ def _training(data: StudyData) -> Iterator[Figure]:
             "The ten best trials that were not pruned are blue, with a point at the best epoch; "
             "all others are behind. Pruned trials end where they were stopped."
             + _far_off(data, data.curves["value"], "epoch"),
-        )
-    if len(data.ranked) > 1:
-        yield Figure(
-            charts.training_time(data),
-            "If slow trials are no better than fast ones, smaller models or fewer epochs are "
-            "enough." + _far_off(data, data.trials["value"], "trial"),
         )
 
 

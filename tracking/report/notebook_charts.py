@@ -148,10 +148,6 @@ class StudyPlots:
         """Returns a chart of all learning curves, with those of the best trials in front."""
         return self._shown(charts.learning_curves(self._data))
 
-    def training_time(self) -> alt.LayerChart:
-        """Returns a chart of the trials' values by the time that their trainings took."""
-        return self._shown(charts.training_time(self._data))
-
     def importance(self) -> alt.LayerChart:
         """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
 

@@ -25,7 +25,7 @@ NAMES = [
     *("digits", "underfitting-overfitting", "same-distribution"),
     *("epochs", "batch-size", "callbacks"),
     *("binary", "metrics", "one-hot", "sparse", "regression"),
-    *("linear-regression", "learning-rate", "optimizers"),
+    *("linear-regression", "optimizers"),
     *("mnist", "fashion-mnist"),
     *("initializers", "regularization", "dropout", "batch-normalization", "activations"),
     *("convolutional", "text", "time-series", "tabular", "transfer"),

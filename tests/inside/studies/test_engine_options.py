@@ -30,7 +30,6 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
         ("random", "optuna:random"),
         ("grid", "optuna:grid"),
         ("keras-tuner:grid", "optuna:grid"),
-        ("Sobol", "scipy:sobol"),
         ("TPE, n_startup_trials=3,group=True", "optuna:tpe,group=true,n_startup_trials=3"),
         (TPESampler(), "optuna:tpe"),
         (TPESampler, "optuna:tpe"),

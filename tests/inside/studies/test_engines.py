@@ -24,7 +24,6 @@ from conformance.engine import (
     tell,
 )
 from keras_tuner import oracles
-from scipy.stats import qmc
 
 import kerastudy as ks
 from search_spaces import EngineError, KerasTunerSpace, SearchSpace, canonical_json
@@ -73,12 +72,6 @@ class TestBayesian(EngineConformance):
     def make(self) -> Callable[..., Engine]:
         engine = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
         return lambda space, seed=7: make(engine, "none", space, seed)
-
-
-class TestSobol(EngineConformance):
-    @pytest.fixture
-    def make(self) -> Callable[..., Engine]:
-        return lambda space, seed=7: make("scipy:sobol", "none", space, seed)
 
 
 def test_other_seed_other_proposals() -> None:
@@ -130,25 +123,13 @@ def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path
         oracle.end_trial(trial)
 
 
-def test_proposes_what_scipy_draws_at_once() -> None:
-    """Trials with given values leave out points."""
-    engine, points = make("scipy:sobol"), qmc.Sobol(2, rng=sampler_seed(7, 0)).random(8)
-    for number, point in enumerate(points):
-        if number in (0, 4, 5):
-            engine.ask({"rate": 0.01, "units": 8})
-        else:
-            wanted = CONTINUOUS.from_unit(dict(zip(CONTINUOUS.names, point, strict=True)))
-            assert ask(engine).values == wanted
-
-
 # What each kind proposes
 
 
-@pytest.mark.parametrize("kind", ["optuna:quasi-random", "scipy:sobol"])
-def test_quasi_random_covers_each_parameter_evenly(kind: str) -> None:
+def test_quasi_random_covers_each_parameter_evenly() -> None:
     """Each quarter of a range, in its scale, has its share of the first 32 points."""
     space = SearchSpace(ks.Float("a", 1e-4, 1.0, scale="log"), ks.Float("b", 0.0, 1.0))
-    engine = make(kind, space=space)
+    engine = make("optuna:quasi-random", space=space)
     points = [p.values for p in itertools.islice(iter(engine.ask, None), 32)]
     for name in ("a", "b"):
         units = [space[name].to_unit(values[name]) for values in points]
@@ -235,7 +216,6 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
         ("optuna:tpe,n_ei_candidates=0", {}, "at least 1"),
         ("keras-tuner:bayesian,alpha=-1", {}, "at least 0"),
         ("optuna:grid,a=1", {}, "It has no settings"),
-        ("scipy:sobol,bits=64", {}, "It has no settings"),
         ("optuna:tpe,n_startup_trial=3", {}, "Did you mean 'n_startup_trials'"),
         ("keras-tuner:bayesian,bets=1", {}, "Did you mean 'beta'"),
         ("keras-tuner:hyperband,factor=1", {}, "'factor' of keras-tuner:hyper"),

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import record_confirmation, record_study
-from planted import ACCURACY, SPACE, Planted, hill, sound_curve
+from handmade import record_confirmation
+from planted import Planted, hill, sound_curve
 from scipy import stats
-from stores import history_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
@@ -63,10 +62,6 @@ def falling(accuracy: float, epochs: int, random: np.random.Generator) -> np.nda
     return sound_curve(accuracy, epochs, random) - 0.006 * late
 
 
-def best_at_defaults(values: Any) -> float:
-    return 0.953 if values == SPACE.defaults() else hill(values)
-
-
 def learned(curve: np.ndarray) -> np.ndarray:
     return np.linspace(0.8, 0.99, len(curve))
 
@@ -92,7 +87,6 @@ FAULTS: dict[str, dict[str, Any]] = {
     "trial variance: seeds": {"accuracy": lambda v: 0.9, "seeds": 3, "spread": 0.01},
     "trial variance: samples": {"accuracy": lambda v: 0.881 + 0.02 * hill(v), "samples": 100},
     "sufficiency": {"trials": 16},
-    "defaults": {"accuracy": best_at_defaults},
     "isolation": {"accuracy": lambda v: hill(v) + 0.02 * v["batch_normalization"], "trials": 400},
 }
 CHANGES: dict[str, Any] = {
@@ -149,24 +143,8 @@ def test_a_sound_study_has_nothing_to_mend(tmp_path: Path) -> None:
         assert checks == {"sufficiency", "trial variance", "isolation"}
         assert not faults_in(diagnosis) and not diagnosis.unchecked
         curves = ["overfitting", "too long", "too short", "underfitting"]
-        assert sorted(diagnosis.passed) == ["boundary", "defaults", "infeasible", *curves]
+        assert sorted(diagnosis.passed) == ["boundary", "infeasible", *curves]
         assert not diagnosis.next.reasons and not diagnosis.command
-
-
-@pytest.mark.parametrize(("other", "finds"), [(0.9, True), (0.9001, False)])
-def test_a_trial_that_is_a_little_better_than_the_defaults_is_enough(
-    tmp_path: Path, other: float, finds: bool
-) -> None:
-    values = [0.9, *[0.8] * 8, other]
-    record_study(tmp_path, "close", values, objective=ACCURACY, try_defaults=True)
-    diagnosis = diagnose(history_at(tmp_path, "close"))
-    assert ("defaults" in {finding.check for finding in faults_in(diagnosis)}) == finds
-    assert ("defaults" in diagnosis.passed) != finds
-
-
-def test_defaults_that_were_not_tried_are_not_checked(tmp_path: Path) -> None:
-    (missing,) = planted(tmp_path, settings={"try_defaults": False}).unchecked
-    assert missing == ("defaults", "the study has no trial with the defaults.", "")
 
 
 @pytest.mark.parametrize(("name", "passes"), [("epochs", True), ("depth", False)])

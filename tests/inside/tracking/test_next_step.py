@@ -21,11 +21,10 @@ from tracking.study_summary import summary_of
 DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5000, "test": 9}, {})
 
 
-# Trial 0 has the defaults: 64 units.
-TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] != 64)}
-UNTUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] == 64)}
+# Trial 0 has 17 units.
+TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] > 17)}
 CUT = {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None}
-FAILED = {"infeasible": lambda values: "NaN" if values["units"] == 64 else ""}
+FAILED = {"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}
 DEFAULT = "with the default values (trial 0)"
 
 
@@ -111,7 +110,7 @@ def test_a_launch_without_an_end_or_a_value_is_launched_again(
     [
         (TUNED, 0.97, DEFAULT, "Tuning gains about 0.0"),
         (TUNED, 0.5, DEFAULT, "Tuning has gained nothing so far."),
-        (UNTUNED, 0.97, DEFAULT, "They are the best"),
+        ({}, 0.97, DEFAULT, "They are the best"),
         # The value of a training that was cut says nothing about a gain.
         (CUT, 0.97, "given up at epoch 2", ""),
         ({"settings": {"try_defaults": False}}, 0.97, "", ""),
@@ -121,7 +120,7 @@ def test_a_launch_without_an_end_or_a_value_is_launched_again(
 def test_before_a_confirmation_the_default_and_the_gain_are_said(
     tmp_path: Path, changes: Any, expected: float, default: str, gain: str
 ) -> None:
-    history = planted(tmp_path, **{"trials": 3, **changes})
+    history = planted(tmp_path, **{"trials": 3, "settings": {"try_defaults": True}, **changes})
     interval = Interval(expected, expected - 0.01, expected + 0.01)
     corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
     verdict = StudyVerdict("val_accuracy", history.best.value, corrected)

@@ -172,7 +172,6 @@ def test_odd_studies_have_no_empty_chart(store: Store, trials: int, settings: An
     data = StudyData(history)
     names = [str(figure.chart.name) for figure in figures(history)]
     assert ("history" in names) == ("curves" in names) == bool(data.ranked)
-    assert ("training_time" in names) == (len(data.ranked) > 1)
     page = write_report(history).read_text(encoding="utf-8")
     places = set(re.findall(r'data-chart="(\w+)"', page))
     # The first script element has the page's charts and tables as JSON.
@@ -190,8 +189,6 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     values = plots.history().to_dict()
     rows = next(iter(values["datasets"].values()))
     assert [row["trial"] for row in rows] == [trial.number for trial in history.trials]
-    (times,) = plots.training_time().to_dict()["datasets"].values()
-    assert [row["seconds"] for row in times] == [trial.result.seconds for trial in history.trials]
     assert plots.slice("momentum").to_dict()["title"]
     assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
     # A notebook shows the chart without a script, so without the network.
