@@ -123,7 +123,7 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns the positions of an optimizer's trainable variables that have one of these keys."""
+    """Returns the positions of an optimizer's trainable variables whose keys are in `keys`."""
     key_of, chosen = _key_of_variable.of(optimizer), set(keys)
     return [i for i, v in enumerate(_trainable.of(optimizer)) if key_of(v) in chosen]
 
@@ -230,8 +230,8 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
-        # Keras renames metrics that have the same name. Its results have the new names, in the
-        # order of `members`.
+        # If several metrics have the same name, Keras renames some of them. `result` has the new
+        # names, in the order of `members`.
         names = list(compiled.result())
     return dict(zip(names, members, strict=False))
 
@@ -267,8 +267,8 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[Any]:
             returns the loss's value. Keras weights and adds these values, as in a training.
 
     Yields:
-        A function that takes targets, predictions and weights, and returns the total loss. It is
-        None if the model has no loss.
+        A function that takes targets, predictions and weights, and returns the total loss. If the
+        model has no loss, None.
     """
     compiled = _loss_of.of(model)
     if compiled is None:

@@ -2,8 +2,8 @@
 
 Functions for Optuna say why no public part suffices. Keras Tuner's public methods `create_trial`
 and `end_trial` write files, print, and stop after some failures. If a private part of Keras Tuner
-is missing, the engine is refused before anything is trained, because without the part it might
-propose other values than Keras Tuner.
+is missing, the engine is refused before anything is trained. Without the part, the engine might
+propose other values than Keras Tuner does.
 """
 
 from __future__ import annotations
@@ -56,13 +56,16 @@ def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
     """Returns TPE's score of each candidate, by a private method of Optuna's class `kind`.
 
-    The score is the log of the ratio of two densities: of the good trials, and of the others.
+    The score is log(a / b): a is the density of the good trials, and b that of all other trials.
     """
     return _rank.of(kind)(sampler, samples, below, above)
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Makes a TPE sampler count a tenth of the trials as good, at most 25 and at most `most`."""
+    """Makes a TPE sampler count the best tenth of the trials as good, but no more than 25.
+
+    `most` is a second limit of this number.
+    """
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
@@ -83,8 +86,8 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
     kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # An object with all arguments at their defaults, for comparison. A class that needs arguments
-    # raises an error here. Then the defaults in the signature are compared instead.
+    # Make an object with all arguments at their defaults, to compare `component` with. If the class
+    # needs arguments, this raises an error, and the defaults in the signature are compared instead.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}

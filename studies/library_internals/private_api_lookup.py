@@ -46,14 +46,14 @@ class ModulePart(PrivatePart):
     """A private name in a module, or any name in a private module."""
 
     def get(self) -> Any:
-        """Returns the object. Raises MissingPartError if the module or the name is missing."""
+        """Returns the object with this name. Raises MissingPartError if there is none."""
         try:
             return getattr(importlib.import_module(self.owner), self.name)
         except (ImportError, AttributeError):
             raise self.missing() from None
 
     def set(self, value: Any) -> None:
-        """Sets the name in the module. Raises MissingPartError if the module lacks it."""
+        """Replaces the object with this name. Raises MissingPartError if there is none."""
         self.get()
         setattr(importlib.import_module(self.owner), self.name, value)
 

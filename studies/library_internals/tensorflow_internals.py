@@ -192,7 +192,7 @@ def is_stateful(operation: str) -> bool | None:
 
 
 def traced_functions(function: Any) -> list[Any]:
-    """Returns the traces of a `tf.function` so far, or none for other objects."""
+    """Returns the traces of a `tf.function` so far. For another object, returns an empty list."""
     if not hasattr(function, "get_concrete_function"):
         return []
     return list(_traced.of(function)())

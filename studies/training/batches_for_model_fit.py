@@ -131,7 +131,7 @@ def packed(part: Part) -> Any:
     """Returns all samples of a part as one batch, as `model.fit` passes it to a step.
 
     A part with targets becomes (x, y) or (x, y, sample_weight). Each output gets the same weights.
-    A part without targets becomes x or (x,).
+    A part without targets becomes x if `part.alone` is true, or else (x,).
     """
     if not part.has_targets:
         x = as_keras_reads(part.x)
@@ -156,9 +156,9 @@ def samples_between(part: Part, start: int, end: int) -> Part:
 def known_size(samples: int, batch_size: int) -> int | None:
     """Returns the batch size, or None if the last batch of an epoch is smaller.
 
-    If `model.fit` on arrays gives all batches the same size, TensorFlow knows the size when it
-    traces a step. It then chooses other instructions, which give other bits. So TensorFlow must
-    know the batch size of our pipelines in the same cases.
+    If all batches of `model.fit` on arrays have the same size, TensorFlow knows this size when it
+    traces a step. If it knows the size, TensorFlow chooses other instructions, and the last bits
+    of the results differ. So it must know the batch size of our pipelines in the same cases.
     """
     return None if samples % batch_size else batch_size
 
@@ -268,7 +268,7 @@ class StreamedBatches:
         params["steps"] = self._steps
 
     def close(self) -> None:
-        """Ends unfinished readings and their threads."""
+        """Stops reading the data, and ends the threads that read it."""
         for adapter in (self.training, self.validation):
             # An error here would hide the training's error.
             with contextlib.suppress(Exception):
@@ -291,7 +291,7 @@ def _adapter(stream: Stream, seed: Callable[[], int]) -> Any:
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False
-            # The number of batches in `_reading`, or None if it is not known.
+            # The number of batches that `_reading` yields, or None if it is not known.
             self.batches: int | None = None
             self._states: tuple[Any, ...] = ()
 
@@ -305,9 +305,9 @@ def _adapter(stream: Stream, seed: Callable[[], int]) -> Any:
 
         def on_epoch_begin(self) -> None:
             if source.part != "train":
-                # A reading sets the seeds of Python's, numpy's and Keras's global generators.
-                # Callbacks may draw from these generators, so the generators get their former
-                # states back after a validation.
+                # Before the data is read, the seeds of Python's, numpy's and Keras's global
+                # generators are set. Callbacks may draw from these generators, so they get
+                # their former states back after a validation.
                 self._states = global_random_states()
             self._reading = Reading(source, seed())
             self.batches = self._reading.batches

@@ -1,6 +1,6 @@
-"""Builds a study's models: by its builder or objective function, or again with the best weights.
+"""Builds a study's models, and rebuilds the model of a trial with its best weights.
 
-The study's other functions are called here too. They return callbacks and class weights.
+A study's functions that return callbacks and class weights are called here, too.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, and returns its compiled model.
 
-    If the builder calls `kerastudy.preprocessing.adapted`, the layer adapts to the training part of
-    `splits`. Errors of the builder are passed on. Raises BuilderError if the builder returns no
-    Keras model, reads a hyperparameter that is not in the space, or returns an uncompiled model. A
-    HyperModel with its own `fit` may return an uncompiled model.
+    If the builder calls `kerastudy.preprocessing.adapted` with a layer, this layer adapts to the
+    training part of `splits`. Errors of the builder are passed on. Raises BuilderError if the
+    builder returns no Keras model, reads a hyperparameter that is not in the space, or returns an
+    uncompiled model. A HyperModel with its own `fit` may return an uncompiled model.
     """
     try:
         with building_for(splits):
@@ -63,7 +63,7 @@ def build_model(
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled",
-            hint="Call model.compile(optimizer, loss, metrics) before returning it.",
+            hint="Call model.compile(optimizer, loss, metrics) before you return the model.",
         )
     return model
 
@@ -83,8 +83,8 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
         hint = "Does it return the model?" if returned is None else ""
         if isinstance(returned, numbers.Real):
             hint = (
-                "Is it an objective of Optuna's, which trains the model and returns its score? "
-                "Then it runs as it stands, as Study(objective_function=…), without data and build."
+                "Is it an objective function of Optuna, which trains a model and returns a score? "
+                "Then pass it unchanged: Study(objective_function=…), without data and build."
             )
         raise BuilderError(
             f"The builder of the study {study.name!r} must return a Keras model",

@@ -95,9 +95,10 @@ class Checkpoints:
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, stopped: bool
     ) -> None:
-        """Writes the state after an epoch, always if the training is `stopped` after it.
+        """Writes the state after an epoch, unless this would take too much of the training's time.
 
-        Raises StudyError if the file can't be written.
+        If the training is `stopped` after the epoch, the state is always written. Raises
+        StudyError if the file can't be written.
         """
         if self._path is None or best is None:
             return
@@ -408,8 +409,8 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
     """Returns the attributes of each callback, with copies of arrays.
 
     Raises StateError for anything but numbers, texts, arrays, and lists and dicts of these.
-    Functions are left out, because Keras's own callbacks never change them. Only functions of
-    `keras.ops` are kept.
+    Functions are left out, as the callbacks of a resumed training have them already. The exceptions
+    are functions of `keras.ops`, such as `less`: EarlyStopping chooses one at its first epoch.
     """
     for callback in callbacks:
         if type(callback).__name__ in _UNKNOWN:
@@ -445,8 +446,8 @@ def restore(
 def _is_operation(value: Any) -> bool:
     """Returns whether a value is a function of `keras.ops`.
 
-    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, and keep it
-    in an attribute. So a state needs this attribute.
+    EarlyStopping and similar callbacks choose `less` or `greater` at their first epoch, and keep
+    the function in an attribute. So a state needs this attribute.
     """
     import keras
 
@@ -473,7 +474,7 @@ def _copied(value: Any, callback: object, name: str) -> Any:
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> str:
-    """Returns why a state can't have all variables of a training, or an empty text.
+    """Returns why a state can't hold all variables of a training, or an empty text.
 
     Variables that are set at the beginning of each epoch need not be in a state. These are the
     variables of the model's own seed generators and of Keras's metrics.

@@ -4,10 +4,10 @@ Trials whose models have the same key share a traced program (`traced_programs`)
 digest of everything that is reachable from the model: attributes of layers, optimizer, losses and
 metrics, and the connections of layers.
 
-- The key has only the names of libraries' classes and functions.
-- The key has everything on which the user's own classes and functions may depend: code, constants,
-  closures, and globals. If the code uses anything that may change and can't be read, such as a
-  file, the structure is unique: no other structure has its key.
+- Of the classes and functions of libraries, the key has only the names.
+- Of the user's own classes and functions, the key has everything on which they may depend: code,
+  constants, closures, and globals. If the code uses anything that may change and can't be read,
+  such as a file, the structure is unique: no other structure has its key.
 - The values of variables and of lifted numbers (`traced_programs.numbers_as_variables`) are left
   out, as a program gets them for each trial.
 """
@@ -77,8 +77,7 @@ WRAPPERS: Parts = (
 
 With each type comes a function that returns the parts of such an object.
 """
-# `WRAPPERS`, and types of other objects. The function with each type returns the parts of an object
-# that the key needs.
+# For each type, a function that returns the parts of an object that the key needs.
 _PARTS: Parts = (
     *WRAPPERS,
     (
@@ -142,8 +141,8 @@ class Structure:
         self._keras = keras
         self._digest = hashlib.sha256()
         # `_initial` has the names of attributes that decide initial values, which the key omits.
-        # `_read` has the names of attributes that the user's code reads. If both have the same
-        # name, the structure is unique.
+        # `_read` has the names of attributes that the user's code reads. If a name is
+        # in both sets, the structure is unique.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}

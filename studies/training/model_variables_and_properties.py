@@ -31,8 +31,8 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     which makes the variables. If the model's class has its own training or validation step, this
     function does nothing, as such a step may do anything.
 
-    If the validation step calls code of the user, returns the structure that the model had before.
-    Otherwise returns None.
+    If the validation step calls code of the user, returns the structure that the model had before
+    this step. Otherwise returns None.
     """
     import keras
     import tensorflow as tf
@@ -93,7 +93,7 @@ def _build(model: keras.Model, splits: LoadedData) -> None:
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model without a call of it, as a call would fix its batch size."""
+    """Builds a Sequential model without calling it, as a call would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -137,7 +137,7 @@ def parameters_of(model: keras.Model) -> int:
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
     """Returns the variables that `save_weights` writes: the weights, then the optimizer's."""
-    # A HyperModel with its own `fit` may not compile its model.
+    # The model of a HyperModel with its own `fit` need not be compiled.
     optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
 

@@ -151,7 +151,7 @@ class PlainTrainer:
             # Keras warns that it can't shuffle a tf.data.Dataset. Our dataset is in a shuffled
             # order already.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
-            # Our data does not run out, so this warning would mislead.
+            # Keras may warn that the data ran out, which would mislead: our data does not run out.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             if not training.unfit:
                 _make_variables(training)
@@ -308,7 +308,7 @@ class HyperModelTrainer:
     def _has_value(
         self, training: Training, models: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> bool:
-        """Returns whether the objective in the outcome is that of the model's final weights.
+        """Returns whether the objective in the outcome was measured with the model's final weights.
 
         A HyperModel's `fit` may return the objective of an earlier epoch, or of another model.
         """
@@ -317,8 +317,8 @@ class HyperModelTrainer:
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
         if value is not None and measured is not None:
             return math.isclose(measured, value, rel_tol=_TOLERANCE)
-        # `model.evaluate` has not computed the objective. So rely on the value that the last epoch
-        # logged, or on the fact that no other model was trained.
+        # `model.evaluate` has not computed the objective. So trust the outcome if its value is the
+        # one that the last epoch logged, or if no other model was trained.
         return value == last or models in ([], [model])
 
     def _watching(self, training: Training, on_epoch: OnEpoch) -> Any:

@@ -333,7 +333,7 @@ def set_back() -> None:
     if new:
         _logged.update(new)
         _log.warning(
-            "objects of your code that a training changed, restored before the next one: %s",
+            "restored objects of your code that a training had changed: %s",
             listed(new),
         )
 

@@ -48,7 +48,7 @@ def configure_tensorflow(threads: int | None) -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
-            "kerastudy trains with Keras on TensorFlow, and Keras runs on "
+            "kerastudy trains with Keras on TensorFlow, but Keras runs on "
             f"{keras.backend.backend()!r} here",
             hint="Set KERAS_BACKEND=tensorflow before Keras is imported.",
         )

@@ -103,7 +103,10 @@ def _about_function(text: str) -> str:
 
 
 def _with_declared(study: StudyDefinition, declared: SearchSpace, build: Any) -> Resolved:
-    """Adds the builder's hyperparameters to a declared space, and notes which are never read."""
+    """Adds the builder's hyperparameters to a declared space.
+
+    The result also has the names of hyperparameters that the builder never reads.
+    """
     reading = reading_of(
         build,
         declared,
@@ -127,14 +130,14 @@ def _with_declared(study: StudyDefinition, declared: SearchSpace, build: Any) ->
     if unread:
         be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
         notes.append(
-            f"{quoted(unread)} {be} in the space, and the builder never reads {it}: other "
-            "values change nothing."
+            f"{quoted(unread)} {be} in the space, but the builder never reads {it}, so "
+            "other values change nothing."
         )
     return Resolved(tailored, declared.names, unread, notes)
 
 
 def _ends_tracing(error: Exception) -> bool:
-    """Returns whether an error ends the tracing, because other hyperparameters can't avoid it."""
+    """Returns whether an error ends the tracing, as any hyperparameters would raise it."""
     return isinstance(error, BuilderError | LimitReachedError)
 
 

@@ -150,7 +150,10 @@ CASES: dict[str, tuple[Any, ...]] = {
         ["2 studies", "study.py:other", "study"],
     ),
     "returns no model": ({"returned": "pass"}, ["Keras model", "None"]),
-    "returns a score": ({"returned": "return 42"}, ["Keras model", "42", "objective of Optuna's"]),
+    "returns a score": (
+        {"returned": "return 42"},
+        ["Keras model", "42", "objective function of Optuna"],
+    ),
     "has another input": (
         {"returned": "wide, top = keras.layers.Input((7,)), keras.layers.Dense(3, 'softmax')\n"
          "    model = keras.Sequential([wide, top])\n"

@@ -145,7 +145,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         # `save_model` takes only signatures of tensors.
         signature=tensors,
         input_example=_example(served, preparation, as_table=columns is not None),
-        # Without this list, MLflow would take 13 to 32 s to find the packages.
+        # Without this list, MLflow would search for the needed packages for 13 to 32 s.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=preparation.describe(),
     )
@@ -379,7 +379,8 @@ def _around_graph(model: keras.Model, x: Arrays, first: _FirstLayers) -> keras.M
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # If the model were compiled, Keras would also compile the clone, from the model's config.
+        # If the model were compiled, Keras would compile the clone, too, by the model's config. The
+        # clone is compiled later.
         served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -436,8 +437,9 @@ def _check(first: _FirstLayers, preparation: Preparation, x: Arrays) -> None:
 def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
     if not np.allclose(scaled, expected, _TOLERANCE, _TOLERANCE):
         raise StudyError(
-            f"The layers of the registered model that preprocess {name} give other values than "
-            f"the model was trained on: they differ by up to {np.abs(scaled - expected).max():.2g}."
+            f"In the registered model, the layers that preprocess {name} give other values than "
+            "the model was trained on. The values differ by up to "
+            f"{np.abs(scaled - expected).max():.2g}."
         )
 
 
@@ -469,10 +471,10 @@ def _on_columns(
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns a model's output for a row.
+    """Returns a model's output for a row of columns.
 
     Calls the model's layers one by one if possible. If the model itself were called, it would be a
-    layer of the new model, and its optimizer would be saved too.
+    layer of the new model, and the optimizer would be saved too.
     """
     import keras
 
@@ -486,7 +488,7 @@ def _of_row(model: keras.Model, row: Any) -> Any:
 
 
 def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
-    """Returns the output of layers that make a row of columns, as `FittedTable.apply` does."""
+    """Returns a row of numbers that layers compute from columns, as `FittedTable.apply` does."""
     import keras
     from keras import ops
 

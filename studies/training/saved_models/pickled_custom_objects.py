@@ -34,9 +34,9 @@ class OwnCode(NamedTuple):
 
     # The argument `custom_objects` of `keras.saving.load_model`, pickled. Empty without objects.
     pickled: bytes = b""
-    # One text for each layer, or object in a layer, whose code is not included. It says why.
+    # Texts that say why the code of a layer, or of an object in a layer, is not included.
     missing: tuple[str, ...] = ()
-    # One text for each argument of `compile`, such as a loss, whose code is not included.
+    # Texts that say why the code of an argument of `compile`, such as a loss, is not included.
     missing_compiled: tuple[str, ...] = ()
 
 
@@ -115,7 +115,7 @@ def _names_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _objects_in(model: keras.Model) -> dict[str, Any]:
-    """Returns by name the functions in a model's attributes, and the classes of objects there."""
+    """Returns the functions and the classes of objects in a model's attributes, by name."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
     seen: set[int] = set()

@@ -102,7 +102,7 @@ def evaluate_test_part(
         if low < high:
             intervals[name] = low, high
         else:
-            notes.append(f"{name} (it is the same on all resamples)")
+            notes.append(f"{name} (its value is the same on all resamples)")
     resamples = _RESAMPLES if intervals else 0
     return Scores(values, intervals, resamples, ", ".join(notes), samples, digest, guess)
 
@@ -126,8 +126,9 @@ def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tup
     """Returns a metric's confidence interval: percentiles of a bootstrap of samples or groups.
 
     If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
-    gets the interval of Clopper and Pearson instead. Its sample size is the number of independent
-    samples for which the accuracy would have the variance that it has over the resamples.
+    gets the interval of Clopper and Pearson instead. This interval needs a number of independent
+    samples. The number is chosen so that the accuracy of that many samples has the same variance as
+    the accuracies of the resamples.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(some) for some in counts])

@@ -73,9 +73,9 @@ def sample_scores(
 
     `recorded` is the value that Keras computed, or None. Raises NotScoredError if single samples
     can't be scored, or if the objective computed from their scores differs from the recorded value.
-    The tolerance is 0.01 % of the value plus 0.000001. Accuracies and counts may differ by one more
-    sample, as other batches may decide ties differently. For R2, 0.1 % of 1 - R2 is added to the
-    tolerance, as Keras computes R2 in single precision.
+    The tolerance is 0.01 % of the value plus 0.000001. For accuracies and counts, one sample is
+    added to the tolerance, as two equal predictions may become unequal in other batches. For R2,
+    0.1 % of 1 - R2 is added, as Keras computes R2 in single precision.
     """
     scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
     if isinstance(scores, NotScoredError):
@@ -264,9 +264,9 @@ def _metric_per_sample(model: keras.Model, metric: str, y: Any, y_pred: Any) -> 
         return _MetricPerSample("mean", partial(_loss, model), constant=partial(_penalties, model))
     of, _, index = name.rpartition("_")
     if index == "loss":
-        raise NotScoredError(f"{name} is not the whole loss, but that of one output")
+        raise NotScoredError(f"{name} is not the whole loss, but the loss of one output")
     if of in by_name:
-        # The logs have a value for each class, which are recorded as name_0, name_1 and so on.
+        # The logs have a value for each class. The values are recorded as name_0, name_1 and so on.
         raise NotScoredError(f"{name} is the value of one class")
     raise NotScoredError(f"the model was not compiled with {name}")
 
@@ -316,8 +316,8 @@ def _of_metric(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
         interpolated = metric.summation_method.value == "interpolation"
         if metric.multi_label or metric.curve.value != "ROC" or not (evenly and interpolated):
             raise NotScoredError(
-                f"{metric.name} is no plain area under a ROC curve: its curve is of another kind, "
-                "or not interpolated, or it has several labels, or thresholds of its own"
+                f"{metric.name} is no plain area under a ROC curve: it has another curve, no "
+                "interpolation, several labels, or thresholds that are not evenly spaced"
             )
         kind, count = "auc", partial(_bins, len(thresholds), from_logits)
         settings = {"thresholds": len(thresholds)}
@@ -329,7 +329,7 @@ def _of_metric(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]]:
     return kind, partial(_counted, metric, count), settings
 
 
-# Metrics that are means: losses and most others.
+# Metrics that are means: losses and most other metrics.
 
 
 def _squared(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> _Scored:

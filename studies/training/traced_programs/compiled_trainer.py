@@ -372,7 +372,7 @@ def why_not(training: Training) -> str:
         f"{kind} has its own training step or validation step": has_own_steps(model),
         f"{kind} has its own {' and '.join(overridden)}": overridden,
         f"the model was given its own {' and '.join(replaced)}": replaced,
-        # `fit` would trace no functions, but use those that the builder's training traced.
+        # `fit` would use the functions that were traced in the builder, and trace no others.
         "the model was trained or evaluated by its builder": traced,
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,

@@ -72,7 +72,7 @@ class Record:
         return answer
 
     def holds_for(self, values: Values) -> bool:
-        """Returns whether all questions have the same answers for other numbers."""
+        """Returns whether all questions have the same answers for another trial's numbers."""
         return all(repr(question(values)) == repr(answer) for question, answer in self.conditions)
 
 

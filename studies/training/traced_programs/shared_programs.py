@@ -153,7 +153,7 @@ class Program:
                     hold_value(variable, value)
 
     def trace_loops(self) -> None:
-        """Makes a loop of TensorFlow call the steps from now on, instead of Python.
+        """Makes a TensorFlow loop call the steps from now on, and no longer a Python loop.
 
         Call this when a second model uses the program. Many more models may follow, so the time
         that it takes to trace the loop pays off.
@@ -223,7 +223,10 @@ class Checked:
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns the names of hyperparameters that differ from `first` for the first time."""
+        """Returns the names of hyperparameters that differ from `first`.
+
+        Names that differed in an earlier checked trial are left out.
+        """
         if self.first is None:
             return set()
         names = {*self.first, *values}
@@ -287,7 +290,7 @@ class Programs:
             self.refuse(key, str(error))
             raise
         self.made += 1
-        # A unique structure fits no other trial's model.
+        # Keep the program, unless the structure is unique: then no later model can use the program.
         if not structure.reason:
             self._programs[key, self.made] = program
         return program

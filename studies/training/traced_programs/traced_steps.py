@@ -318,7 +318,7 @@ def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns where a loop's step uses a resource, such as a variable, that is not in `handles`.
 
     `handles` has the ids of the program's own resources. Returns an empty text if the step uses no
-    others.
+    other resources.
     """
     captured = loop.step.captured_inputs
     if all(tensor.dtype.name != "resource" or id(tensor) in handles for tensor in captured):
@@ -331,7 +331,7 @@ def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
 
 
 def nodes_by_function(function: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields dicts of nodes by name: one of the graph itself, and one of each function in it."""
+    """Yields the nodes of the graph itself, and of each function in it, as dicts by name."""
     definition = function.graph.as_graph_def()
     yield {node.name: node for node in definition.node}
     for inner in definition.library.function:

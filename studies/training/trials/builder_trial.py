@@ -237,7 +237,7 @@ def _build(
 
 
 def defaults_of(hp: Hyperparameters) -> dict[str, Any]:
-    """Returns the defaults of the hyperparameters that a trial declared and has no value of."""
+    """Returns the defaults of hyperparameters that a trial declared without having a value."""
     return {parameter.name: parameter.default for parameter in hp.defaulted}
 
 
@@ -327,9 +327,8 @@ class Watch:
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self.epochs.append(metrics)
-            # A pruned trial must not have weights from after the epoch at which it is pruned. The
-            # best weights may be those of the state's last epoch, so only that epoch may prune the
-            # trial.
+            # The best weights may come from the state's last epoch. If an earlier epoch pruned the
+            # trial, it would have weights from after its end. So only the last epoch may prune it.
             if not self._continues(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs

@@ -154,7 +154,7 @@ def _concluded(
         # whether another run of the trial gives the same weights.
         digests = ";".join(following.digests)
         models = len(following.models)
-        why = f"trains {models} models, so no single model has its value"
+        why = f"trains {models} models, so its value belongs to no single model"
         return replace(
             result,
             weights_sha256=hashlib.sha256(digests.encode()).hexdigest() if digests else "",
@@ -365,8 +365,8 @@ def watched(following: Following) -> Iterator[None]:
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
-            # A user's callback may raise an error, e.g. to prune the trial. Then `last` has not
-            # reported the epoch yet.
+            # A user's callback may raise an error, e.g. to prune the trial. The callback
+            # `last` is then not called, so report the epoch now.
             last.report()
             raise
         following.fit_ended(model)

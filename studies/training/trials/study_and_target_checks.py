@@ -1,6 +1,6 @@
-"""Checks a study before its first trial, by its model of the default hyperparameters.
+"""Checks a study before its first trial, with the model of its default hyperparameters.
 
-The model is trained on a few samples. Its output and its loss must fit the targets.
+The model is trained on a few samples. The model's output and loss must fit the targets.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class StudyCheck(NamedTuple):
 def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
     """Builds the model of the default hyperparameters, and trains it on a few samples.
 
-    Raises BuilderError if the builder or the training raises an error, unless memory runs out, or
-    if output layer, loss and targets don't fit each other. Raises ObjectiveError if the model does
-    not log the objective.
+    Raises BuilderError if output layer, loss and targets don't fit each other, or if the builder or
+    the training raises an error. If memory runs out, the result has a warning instead. Raises
+    ObjectiveError if the model does not log the objective.
     """
     space, objective = study.space, study.objective
     assert space is not None and isinstance(objective, Objective), "the session resolves them"
@@ -84,7 +84,7 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
             return StudyCheck([f"{raised[0].upper()}{raised[1:]}."])
         raise BuilderError(
             f"The study {study.name!r} can't be trained: {raised}",
-            hint="If only these values fail, give hyperparameters another default=.",
+            hint="If only these values make the model fail, give hyperparameters another default=.",
         ) from None
     if not callbacks and not has_own_steps(model):
         check_logged(objective.metric, logged)
@@ -142,7 +142,8 @@ _CHECKED: Final = """
     mean_absolute_error mean_absolute_percentage_error mean_squared_error
     mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge
     """.split()
-"""Keras's losses that are checked. All but the sparse one take targets of the output's shape."""
+"""Keras's losses that are checked. All except sparse_categorical_crossentropy take targets of the
+output's shape."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
     assert reading.scores["accuracy"] == reading.scores["recall"] == 1
     assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1))
     assert "recall" not in reading.intervals
-    assert reading.note == "recall (it is the same on all resamples)"
+    assert reading.note == "recall (its value is the same on all resamples)"
     reading = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 220), 5)), 32)
     assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
 

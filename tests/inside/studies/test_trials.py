@@ -207,6 +207,6 @@ def test_an_objective_of_optunas_is_traced_once() -> None:
         return 0.97
 
     study = dataclasses.replace(make_study(dense), build=objective, space=None)
-    with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
+    with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective function of Optuna"):
         resolve_space(study, study.data.load())
     assert len(scored) == 1
