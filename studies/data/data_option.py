@@ -108,8 +108,8 @@ def data_alone(spelled: str, options: Mapping[str, Any] = {}) -> Dataset:
 def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
     """Describes a table that belongs to no study. `options` are arguments of `table`.
 
-    The options `drop` and `missing` don't switch the rules off: the rules may leave out more
-    columns, and may find more texts that stand for missing values.
+    In `table`, the options `drop` and `missing` switch rules off. Here they don't: the rules may
+    leave out more columns, and may find more texts that stand for missing values.
     """
     from studies.data import datasets
 

@@ -87,10 +87,10 @@ def arrays(
             lists, or anything else that `np.asarray` takes. For a model of several inputs: a dict
             by the inputs' names, or a tuple in the inputs' order.
         y: Targets of shape (n, ...). For a model of several outputs: a dict or a tuple, as for `x`.
-            One array is classes if it is booleans, integers from 0 up, floats that are all 0 or 1,
-            one-hot rows, or texts. Texts are numbered in sorted order, as LabelEncoder does.
-            Other targets make a regression. None: there are no targets, e.g. for an autoencoder
-            with its own training step. Ready-made parts are then (x, None).
+            A single array holds classes if its values are booleans, integers from 0 up, floats that
+            are all 0 or 1, one-hot rows, or texts. Texts are numbered in sorted order, as
+            LabelEncoder does. Other targets make a regression. None: there are no targets, e.g. for
+            an autoencoder with its own training step. Ready-made parts are then (x, None).
         sample_weight: A weight for each sample, of shape (n,), or for each step of each target, of
             shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
             training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
@@ -186,7 +186,7 @@ def table(
     seed: int = 0,
     name: str | None = None,
 ) -> Dataset:
-    """Describes a table: columns of numbers, booleans and categories, and one to predict.
+    """Describes a table: columns of numbers, booleans and categories, and a column to predict.
 
     The study's data is one array with a row for each sample. Numbers are scaled to mean 0 and
     standard deviation 1, booleans are 0 and 1, and categories are one-hot. A missing number or

@@ -30,8 +30,8 @@ from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
-# The arrays of each part in an npz file, where their names end with the part's name, e.g. x_train.
-# Weights are optional.
+# The arrays of a part in an npz file. In the file, the part's name follows, as in x_train. Weights
+# are optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
 _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and perhaps x_validation, "
@@ -41,7 +41,7 @@ _SAVE = (
 # half, spreadsheets write such CSV files.
 _DECIMAL_COMMA: Final = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
 _FIRST_LINES: Final = 100
-# The part that is in a folder, for each name of a folder in lower case.
+# Names of folders, in lower case, and the part that a folder with this name holds.
 _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
@@ -54,7 +54,7 @@ _IN_ORDER: Final[dict[str, Any]] = dict(
 
 
 def read_npz(path: Path, parts: Collection[str]) -> Contents:
-    """Reads the "train" part of an npz file, and those of the named parts that the file has."""
+    """Reads the "train" part of an npz file, and each of the other `parts` that the file has."""
     names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
     arrays = _read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}
@@ -158,7 +158,7 @@ def read_table(
 
 
 def without_words(frame: Any, words: Collection[str]) -> Any:
-    """Returns a DataFrame with missing values in place of texts that stand for them, like "?"."""
+    """Replaces texts that stand for missing values, such as "?", by missing values."""
     texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"] if words else []
     masks = {name: frame[name].isin(words) for name in texts}
     gaps = {name: frame[name].mask(mask) for name, mask in masks.items() if mask.any()}
@@ -166,7 +166,7 @@ def without_words(frame: Any, words: Collection[str]) -> Any:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that a table's columns have unique names, and that options name only such columns.
+    """Checks that the columns of a table have unique names, and that options name existing columns.
 
     `named` maps each option to the names in it. Raises DataError if a check fails.
     """

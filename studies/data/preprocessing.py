@@ -304,7 +304,7 @@ class FittedColumn(Column):
         fill: The value that replaces missing numbers after scaling: the scaled mean.
         gaps: Whether values are missing in the training part. If so, the model has a further input,
             which is 1 where the column's value is missing.
-        vocabulary: The texts of a category that have an input; "" stands for a missing category.
+        vocabulary: The categories that have an input each; "" stands for missing values.
         rare: The number of texts that are too rare for an input.
     """
 
@@ -384,8 +384,8 @@ class FittedTable(TableColumns):
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Undoes `apply`. Returns the columns by name: numbers, and the texts of categories.
 
-        Missing numbers are NaN. But if the column lacks no numbers in the training part, missing
-        numbers in other parts are returned as the column's mean.
+        Missing numbers are NaN. But if the column is complete in the training part, missing numbers
+        in other parts are returned as the column's mean.
         """
         columns, inputs = {}, iter(rows.T)
         for column in self.numbers:
@@ -400,7 +400,7 @@ class FittedTable(TableColumns):
         return {column.name: columns[column.name] for column in self.columns}
 
     def has_uncoded(self, rows: np.ndarray) -> np.ndarray:
-        """Returns for each row whether a category of the row has no input, and is encoded as 0."""
+        """Returns whether each row has a category that has no input, and so is encoded as all 0."""
         columns = self.columns_in(rows)
         uncoded = [columns[column.name] == _OTHER for column in self.categories]
         return np.any(uncoded, axis=0) if uncoded else np.zeros(len(rows), bool)

@@ -142,7 +142,7 @@ class _CheckedArray:
         return "columns" if self.train.ndim <= 2 else "arrays"
 
     def original(self, rows: np.ndarray) -> np.ndarray:
-        """Returns samples before scaling, or unchanged if they were not scaled."""
+        """Undoes the scaling of samples. Samples that were not scaled are returned unchanged."""
         prepared = self.preparation.prepared.get(self.name)
         return rows if prepared is None else prepared.undone(rows)
 
@@ -326,7 +326,7 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
             "problem" if data.folds and repeats > _OFTEN * train and not by_chance else "hint",
             "Training samples occur twice",
             f"{_share(repeats, train)} training samples repeat an earlier one: they count "
-            f"more{in_folds if data.folds else ''}.",
+            f"more than others{in_folds if data.folds else ''}.",
             f"Drop them, {unless}.",
             {"samples": repeats, "of": train},
         )
@@ -475,7 +475,7 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
         figures = {"part": part, "samples": samples, "share": right, "p": p}
         pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
         verdict = (
-            f"A classifier tells a training from a {PART_NAMES[part]} sample in "
+            f"A classifier tells training samples from {PART_NAMES[part]} samples in "
             f"{share(right)} of pairs, where 50 % is chance "
             f"({chance if p >= _CERTAIN else 'p < 0.001'})"
         )

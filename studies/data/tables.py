@@ -56,8 +56,8 @@ _FEW_LEVELS: Final = 30
 _LONG_TEXT: Final = 50
 _SHOWN_CHARACTERS: Final = 30
 _SHOWN: Final = 5
-# If the year has two digits, the month and the day must have two as well. So 1.10.22 is no date,
-# because it may be a version.
+# If the year has two digits, the month and the day must have two as well. So 1.10.22, which may be
+# a version, is no date.
 _DATE: Final = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
 )
@@ -79,7 +79,8 @@ _CODE: Final = re.compile(
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
 FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
-# At most this many different words among many numbers stand for missing values.
+# If a column has many numbers, and at most this many different words, the words stand for missing
+# values.
 _FEW_WORDS: Final = 3
 
 
@@ -245,7 +246,7 @@ class Table(Reader):
             values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
         except ValueError as error:
             wrong = f"{self.title} can't be ordered by the column {time!r} (time): it {error}"
-            raise DataError(wrong, hint="Or pass time=False.") from None
+            raise DataError(wrong, hint="Change the column, or pass time=False.") from None
         return np.argsort(np.asarray(values), kind="stable")
 
     def _parts_of_dates(self, frame: Any) -> Iterator[Column]:

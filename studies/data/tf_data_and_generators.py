@@ -123,9 +123,9 @@ class StreamedSplits(LoadedData):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """All parts by name. The test part is among them, but its targets must not be read.
+        """All parts by name, including the test part.
 
-        To read its targets, call `unseal_test`.
+        The targets of the test part must be read only from the result of `unseal_test`.
         """
         return self._parts()
 

@@ -77,8 +77,9 @@ def resolve_class_weight(
     if unknown:
         raise StudyError(
             f"class_weight has weights for classes that the data lacks: "
-            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}",
-            hint="Give weights for these classes only. A class without a weight counts 1.",
+            f"{listed(unknown, most=10)}. The data has the classes "
+            f"{listed(sorted(present), most=10)}",
+            hint="Give weights for these classes only. A class without a weight gets the weight 1.",
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
         raise StudyError(

@@ -1,9 +1,9 @@
 """Checks names of engines and pruners, and turns Optuna's and Keras Tuner's objects into names.
 
-The name of an engine includes its settings: ``optuna:tpe,n_startup_trials=20``. An engine with
-other settings is another engine, which takes another study. An object such as
-``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine from
-the name. This module imports neither Optuna nor Keras Tuner.
+The name of an engine includes its settings: ``optuna:tpe,n_startup_trials=20``. With other
+settings, an engine counts as another engine, and a study can't change its engine. An object such
+as ``optuna.samplers.TPESampler()`` is replaced by its name, and each launch makes a new engine
+from the name. This module imports neither Optuna nor Keras Tuner.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold"),
 )
-# Other spellings. The engines of a library's name accept any search space, and learn from past
-# trials. Both libraries' grids are all combinations of a space.
+# Other spellings of engines. The name of a library means an engine that accepts any search space,
+# and learns from past trials. A grid is the same in both libraries: all combinations of values.
 _SPELLINGS: Final = {
     "optuna": "optuna:tpe",
     "keras-tuner": "keras-tuner:bayesian",
@@ -225,7 +225,7 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
     raise EngineError(
         f"An object that is passed as {setting} must be one of {', '.join(names)}",
         received=value,
-        hint="More can be chosen by name: see kerastudy launch --help.",
+        hint=f"More {setting}s can be chosen by name: see kerastudy launch --help.",
     )
 
 

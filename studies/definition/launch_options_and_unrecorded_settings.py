@@ -1,8 +1,8 @@
-"""Declares the settings of a study that are not recorded unchanged, and the options of a launch.
+"""Declares the options of a launch, and settings of a study that can't be recorded as they are.
 
-`tracking.records.recorded_settings` explains declarations, and declares the other settings of a
-study. Values such as data and callbacks can't be recorded unchanged. This module imports no
-library, so that ``kerastudy launch --help`` is quick.
+Such settings are e.g. data and callbacks. `tracking.records.recorded_settings` declares the other
+settings of a study, and explains what a declaration is. This module imports no library, so that
+``kerastudy launch --help`` is quick.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def check_initial(
 ) -> tuple[dict[str, Any], ...] | str:
     """Checks `initial`: the hyperparameters of a study's first trials, or where to read them.
 
-    They are read from a file, or from another study if the text begins with "study:".
+    A text that begins with "study:" names another study. Any other text is the path of a file.
     """
     if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
         return str(os.fspath(value))
@@ -222,7 +222,7 @@ class StudySettings:
     )
     cross_validation: CrossValidation | int | None = setting(
         None,
-        "Cross-validate: the number of folds of all samples but the test part.",
+        "Cross-validate with this number of folds. The test part is in no fold.",
         _cross_validation,
         BUDGET,
         option="--folds",
@@ -356,7 +356,7 @@ class LaunchOptions:
     tracking_uri: str | None = setting(
         None,
         "An MLflow server that gets a copy of the study, such as http://127.0.0.1:5000, or off.  "
-        "[default: that of the last launch, or $MLFLOW_TRACKING_URI]",
+        "[default: the server of the last launch, or $MLFLOW_TRACKING_URI]",
         _server,
         WHERE,
     )

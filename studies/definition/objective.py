@@ -57,7 +57,10 @@ def check_objective(setting: str, value: Any, error: checks.Error) -> str | Obje
 
 
 def make_objective(objective: str | Objective) -> Objective:
-    """Returns the objective with its direction. Raises ObjectiveError if it is not known."""
+    """Returns the objective with its direction.
+
+    Raises ObjectiveError if the direction is unknown.
+    """
     if isinstance(objective, Objective):
         return objective
     # Keras adds a number to the name of a second metric of the same class: auc, auc_1.
@@ -82,7 +85,7 @@ def unknown_direction(metric: str) -> ObjectiveError:
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
         f"It is not known whether {metric!r} should go up or down: Keras has no metric of this "
-        "name. If it is your own, or that of an output, pass "
+        "name. If the metric is your own, or an output's, pass "
         f"Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
         hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
@@ -147,7 +150,8 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         raise StudyError(
             f"The objective of the study {study.name!r} is what its objective_function returns",
             received=objective,
-            hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
+            hint="Leave objective out; direction='maximize' or 'minimize' says which values are "
+            "better.",
         )
     if study.direction is not None:
         return Objective(VALUE, DIRECTIONS[study.direction])
@@ -171,7 +175,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
 
 
 def no_data(study: str) -> str:
-    """Returns the message for an operation that needs data, if an objective function loads it."""
+    """Returns the message that a study with an objective function has no data for an operation."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. A test "
         "part and scores of samples need a study with data and a builder: Study(data=…, build=…)."

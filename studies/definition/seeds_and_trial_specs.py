@@ -61,7 +61,7 @@ def sampler_seed(study_seed: int, number: int) -> int:
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns one of the new seeds with which `kerastudy confirm` races trials for the best.
+    """Returns one of the new seeds with which `kerastudy confirm` trains the trials in its race.
 
     `place` is the seed's number, counted from 0.
     """

@@ -90,7 +90,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a space to which its tailoring has already been applied."""
+        """Returns the study with a space that already has the changes of `tailoring`."""
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
@@ -141,7 +141,7 @@ OVERRIDABLE = [name for name, setting in settings_of(StudyDefinition).items() if
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Raises StudyError if a study, whose HyperModel has its own `fit`, is cross-validated.
+    """Raises StudyError for a cross-validated study whose HyperModel has its own `fit`.
 
     Such a `fit` may validate on other data than the fold's validation part.
     """

@@ -1,4 +1,4 @@
-"""The protocol of engines, which propose trials, and the checks whether one can serve a study.
+"""The protocol of engines, which propose trials, and checks whether an engine can serve a study.
 
 `make_engine` makes an engine by its name. The checks import neither Keras Tuner nor TensorFlow.
 """

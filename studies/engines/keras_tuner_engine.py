@@ -101,7 +101,7 @@ _DRAWS: Final = 100_000
 
 
 class _AskedOracle:
-    """A mixin with the methods and attributes that all subclasses share."""
+    """A mixin with the methods and attributes that the oracles of this module share."""
 
     translation: KerasTunerSpace
     # The values of all trials, as canonical JSON. The engine owns this set, and adds to it.
@@ -131,10 +131,10 @@ class _AskedOracle:
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a running trial, whose values have their declared types.
+        """Adds a running trial with its recorded `values`, which have their declared types.
 
-        The oracle's own proposal may differ from these values in the last bits. The proposal is not
-        recorded, so a restored oracle would not have it.
+        The oracle's own proposal may differ from `values` in the last bits. The proposal is not
+        recorded, so a restored oracle has only `values`. So every oracle gets `values`.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -257,8 +257,8 @@ class _HyperbandOracle(_AskedOracle, oracles.HyperbandOracle):  # type: ignore[m
     _current_iteration: int
 
     def __init__(self, **arguments: Any) -> None:
-        # All brackets of the study. Keras Tuner's `_brackets` has only those that are not complete.
-        # The constructor already starts the first bracket, so it is called last.
+        # All brackets of the study. Keras Tuner's `_brackets` has only the incomplete ones. Keras
+        # Tuner's constructor is called last, because it adds the first bracket to this list.
         self._all_brackets: list[dict[str, Any]] = []
         self._unusable: set[str] = set()
         super().__init__(**arguments)

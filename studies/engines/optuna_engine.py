@@ -1,7 +1,7 @@
 """The `Engine` of Optuna's samplers and pruners, and the Optuna study that has all trials.
 
 The Optuna study is in memory, and each launch rebuilds it from the record. So it can't contradict
-the record. An Optuna study in a database would take five times as long. Keras Tuner's engines also
+the record. With a database, Optuna would be five times as slow. Keras Tuner's engines also
 keep their trials in an Optuna study, so that all studies are pruned in the same way.
 
 Optuna's samplers ignore failed trials, so an infeasible trial is stored as a pruned trial that
@@ -316,8 +316,8 @@ class FeasibleTPESampler(TPESampler):
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        # Infeasible trials are stored as pruned trials. Few trials are pruned, so this search is
-        # quick.
+        # Infeasible trials are stored as pruned trials. Looking through all pruned trials is
+        # quick, because they are few.
         pruned = internals.trials_of(study, [TrialState.PRUNED])
         infeasible = [t for t in pruned if _INFEASIBLE in t.system_attrs]
         if infeasible:

@@ -136,9 +136,9 @@ class _SharedModule(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets an attribute. A user's module becomes an attribute of the user's package instead.
+        """Sets an attribute. A user's module is set in the user's package, not in this module.
 
-        Python sets each module that it has imported as an attribute of the module's package.
+        After an import, Python makes the imported module an attribute of its package.
         """
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")
@@ -212,5 +212,5 @@ def _is_ours(name: str) -> bool:
 
 
 def _place_of_ours(name: str) -> Path:
-    """Returns the path of kerastudy's package, or of its module without the suffix."""
+    """Returns the path of kerastudy's package or, without the suffix `.py`, of its module."""
     return OURS.joinpath(*name.split("."))

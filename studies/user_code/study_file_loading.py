@@ -143,8 +143,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after a search, because it has no results. If the target names a
-        # function, `_find` says more.
+        # While a script is loaded, its searches give no results, so code after a search may
+        # fail. If the target names a function, `_find` raises an error that says more.
         file.fault = _where_raised(path, error)
         if file.search is None and not callable(vars(module).get(target.variable)):
             raise StudyFileError(file.fault) from None
@@ -197,12 +197,16 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
         hint = suggestion(target.variable, studies) if studies else "It has no study at all."
         if callable(vars(file.module).get(target.variable)):
             hint = (
-                "No search that the file reaches calls it. If it is an objective function, make a "
-                "study of it at the top level of the file: study = kerastudy.Study("
-                f"{Path(path).stem!r}, objective_function={target.variable}, direction=…)."
+                "No search that the file reaches calls this function. If it is an objective "
+                "function, make a study of it at the top level of the file: study = "
+                f"kerastudy.Study({Path(path).stem!r}, objective_function={target.variable}, "
+                "direction=…)."
             )
             if file.fault:
-                hint += f" {file.fault}. Searches of other functions are skipped: no results."
+                hint += (
+                    f" {file.fault}. Searches of other functions are skipped, so they have no "
+                    "results."
+                )
         raise StudyFileError(f"{path!r} has no study {target.variable!r}", hint=hint)
     if file.launched is not None:
         names = [name for name, study in studies.items() if study is file.launched]
@@ -239,8 +243,8 @@ class StudyLaunched(BaseException):
 class Loading:
     """A file that is being loaded, and the variable or the name of the wanted study.
 
-    If variable and name are empty, the wanted study is the first one that the file launches or, in
-    a script, that of the first search.
+    If variable and name are empty, the wanted study is the first study that the file launches or,
+    in a script, the study of the first search.
 
     Attributes:
         launched: The study whose launch ended the loading.
@@ -280,9 +284,9 @@ _files: Final[list[Loading]] = []
 
 
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
-    """Returns the value of a `Study.launch` in a file that is being loaded, else None.
+    """Returns a stand-in for the result of a launch in a file that is being loaded.
 
-    Raises StudyLaunched if `study` is the wanted study.
+    Returns None if no file is being loaded. Raises StudyLaunched if `study` is the wanted study.
     """
     if not _files:
         return None
@@ -335,8 +339,8 @@ class _NotLaunched:
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # These methods raise an error, because code that decides by the missing result could define
-    # another study.
+    # If these methods returned a value, code that branches on the value could define a wrong
+    # study. So they raise an error.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

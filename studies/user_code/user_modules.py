@@ -91,7 +91,7 @@ def own_modules(
                 continue
             modules = [(_own_place(m.file, path), m) for m in _resolved(name, path.parent)]
             if modules and name not in NAMES and all(place is None for place, _ in modules):
-                # The modules of a library are skipped.
+                # The module is not the study's own, so its submodules are skipped.
                 foreign.add(name)
             for place, module in modules:
                 if place is None or place in own:
@@ -149,7 +149,7 @@ def _resolved(name: str, folder: Path) -> Iterator[_Module]:
     imported, they are the files that an import would run.
     """
     parent, _, _ = name.rpartition(".")
-    # The user may have a module with the name of a module of kerastudy. `sys.modules` lacks it.
+    # A user's module with the same name as a module of kerastudy is not in `sys.modules`.
     for place in places_of(name):
         user_file = place / "__init__.py" if place.is_dir() else place
         if user_file.is_file():
@@ -286,7 +286,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether one of the texts belongs to a file in a folder, which need not exist."""
+        """Returns whether one of the texts is of a file in `folder`. The folder need not exist."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 

@@ -201,7 +201,7 @@ REFUSED = {
         f"load(validation=(X, Y, {code}))": "sample_weight of the ready-made val" for code in WEIGHT
     },
     "load(sample_weight=np.eye(60)[0])": "sample_weight of the .* part is 0 for all",
-    "load(y=None, sample_weight=WEIGHTS)": "weights the loss of targets, but there are no targets",
+    "load(y=None, sample_weight=WEIGHTS)": "changes the loss of targets, but there are no targets",
     # Preprocessing
     "load(preprocess=SCALER)": "'minmax'. Received: an object of type Stan.*Normaliz.*ready-made",
     "load(np.array([['word']] * 60), preprocess='minmax')": "scales numbers, but x holds texts",

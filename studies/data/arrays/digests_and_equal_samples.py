@@ -52,9 +52,9 @@ def combined_digest(digests: Mapping[str, str]) -> str:
 def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Returns a whole number for each sample. Copies of the same sample have the same number.
 
-    Returns None if there are no copies. If samples have only a few columns, different samples may
-    be equal by chance: two patients of the same age and sex are not the same patient. So None is
-    also returned if at least one pair of equal samples is expected by chance.
+    Returns None if there are no copies. Samples with only a few columns may be equal by chance:
+    two patients of the same age and sex are not the same patient. So None is also returned if at
+    least one pair of equal samples is expected by chance.
     """
     hashes, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(hashes) == len(groups):
@@ -70,8 +70,8 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
     """Returns whether at least one pair of equal samples is expected by chance.
 
-    The columns are taken as independent. `different` holds samples that all differ. `samples` is
-    the number of all samples.
+    The columns are taken as independent. `different` has samples of which no two are equal.
+    `samples` is the number of all samples, including copies.
     """
     import pandas as pd
 
@@ -79,8 +79,8 @@ def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> boo
     for array in different.values():
         for column in array.reshape(len(array), -1).T:
             codes = pd.factorize(column, use_na_sentinel=False)[0]
-            # Columns with the same codes, such as the one-hot columns "yes" and "no", always have
-            # equal values together, so they count as one column.
+            # Columns with the same codes, such as the one-hot columns "yes" and "no", count as one
+            # column. Two samples that are equal in one of these columns are equal in all of them.
             if codes.tobytes() not in columns:
                 columns.add(codes.tobytes())
                 counts = np.bincount(codes)

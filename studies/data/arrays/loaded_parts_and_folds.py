@@ -59,7 +59,7 @@ class LoadedData(ABC):
     def unfit(self) -> str:
         """The reason why only `model.fit` can train on this data, such as "the samples are texts".
 
-        The text is empty if compiled programs can train on the data, too.
+        The text is empty if the compiled trainer can train on the data, too.
         """
 
     @property
@@ -101,11 +101,11 @@ class LoadedData(ABC):
 
     @property
     def whole(self) -> Self:
-        """This data, which has no folds. `FoldedSplits.whole` is all samples of the folds."""
+        """This data itself, which has no folds. `FoldedSplits.whole` has all folds' samples."""
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns this data, which has no folds. `FoldedSplits.of` returns the data of a fold."""
+        """Returns this data itself, which has no folds. `FoldedSplits.of` returns a fold."""
         return self
 
     def unseal_test(self) -> Part | Stream:
@@ -220,7 +220,7 @@ class Part:
 
     @property
     def at_hand(self) -> Part:
-        """The samples in memory: all of this part. A `Stream` has only its first batch."""
+        """The samples in memory: all of a `Part`, but only the first batch of a `Stream`."""
         return self
 
     @property
@@ -247,7 +247,7 @@ class Part:
         return self._of_each(lambda array: copy_rows(array, chosen))
 
     def _of_each(self, function: Callable[[np.ndarray], np.ndarray]) -> Part:
-        """Applies a function to each array, and returns a part of the results."""
+        """Applies a function to each array, and returns a `Part` with the resulting arrays."""
         arrays = {name: map_arrays(function, value) for name, value in self._arrays().items()}
         groups = None if self.groups is None else function(self.groups)
         return Part(**arrays, alone=self.alone, groups=groups)

@@ -100,7 +100,7 @@ def check_samples(
     if sample_weight is None:
         return samples
     if y is None:
-        raise DataError(f"{weight_name} weights the loss of targets, but there are no targets.")
+        raise DataError(f"{weight_name} changes the loss of targets, but there are no targets.")
     return replace(samples, sample_weight=_check_weights(sample_weight, samples, weight_name))
 
 
@@ -204,7 +204,8 @@ def is_portable(dtype: np.dtype) -> bool:
 
     Long doubles don't: depending on the machine, they have 64, 80 or 128 bits.
     """
-    # `dtype.char` is compared, because where a long double has 64 bits its dtype equals float64.
+    # On machines where a long double has 64 bits, its dtype equals float64. `dtype.char` tells
+    # them apart.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
 
@@ -261,7 +262,7 @@ def _table_array(table: Any) -> np.ndarray:
 
 
 def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns texts into Python's strings. numpy's strings stay, because TensorFlow takes both.
+    """Turns texts into Python's strings. numpy's strings stay: TensorFlow takes them, too.
 
     Bytes are decoded as UTF-8. Raises DataError if a value is neither a text nor bytes in UTF-8.
     """
@@ -327,7 +328,10 @@ def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Reshapes targets from (n, 1) to (n,), as Keras treats both alike. Others stay."""
+    """Reshapes targets from (n, 1) to (n,), because Keras treats these shapes alike.
+
+    Targets of other shapes are returned unchanged.
+    """
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 

@@ -77,7 +77,12 @@ def test_wrong_class_weights_are_refused_at_once(class_weight: Any, said: str) -
 @pytest.mark.parametrize(
     ("class_weight", "y", "options", "said"),
     [
-        ({7: 2.0}, Y, {}, "classes that the data lacks: 7. Its classes are 0, 1 and 2. Give"),
+        (
+            {7: 2.0},
+            Y,
+            {},
+            "classes that the data lacks: 7. The data has the classes 0, 1 and 2. Give",
+        ),
         ({0: 0.0, 1: 0.0, 2: 0.0}, Y, {}, "all training samples the weight 0"),
         ({3: 2.0}, np.eye(3)[Y], {}, "lacks: 3"),
         ({0: 2.0}, X[:, 0], {}, r"targets that are classes.*float32 and shape \(48,\)"),
