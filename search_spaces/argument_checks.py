@@ -121,7 +121,7 @@ def text(setting: str, value: object, error: Error) -> str:
 def function(setting: str, value: Any, error: Error, of: str) -> Any:
     """Checks that a value can be called.
 
-    The error says "a function {of}". `of` is a phrase such as "of hp".
+    `of` completes the error: with "of hp", the setting must be "a function of hp".
     """
     if callable(value):
         return value

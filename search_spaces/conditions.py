@@ -61,7 +61,7 @@ def check_parents(parameters: ByName) -> None:
 
 
 def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    """Returns the parameters in declared order, but parents before their children."""
+    """Returns the parameters in declared order, except that parents precede their children."""
     waiting = {parameter.name: parameter for parameter in parameters}
     try:
         graphlib.TopologicalSorter({name: p.when for name, p in waiting.items()}).prepare()
@@ -85,9 +85,15 @@ def with_changes(
 ) -> list[Parameter]:
     """Returns a space's parameters after changes, with conditions that fit the changed parents.
 
-    `changes` are new declarations by name. The parameters in `with_new` are declared with a new
-    condition, which stays as it is. Raises SearchSpaceError if a parameter in `named` could never
-    be active.
+    Args:
+        before: The space's parameters before the changes, by name.
+        changes: The new declarations, by name.
+        named: Names of parameters that must not become inactive for ever.
+        with_new: Names of parameters whose new declaration has its own condition. This condition
+            is not adapted to the changed parents.
+
+    Raises:
+        SearchSpaceError: If a parameter in `named` could never be active.
     """
     after = {**before, **changes}
     adapted: dict[str, Parameter] = {}
@@ -144,8 +150,8 @@ def _possible_values(
     """Returns those values of a condition that the parent's new domain contains."""
     possible = []
     for value in values:
-        # A condition on a Float may say 1, and a Fixed that replaces the Float has the value 1.0.
-        # So both spellings are tried.
+        # A condition on a Float may list the int 1, while a Fixed that replaces the Float has the
+        # float 1.0. So the value is tried as the old parent writes it, and as the condition does.
         spellings = [old.canonical(value), value] if old.contains(value) else [value]
         possible += [new.canonical(value) for value in spellings if new.contains(value)][:1]
     return tuple(possible)

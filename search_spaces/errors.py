@@ -63,8 +63,8 @@ class KerastudyError(Exception):
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # The error keeps a text, because errors are sent between processes: a text can always
-            # be pickled, but a value can't.
+            # The error keeps the value as a text, because errors are sent between processes: a text
+            # can always be pickled, unlike some values.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -80,7 +80,7 @@ class KerastudyError(Exception):
         return error
 
     def of_kind(self, kind: type[_Kind], where: str = "") -> _Kind:
-        """Returns the same error in another class. `where` comes before its text."""
+        """Returns an error of another class with the same text, which begins with `where`."""
         error = kind(f"{where}{self}")
         vars(error).update(vars(self))
         return error

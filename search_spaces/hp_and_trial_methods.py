@@ -269,7 +269,7 @@ class InlineDeclarations:
         parent, value = self._parent(name)
         if parent is None:
             raise HyperparameterError(
-                f"A condition names {name!r}, which must be declared before it",
+                f"A condition names {name!r}, which must be declared before the condition",
                 hint=suggestion(name, [*self._declared, *self._out_of_scope]),
             )
         if not isinstance(parent_values, list | tuple | set | frozenset):
@@ -293,7 +293,7 @@ class InlineDeclarations:
         return self._declare(parameter)
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
-        """Optuna's suggest_int. As before Optuna 4, step and log may be positional."""
+        """Optuna's suggest_int. As in Optuna 3, step and log may be positional arguments."""
         parameter = optuna_range(Int, str(name), low, high, step, log)
         return self._declare(parameter)
 
@@ -438,7 +438,10 @@ def equal_value(parameter: Parameter, value: object) -> MaybeScalar:
 
 
 def _whole(value: Any) -> Any:
-    """Returns `32` for `32.0`, as both libraries do for an int. Other values stay as they are."""
+    """Returns `32` for `32.0`, as Optuna and Keras Tuner do in an int's range.
+
+    Returns other values as they are.
+    """
     number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -457,7 +460,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
-    # This line raises the errors of all arguments except the step.
+    # If an argument other than the step is wrong, this line raises the error.
     whole = kind(name, low, high, scale=scale)
     if step in (None, whole.usual_step):
         return whole

@@ -102,8 +102,8 @@ def units(
 
     Bengio 2012 (arXiv:1206.5533, section 3.2) searches this number on a log scale, and finds that
     too many units hurt little with regularization. A `step` above 1 is the ratio of neighbouring
-    values: with `step=2`, the values are 16, 32, 64 and so on. Trials whose layers have the same
-    sizes share a traced TensorFlow function, so a study with a step is faster.
+    values: with `step=2`, the values are 16, 32, 64 and so on. A step makes a study faster: more
+    trials have layers of the same sizes, and such trials share a traced TensorFlow function.
 
     Example:
         >>> ks.units(16, 128)
@@ -228,8 +228,8 @@ def dropout(
     """The fraction of units that a dropout layer sets to zero, usually 0.0 to 0.5.
 
     Srivastava et al. 2014 (JMLR 15, "Dropout: A Simple Way to Prevent Neural Networks from
-    Overfitting", appendix A.4) drop 0.2 to 0.5 of the hidden units. In Keras, it is the `rate` of
-    https://keras.io/api/layers/regularization_layers/dropout/.
+    Overfitting", appendix A.4) drop 0.2 to 0.5 of the hidden units. In Keras, this fraction is the
+    `rate` of https://keras.io/api/layers/regularization_layers/dropout/.
 
     Example:
         >>> ks.dropout(0.0, 0.6, step=0.2)
@@ -371,8 +371,8 @@ def optimizer(
     group: list[Parameter] = [choice]
     if momentum and not any(value.lower() in MOMENTUM_OPTIMIZERS for value in names):
         raise SearchSpaceError(
-            f"momentum=True, and none of {list(names)!r} has a momentum",
-            hint=f"Leave it out, or add one of {list(MOMENTUM_OPTIMIZERS)!r}.",
+            f"momentum=True needs an optimizer with a momentum: none of {list(names)!r} has one",
+            hint=f"Leave momentum=True out, or add one of {list(MOMENTUM_OPTIMIZERS)!r}.",
         )
     for value in names:
         only = {name: value}

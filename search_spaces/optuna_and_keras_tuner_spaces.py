@@ -320,7 +320,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns Keras Tuner's values for a trial with these values, by Keras Tuner's names."""
+        """Converts a trial's values into Keras Tuner's values, under Keras Tuner's names."""
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:

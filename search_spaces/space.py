@@ -86,7 +86,7 @@ class SearchSpace:
 
     @property
     def parents_first(self) -> tuple[Parameter, ...]:
-        """The parameters in declared order, but parents before their children."""
+        """The parameters in declared order, except that parents precede their children."""
         return self._parents_first
 
     @property
@@ -359,7 +359,7 @@ class SearchSpace:
         continuous = [parameter.name for parameter in self.parameters if parameter.count is None]
         if continuous:
             raise SearchSpaceError(
-                f"A grid needs finitely many values, unlike those of {quoted(continuous)}",
+                f"A grid needs finitely many values, and there is no step for {quoted(continuous)}",
                 hint="Give a step, or a Choice.",
             )
 

@@ -74,7 +74,7 @@ class Tailoring(NamedTuple):
     Attributes:
         only: The names of the parameters that vary. Each text has one name, or several names
             separated by commas. None if all parameters vary.
-        ranges: For each parameter with a new domain, by name, the text after the ``=`` of
+        ranges: The new domains by the parameters' names. A domain is the text after the ``=`` of
             ``--set``, such as "0.1..0.5", "adam,sgd" or "64".
     """
 
@@ -310,7 +310,7 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
     kinds = parameter.types
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
-        raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
+        raise SearchSpaceError(f"{parameter.subject} takes no range", received=text, hint=hint)
     high, *extras = (part.strip() for part in rest.split(":"))
     ends = [_number(low), _number(high)]
     scales = [extra for extra in extras if extra in SCALES]

@@ -63,7 +63,7 @@ def counted(amount: float, noun: str) -> str:
 def amounts(counts: Mapping[str, int], nouns: Collection[str] = ()) -> str:
     """Returns the amounts that are not 0, with their names: ``30 complete, 2 pruned``.
 
-    Names that are among `nouns` have a plural: ``1 problem, 2 hints``.
+    Names in `nouns` get a plural ending after numbers above 1: ``1 problem, 2 hints``.
     """
     return ", ".join(
         counted(amount, name) if name in nouns else f"{amount:,} {name}"

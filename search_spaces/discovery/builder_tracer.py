@@ -27,9 +27,10 @@ from search_spaces.trial_hyperparameters import Hyperparameters, read_as
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
-"""If a name is declared with more domains, they are merged into one parameter. The bounds of such
-domains probably depend on another hyperparameter, as in `hp.Int("units_2", 8, units_1)`, which has
-a domain for each value of `units_1`."""
+"""The most domains of one name that become separate parameters. If a builder declares a name with
+more domains than this, they are merged into one parameter. Then the bounds probably depend on
+another hyperparameter, as in `hp.Int("units_2", 8, units_1)`: this has a domain for each value of
+`units_1`."""
 
 _MOST_TRIED: Final = 6
 """All values of a numeric range are tried if there are at most this many. That takes at most five
@@ -84,8 +85,8 @@ class Tracer:
     Attributes:
         space: The space declared outside the builder, or None. The domains in this space override
             the domains that the builder declares.
-        merged: Maps a name that is declared with several domains to the parameter that has
-            the values of all of them.
+        merged: For each name whose several domains are merged, the one parameter that has the
+            values of all these domains.
         parameters: The parameters declared so far. Each is as in its first declaration, but has no
             condition.
         occurrences: For each parameter, the different conditional scopes in which it is declared.
@@ -271,8 +272,8 @@ class TracedHyperparameters(InlineDeclarations):
     """The `hp` of a traced build. Parameters without a chosen value have their defaults.
 
     Attributes:
-        traced: The values of the parameters declared so far, by the parameters' names in the
-            tracer.
+        traced: The values of the parameters declared so far. The keys are the tracer's names, such
+            as "units ⟨2⟩".
     """
 
     def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
@@ -286,7 +287,7 @@ class TracedHyperparameters(InlineDeclarations):
 
     @property
     def number(self) -> int:
-        """0, as for a study's first trial."""
+        """The trial's number. A traced build gets 0, the number of a study's first trial."""
         return 0
 
     @property
@@ -316,7 +317,7 @@ class TracedHyperparameters(InlineDeclarations):
                     self._readable.setdefault(visible, parameter.otherwise)
 
     def _set_value(self, name: str, key: str, parameter: Parameter) -> None:
-        """Gives a parameter the chosen value, or the default. The builder reads it by `name`."""
+        """Gives a parameter the chosen value, or the default. The builder reads it as `name`."""
         first = self._tracer.parameters.get(key, parameter)
         value = self._assignment.get(key, first.default)
         value = first.canonical(value) if first.contains(value) else first.default
@@ -375,7 +376,7 @@ class TracedHyperparameters(InlineDeclarations):
 
 
 def is_few(parameter: Parameter) -> bool:
-    """Returns whether to try all values of a parameter."""
+    """Returns whether a parameter has so few values that discovery tries all of them."""
     if isinstance(parameter, Listed):
         return True
     return parameter.count is not None and parameter.count <= _MOST_TRIED
@@ -397,9 +398,10 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Result]) -> dict[int, Result]:
-    """Calls `look` with each index in `places`. Then bisects between results that differ.
+    """Looks at some places, and finds by bisection where the results of `look` change.
 
-    Returns the results by index.
+    Calls `look` with each index in `places`. If two neighbouring places have different results,
+    calls `look` with the index in the middle between them, and so on. Returns the results by index.
     """
     results = {index: look(index) for index in places}
     while True:

@@ -53,7 +53,8 @@ _MOST_RESTARTS: Final = 5
 `hp.Int("b", 1, a)` gets wider in every build with a larger `a` than before."""
 
 _MOST_PAIRS: Final = 16
-"""Two parameters with more pairs of values are not combined, since each pair takes a build."""
+"""The most pairs of values of two parameters whose values are combined. If two parameters have more
+pairs, discovery does not combine their values, since each pair takes a build."""
 
 Item = tuple[str, Key]
 """A parameter's name and one of its values."""
@@ -94,7 +95,8 @@ def discover(
     the domains. Otherwise it becomes one parameter with all the values.
 
     Discovery can miss a branch that needs three values other than the defaults, or a number in the
-    middle of a long range. A trial that declares a parameter in such a branch gets its default.
+    middle of a long range. A parameter in such a branch is not tuned: it has its default in each
+    trial that declares it.
 
     Args:
         build: The builder, called with an `hp` (or `trial`). Its result is ignored.
@@ -271,8 +273,8 @@ class _Explorer:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer, self._parameters = tracer, tracer.parameters
-        # A builder may declare a parameter only if other parameters have certain values. This dict
-        # has the values that each parameter needs, without defaults.
+        # A builder may declare a parameter only if other parameters have certain values. For each
+        # parameter, this dict has these values, but leaves out values that are defaults.
         self._contexts: dict[str, dict[str, Any]] = {}
         # New parameters, each with the values of the parameters declared before it.
         self._new: list[tuple[str, dict[str, Any]]] = []
@@ -314,7 +316,10 @@ class _Explorer:
         return trace
 
     def _probe(self) -> None:
-        """Tries the values of new parameters. Parameters with the same context share builds."""
+        """Tries the values of new parameters.
+
+        Parameters that are declared under the same values of other parameters share builds.
+        """
         groups: list[tuple[dict[str, Any], list[Parameter]]] = []
         while self._new:
             name, values = self._new.pop(0)
@@ -442,9 +447,10 @@ class _Explorer:
         domains: Mapping[str, list[tuple[Any, Item]]],
         earlier: set[frozenset[Item]],
     ) -> dict[str, Any]:
-        """Adds values of other parameters to a build, so that it has as many new pairs as it can.
+        """Adds values of other parameters to a build.
 
-        A pair is new if it is not in `earlier`.
+        The values are chosen so that the build covers as many new pairs of values as possible. A
+        pair is new if it is not in `earlier`.
         """
         items = [
             (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains

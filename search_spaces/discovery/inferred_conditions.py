@@ -24,8 +24,8 @@ from search_spaces.discovery.builder_tracer import (
 from search_spaces.parameters import Condition, Parameter, Scalar
 
 _MOST_LISTED: Final = 1000
-"""A numeric parameter with more values is never an inferred parent, since a condition lists every
-allowed value of a parent."""
+"""The most values of a numeric parameter that may become an inferred parent. There is a limit,
+because a condition lists every allowed value of a parent."""
 
 Conditions = dict[str, Condition | None]
 """The condition of each parameter, or None if it can't be met."""

@@ -245,7 +245,10 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _expected(self, value: Any) -> tuple[str, str] | None:
-        """Returns what a value outside the domain should be, and a hint. None if it is inside."""
+        """Returns what a wrong value must be, such as "from 0.0 to 0.5", and a hint for the error.
+
+        Returns None if the value is in the domain.
+        """
 
     @abc.abstractmethod
     def canonical(self, value: Any) -> Any:
@@ -259,8 +262,8 @@ class Parameter(abc.ABC):
     def to_unit(self, value: Any) -> float:
         """Returns the coordinate of a value in the sampling scale, from 0 to 1.
 
-        The values of a choice divide the interval from 0 to 1 into equal shares, and so do evenly
-        spaced numbers. The coordinate of such a value is the middle of the value's share.
+        Each value of a choice has an equal share of the interval from 0 to 1. The same goes for
+        numbers in even steps. The coordinate of such a value is the middle of the value's share.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -303,7 +306,8 @@ class Parameter(abc.ABC):
 
         Args:
             value: The value.
-            setting: What the value is, for the text of the error. If empty, the parameter.
+            setting: A name of the value, for the text of the error. If empty, the error names the
+                parameter, as in "Float 'dropout'".
 
         Raises:
             SearchSpaceError: If the value is outside the domain. The text says why.
@@ -329,7 +333,7 @@ class Parameter(abc.ABC):
     def conditioned(
         self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
     ) -> Self:
-        """Returns the parameter under a condition. Without a condition, `otherwise` is dropped."""
+        """Returns the parameter with this condition. If it is empty, `otherwise` is dropped."""
         return self._with(when=when or None, otherwise=otherwise if when else NOT_GIVEN)
 
     def renamed(self, name: str) -> Self:

@@ -117,9 +117,9 @@ def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
 
 
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
-    """Returns whether whole steps lead from low to high.
+    """Returns whether a whole number of steps leads from low to high.
 
-    Floats may miss high by `FIT_TOLERANCE` of a step.
+    With a float as the step, the last step may miss high by `FIT_TOLERANCE` of a step.
     """
     exact = steps_between(low, high, step, ratio)
     if isinstance(step, int):
@@ -192,7 +192,7 @@ class Ranged(Parameter):
         return float(clipped) if self.step is None else self._value(self.nearest_index(clipped))
 
     def nearest_index(self, value: float) -> int:
-        """Returns the index in `grid_values` of the value nearest to a number, counted in steps."""
+        """Returns the index of the grid value that is the fewest steps away from a number."""
         if self._by_ratio:
             steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
         else:
@@ -349,7 +349,7 @@ class Float(Ranged):
 
     @property
     def types(self) -> frozenset[type]:
-        """Float alone."""
+        """The type of all values: float."""
         return frozenset({float})
 
     def canonical(self, value: Any) -> float:
@@ -409,7 +409,7 @@ class Int(Ranged):
 
     @property
     def types(self) -> frozenset[type]:
-        """Int alone."""
+        """The type of all values: int."""
         return frozenset({int})
 
     def canonical(self, value: Any) -> int:

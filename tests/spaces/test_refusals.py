@@ -130,7 +130,7 @@ REFUSED = {
     'SearchSpace(Float("x", 0, 1), [None])': "takes parameters .*None",
     'SPACE["dept"]': "'dept' is not in the search space. Did you mean 'depth'",
     'SPACE.from_unit({"momentum": 0.5})': "a coordinate for each of 'momentum', 'optim",
-    "GRIDLESS.grid()": "unlike those of 'rate' and 'decay'",
+    "GRIDLESS.grid()": "there is no step for 'rate' and 'decay'",
     # Altered spaces
     'SPACE.only("optimiser")': "'optimiser'.*Did you mean 'optimizer'",
     'SPACE.only("loss")': r"'loss' can't vary: it is Fixed\('loss', 'mse'\).* replace",
@@ -155,7 +155,7 @@ REFUSED = {
     'initializer(["he_norm"])': "'he_normal'",
     "initializer([])": "at least one",
     'optimizer(["lamb"])': "'lamb'.*builder",
-    'optimizer(["adam"], momentum=True)': r"none of \['adam'\] has a momentum",
+    'optimizer(["adam"], momentum=True)': r"none of \['adam'\] has one",
     "batch_size([32, 0])": "Received: 0",
     "dropout(0.0, 1.5)": "A dropout rate must be from 0.0 to 1.0. Received: 1.5",
     'dropout("0", 0.5)': "finite number. Received: '0'",
