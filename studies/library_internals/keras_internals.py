@@ -253,7 +253,7 @@ def mask_of(tensor: Any) -> Any:
 
 
 def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
-    """Returns an AUC's thresholds, whether they are evenly spaced, and whether it takes logits."""
+    """Returns an AUC's thresholds, if they are evenly spaced, and if the AUC takes logits."""
     return list(_thresholds.of(metric)), bool(_evenly.of(metric)), bool(_from_logits.of(metric))
 
 

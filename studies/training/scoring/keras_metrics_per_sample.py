@@ -95,7 +95,7 @@ def scores_by_metric(
     The samples are predicted only once for all metrics.
     """
     if stateful_layers(model):
-        raise NotScoredError("its layers keep their state between batches")
+        raise NotScoredError("the model's layers keep their state between batches")
     metrics: dict[str, _MetricPerSample] = {}
     pieces: dict[str, list[_Scored]] = {metric: [] for metric in recorded}
     scores: dict[str, SampleScores | NotScoredError] = {}
@@ -367,11 +367,11 @@ def _unreduced(
 
     reduction = loss.reduction
     if reduction == "sum":
-        raise NotScoredError("its loss is the sum over a batch, so it depends on the batches")
+        raise NotScoredError("the loss is a sum over a batch, so its value depends on the batches")
     if reduction == "mean_with_sample_weight" and weights is not None:
-        raise NotScoredError("its loss divides by the weights of each batch")
+        raise NotScoredError("the loss is divided by the sum of the weights in each batch")
     if mask_of(y_pred) is not None:
-        raise NotScoredError("its loss counts masked steps differently in each batch")
+        raise NotScoredError("the loss counts masked steps differently in each batch")
     loss.reduction = None
     try:
         values = loss(y, y_pred, weights)
@@ -389,7 +389,7 @@ def _penalties(model: keras.Model) -> float:
         if getattr(variable, "regularizer", None) is not None
     ]
     if len(model.losses) != len(penalties):
-        raise NotScoredError("its layers add losses for whole batches")
+        raise NotScoredError("the model's layers add losses for whole batches")
     return sum(penalties)
 
 

@@ -111,7 +111,7 @@ class ScoreRecorder:
     ) -> list[SampleScores]:
         """Returns the scores of the best epoch and, if possible, of other epochs."""
         if weights.copy is None:
-            raise NotScoredError("the weights of its best epoch are not known")
+            raise NotScoredError("the weights of the best epoch are not known")
         weights.restore()
         by_epoch = {best.epoch: self._scores_of(splits, best)}
         try:

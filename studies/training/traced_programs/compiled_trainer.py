@@ -214,7 +214,7 @@ def _fit(training: Training, swap: _VariableSwap, arrays: Arrays, on_epoch: OnEp
         last_logs = swap.for_training().train_epoch(arrays.training, tf.constant(order))
         # The loss is a mean over batches: if it is finite now, it was finite after each batch.
         if _terminating(training.callbacks) and not np.isfinite(float(last_logs["loss"])):
-            raise NotCompilableError("its loss is not finite, and TerminateOnNaN watches batches")
+            raise NotCompilableError("the loss is not finite, and TerminateOnNaN watches batches")
         if begin_tests:
             swap.before_callbacks()
         logs = dict(model.get_metrics_result())
@@ -378,7 +378,7 @@ def why_not(training: Training) -> str:
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
         "XLA compiles all functions (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
         "the model has steps_per_execution": model.steps_per_execution != 1,
-        "it has StackedRNNCells, whose gradients may round differently in a program": any(
+        "the model has StackedRNNCells, whose gradients may round differently in a program": any(
             isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)
         ),
         "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),

@@ -270,7 +270,7 @@ def test_losses_that_depend_on_batches_are_refused() -> None:
     added.layers[1].activity_regularizer = keras.regularizers.L2(0.1)
     cases: list[tuple[Any, Any, str]] = [
         (summed, None, "sum over a batch"),
-        (divided, WEIGHTS, "divides by the weights of each batch"),
+        (divided, WEIGHTS, "divided by the sum of the weights"),
         (added, None, "layers add losses for whole batches"),
     ]
     for model, weights, why in cases:
