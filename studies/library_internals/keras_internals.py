@@ -253,7 +253,11 @@ def mask_of(tensor: Any) -> Any:
 
 
 def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
-    """Returns an AUC's thresholds, if they are evenly spaced, and if the AUC takes logits."""
+    """Returns an AUC's thresholds and two answers.
+
+    The first answer is whether the thresholds are evenly spaced. The second is whether the AUC
+    takes logits.
+    """
     return list(_thresholds.of(metric)), bool(_evenly.of(metric)), bool(_from_logits.of(metric))
 
 
