@@ -147,7 +147,7 @@ def _adapted_condition(
 def _possible_values(
     values: Iterable[Scalar], old: Parameter, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns those values of a condition that the parent's new domain contains."""
+    """Returns the values of a condition that the parent's new domain contains."""
     possible = []
     for value in values:
         # A condition on a Float may list the int 1, while a Fixed that replaces the Float has the

@@ -21,7 +21,7 @@
     │   ├── ComparisonError         these studies can't be compared
     │   ├── StatisticsError         the scores are too few, or unfit, for an interval
     │   ├── ServerAwayError         an MLflow server doesn't answer now
-    │   └── ServerRefusedError      an MLflow server rejects what it is sent
+    │   └── ServerRefusedError      an MLflow server rejects the data that it gets
     └── InternalError               kerastudy raises and handles it: users never see one
 
 The text of each error says what is wrong, what was received, and what to do: `KerastudyError`
@@ -123,7 +123,7 @@ class BuilderError(StudyError):
 
 
 class ObjectiveError(StudyError, ValueError):
-    """The model does not log the objective, or its direction is unknown."""
+    """The model does not log the objective, or the objective's direction is unknown."""
 
 
 class EngineError(StudyError, ValueError):
@@ -194,7 +194,7 @@ class ServerAwayError(TrackingError):
 
 
 class ServerRefusedError(TrackingError):
-    """An MLflow server rejects what it is sent. Sending it again does not help."""
+    """An MLflow server rejects the data that it gets. Sending the data again does not help."""
 
 
 class InternalError(KerastudyError):

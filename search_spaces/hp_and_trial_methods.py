@@ -387,8 +387,8 @@ def keras_tuner_range(
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     """Returns the parameter that `hp.Choice` declares.
 
-    If no default is given, the default is None if None is a value, else the first value. Keras
-    Tuner's documentation says the same.
+    A choice without a default begins with None if None is one of its values, else with the first
+    value. Keras Tuner's documentation promises the same.
     """
     choice = categorical(name, values)
     if default is None:

@@ -176,7 +176,7 @@ def l1(
 ) -> Float | tuple[Boolean, Float]:
     """The factor of an L1 penalty on weights, usually 1e-6 to 1e-1 on a log scale, or off.
 
-    Bengio 2012 (arXiv:1206.5533, section 3.2) searches the factors of both penalties on a log
+    Bengio 2012 (arXiv:1206.5533, section 3.2) searches the factors of L1 and L2 penalties on a log
     scale. Keras's own default, 0.01 (https://keras.io/api/layers/regularizers/), lies in the range.
 
     Zero has no logarithm, so a Boolean "use_l1", False by default, turns the penalty on. While it

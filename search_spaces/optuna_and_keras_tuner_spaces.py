@@ -1,8 +1,8 @@
 """Translates a space, and values, for engines of Optuna and Keras Tuner, and values back.
 
 A parameter becomes a parameter of the same kind in the library, if the library has this kind.
-Otherwise the parameter's values are encoded as numbers or texts, and the parameter's name in the
-library may say how:
+Otherwise the parameter's values are encoded as numbers or texts. Some parameters get another name
+in the library, which says how the values are encoded:
 
     parameter                                        in Optuna
     Float, Int: linear, log                          the same, under the same name

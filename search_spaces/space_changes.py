@@ -223,7 +223,8 @@ def value_of_type(parameter: Parameter, value: object) -> Any:
 
     The value may lie outside the domain. A Float takes any finite number, an Int any int, a Boolean
     False or True. A Choice or a Fixed takes any value that has the type of one of the parameter's
-    own values. If one of these is a tuple, list or dict, the parameter takes any of these kinds.
+    own values. If one of these is a tuple, list or dict, the parameter takes any tuple, list or
+    dict.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:

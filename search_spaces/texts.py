@@ -90,7 +90,9 @@ def with_spread(value: float, spread: float | None = None) -> str:
 def interval_text(
     value: float, low: float, high: float, level: float | None = None, *, nonzero: bool = False
 ) -> str:
-    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``, or ``… to 0.976 at 95 %)``.
+    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
+
+    With a level, the text is ``0.969 (0.961 to 0.976 at 95 %)``.
 
     With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
     """

@@ -440,10 +440,10 @@ def reading_of(
 ) -> Reading:
     """Runs a builder with a few sets of values, the defaults first, and records what it reads.
 
-    A builder that declares nothing is run only until it has read all names of the space. Usually,
-    it reads all of them in the first run. `before` is called before each run. `read_elsewhere` are
-    names that the training reads, such as "epochs". `stops` gets each exception of the builder. If
-    `stops` returns True, the exception is raised.
+    If the builder declares nothing inline, the runs end when all names of the space have been read,
+    usually after the first run. `before` is called before each run. `read_elsewhere` are names that
+    the training reads, such as "epochs". `stops` gets each exception of the builder. If `stops`
+    returns True, the exception is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -485,7 +485,7 @@ class _DeclaringHyperparameters(Hyperparameters):
 
 
 def _sets_of_values(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Yields pairs: whether the values are random, and the values. The defaults come first."""
+    """Yields sets of values, the defaults first, each after True if it is random, else False."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):

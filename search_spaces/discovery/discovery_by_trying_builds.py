@@ -247,9 +247,10 @@ def _space(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
 
 
 def _named(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
-    """Returns the discovered space, whose names all differ.
+    """Returns the discovered space.
 
-    If a name has several parameters, they get names such as "rate when optimizer is sgd".
+    If the builder declares several parameters under one name, the space gives each of them its own
+    name, such as "rate when optimizer is sgd".
     """
     several = {
         name for name, keys in tracer.variants.items() if sum(key in conditions for key in keys) > 1
@@ -335,7 +336,10 @@ class _Explorer:
                     self._run({**context, parameter.name: value})
 
     def _context(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values without which the builder does not declare a parameter."""
+        """Returns the values that other parameters must have so that a parameter is declared.
+
+        Leaves out values that are defaults.
+        """
         key = self._tracer.key
         needed = {
             n: v for n, v in values.items() if key(n, v) != key(n, self._parameters[n].default)

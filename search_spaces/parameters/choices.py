@@ -151,7 +151,8 @@ class Choice(Listed):
         values: Strings, ints, finite floats, booleans and None, in any mixture. 1, 1.0 and True are
             three values. A value may also be a tuple, list or dict of these. A builder reads the
             tuple (64, 32), and records show the text "(64, 32)".
-        default: The value to begin with. None means the value None. If left out, the first value.
+        default: The value to begin with. If left out, it is the first value. With `default=None`,
+            it is the value None.
         role: See `Parameter`, also for `when` and `otherwise`.
 
     Raises:

@@ -439,7 +439,7 @@ def plain_value(value: object, setting: str) -> Any:
         return {plain_value(k, setting): plain_value(v, setting) for k, v in value.items()}
     if is_object(value):
         raise SearchSpaceError.of_setting(
-            setting, "a plain tuple, list or dict", value, "Give tuple(…) of it."
+            setting, "a plain tuple, list or dict", value, "Convert it, as in tuple(value)."
         )
     return plain_scalar(without_numpy(value), setting)
 
