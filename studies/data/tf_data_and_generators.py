@@ -255,8 +255,8 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
     if not callable(source):
         raise DataError.of_setting(
             part,
-            f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
-            "one of the first two itself",
+            f"a {TF_DATA}, a {PY_DATASET}, or a function that returns one of these or another "
+            "iterable of batches",
             source,
             "Each epoch calls the function: pass make_batches, not make_batches(). Arrays go to "
             "datasets.arrays(x, y).",

@@ -20,9 +20,9 @@ from studies.data import LoadedData, Part, Splits, class_labels, described
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
-# Trainers reuse what they have made for a `Splits` object. So all trials with the same class
-# weights must get the same object. If class weights depend on hyperparameters, there are many
-# objects, and only the latest are kept.
+# Trainers prepare the arrays of a `Splits` object once, and reuse them for the same object. So all
+# trials with the same class weights must get the same object. If class weights depend on
+# hyperparameters, there are many objects, and only the latest are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()

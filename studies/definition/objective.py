@@ -122,8 +122,8 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     By default, the objective is minimized, as in Optuna.
     """
     function = study.objective_function
-    # `build` may be the objective function itself: `StudyDefinition` sets `build` to this function,
-    # and `dataclasses.replace` then passes it to the new object.
+    # `StudyDefinition` sets `build` to the objective function, and `dataclasses.replace` passes
+    # `build` on to the new object. So a `build` that is the objective function is no mistake.
     others = [
         name
         for name in _OF_BUILDERS

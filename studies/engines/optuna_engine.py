@@ -384,8 +384,8 @@ _NOTED = "completed_rung_"
 class _Memory(optuna.storages.InMemoryStorage):
     """Optuna's storage in memory, which can hide all trials but one.
 
-    While `alone` is the number of a trial, all other trials are hidden: also from pruners, which
-    may make an Optuna study of their own to read the storage.
+    While `alone` is the number of a trial, all other trials are hidden. Pruners can't see them
+    either, even if a pruner makes its own Optuna study to read the storage.
     """
 
     alone: int | None = None

@@ -125,7 +125,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     module.__package__ = _package_of(path)
     # Pickle and `keras.saving` look modules up by name.
     sys.modules[name] = module
-    # The text that runs may differ from the text in the file.
+    # The text that runs may differ from the text in the file. Tracebacks and AutoGraph must read
+    # the text that runs.
     remember_text(str(path), source)
     file = Loading(module, target.variable, target.study_name)
     _files.append(file)

@@ -282,11 +282,11 @@ class FoldedSplits:
 
     Attributes:
         folds: The number of folds.
-        digests: The SHA-256 of all samples outside the test part ("train"), of the digests of all
-            folds ("validation"), and of the test part ("test").
-        sizes: The number of samples outside the test part ("train"), of samples that are in the
-            validation part of at least one fold ("validation"), and of samples in the test part
-            ("test").
+        digests: Three SHA-256. "train" is of all samples outside the test part, "validation" is of
+            the digests of all folds, and "test" is of the test part.
+        sizes: Three numbers of samples. "train" counts all samples outside the test part,
+            "validation" the samples that are in the validation part of at least one fold, and
+            "test" the samples in the test part.
         details: The facts about the data that `describe` returns for the record.
         folder: The folder with the files of all folds. Their arrays are mapped to memory.
     """
@@ -296,8 +296,8 @@ class FoldedSplits:
     sizes: Mapping[str, int]
     details: Mapping[str, Any]
     folder: Path
-    # Trainers reuse what they have made for a `Splits` object. So all trials must get the same
-    # object for a fold.
+    # Trainers prepare the arrays of a `Splits` object once, and reuse them for the same object. So
+    # all trials must get the same object for a fold.
     _by_fold: dict[int, Splits] = field(default_factory=dict, init=False)
     batch_size: ClassVar[None] = None
     streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
