@@ -165,10 +165,11 @@ class Summary:
 
     @cached_property
     def commands(self) -> list[Command]:
-        """The command of the next step. While a launch runs, there is none.
+        """The commands of the next step. While a launch runs, there are none.
 
-        The step is to finish the launch, to launch what the diagnosis asks for, or to confirm. For
-        a confirmed champion, there are two commands: to predict, and to export the model.
+        The step is to finish the launch, to launch what the diagnosis suggests, or to confirm. Each
+        of these takes one command. For a confirmed champion, there are two commands: to predict,
+        and to export the model.
         """
         history, description = self.history, self.history.description
         if history.status == "RUNNING" and holder_of(history.folder):
@@ -176,12 +177,12 @@ class Summary:
         if history.status != "FINISHED" or history.best is None:
             purpose = "Resume the launch, which was interrupted, with the options that it had"
             if history.status == "FINISHED":
-                purpose = "Launch it again, once the cause is mended: no trial has a value"
+                purpose = "As no trial has a value, mend the cause, then launch the study again"
             text = launch_command(history, description.name)
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
         if self.verdict.valid_confirmation is None:
             return [self._before_confirming()]
-        # The example file of new samples has the format of the file that the study was launched on.
+        # In the command, the file of new samples has the format of the study's own data file.
         kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
         samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
@@ -243,7 +244,8 @@ class Summary:
             counts["cut off by a kill, to be resumed"] = counts.pop("running")
         states = amounts({state + _STATES.get(state, ""): count for state, count in counts.items()})
         count = f"{len(history.trials):,}"
-        # The last launch may have asked for fewer trials than there were before.
+        # The last launch may have asked for fewer trials than the study already had. Then the text
+        # has no "of N".
         if len(history.trials) <= description.trials:
             count += f" of {description.trials:,}"
         yield Fact("trials", f"{count}: {states or 'none has begun'}")
@@ -256,7 +258,9 @@ class Summary:
         before = sum(not description.code.same_as(t.code_digest) for t in history.trials)
         if before and description.code.path:
             trials = counted(before, "trial")
-            yield Fact("code", f"{trials} ran before a change: values may not be comparable")
+            yield Fact(
+                "code", f"{trials} ran before a change of the code: values may not be comparable"
+            )
         if description.unread:
             names = listed(description.unread)
             yield Fact("never read", f"{names}: ignored by the builder, so without any effect")

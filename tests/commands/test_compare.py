@@ -191,7 +191,7 @@ def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     answer = document(tmp_path, "compare", "random-0", "tpe-0")["answer"]
     assert answer["differences"] == []
     finding, advice = answer["sentences"]
-    assert "0.9 by random-0 and 0.7 by tpe-0. That does not say which" in finding
+    assert "0.9 by random-0 and 0.7 by tpe-0. These values do not say which" in finding
     assert "launch random-0 and tpe-0 under another --seed and --name" in advice
     (one,) = document(tmp_path, "compare", "tpe-0", "tpe-1")["answer"]["sentences"]
     assert one.startswith("They are one search under 2 seeds")

@@ -165,13 +165,13 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
     A trial underfits if its objective on training data is poor, and no better than on validation
     data. As a rule of thumb, an accuracy is poor if it is below 0.9, and a loss if it is above half
-    of the first epoch's loss. Other maximized metrics are not checked, because there is no rule for
-    which of their values are poor.
+    of the first epoch's loss. Other maximized metrics are not checked, because no rule says which
+    of their values are poor.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
         return None
-    # The best epoch on training data may be later than the trial's best epoch.
+    # `fit` is the best objective on training data. It may come after the trial's best epoch.
     fit, first = float(curve.training.min()), float(curve.training[0])
     no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
     poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first

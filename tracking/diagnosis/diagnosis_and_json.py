@@ -35,9 +35,9 @@ class Check(NamedTuple):
 
 
 CHECKS: Final = (
-    # The range of epochs is left out. A trial counts with its best epoch, so trials of many epochs
-    # are among the best even if they overfit. The checks of learning curves say whether more epochs
-    # help.
+    # `boundary` does not check the range of epochs. A trial counts with its best epoch, so trials
+    # of many epochs are among the best even if they overfit. The checks of learning curves say
+    # whether more epochs help.
     Check("boundary", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
     Check("infeasible", infeasible_share),
     Check("trial variance", trial_variance),

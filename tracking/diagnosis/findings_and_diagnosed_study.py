@@ -151,7 +151,7 @@ class DiagnosedStudy:
 
     def value(self, loss: float) -> float:
         """Converts a result of `loss` back into a value of the objective."""
-        # `sort_key` negates a maximized value. Called again, it returns the value.
+        # `sort_key` negates a maximized value, so a second call returns the original value.
         return self.objective.sort_key(loss)
 
     @cached_property
@@ -205,8 +205,8 @@ class DiagnosedStudy:
         for trial in trials:
             values, fit = objective.get(trial.number, {}), training.get(trial.number, {})
             epochs = sorted(values)
-            # If an objective function trained several models, its value is not that of an epoch, so
-            # the trial has no curve to check.
+            # If an objective function trained several models, the trial's value does not belong to
+            # one epoch, so the trial has no curve to check.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
             # The checks compare both curves epoch by epoch, so the curve on training data must have
@@ -288,8 +288,8 @@ class DiagnosedStudy:
     def worth(self) -> Noise:
         """The smallest gain that is worth having: a gain as large as the noise.
 
-        If the noise is unknown, it is a twentieth of the difference between the median and the best
-        value (a rule of thumb).
+        If the noise is unknown, the smallest gain is a twentieth of the difference between the
+        median and the best value (a rule of thumb).
         """
         if self.noise is not None and self.noise.value > 0:
             return self.noise
@@ -305,9 +305,9 @@ def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns the probability of each of `total` sorted values to be the best of `draws` values.
+    """Returns, for each of `total` sorted values, the probability that it is the best value drawn.
 
-    The `draws` values are drawn at random, without replacement. The sum of all values, weighted by
+    `draws` values are drawn at random, without replacement. The sum of all values, weighted by
     these probabilities, is the mean of the best of `draws` values. This is an unbiased estimate of
     the best value that a search of `draws` trials finds (Dodge et al. 2019, "Show Your Work",
     arXiv:1909.03004; without replacement: Tang et al. 2020, arXiv:2004.13705).

@@ -154,9 +154,11 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     each value, take "the best trial across some (or all) of the nuisance hyperparameters", and
     compare these trials. A continuous hyperparameter is divided into buckets.
 
-    The best of many trials tends to be better than the best of few. So each value gets the
-    `expected_best` of the same number of draws: a third of the number of trials with the rarest
-    value. This estimate is a U-statistic. Its standard error comes from the jackknife, and is not
+    The best of many trials tends to be better than the best of few. So the values of
+    the hyperparameter are compared by the `expected_best` of equally many draws. The number of
+    draws is a third of the number of trials with the rarest value.
+
+    The `expected_best` is a U-statistic. Its standard error comes from the jackknife, and is not
     too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The bootstrap
     would give too small standard errors for a minimum of so many draws.
 
@@ -177,8 +179,8 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     ]
     best, *others = sorted(isolated, key=lambda value: value.expected)
     level = 1 - (1 - _LEVEL) / len(others)
-    # `gaps` has, for each other value, the difference from the best value, and half the width of
-    # the interval of this difference.
+    # `gaps` has an entry for each value except the best: the difference from the best value, and
+    # half the width of the interval of this difference.
     gaps = {
         other.label: (other.expected - best.expected, _half_width(level, best, other))
         for other in others

@@ -110,8 +110,8 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
     log, linear = parameter.scale == "log", parameter.scale == "linear"
     by = (high - low) / 2 if linear else min(math.sqrt(high / low), _LARGEST_FACTOR)
     if not log and not linear:
-        # The sum low + high of a reverse log range stays the same: 0.01 to 0.99 becomes 0.001 to
-        # 0.999. The lower end is not widened.
+        # A reverse log range is widened only because of its upper end. To keep the sum low + high,
+        # the lower end moves, too: 0.01 to 0.99 becomes 0.001 to 0.999.
         nearer = float(f"{low / by:.2g}")
         return _spelled(parameter, nearer, low + high - nearer) if up else ""
     share = linear and isinstance(parameter, Float) and low >= 0 and high <= 1
@@ -137,9 +137,10 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
-    """Returns the part of a domain between two results of `to_unit`, in the form of ``--set``.
+    """Returns a part of a domain, in the form of ``--set``.
 
-    The text is empty if this part is the whole domain.
+    The ends of the part are results of `to_unit`: 0 is the low end of the domain, 1 the high end.
+    The text is empty if the part is the whole domain.
     """
     low, high = parameter.low, parameter.high
     # The ends are rounded outwards, so that no good value is cut off.
@@ -174,5 +175,5 @@ def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -
     try:
         return spell_domain(read_domain(parameter, f"{low!r}..{high!r}:{parameter.scale}"))
     except SearchSpaceError:
-        # The parameter can't have such a range.
+        # The range is not valid for the hyperparameter.
         return ""

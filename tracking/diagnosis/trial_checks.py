@@ -1,4 +1,4 @@
-"""The checks of trials' values: do trials have any, are they enough, and is it more than noise?"""
+"""The checks of trials: do many fail, are there enough, do they differ by more than noise?"""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     why, changes = reasons(failures), Changes()
     most_often = f": most often, {why[0].text}" if why else ""
     advice = (
-        "Look at the reasons, and search where trials train; or make training more stable, by "
-        "warm-up, gradient clipping or normalization."
+        "Look at the reasons. Search only ranges in which trials succeed, or make training more "
+        "stable, by warm-up, gradient clipping or normalization."
     )
     if sum(bool(trial.result.raised) for trial in failures) * 2 > len(failures):
         changes = Changes(settings={"retry_infeasible": True}, resumes=True)
@@ -89,7 +89,7 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
         "sufficiency",
         "ok" if enough else "hint",
         "Enough trials for this space" if enough else "More trials are worth it",
-        f"{total} trials have a better best value than a random half of them, by "
+        f"The best of {total} trials is better than the best of a random half of them, by "
         f"{difference(gain)} on average: {'no ' if enough else ''}more than {source} "
         f"({difference(least)}). {_others(good).capitalize()} as good as the best.",
         "" if enough else f"Run up to {more} trials, which may bring as much again.",
@@ -114,10 +114,10 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
     settings".
 
     Trials differ by more than noise if the standard deviation of their values is at least
-    `DiagnosedStudy.noise`. If trials have repeats or folds, it must be larger, by the factor of a
-    one-way analysis of variance (Fisher 1925; F at 95 %). (If the noise comes from the validation
-    samples, one standard error is enough. All trials have the same validation samples, so their
-    differences vary less than single values.)
+    `DiagnosedStudy.noise`. If trials have repeats or folds, the standard deviation must exceed the
+    noise by the factor of a one-way analysis of variance (Fisher 1925; F at 95 %). (If the noise
+    comes from the validation samples, one standard error is enough. All trials have the same
+    validation samples, so their differences vary less than single values.)
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description

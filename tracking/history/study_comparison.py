@@ -4,10 +4,10 @@ The cost of a study is its epochs and its seconds of training, summed over all t
 infeasible trials count, too, and repeated trials with all of their trainings. The sum does not
 depend on the number of workers.
 
-Which search is better at equal budget takes launches of each search under several seeds: the
-searches' mean best values are compared, and the difference has an interval. A search is a study's
-definition without the name and the seed, so several studies may be the same search. With one seed
-each, it is unknown which search is better, because under another seed, the other may be ahead.
+A search is a study's definition without the name and the seed, so several studies may be the same
+search. To find out which search is better at equal budget, launch each search under several seeds.
+Then the searches' mean best values are compared, and the difference has an interval. With only one
+seed for each search, the answer is unknown: under another seed, another search may be ahead.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ def answer(histories: Sequence[StudyHistory]) -> Answer:
     elif unlike:
         sentences.append(
             f"{at}{_best_values(bests, objective)}. The data of {listed(unlike)} differ from those "
-            f"of {first.name}, so that does not say which is better: launch all on the same data."
+            f"of {first.name}, so these values do not say which is better: launch all on the same "
+            "data."
         )
     elif min(map(len, bests.values())) > 1:
         differences = _over_seeds(bests, objective)
@@ -198,7 +199,7 @@ def _cost(trial: EndedTrial, unit: str) -> int:
 
 
 def _best_within(history: StudyHistory, budget: int, unit: str) -> float | None:
-    """Returns the best value among the first trials, whose costs together are within a budget."""
+    """Returns the best value among as many of the first trials as a budget pays for."""
     spent = itertools.accumulate(_cost(trial, unit) for trial in history.ended)
     within = {t.number for t, cost in zip(history.ended, spent, strict=True) if cost <= budget}
     values = (trial.value for trial in history.holding if trial.number in within)
@@ -216,7 +217,7 @@ def _groups(descriptions: Sequence[StudyDescription]) -> dict[str, list[int]]:
     groups = [list(places.values()) for places in by_seed.values()]
     labels = [listed(descriptions[place].name for place in places) for places in groups]
     if len({key[1:] for key in by_seed}) == 1 < len(groups) < sum(map(len, groups)):
-        # The searches differ in the engine alone, which is a shorter label than several names.
+        # If the searches differ only in the engine, the engine is the shorter label.
         labels = [str(engine) for engine, *_ in by_seed]
     return dict(zip(labels, groups, strict=True))
 
@@ -274,16 +275,16 @@ def _seed_sentences(
         )
     return [
         *sentences,
-        "That is about the search, on these validation samples. `kerastudy confirm` says what a "
-        "champion is worth on new data.",
+        "This answer is about the search, on these validation samples. `kerastudy confirm` says "
+        "what a champion is worth on new data.",
     ]
 
 
 def _unknown(bests: Mapping[str, Sequence[float]], objective: Objective, at: str) -> list[str]:
     few = [label for label, values in bests.items() if len(values) < 2]
     return [
-        f"{at}{_best_values(bests, objective)}. That does not say which is better: under another "
-        "seed, another one may be ahead.",
+        f"{at}{_best_values(bests, objective)}. These values do not say which is better: under "
+        "another seed, another search may be ahead.",
         f"To tell, launch {listed(few)} under another --seed and --name, twice or more, and "
         "compare all of them.",
     ]

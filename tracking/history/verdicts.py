@@ -94,8 +94,8 @@ class StudyVerdict:
         reported, confirmation = self.reported, self.valid_confirmation
         guess = None if self.looked is None else self.looked.guess
         if confirmation is not None and confirmation.confirmed:
-            # The expected value was measured on the test part, so the class must be the most
-            # frequent one there.
+            # The expected value was measured on the test part, so `guess` must be the most frequent
+            # class of the test part.
             guess = confirmation.guess
         if guess is None or reported is None:
             return ""
@@ -138,7 +138,8 @@ class StudyVerdict:
             if confirmation.winner != confirmation.reported_trial:
                 seeds = counted(len(confirmation.seeds), "new seed")
                 winner = f"{_called(confirmation.winner)} was best under {seeds}."
-                # Without a test part, the expected value is that of the reported trial.
+                # Without a test part, the expected value is about the reported trial, not about the
+                # winner.
                 whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
         if expected is None:
             unknown = f"What to expect is unknown{f': {self.unknown}' if self.unknown else ''}."
@@ -146,7 +147,7 @@ class StudyVerdict:
             sentences = [seen, self.ties, winner, unknown, gain]
         else:
             shown = expected.numbers(reported)[0]
-            # A value other than 0 is never written as 0.
+            # A value that is not 0 must not be rounded to 0.
             if reported and not float(shown.replace(",", "")):
                 shown = number(reported, 2)
             text = f"Expect {expected.text()}{whose}{self.guess}."

@@ -44,7 +44,7 @@ class Header:
 
     @property
     def address(self) -> str:
-        """The address of the MLflow server to which the study is also sent, or empty."""
+        """The address of the MLflow server that gets a copy of the study, or empty."""
         return "" if self.server == OFF else self.server
 
 

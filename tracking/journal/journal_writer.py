@@ -41,8 +41,7 @@ class Journal:
         self.folder, self.description = folder, description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision of the open transaction and the time when it began. Without an open
-        # transaction, those of the last one.
+        # The revision of the last transaction, which may still be open, and the time when it began.
         self._revision = self._time = 0
         # The epochs that the next commit writes.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -95,8 +94,8 @@ class Journal:
     def set_running(self, git: str = "") -> None:
         """Records that a launch begins, and the git commit of the study's code."""
         with self._transaction(synced=True):
-            # A later launch may keep fewer checkpoints, but not more, because the others were
-            # deleted.
+            # A later launch may keep fewer checkpoints, but not more, because the other checkpoints
+            # are already deleted.
             before = self._value("keeps")
             former = None if before in ("", _ALL) else int(before)
             counts = [count for count in (self.description.keep, former) if count is not None]
@@ -117,7 +116,7 @@ class Journal:
         self.close()
 
     def set_server(self, address: str) -> None:
-        """Records the MLflow server to which the study is also sent, or "off"."""
+        """Records the MLflow server that gets a copy of the study, or "off"."""
         with self._transaction():
             self._change(server=address)
 

@@ -195,10 +195,9 @@ class ExporterNotes:
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
-    """Returns the notes on the study in the store's own MLflow database.
+    """Returns the noted id of the study's experiment, and the identity of its database.
 
-    They are MLflow's id of the study's experiment, and the database's identity. Both are empty if
-    nothing is noted.
+    The database is the store's own MLflow database. Both texts are empty if nothing is noted.
     """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
     with (

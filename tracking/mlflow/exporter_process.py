@@ -42,7 +42,7 @@ _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
 # When the study has ended and needs a report, the launch writes this line to the process's stdin.
 _REPORT_WANTED: Final = "report\n"
-# The program imports the kerastudy of this file, even if sys.path has another kerastudy.
+# This program imports the kerastudy to which this file belongs, even if sys.path has another one.
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
     "from tracking.mlflow.exporter_process import main; main(sys.argv[1:])"
@@ -190,7 +190,8 @@ class _Follower:
 
     def __init__(self, folder: Path, report: bool) -> None:
         self._folder, self._store = folder, Store(folder.parent)
-        # Whether the launch may want a report, and whether it has asked for the report at its end.
+        # `_report` is whether the launch may ask for a report at its end, `_wanted` whether it has
+        # asked.
         self._report, self._wanted = report, False
         self._ended = threading.Event()
         # For each server that did not answer, the time of the next attempt, by address. For a
@@ -283,7 +284,7 @@ def _import_report() -> None:
 
 
 def _say(line: str) -> None:
-    # If the launch has ended, the pipe is closed.
+    # If the launch has ended, it has closed the pipe, and `print` raises an OSError.
     with contextlib.suppress(OSError):
         print(" ".join(line.splitlines()), flush=True)
 

@@ -79,7 +79,7 @@ def server_of_environment() -> str | None:
     Raises TrackingError if the address has a user or a password in it.
     """
     address = os.environ.get(_VARIABLE, "")
-    # The variable may also name a file or a database.
+    # The variable may also name a file or a database, which is ignored here.
     return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
 
 

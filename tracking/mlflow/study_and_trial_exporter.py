@@ -114,7 +114,7 @@ class StudyExporter:
         return count
 
     def _state(self, journal: JournalReader) -> tuple[int, str]:
-        """Returns the journal's revision, and the mark of the report."""
+        """Returns the journal's revision, and the result of `_mark_of` for the report."""
         return journal.revision(), _mark_of(self._folder / REPORT)
 
     def _update(
@@ -299,8 +299,8 @@ class TrialsSoFar:
 
     def __init__(self, objective: Objective, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # New best values that are not sent yet. They become metrics of the parent run, whose step
-        # is the number of ended trials.
+        # New best values that are not sent yet. They become metrics of the parent run. The step of
+        # such a metric is the number of trials that had ended.
         self.unsent: list[Metric] = []
         self._objective = objective
         self._counted: set[int] = set()
@@ -366,7 +366,7 @@ class TrialExporter:
             runs.write(study.run, status="RUNNING")
 
     def _send_trial(self, study: StudyRecord, trial: TrialRecord) -> None:
-        """Sends an attempt at a trial. If it has several fits, its curve is their mean."""
+        """Sends an attempt at a trial. The curve of several fits is the mean of their curves."""
         runs, description, spec = self.runs, study.description, trial.spec
         values = _hyperparameters(description, spec)
         exact = json.dumps(values, ensure_ascii=False)
@@ -379,7 +379,7 @@ class TrialExporter:
             tags.NUMBER: str(spec.number),
             tags.STATE: trial.state,
             tags.DEFAULTS: "yes" if spec.number == description.default_trial else "",
-            # JSON can't be read if it is cut.
+            # A text that is too long is left out, because JSON can't be read if its end is cut off.
             tags.HYPERPARAMETERS: exact if len(exact) <= tags.LONGEST else "",
         }
         params: list[Param] = []

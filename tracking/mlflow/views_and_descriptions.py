@@ -69,8 +69,8 @@ _MOST_AXES: Final = 8
 _SINGLE: Final = ("system/seconds", "system/model_parameters")
 
 _NAME: Final = "attributes.`Run Name`"
-# The id of the UI's own column "Created", which can't be hidden, so it is made as narrow as an
-# icon. The width is in pixels.
+# The id of the UI's own column "Created". The column can't be hidden, so it gets the width of an
+# icon, in pixels.
 _CREATED: Final = "runDateAndNestInfo"
 _ICON: Final = 66
 
@@ -164,7 +164,7 @@ def _width(letters: int) -> int:
 
 
 def _page(**sections: int) -> dict[str, Any]:
-    """Returns the sections of a page. The numbers say how many charts are side by side."""
+    """Returns a page. `sections` has, by name, how many charts are side by side."""
     return {
         "isAccordionReordered": True,
         "compareRunSections": [
@@ -350,7 +350,9 @@ def study_description(history: StudyHistory, pages: Pages, *, running: bool) -> 
     killed.)
     """
     if history.status == "RUNNING":
-        state = "Running" if running else "Its launch was killed; launch it again to resume it"
+        state = (
+            "Running" if running else "The launch was killed; launch the study again to resume it"
+        )
         text = f"{state}: {_RUNNING}"
     else:
         text = " ".join(

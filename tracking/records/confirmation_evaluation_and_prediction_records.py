@@ -1,7 +1,7 @@
 """The records of evaluations, confirmations and predictions.
 
-Evaluations are on the test part, confirmations under new seeds. The predictions are those of the
-champion, for the validation data.
+An evaluation scores a trial on the test part. A confirmation trains the best trials again, under
+new seeds. The predictions are those of the champion, for the validation data.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ class Evaluation:
     """An evaluation of a trial's weights on the test part.
 
     Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
-    on `resamples` random draws of the test samples, with replacement, and the ends of the interval
-    are quantiles, of 2.5 % and 97.5 % for the level 0.95 (Efron and Tibshirani, An Introduction to
-    the Bootstrap, 1993, chapter 13). An interval shows how much a metric may vary with the choice
-    of test samples. It does not show how much the metric varies between trainings.
+    on `resamples` random draws of the test samples, with replacement. The ends of the interval are
+    quantiles of these values. For the level 0.95, they are the 2.5 % and 97.5 % quantiles (Efron
+    and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). An interval shows how much
+    a metric may vary with the choice of test samples. It does not show how much the metric varies
+    between trainings.
     """
 
     study: str

@@ -37,9 +37,10 @@ class Setting:
     Attributes:
         help: A line for the command line and the docs.
         check: A function such as those of `search_spaces.argument_checks`, called as
-            ``check(name, value, error=StudyError)``, also with the text of an option. It returns
-            the value in a plain Python type, or raises the error.
-        section: The option's section in ``kerastudy launch --help``. Empty without an option.
+            ``check(name, value, error=StudyError)``. The value may be the text of an option. The
+            function returns the value in a plain Python type, or raises the error.
+        section: The option's section in ``kerastudy launch --help``. Empty if the setting has no
+            option.
         option: The option's name, e.g. ``"--folds"``, if it differs from the setting's name.
         reads: The option's type, if it differs from the setting's type: a type, a tuple of words to
             choose from, or a metavar such as ``"TIME"``.
@@ -75,7 +76,7 @@ def settings_of(kind: type) -> dict[str, Setting]:
 def check_settings(value: Any) -> None:
     """Checks all settings of a dataclass, and replaces each value by the result of its check.
 
-    None is not checked if None is the default.
+    If the default of a setting is None, the value None is not checked.
     """
     settings = settings_of(type(value))
     for field in dataclasses.fields(value):
@@ -108,11 +109,12 @@ def _seconds(name: str, value: Any, *, error: checks.Error) -> float:
 
 
 def _seconds_of(text: str) -> float:
-    """Returns the seconds of a time such as 1h30m, or NaN for another text."""
+    """Returns the seconds of a time such as 1h30m, or NaN for any other text."""
     try:
         return float(text)
     except ValueError:
-        # Importing pandas costs no time here, as a launch imports MLflow, which imports pandas too.
+        # Importing pandas costs no time here: to save a champion, a launch imports MLflow, which
+        # imports pandas.
         import pandas as pd
 
         return float(pd.to_timedelta(text, errors="coerce").total_seconds())
@@ -146,7 +148,7 @@ class RecordedSettings:
     )
     patience: int | None = setting(
         None,
-        "Trials without a better value after which the study ends.",
+        "How many trials without a better value end the study.",
         checks.whole_number,
         BUDGET,
     )

@@ -209,7 +209,7 @@ class StudyDescription(RecordedSettings):
         Trial 0 has the defaults, if `try_defaults` is set. The next trials have the values in
         `initial`, except values that equal the defaults.
         """
-        # The driver calls this for every trial, so the answer for later trials must be quick.
+        # This is called for every trial of a launch, so the answer for later trials must be quick.
         if number > len(self.initial):
             return None
         firsts = [complete(self.space, values) for values in self.initial]

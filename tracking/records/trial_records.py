@@ -86,7 +86,7 @@ ScoresOf = Literal["best", "every"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposal of an engine."""
+    """The hyperparameters that an engine proposes for a trial."""
 
     number: int
     values: Mapping[str, Any]  # The active hyperparameters by name.
@@ -103,8 +103,8 @@ class TrialTask:
     space: SearchSpace
     checkpoint: Path  # The file for the weights of the best epoch.
     state: Path | None = None  # The file for the training's state, from which the trial resumes.
-    # Whether `model.fit` trains, whatever the study's trainer is. A HyperModel's own `fit` and an
-    # objective function train by themselves all the same.
+    # Whether `model.fit` trains, even if the study has another trainer. This makes no difference to
+    # a HyperModel's own `fit` or an objective function, which always train by themselves.
     by_fit: bool = False
     # The rank of the worst trial among the trials whose checkpoints are kept. None while the study
     # has fewer checkpoints than it may keep.
@@ -274,7 +274,7 @@ class TrialRecord:
 
     @property
     def epoch(self) -> int | None:
-        """The number of the best epoch, from 1. None if the value is not that of an epoch."""
+        """The number of the best epoch, from 1. None if the value belongs to no epoch."""
         result = self.result
         if result is None or result.best is None or result.of_no_epoch:
             return None
@@ -300,7 +300,7 @@ class TrialRecord:
             return ""
         text = f"{self.spec.objective.metric} {with_spread(result.best.value, result.spread)}"
         if self.epoch is None or (result.repeats and not result.folds):
-            # The best epochs of repeats differ.
+            # Each repeat has its own best epoch, so the text names no epoch.
             return text
         planned = result.epochs if result.trainer == "objective" else self.spec.epochs
         pruned = result.state == "pruned" and not result.repeats

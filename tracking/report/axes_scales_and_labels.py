@@ -21,7 +21,7 @@ _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FAR = 4
 # An axis has ticks at both ends if this number is both its `tickCount` and the scale's `nice`.
 _TICKS = 4
-# The signs before the label of the edge at which all values that are far off are drawn.
+# Charts draw all values that are far off at one edge. The label of this edge begins with the sign.
 _FAR_SIGNS = {"max": "≤ ", "min": "≥ "}
 # SVG is XML, which can't contain these characters: https://www.w3.org/TR/xml/#charsets
 _UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -48,7 +48,10 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The name of the column that charts draw. For a range, its values come from `unit`."""
+        """The name of the column that charts draw.
+
+        For a range of numbers, this column has the values scaled to 0 … 1.
+        """
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
@@ -149,8 +152,9 @@ def _visible_ends(keys: Sequence[float]) -> tuple[float, float]:
     """Returns the ends of the objective's axis, as sort keys.
 
     `keys` are the trials' sort keys in ascending order, so the best is first. The axis has room for
-    the better half of the trials, and for trials that are at most _FAR times as far from the best
-    trial as the median trial is. Charts draw all other trials at the edge.
+    the better half of the trials. It also has room for a worse trial, if its distance from the best
+    trial is at most _FAR times the median trial's distance. Charts draw all other trials at the
+    edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[len(keys) // 2]
     edge = best + _FAR * (usual - best)
@@ -171,7 +175,7 @@ def objective_scale(
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
-    # `sort_key` negates a maximized value. Called again, it returns the value.
+    # `sort_key` negates a maximized value, so a second call returns the original value.
     low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
     if low == high:
         pad = abs(low) * 0.05 or 0.5
@@ -187,7 +191,7 @@ def objective_scale(
 def objective_axis(column: str, objective: Objective, scale: alt.Scale) -> alt.Y:
     """Returns the vertical axis of objective values, for a scale of `objective_scale`.
 
-    If values are far off, the label at the end where they are drawn has a sign.
+    If values are far off, the label of the edge at which they are drawn has a sign: ``≥ 0.5``.
     """
     mark: dict[str, Any] = {}
     if "clamp" in scale.to_dict():

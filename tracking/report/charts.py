@@ -80,7 +80,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     y, best_so_far = (
         objective_axis(column, objective, scale) for column in ("value", "best_so_far")
     )
-    # Values that are far off are left out of the line. At the edge, they would look the same.
+    # The line leaves out values that are far off. Drawn at the edge, they would look equal.
     inside = _chart().transform_filter(f"inrange(datum.best_so_far, {scale.to_dict()['domain']})")
     line = inside.mark_line(interpolate="step-after", color=ORANGE, strokeWidth=2, clip=True)
     points = _scatter(data, _chart(), "history", size=55, x=x, y=y, tooltip=_tooltips(data))
@@ -142,8 +142,9 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     picked = _chart("curves").transform_filter(_PICKED)
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=whole_axis(), scale=scale)
-    # Only the rule at the best epoch is visible. A repeated trial has no best epoch, so without
-    # the transparent rules at all other epochs, this layer would have no points for the scale.
+    # Each epoch has a rule, but only the rule at the best epoch is visible. The transparent rules
+    # are needed for repeated trials. They have no best epoch, and a layer without any rule would
+    # have no points for the scale.
     best = picked.mark_rule(color=MUTED, strokeDash=[3, 3]).encode(
         x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
     )

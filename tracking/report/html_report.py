@@ -79,8 +79,8 @@ _TRIALS = "Trials"
 """The heading of the section with the table of trials."""
 _SEARCH, _TRAINING = "The best so far", "How the best trials trained"
 _HYPERPARAMETERS = "What the hyperparameters do"
-# The section whose charts show the finding of a check. The learning curves show the findings of all
-# other checks.
+# For each of these checks, the section whose charts show its finding. The learning curves show
+# the findings of checks that are not named here.
 _SHOWN_IN = {
     "boundary": _HYPERPARAMETERS,
     "infeasible": _HYPERPARAMETERS,
@@ -98,7 +98,7 @@ class Section:
         text: The text before the figures.
         examples: The worst misclassified samples, from `worst_samples`, shown after the figures.
         findings: Findings, shown before the figures.
-        shown_in: The headings of the sections whose charts show findings, by the findings' checks.
+        shown_in: For each check's name, the heading of the section whose charts show its finding.
         picture: A PNG with samples in base64, or empty.
         caption: The caption of the picture.
     """
@@ -204,7 +204,7 @@ def _diagnosed(data: StudyData, charts: Container[str]) -> Section:
     text += f" Without fault: {listed(diagnosis.passed)}." if diagnosis.passed else ""
     text += f" Not checked: {', '.join(unchecked)}." if unchecked else ""
     return Section(
-        "What the record asks for",
+        "What to change next",
         (),
         text,
         findings=tuple(findings),
@@ -335,7 +335,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the report's last sections: each has a heading, a sentence, and names with texts."""
+    """Returns the report's last sections: heading, sentence, and rows of a name and a text."""
     description, trials = data.history.description, data.history.trials
     dataset, facts = description.data, data.summary.definition
     best = data.history.best
@@ -351,7 +351,8 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         "SHA-256 of the data": dataset.digest,
         **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
     }
-    # The facts name the engine with its pruner and its seed, and the kind of folds.
+    # The settings in `elsewhere` are left out, because the facts or the samples show them already.
+    # For example, the fact on the engine names the pruner and the seed, too.
     elsewhere = {"name", "pruner", "seed", "folds", "cross_validation", *dict(facts)}
     elsewhere |= {"repeats"} if description.folds else set()
     elsewhere |= {"epochs", "batch_size"} if description.objective_function else set()
@@ -375,13 +376,13 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     parts = [
         ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
         ("The data's sizes and digests", "", _texts(samples)),
-        ("Versions", "Of the trial that began last.", _texts(environment)),
+        ("Versions", "The versions of the trial that began last.", _texts(environment)),
     ]
     return [part for part in parts if part[2]]
 
 
 def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Returns names and texts, without None and empty texts."""
+    """Returns the names with their values as texts. Leaves out None and empty texts."""
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in values.items()

@@ -156,7 +156,7 @@ class StudyPlots:
         """
         if not self._data.importances:
             raise StudyError(
-                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same",
+                f"Importance needs {FEWEST_TRIALS} trials with a value, and values that differ",
                 received=len(self._data.ranked),
             )
         return self._shown(charts.importance(self._data))

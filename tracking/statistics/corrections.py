@@ -50,15 +50,14 @@ def corrected(
     efficient and accurate cross-validation, Machine Learning 107, 2018.
 
     The estimate is the mean score of the choices. There is one exception: if trials have the scores
-    of several epochs, and the objective is a mean over samples, then the estimate comes from other
-    choices. The samples are shuffled and split into tenths, many times. Each choice is made on nine
-    tenths, and scored on the remaining tenth. The reason is in
+    of several epochs, and the objective is a mean over samples, then the choices for the estimate
+    are not made on resamples. Instead, the samples are shuffled and split into tenths, many times.
+    Each choice is made on nine tenths, and scored on the remaining tenth. The reason is in
     docs/decisions/0041-the-corrected-value.md.
 
-    The interval begins at the lower confidence bound of a single model whose value is BBC's mean or
-    the estimate, whichever is lower. The interval ends at the upper confidence bound of a single
-    model whose value is the best value of a trial. For an objective that is minimized, the best
-    value has the lower bound, and the higher of BBC's mean and the estimate has the upper bound.
+    The interval covers three values: the estimate, BBC's mean, and the best value of a trial. It
+    begins at the lower confidence bound of a single model with the lowest of these values. It ends
+    at the upper confidence bound of a single model with the highest of these values.
     `share_bounds` computes the bounds of values between 0 and 1, `loss_interval` all others.
 
     `scores` has, by trial number, the scores after one or several epochs, all on the same samples.
@@ -78,7 +77,7 @@ def corrected(
     best = float(values[first])
     outside, variances = _resampled(candidates, resample_counts(groups, resamples, seed), direction)
     if not len(outside):
-        raise StatisticsError("on the samples that were not drawn, no resample has a value")
+        raise StatisticsError("no resample has a finite value on the samples that it did not draw")
     value = mean = float(outside.mean())
     several_epochs = len(candidates) > len(scores) - left_out
     if several_epochs and all(candidate.kind == "mean" for candidate in candidates):
@@ -129,8 +128,9 @@ def confirmed_value(
     matrix, first = score_matrix(scores), scores[0]
     if all(seed.is_share(direction) for seed in scores):
         value = float(np.mean([seed.value for seed in scores]))
-        # Trainings under several seeds raise the upper bound of the effective sample size, unless
-        # samples have weights: then all of the few errors may be on samples of small weight.
+        # Each seed scores all samples again, so the upper bound of the effective sample size grows
+        # with the number of seeds. With weights, the bound stays: if all of the few errors are on
+        # samples of small weight, the effective sample size looks larger than it is.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
@@ -211,7 +211,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
     if len(sizes) > 1:
         raise StatisticsError(
             f"trials have scores of {sizes[0]} to {sizes[-1]} validation samples: a correction "
-            "needs the same samples for all"
+            "needs the same samples for all trials"
         )
     unfit = next((candidate for candidate in candidates if not _can_be_corrected(candidate)), None)
     if unfit is not None:

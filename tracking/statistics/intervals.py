@@ -115,10 +115,10 @@ def share_bounds(
     the share `high`. If there is one estimate, `low` and `high` are the same share.
 
     `samples` is the effective sample size: the number of independent samples whose share would vary
-    as much. It may be a fraction, so the bounds also hold for weighted or grouped samples: E. L.
-    Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of
-    positive counts estimated from survey data, Survey Methodology 24, 1998. If `samples` was
-    computed from a variance, `freedom` is the degrees of freedom of this variance.
+    as much as the estimated share. It may be a fraction, so the bounds also hold for weighted or
+    grouped samples: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small
+    expected number of positive counts estimated from survey data, Survey Methodology 24, 1998. If
+    `samples` was computed from a variance, `freedom` is the degrees of freedom of this variance.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -136,10 +136,10 @@ def independent_samples(
 ) -> float:
     """Returns the effective sample size of models' shares, such as accuracies, on the same samples.
 
-    This is the number of independent samples whose shares would vary as much. `values` has the
-    share of each model, and `variances` the variance of each share. Variances are summed over the
-    models, because the variance of a model without errors is 0, which says nothing about the
-    samples. The result is at least `fewest` and at most `most`, which `SampleScores` explains.
+    This is the number of independent samples whose shares would vary as much as these. `values`
+    has the share of each model, and `variances` the variance of each share. Variances are summed
+    over the models, because the variance of a model without errors is 0, which says nothing about
+    the samples. The result is at least `fewest` and at most `most`, which `SampleScores` explains.
     """
     variance = float(np.sum(variances))
     spread = float(np.sum(np.asarray(values) * (1 - np.asarray(values))))
@@ -307,7 +307,7 @@ def difference_of_means(
 
     In simulated searches over 3 to 10 seeds, 94 to 99 % of the intervals contained the true
     difference of the mean best values, for losses and for accuracies. If one search had 3 seeds and
-    the other 8, 92 to 94 % did.
+    the other 8, 92 to 94 % of the intervals contained it.
     """
     from scipy.special import stdtrit
 

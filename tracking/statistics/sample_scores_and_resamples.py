@@ -197,11 +197,11 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
 
 
 def pooled(folds: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a cross-validated trial after one epoch, from those of its folds.
+    """Returns the scores of a cross-validated trial after an epoch, from the scores of its folds.
 
     I. Tsamardinos, E. Greasidou and G. Borboudakis pool out-of-fold scores in this way (Machine
     Learning 107, 2018). If the scores of folds are means without weights, and the sizes of folds
-    differ by at most one sample, the pooled scores have the kind ``"mean"``, too.
+    differ by at most one sample, the pooled scores are also a mean, of the kind ``"mean"``.
     """
     first, sizes = folds[0], [len(fold) for fold in folds]
     weighted = any(fold.weights is not None for fold in folds)
@@ -262,7 +262,7 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def _as_many(weights: np.ndarray) -> float:
-    """Returns the effective sample size of weighted samples, as by Kish.
+    """Returns the effective sample size of weighted samples, by the formula of Kish.
 
     This is the number of samples with equal weights whose mean varies as much as the weighted mean.
     """
@@ -338,7 +338,8 @@ def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray
     weights = np.repeat(drawn, codes.shape[1], axis=1)
     weighted = np.bincount(places.ravel(), weights.ravel(), minlength=bins * len(drawn))
     negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
-    # If a class is missing, Keras returns 0, which would count as the worst value. NaN is ignored.
+    # If a class is missing, Keras returns 0, which would count as the worst value. This function
+    # returns NaN instead, which does not count.
     both = positive.any(axis=1) & negative.any(axis=1)
     return np.where(both, _areas(positive, negative), np.nan)
 

@@ -165,7 +165,10 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Returns the name of an equal array in `arrays`. Adds the array as `name` if none is equal."""
+    """Returns the name of the entry of `arrays` that equals `array`.
+
+    If no entry equals `array`, adds it under `name`.
+    """
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):

@@ -80,7 +80,7 @@ def checkpoint_fault(path: Path, digest: str) -> str:
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the number of each training of a trial that wrote a checkpoint, and its digest.
+    """Yields each checkpoint of a trial: the number of the training that wrote it, and its digest.
 
     In a cross-validated trial, only the training on the data of all folds writes a checkpoint. A
     checkpoint's digest may be empty.

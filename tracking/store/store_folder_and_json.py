@@ -85,8 +85,8 @@ class Store:
         """Returns the folder of the study that has this name, or None."""
         usual = self.root / name
         for folder in (usual, *self.folders()):
-            # A damaged journal in a folder with another name is probably that of another study, so
-            # it is ignored.
+            # A damaged journal in a folder with another name probably belongs to another study, so
+            # the damage is ignored.
             ignored = () if folder == usual else (StoreError,)
             with contextlib.suppress(*ignored):
                 if (folder / FILE_NAME).is_file() and JournalReader(folder).header().name == name:
@@ -181,7 +181,7 @@ def create_store(path: str | Path) -> Store:
     except OSError as error:
         raise StoreError(
             f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
-            "Choose a folder that can be written with --store."
+            "With --store, choose a folder in which kerastudy can write files."
         ) from None
     return Store(root)
 
@@ -200,7 +200,7 @@ def check_writable(root: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
-            "change its permissions."
+            "change the permissions of the store."
         )
 
 
@@ -320,8 +320,8 @@ def read_facts(root: Path) -> dict[str, Any] | None:
     if version < STORE_FORMAT:
         raise StoreError(
             f"The store {str(root)!r} was made by an earlier kerastudy (store format {version}; "
-            f"this version reads {STORE_FORMAT}). Give another folder with --store, and launch its "
-            "studies there."
+            f"this version reads {STORE_FORMAT}). Choose another folder with --store, and launch "
+            "the studies there again."
         )
     if version > STORE_FORMAT:
         raise StoreError(

@@ -264,7 +264,8 @@ def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Stor
     summary = "[Summary](#/experiments/1/runs/parent?workflowType=machine_learning): "
     begun = replace(history, status="RUNNING")
     assert line(begun, running=True).startswith(f"{summary}Running: the best trial so far")
-    assert line(begun).startswith(f"{summary}Its launch was killed; launch it again to resume it")
+    killed = "The launch was killed; launch the study again to resume it"
+    assert line(begun).startswith(f"{summary}{killed}")
     text = line(history)
     assert text.startswith(
         f"{summary}Expect: unknown so far: 0.48 is val_loss as the search saw it"

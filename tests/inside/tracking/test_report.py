@@ -132,7 +132,7 @@ def test_a_finding_names_the_section_with_its_charts(store: Store) -> None:
     history = record(store, "found", 40, metrics=lambda a: {**usual(a), "accuracy": a - 0.2})
     data = StudyData(history)
     parts = {section.heading: section for section in sections(data)}
-    section = parts["What the record asks for"]
+    section = parts["What to change next"]
     for finding in data.summary.diagnosis.findings:
         assert (finding in section.findings) != (finding.title in section.text)
         if finding in section.findings:
