@@ -72,7 +72,10 @@ def _results(check: Check, *, fix: bool) -> Iterator[StoreFault]:
 
 
 def _check_facts(root: Path) -> Check:
-    """Checks ``store.json``. A folder with copied studies is a store without such a file."""
+    """Checks ``store.json``.
+
+    A store may lack the file, for example a folder into which a user copied studies.
+    """
     try:
         read_facts(root)
     except DamagedStoreError:

@@ -78,10 +78,10 @@ class Command(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """The texts about the value that terminals and pages show first.
+    """The texts that terminals and pages show first: they are about one value.
 
-    This is the value to expect of the champion on new data. If it is unknown, the texts are about
-    the best value of the search.
+    The value is what to expect of the champion on new data. If this is unknown, the value is the
+    best value of the search.
     """
 
     value: str

@@ -202,7 +202,7 @@ def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Ch
     enough = max(2 * int(latest), 4)
     if enough >= epochs:
         return "", Changes()
-    advice = f"Train {enough} epochs: more trials for the same time."
+    advice = f"Train {enough} epochs. The same time is then enough for more trials."
     parameter = _epochs(study)
     if parameter is not None:
         domain = part(parameter, 0.0, parameter.to_unit(parameter.nearest(enough)))

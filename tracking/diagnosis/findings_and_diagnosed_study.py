@@ -126,7 +126,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class DiagnosedStudy:
-    """The data of a study that the checks read."""
+    """A study as the checks see it: its trials, curves and noise."""
 
     history: StudyHistory
 

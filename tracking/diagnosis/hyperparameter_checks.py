@@ -154,9 +154,9 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     each value, take "the best trial across some (or all) of the nuisance hyperparameters", and
     compare these trials. A continuous hyperparameter is divided into buckets.
 
-    The best of many trials tends to be better than the best of few. So the values of
-    the hyperparameter are compared by the `expected_best` of equally many draws. The number of
-    draws is a third of the number of trials with the rarest value.
+    The best of many trials tends to be better than the best of few. So the values of the
+    hyperparameter are compared by the `expected_best` of equally many draws. The number of draws is
+    a third of the number of trials with the rarest value.
 
     The `expected_best` is a U-statistic. Its standard error comes from the jackknife, and is not
     too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"). The bootstrap
@@ -256,7 +256,7 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, list[Ended
 
 
 def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
-    """Returns the trials with these losses, and their expected best with its standard error."""
+    """Computes the expected best of the trials that have these losses, and its standard error."""
     ordered = np.sort(losses)
     total = len(ordered)
     weights = weights_of_best(total - 1, draws)

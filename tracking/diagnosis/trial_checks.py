@@ -33,8 +33,8 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     avoid sampling such points [...]. In some cases, a large number of infeasible points can
     indicate a bug in the training code."
 
-    Here the fraction is very large if a fifth of the trials fail, and at least two (a rule of
-    thumb).
+    Here the fraction is very large if at least a fifth of the trials and at least two trials fail
+    (a rule of thumb).
     """
     failures, total = study.infeasible, len(study.ranked) + len(study.infeasible)
     if len(failures) < _LEAST_FAILED or len(failures) < _MANY_FAILED * total:

@@ -246,8 +246,8 @@ class Destination:
                 # The database is the same, so a person deleted the experiment for good.
                 return None
         if experiment is None or experiment.tags.get(tags.UUID) != header.uuid:
-            # Nothing is noted, or the notes are about another database. In this database, the noted
-            # id may be that of another study's experiment.
+            # Nothing is noted, or the notes are about another database. In the present database,
+            # the noted id may belong to another study's experiment.
             experiment = self._find(notes, header, database)
             experiment = experiment or self._create(notes, header, database)
         artifacts = f"{self._store.artifacts_uri}/"

@@ -97,7 +97,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 
 
 def learning_curves(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of all learning curves, with those of the best trials in front."""
+    """Returns a chart of all learning curves, with the curves of the best trials in front."""
     objective = data.history.description.objective
     top = [trial.number for trial in data.ranked[:_TOP] if trial.state != "pruned"]
     is_top = f"{json.dumps({str(number): 1 for number in top})}[datum.trial]"

@@ -181,8 +181,8 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     if verdict.confirmation is not None:
         text += (
             " Rings are trainings under new seeds. Values on the validation samples are still too "
-            "good, as the trial was chosen on these samples. The line on the test part covers the "
-            "chance in both seeds and samples."
+            "good, as the trial was chosen on these samples. The interval on the test part covers "
+            "both the chance of seeds and the chance of samples."
         )
     yield Figure(charts.belief(data), " ".join((text, *verdict.grounds)))
 
@@ -238,7 +238,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
             charts.importance(data),
             f"Each hyperparameter's own share in the differences between these {total} trials "
             "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
-            "difference). Other ranges give other shares.",
+            "difference). With other ranges, the shares would differ.",
         )
 
 

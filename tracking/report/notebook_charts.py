@@ -145,7 +145,7 @@ class StudyPlots:
         return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
-        """Returns a chart of all learning curves, with those of the best trials in front."""
+        """Returns a chart of all learning curves, with the curves of the best trials in front."""
         return self._shown(charts.learning_curves(self._data))
 
     def importance(self) -> alt.LayerChart:
