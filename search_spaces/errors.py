@@ -80,7 +80,7 @@ class KerastudyError(Exception):
         return error
 
     def of_kind(self, kind: type[_Kind], where: str = "") -> _Kind:
-        """Returns an error of another class with the same text, which begins with `where`."""
+        """Returns an error of another class. Its text is `where` and then this error's text."""
         error = kind(f"{where}{self}")
         vars(error).update(vars(self))
         return error

@@ -328,7 +328,10 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return self._values(lambda encoding: encoding.decode(stored[encoding.name]))
 
     def _conditions(self, parameter: Parameter, of_parents: Mapping[str, list[Any]]) -> list[Any]:
-        """Returns the conditions of a parameter and its ancestors, except on Fixed parents."""
+        """Returns the conditions of a parameter and its ancestors.
+
+        Leaves out conditions on Fixed parents.
+        """
         conditions: list[Any] = []
         for name, values in parameter.when.items():
             conditions += [c for c in of_parents[name] if c not in conditions]
