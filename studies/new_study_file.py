@@ -87,9 +87,9 @@ def study_file_of_data(
 ) -> Path:
     """Returns the path of a data file's study file, such as ``churn_study.py`` for ``churn.csv``.
 
-    If the current folder has no such file, writes one into `folder`. If it has one, raises
-    StudyFileError if the file does not use this data and target, or if there are `options`, which
-    the file would not use.
+    If the current folder has no such file, writes one into `folder`. An existing file must use this
+    data and target, and there must be no `options`, which it would not use. Otherwise raises
+    StudyFileError.
     """
     name = name_of(data)
     file = Path(f"{name}_study.py")
@@ -164,7 +164,9 @@ def read_samples(file: Path, target: str | None, options: Mapping[str, Any] = {}
     if is_table(file):
         return _of_table(file, target, options)
     if target is not None or options:
-        raise DataError(f"--target and its like are for tables, and {str(file)!r} is not a table.")
+        raise DataError(
+            f"{str(file)!r} is not a table, and --target, --drop and the like are for tables."
+        )
     if file.is_dir():
         return _of_folder(file)
     if file.suffix.lower() == ".npz":

@@ -132,8 +132,8 @@ class Study(StudyDefinition):
         try_defaults: Whether trial 0 has the space's defaults. Its value shows the gain of tuning.
             A study that is resumed keeps the choice of its first launch.
         keep: How many of the best trials keep their checkpoints. None: all trials.
-        threads: The number of TensorFlow's threads for each trial. With another number, the
-            results have other bits. None: 1, or the number that TensorFlow already uses in this
+        threads: The number of TensorFlow's threads for each trial. With another number, the last
+            bits of the results change. None: 1, or the number that TensorFlow already uses in this
             process.
         trainer: ``"auto"``: the faster compiled trainer, if it gives the same bits as `model.fit`.
             ``"plain"``: always `model.fit`.
@@ -201,8 +201,8 @@ class Study(StudyDefinition):
                 launch, or of ``MLFLOW_TRACKING_URI``.
             verify: How many epochs of the best trial are trained again by plain `model.fit`, and
                 compared, before the trial is registered as the champion. ``"full"``: all epochs.
-                ``"some"``: all epochs, but only the first ones if all would take longer than a
-                tenth of the launch. ``"off"``: none.
+                ``"some"``: all epochs, or only the first epochs if training all again would take
+                longer than a tenth of the launch. ``"off"``: none.
             retry_infeasible: Whether to train infeasible trials again, with the same values. Mend
                 the cause first.
             report: Whether to write the report of ``kerastudy report``. None: yes, unless

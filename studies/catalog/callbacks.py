@@ -12,10 +12,10 @@ report.
 What was found, by plain Keras over five seeds: early stopping changes no value here, because the
 best epoch counts anyway. At a rate of 0.01, it ends a training after 16.0 ± 0.7 of 40 epochs, with
 the same loss, 0.149 ± 0.024. At 0.001 it ends no training, because the loss falls to the end. The
-effect of a schedule depends on its first rate. From 0.01 on, the loss is 0.152 ± 0.025 and stays so
-to the end; at a constant rate, it gets worse by 0.09 ± 0.15 until the end. From 0.001 on, the loss
-is 0.46 ± 0.03, against 0.152 ± 0.015 without a schedule: the schedule shortens steps that are
-already short.
+effect of a schedule depends on its first rate. If the rate begins at 0.01, the loss is 0.152 ±
+0.025 and stays so to the end; at a constant rate, it gets worse by 0.09 ± 0.15 until the end. If
+the rate begins at 0.001, the loss is 0.46 ± 0.03, against 0.152 ± 0.015 without a schedule: the
+schedule shortens steps that are already short.
 """
 
 import keras
@@ -40,7 +40,7 @@ def build(hp):
 
 
 def halved(epoch, rate):
-    """Returns the learning rate of an epoch. `rate` is that of the epoch before."""
+    """Returns the learning rate of an epoch. `rate` is the rate of the epoch before."""
     return rate / 2 if epoch and epoch % 5 == 0 else rate
 
 

@@ -9,7 +9,7 @@ the crossentropy, which also measures how sure the network is. Look at "answer" 
 dropout`.
 
 What was found: no clear difference. A share of 0.2 is better than no dropout by 0.007 ± 0.013, and
-better than 0.6 by 0.011 ± 0.024. Both intervals hold 0, so this study can't tell whether dropout
+better than 0.6 by 0.011 ± 0.024. Both intervals contain 0, so this study can't tell whether dropout
 helps here. The best epoch counts, so all trials also stop early, which is a remedy itself. See
 `underfitting-overfitting` for data on which dropout matters more.
 

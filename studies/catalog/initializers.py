@@ -9,11 +9,12 @@ each initializer so that the comparison is fair. Look at "answer" in `kerastudy 
 and at its chart in the report: one interval for each initializer.
 
 What was found, by plain Keras over five seeds: zeros never learn. All units of a layer stay alike,
-so the network guesses, and one image in ten is right. With random_normal, the signal fades through
-the five layers, and the first epochs are lost. How much is lost depends on the learning rate: the
-accuracy is 0.51 ± 0.16 at 0.001, and 0.73 ± 0.12 at 0.02, where He's initializer has 0.943 ± 0.010.
-At their best rate, 0.005, Glorot's (0.942 ± 0.015) and He's (0.951 ± 0.004) are alike. So Keras's
-default, glorot_uniform, is a good choice, and other hyperparameters should be tuned first.
+so the network guesses, and one image in ten is classified correctly. With random_normal, the signal
+fades through the five layers, and the first epochs are lost. How much is lost depends on the
+learning rate: the accuracy is 0.51 ± 0.16 at 0.001, and 0.73 ± 0.12 at 0.02, where He's initializer
+has 0.943 ± 0.010. At their best rate, 0.005, Glorot's (0.942 ± 0.015) and He's (0.951 ± 0.004) are
+alike. So Keras's default, glorot_uniform, is a good choice, and other hyperparameters should be
+tuned first.
 """
 
 import keras

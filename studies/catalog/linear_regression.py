@@ -9,12 +9,12 @@ values of different losses have different units, so they can't be compared. The 
 therefore a metric that all trials log: the mean absolute error on the validation part. Look at the
 report's slice of `loss`.
 
-What was found, by plain Keras over five seeds: the mean absolute error finds y = 3.00 x + 0.97, ±
-0.03 and 0.01. The mean squared error finds 2.5 x + 0.0, ± 0.7 and 0.2, and is worse by 0.67 ± 0.18,
-at low and at high rates: it squares large errors, so the wrong points count most. How much worse
-depends on how many wrong points are in the validation part. Huber's loss and log-cosh, which square
-small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, which is no clear difference. (The
-objective, which is the mean absolute error too, favours that loss.)
+What was found, by plain Keras over five seeds: the mean absolute error finds y = (3.00 ± 0.03) x +
+0.97 ± 0.01. The mean squared error finds y = (2.5 ± 0.7) x + 0.0 ± 0.2, and is worse by 0.67 ±
+0.18, at low and at high rates: it squares large errors, so the wrong points count most. How much
+worse depends on how many wrong points are in the validation part. Huber's loss and log-cosh, which
+square small errors only, are worse by 0.011 ± 0.013 and 0.013 ± 0.014, which is no clear
+difference. (The objective, which is the mean absolute error too, favours that loss.)
 """
 
 import keras

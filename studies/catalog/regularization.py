@@ -2,7 +2,7 @@
 
 L2 adds the sum of all squared weights, times a factor, to the loss. L1 adds the sum of their
 absolute values. A weight shrinks if it lowers the loss by less than its penalty. With L1, many
-become 0.
+weights become 0.
 
 `penalty` is the scientific hyperparameter. The nuisances are the learning rate and the factor of
 each penalty, which exists only in trials with this penalty. The objective is the crossentropy,
@@ -10,7 +10,7 @@ logged as a metric. `val_loss` would include the penalty, so the weakest penalty
 `val_loss`. Look at "answer" in `kerastudy show regularization`.
 
 What was found: no clear difference. Training without a penalty is better than with L2 by 0.001 ±
-0.012, and better than with L1 by 0.010 ± 0.024. Both intervals hold 0. The best epoch counts, so
+0.012, and better than with L1 by 0.010 ± 0.024. Both intervals contain 0. The best epoch counts, so
 all three also stop early, which is a remedy itself. See `underfitting-overfitting` for data with
 wrong labels.
 

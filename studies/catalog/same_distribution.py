@@ -1,4 +1,4 @@
-"""Are the test samples like the others?
+"""Are the test samples like the training samples?
 
 Here they are not: the last 400 digits come from another scanner, which puts them a pixel further to
 the right, and nobody has noticed. A network can only be right about samples that are like its

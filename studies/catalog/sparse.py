@@ -1,4 +1,4 @@
-"""Can a class stay the whole number that it is?
+"""Can targets be class numbers, not one-hot rows?
 
 Yes. The loss `sparse_categorical_crossentropy` takes the label 3 as it is, and looks at the
 predicted probability of class 3. `categorical_crossentropy` computes the same from one-hot rows,

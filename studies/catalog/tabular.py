@@ -1,4 +1,4 @@
-"""What is a house worth, by a table with gaps?
+"""What is a house worth, judged by a table with gaps?
 
 The table has 1,000 houses that are made here. Its columns are area, rooms, the year in which a
 house was built, garden, district, heating, and the price in thousands. A square metre costs three

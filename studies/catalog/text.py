@@ -59,7 +59,8 @@ def build(hp):
     vectorize = keras.layers.TextVectorization(
         max_tokens=VOCABULARY, ngrams=hp["ngrams"], output_sequence_length=24
     )
-    # This learns the vocabulary from the training part. In cross-validation, each fold has its own.
+    # This learns the vocabulary from the training part. In cross-validation, each fold has its own
+    # vocabulary.
     ks.preprocessing.adapted(vectorize, data)
     model = keras.Sequential(
         [

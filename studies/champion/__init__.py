@@ -1,6 +1,6 @@
 """The champion: how it is chosen, verified, confirmed and used.
 
-For this, recorded trials are trained again, and the results are compared.
+To verify and confirm it, recorded trials are trained again, and the results are compared.
 """
 
 import lazy_loader

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """An evaluation on a test part, with reasons why its values may be too good."""
+    """An evaluation on a test part, and the reasons why its values may be too good."""
 
     evaluation: Evaluation
     # Earlier evaluations on the same test part, by all studies of the store.
@@ -67,8 +67,9 @@ def evaluate(
     """Evaluates a study's champion, or another trial, on the sealed test part.
 
     `model.evaluate` runs in a new process, with the recorded code. Each evaluation is recorded.
-    From the second evaluation on, a warning is shown. A choice that was influenced by the first
-    values can't be judged by the same test samples: its values would be too good.
+    From the second evaluation on, a warning is shown: if you chose a trial by the values of the
+    first evaluation, the same test samples can't judge this trial fairly. Its values would be too
+    good.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -79,7 +80,7 @@ def evaluate(
 
     Returns:
         The loss and the metrics on the test part, with intervals of 95 %. At the r-th evaluation on
-        a test part their level is 1 - 0.05 / r, as with `confirm`.
+        a test part, the level of the intervals is 1 - 0.05 / r, as with `confirm`.
 
     Raises:
         NoTestPartError: If the data has no test part.
@@ -129,7 +130,8 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         level=level,
         guess=scores.guess,
     )
-    # The evaluation is recorded before anybody sees its values, so later evaluations warn of it.
+    # The evaluation is recorded before anybody sees its values. So later evaluations warn of it,
+    # even if this process is killed now.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

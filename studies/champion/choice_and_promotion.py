@@ -73,7 +73,8 @@ def choose_champion(history: StudyHistory, verifier: Verifier) -> None:
             try:
                 _register(history, trial, checkpoint, verifier.executor, progress, reason)
             except StudyError as error:
-                # The launch must not fail because of this, as all its trials are recorded already.
+                # The launch must not fail because the champion can't be registered: all trials of
+                # the launch are recorded already.
                 progress.say(f"warning: {error}")
             break
         failed += trial.holds and trial.result.folds > 0 and trial.whole is None
@@ -203,10 +204,10 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    MLflow keeps its versions of earlier champions. The store deletes the old champion's files.
-    If ``trial`` or ``reason`` is given, later launches keep this champion. Otherwise they choose
-    the champion again. If the trial's checkpoint is lost, the trial is trained again, and must get
-    the same weights, bit for bit.
+    The store deletes the files of the former champion. The versions of earlier champions that
+    MLflow has registered stay in MLflow. If ``trial`` or ``reason`` is given, later launches keep
+    this champion. Otherwise they choose the champion again. If the trial's checkpoint is lost, the
+    trial is trained again, and must get the same weights, bit for bit.
 
     Args:
         study: The study's name, or the study itself if it was made in a notebook.
@@ -218,8 +219,8 @@ def promote(
 
     Raises:
         TrackingError: If the store has no such study or trial, or a process is running the study.
-        StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` gave
-            other results than the trial has.
+        StudyError: If the study can't be loaded, if its data has changed, or if `model.fit` did not
+        get the trial's recorded results.
     """
     with opened(study, store, trust=trust, progress=progress) as recorded:
         return promote_trial(recorded, trial, reason=reason)

@@ -52,8 +52,8 @@ class ConfirmOptions:
 
     Attributes:
         top: How many of the best trials race.
-        seeds: Under how many new seeds the models for the test part are trained. In the race, a
-            trial is trained under at most as many new seeds.
+        seeds: Under how many new seeds the models for the test part are trained. In the race, too,
+            a trial is trained under at most this many new seeds.
         budget: The number of trainings in the race. The trainings of all folds under one seed
             count as one.
         test: Whether the winner and the default values are scored on the test part.
@@ -292,9 +292,10 @@ class Plan:
 
     @property
     def test_size(self) -> int:
-        """The number of trainings for the test part.
+        """The largest number of trainings for the test part.
 
-        If the trial with the default values wins, fewer are needed.
+        If the trial with the default values wins, the defaults need no models of their own, so
+        there are fewer trainings.
         """
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
@@ -337,7 +338,7 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     if len(same) < 2:
         raise StudyError(
             f"There is no choice to confirm in the study {description.name!r}: at least 2 trials "
-            "with the code of the best must have a value",
+            "with the code of the best trial must have a value",
             received=len(same),
             hint="Launch it with more trials.",
         )
@@ -370,7 +371,7 @@ class Trainings(Jobs):
         # The confirmation's uuid. It is set before any training runs.
         self.uuid = ""
         self.executor, self._description = executor, plan.history.description
-        # The checkpoints stay here until their models have scored the test part.
+        # The checkpoints stay here until their models have been scored on the test part.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         # If `model.fit` has contradicted a recorded trial, the study's trainer may be wrong, so
@@ -474,7 +475,10 @@ class Trainings(Jobs):
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Records an attempt whose process died. The last attempt is recorded by `on_result`."""
+        """Records that an attempt's process died, if the training begins again.
+
+        Otherwise, `on_result` records the last attempt.
+        """
         if not why:
             self.journal.end_fit(self._running[spec.number][1], None)
 

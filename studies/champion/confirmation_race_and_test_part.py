@@ -86,7 +86,7 @@ def confirm(
         study: The study's name, or the study itself if it was made in a notebook.
         top: How many of the best trials race, at least 2.
         seeds: Under how many new seeds to train the models for the test part, at least 5. In the
-            race, a trial is trained under at most as many new seeds.
+            race, too, a trial is trained under at most this many new seeds.
         budget: The number of trainings in the race. In a cross-validated study, the trainings of
             all folds under one seed count as one.
         test: Whether to score the winner and the default values on the test part.
@@ -152,7 +152,10 @@ def confirm_study(
 
 
 def in_this_process(executor: ExecutorName | None, workers: int | None, otherwise: bool) -> bool:
-    """Returns whether trainings run in this process, or `otherwise` if the options are None."""
+    """Returns whether trainings run in this process.
+
+    Returns `otherwise` if `executor` and `workers` are both None.
+    """
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
@@ -167,9 +170,10 @@ def _run(trainings: Trainings, unfinished: str) -> Confirmation:
     result, description = plan.reported.result, plan.history.description
     if plan.tests and result.unscored and not result.scores_bytes:
         raise StudyError(
-            f"The objective {description.objective.metric} has no scores of single samples: "
+            f"The objective {description.objective.metric} has no value for each sample: "
             f"{result.unscored}. So no test part can confirm {description.name!r}",
-            hint="With --no-test (test=False), its best trials only race under new seeds.",
+            hint="With --no-test (test=False), the best trials race under new seeds, and the test "
+            "part stays sealed.",
         )
     trainings.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
     try:
@@ -260,7 +264,7 @@ def _race(trainings: Trainings) -> list[int]:
         why = next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
         raise StudyError(
             f"The trainings of {description.name!r} under new seeds are all infeasible: {why}",
-            hint="Mend that, and confirm again.",
+            hint="Mend the cause, and confirm again.",
         )
     return [*staying, *out]
 

@@ -56,8 +56,8 @@ def reproduce(study: RunnableStudy, number: int | None = None) -> Reproduction:
     modules have changed, their recorded texts are run. Installed packages are used as they are now.
     A lost checkpoint is written again if the weights are the same.
 
-    Plain `model.fit` trains. So "identical" means that Keras alone, without kerastudy's compiled
-    trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` trains.
+    Plain `model.fit` trains the trial. So "identical" means that Keras alone, without kerastudy's
+    compiled trainer, gives the same bits. If a HyperModel overrides `fit`, its `fit` trains.
     """
     history, progress = study.history, study.progress
     trial = history.chosen if number is None else history.trial(number)
@@ -125,7 +125,7 @@ def _record(
 def _has_epochs(trial: EndedTrial) -> bool:
     """Returns whether a trial has epochs to compare.
 
-    A pruned trial without a value has epochs if it has repeats or an objective function.
+    A pruned trial with repeats, or with an objective function, has epochs even if it has no value.
     """
     several = bool(trial.result.repeats) or trial.result.trainer == "objective"
     return trial.best is not None or (trial.state == "pruned" and several)

@@ -121,7 +121,7 @@ class RunnableStudy:
                 local.close()
 
     def _otherwise(self, trial: EndedTrial, workers: int | None) -> str:
-        """Returns advice for the error that a study object can't be sent to worker processes."""
+        """Returns what to do if a study object can't be sent to worker processes."""
         if workers != 1:
             return "Or confirm it with executor='in-process'."
         if not self.history.description.code.path:
@@ -226,8 +226,8 @@ def _with_same_data(trial: EndedTrial, executor: AnyExecutor) -> AnyExecutor:
 def _recorded_folds(history: StudyHistory) -> dict[str, int | None]:
     """Returns the recorded number of folds as a setting, to override the study file's setting.
 
-    If the record has another way to split, the result is empty: a launch can't override it, so the
-    study file has it.
+    If the data was split in a way such as ``forward(5)``, the result is empty. A launch can't
+    override such a split, so the study file still has the recorded one.
     """
     text = history.description.cross_validation
     if text and not text.isdigit():

@@ -1,14 +1,14 @@
 """Trains recorded trials again by plain `model.fit`: to verify them, or to get their weights.
 
-- `Verifier` compares the future champion. If the compiled trainer has a fault, training a trial
-  again with the compiled trainer would not show it. So before a trial is registered, plain Keras
-  must get the same result: every metric of every epoch, and the weights of the best epoch.
+- `Verifier` checks the future champion. Training it again with the compiled trainer would not show
+  a fault of that trainer. So before a trial is registered, plain Keras must get the same result:
+  every metric of every epoch, and the weights of the best epoch.
 - `Rerun` repeats one training, to compare the results or to restore lost weights.
 - `AllFolds` trains on all folds together, to get the model of a cross-validated trial.
 
-`Verifier` does not compare a trial that `model.fit`, a HyperModel's own `fit` or an objective
-function trained, because the same code would only run again. ``kerastudy reproduce`` compares such
-a trial, in a new process.
+`Verifier` does not check a trial that `model.fit`, a HyperModel's own `fit` or an objective
+function trained, because the same code would only run again. ``kerastudy reproduce`` checks such a
+trial, in a new process.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ class Rerun(Jobs):
         self._history, self._trial = history, trial
         self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
         # An objective function may also report values by `trial.report`. The steps of these reports
-        # are not epochs, so the record is compared in another way.
+        # are not epochs, so `_difference_of` compares each report by itself.
         self._by_objective = trial.result.trainer == "objective"
         self._progress = progress
         self.result: TrialResult | None = None
@@ -336,9 +336,9 @@ class Rerun(Jobs):
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether an objective function's trial was cut short after this report.
 
-        A pruner ends a trial at a value of the objective, which is then the last recorded value.
-        The time limit ends a trial after any epoch. At that epoch of the rerun, all recorded
-        metrics have been reported again.
+        A pruner ends a trial right after a value of the objective. So a report of the objective
+        is compared with the last recorded value. The time limit ends a trial after any epoch. So
+        after an epoch, this method checks whether all recorded metrics have been reported again.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -518,8 +518,8 @@ class AllFolds(Jobs):
             result.checkpoint_sha256,
             fold=ALL_FOLDS,
         )
-        # Both are one transaction. If the process were killed between them, the next launch would
-        # train the trial on all folds a second time.
+        # These two changes are one transaction. If the process were killed between them, the next
+        # launch would train the trial on all folds a second time.
         with self._journal.together():
             self._journal.end_fit(self._fit, recorded)
             self._journal.set_whole(self._trial.uuid, whole)

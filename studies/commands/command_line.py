@@ -76,7 +76,7 @@ def other_data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _TABLE_OPTIONS: Final = {
-    "time": "For a table: the column whose order splits the parts; no: split at random.",
+    "time": "For a table: the column whose order splits the parts, or 'no' to split at random.",
     "dates": "For a table: a column of dates, whose day, month and weekday are inputs.",
     "missing": "For a table: another text that means a missing value, such as 'not known'.",
     "drop": "For a table: another column to leave out.",

@@ -41,10 +41,11 @@ _COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 def diagnose_command(study: str, store: Path, as_json: bool) -> None:
     """Check a study by the advice of Google's Deep Learning Tuning Playbook.
 
-    Are the best trials at an end of a range? Were there enough trials? Do they train long enough,
-    overfit, differ by more than noise? Why do trials fail? What does a scientific hyperparameter
-    do? Each finding has its figures, and a command that acts on it. The last line is one command
-    for all findings. Nothing is trained. The report has the same findings, and links to charts.
+    Are the best trials at an end of a range? Were there enough trials? Did the trials train long
+    enough? Do they overfit? Do they differ by more than noise? Why do trials fail? What does a
+    scientific hyperparameter do? Each finding has its figures, and a command that acts on it. The
+    last line is one command for all findings. Nothing is trained. The report has the same findings,
+    and links to charts.
 
     \b
     kerastudy diagnose digits
@@ -90,9 +91,9 @@ def data_command(
     and whether training, validation and test samples come from the same distribution. To answer
     the last question, a classifier guesses which part a sample is from.
 
-    This takes some seconds. The targets of the test part stay sealed. TARGET is the same as for
-    `launch`; or a csv, parquet or npz file, or a folder of images or texts, which is split as a
-    study would split it by default.
+    This takes some seconds. The targets of the test part stay sealed. TARGET is a study, as for
+    `launch`. Or it is a csv, parquet or npz file, or a folder of images or texts. Such data is
+    split as a study would split it by default.
 
     \b
     kerastudy data digits

@@ -63,9 +63,11 @@ def export_command(
     of_trials = {"trial": trial, "data": recorded.data or None, "trust": recorded.trust or None}
     for option, value in of_trials.items() if format_ not in _OF_TRIALS else ():
         if value is not None:
-            raise click.UsageError(f"--{option} is for --as script or --as keras alone.")
+            raise click.UsageError(f"--{option} is for --as script or --as keras only.")
     if output == Path("-") and (format_ != "csv" or recorded.as_json):
-        raise click.UsageError("--output - is for --as csv without --json: name a file.")
+        raise click.UsageError(
+            "--output - prints CSV: give --as csv without --json, or name a file."
+        )
     if format_ in _OF_TRIALS:
         write = export_script if format_ == "script" else export_keras
         with recorded.opened() as study:

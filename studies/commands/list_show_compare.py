@@ -188,10 +188,10 @@ def compare_command(
 ) -> None:
     """Compare studies: their best values, and what they cost.
 
-    The first lines say which study is better with equal budgets, with an interval, or that the
-    record can't say so. To compare two ways to search, launch several studies of each, under
-    other --seed and --name. Studies must have the same objective. Times are times of training,
-    summed over the trials.
+    The first lines say which study is better if both have the same budget, and by how much, with an
+    interval. Or they say why the record can't tell. To compare two ways to search, launch several
+    studies of each, every one with its own --seed and --name. Studies must have the same objective.
+    Times are times of training, summed over the trials.
 
     \b
     kerastudy compare digits digits-wide

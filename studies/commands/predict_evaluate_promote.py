@@ -62,8 +62,8 @@ def predict_command(
 
     The samples must look like the data of the study: the model preprocesses them. A csv or parquet
     file has the study's columns by their names, in any order; other columns are ignored. A model
-    with several inputs needs an npz file, with an array for each input by its name. Classes are
-    shown by name. Pickled objects are not loaded.
+    with several inputs needs an npz file that has, for each input, an array with the input's name.
+    Classes are shown by name. Pickled objects are not loaded.
 
     Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
@@ -194,7 +194,7 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str) -> 
     With --trial or --reason, later launches keep this champion, and say so if another trial is
     better. Without these options, the best trial becomes the champion, and later launches may
     choose another one. If the trial's checkpoint is gone, the trial is trained again, with the same
-    bits. MLflow keeps its versions of earlier champions.
+    bits. The registered versions of earlier champions stay in MLflow.
 
     \b
     kerastudy promote digits --trial 7 --reason "half the size, nearly as good"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def reproduce_command(recorded: RecordedStudy, trial: int | None) -> None:
     """Run a trial again from its record, in a new process, and compare.
 
-    Trains by plain model.fit, even if the trial was compiled. So "identical" means that Keras alone
-    gives the same bits.
+    Plain model.fit trains the trial, even if the compiled trainer trained it before. So "identical"
+    means that Keras alone gives the same bits.
 
     Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
     identical; else with 1.
@@ -93,7 +93,7 @@ def reproduction_text(outcome: Reproduction) -> str:
     type=int,
     default=5,
     show_default=True,
-    help="New seeds for the test part, 5 or more. A trial in the race gets at most as many.",
+    help="New seeds for the test part, 5 or more. A trial in the race gets no more than this.",
 )
 @click.option(
     "--budget",

@@ -297,7 +297,7 @@ def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
-    # Imported here, as it loads numpy, which the other documents don't need.
+    # This import is here, because it loads numpy, which the other documents don't need.
     from tracking.diagnosis import answers
 
     description, best, champion = history.description, history.best, history.champion

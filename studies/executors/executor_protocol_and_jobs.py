@@ -66,7 +66,7 @@ class Executor(Protocol):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The versions and the machine that the trials run on."""
+        """The machine that the trials run on, and the versions of its libraries."""
         ...
 
     @property
@@ -105,8 +105,8 @@ class Executor(Protocol):
 _ATTEMPTS = 3
 # While no job runs, `run_jobs` checks after this many seconds whether it must stop.
 _SECONDS_TO_NOTICE = 0.5
-# Jobs that begin within this time are recorded in one transaction. Jobs that have begun train only
-# after the transaction, so a longer time would delay them.
+# Jobs that begin within this time are recorded in one transaction. A job trains only after this
+# transaction, so a longer time would delay its training.
 _SECONDS_TOGETHER = 0.02
 
 
@@ -259,7 +259,7 @@ class _Run:
                 self._executor.wait(self, _SECONDS_TO_NOTICE if idle else None)
             except WorkerError:
                 # The signal that stops this process may also end a worker that is loading the
-                # study.
+                # study. That is no error.
                 if not (idle and self._jobs.stopping):
                     raise
 

@@ -206,7 +206,7 @@ class Session:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         with at_work(self.state):
-            # A process that has died may have left parts of the model.
+            # If a process died while it saved the model, the folder has parts of the model.
             shutil.rmtree(folder, ignore_errors=True)
             splits = None if self.data is None else self.data.of(spec.fold)
             return save_champion(self.study, space, splits, spec, checkpoint, folder)

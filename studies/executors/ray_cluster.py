@@ -145,13 +145,13 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 
 
 def _address_of(options: RayOptions) -> str:
-    """Returns the address of the options, or the one in ``RAY_ADDRESS``."""
+    """Returns the cluster's address: the one that the user gave, else ``RAY_ADDRESS``."""
     address = options.address or os.environ.get("RAY_ADDRESS")
     if not address:
         raise StudyError(
             "The executor 'ray' needs the address of a Ray cluster",
             hint="Give --address auto on a machine of the cluster, or --address HOST:PORT of its "
-            "head; on this machine alone, leave out --executor ray.",
+            "head. To run on this machine alone, leave out --executor ray.",
         )
     return check_address("address", address)
 

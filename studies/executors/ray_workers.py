@@ -5,7 +5,8 @@ as in a local launch, so its results are bit for bit the same. When the driver e
 actor, and the worker process ends with the actor.
 
 Nodes and driver have a common disk, with the store and the launch's temporary folder. A fit reads
-and writes its files there. So if a node dies, its trial resumes from the last state.
+and writes its files there. So if a node dies, its trial resumes from the last state that it has
+saved.
 """
 
 from __future__ import annotations
@@ -280,7 +281,8 @@ class RayWorkers(LaunchWorkers):
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # Ray raises ActorUnavailableError as long as it only knows that the node does not answer.
+        # If a node does not answer, Ray first raises ActorUnavailableError, before it counts the
+        # node as dead.
         if (
             isinstance(error, ActorUnavailableError)
             or getattr(error, "preempted", False)
@@ -340,8 +342,9 @@ class Arrival:
     load: LoadStudy
     home: str  # Ray's id of the driver's node.
     versions: Mapping[str, str]  # The versions on the driver's machine, by name.
-    # The driver's environment variables that can change results. None: the variable is not set.
-    # They replace the node's variables, because Ray sets some of these, such as OMP_NUM_THREADS.
+    # The driver's environment variables that can change results. None stands for a variable that is
+    # not set. The driver's variables replace those of the node, because Ray sets some variables
+    # there, such as OMP_NUM_THREADS.
     variables: Mapping[str, str | None]
     folder: str  # The driver's working folder. The worker uses it if it exists on the node.
 
@@ -403,7 +406,8 @@ class Host:
             )
 
     def _check_disk(self) -> None:
-        # This folder has a name that no other folder has, and lies on the store's disk.
+        # This folder is on the store's disk, and no other folder has its name. So a node that has
+        # the folder sees this disk.
         folder = self._arrival.load.shared
         if not folder.is_dir():
             raise WorkerError(

@@ -114,9 +114,10 @@ class LaunchWorkers(abc.ABC):
 class LocalWorkers(LaunchWorkers):
     """The workers of a launch on this machine.
 
-    Their working folder is `folder`. If `folder` is empty or does not exist, it is the working
-    folder of this process. At first, one worker starts. The others start later, if the remaining
-    trials take long enough. With `at_once`, or on a machine with GPUs, all start immediately.
+    The workers' working folder is `folder`. If `folder` is empty or does not exist, the workers use
+    the working folder of this process. At first, one worker starts. The others start later, if the
+    remaining trials take long enough. With `at_once`, or on a machine with GPUs, all start
+    immediately.
     """
 
     def __init__(

@@ -163,7 +163,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session:
     from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # The files that AutoGraph generates are then removed together with the shared folder.
+    # AutoGraph writes its generated files into the shared folder, so they are removed together with
+    # that folder.
     write_generated_code_into(message.shared)
     # Random operations at the top level of a study file need a seed too.
     begin_trial(0)
@@ -176,8 +177,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session:
     threads = study.threads or message.threads
     change_threads(message.threads, threads)
     session = Session.open(study, code, threads, message.data, message.shared)
-    # From now on, garbage collections skip the half a million objects of TensorFlow. So a trial of
-    # a small model takes 6 % less time.
+    # From now on, garbage collections skip TensorFlow's half a million objects. So a trial of a
+    # small model takes 6 % less time.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))
     connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))

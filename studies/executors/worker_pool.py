@@ -71,7 +71,7 @@ class WorkerPool:
             self._workers.append(start(number))
 
     def grow(self, count: int, start: Callable[[int], Worker], jobs: int) -> None:
-        """Like `resize`, but starts workers later, while jobs run, and only if that saves time.
+        """Starts workers as `resize` does, but later, while jobs run, and only if that saves time.
 
         `jobs` is the number of jobs that are left.
         """

@@ -303,7 +303,7 @@ COUNTS = Path("/proc/vmstat")
 # Lines that the user does not see. TensorFlow's C++ code prints them before its log level applies.
 _NOISE = re.compile(
     r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
-    # TensorFlow 2.18 and 2.19 print this without a GPU too.
+    # TensorFlow 2.18 and 2.19 print this error even on a machine without a GPU.
     r"|E0000 .*Unable to register cu(DNN|BLAS|FFT) factory"
 )
 
@@ -335,7 +335,7 @@ class WorkerProcess:
         variables: Mapping[str, str] | None = None,
         keeps: bool = False,
     ) -> None:
-        """Starts the process. If it `keeps` the launch's folder, it never removes the folder."""
+        """Starts the process. With `keeps`, it never removes the launch's folder."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             # The user's code may have called `socket.setdefaulttimeout`, and then messages would

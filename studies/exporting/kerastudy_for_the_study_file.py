@@ -170,7 +170,7 @@ class Ignored:
 
     def again(self, *arguments, **options):
         if loaded.files:
-            raise RuntimeError(f"it uses kerastudy's {self.named}, which its stand-in lacks")
+            raise RuntimeError(f"it uses kerastudy's {self.named}, which this replacement lacks")
         return self
 
     __call__ = __getitem__ = __or__ = __ror__ = again

@@ -38,7 +38,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 _FILES: Final = Path(__file__).parent
 _SCRIPT: Final = "retrain.py"
-# Copied as `kerastudy.py`, which the study's files then import.
+# This file is copied as `kerastudy.py`, which the study's files then import.
 _STAND_IN: Final = "kerastudy_for_the_study_file.py"
 _RECORD: Final = "record.json"
 
@@ -186,7 +186,8 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "it has classes"
-        # The script gives the data to `fit` in batches. Then Keras needs a weight for each class.
+        # The script gives the data to `fit` in batches. For data in batches, Keras needs a weight
+        # for each class.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays)
@@ -276,9 +277,9 @@ def _refused(study: str, what: str) -> StudyError:
 
 
 def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
-    """Returns the study's files, and the value of the script's variable `CODE`.
+    """Returns the texts of the study's files, and the value of the script's variable `CODE`.
 
-    The files are texts, by their path in the exported folder `code`.
+    The texts are given by the files' paths in the exported folder `code`.
     """
     path = Path(os.path.normpath(code.path))
     texts = {
@@ -293,8 +294,8 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
     outside = path.parent
     while outside in packages:
         outside = outside.parent
-    # Python looks for modules in these folders. Packages are not among them, and the folder of the
-    # study's file comes first.
+    # Python looks for modules in these folders, first in the folder of the study's file. Packages
+    # are left out, because their modules are imported by the package's name.
     parents = {parent for file in texts for parent in file.parents if parent.is_relative_to(root)}
     folders = sorted(parents - packages, key=lambda folder: (folder != path.parent, folder))
     place = {

@@ -53,7 +53,8 @@ def export_table(
     trials, with the value, the epoch and the hyperparameters of each.
     """
     name = history.description.name
-    # The study of churn.csv is named churn. The default must not be churn.csv, so it has "-trials".
+    # A study of the data churn.csv is named churn. Its table must not replace churn.csv, so the
+    # default name of the table is churn-trials.csv.
     file = file_for(output, f"{name}-trials.{'csv' if format_ == 'csv' else 'tex'}", force)
     if format_ == "csv":
         table = trials_table(history)
@@ -223,7 +224,8 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
         raise StudyError(f"{str(path)!r} is a folder", hint="Name a file with --output.")
     if path.exists() and not force and not is_device(path):
         raise StudyError(
-            f"{str(path)!r} exists", hint="Name another by --output, or replace it by --force."
+            f"{str(path)!r} exists",
+            hint="Name another file with --output, or replace it with --force.",
         )
     if not path.parent.is_dir():
         raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")

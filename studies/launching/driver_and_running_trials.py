@@ -74,7 +74,7 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began this trial, and did not finish it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The numbers of trials whose process has died since the last record. The value, 1 or 0, is
+        # The trials whose process has died since the last record, by number. The value, 1 or 0, is
         # added to the trial's `losses`. It is 0 if the process died because its machine went away.
         self._lost: dict[int, int] = {}
         # Results that are not in the journal yet.
@@ -150,7 +150,7 @@ class Driver(Jobs):
             self._begin_fit(running)
 
     def _take_results(self) -> None:
-        """Records all epochs, results, and trials whose process died, since the last call."""
+        """Records the epochs, the results and the deaths of processes since the last call."""
         results, self._results = self._results, []
         if results:
             with self._journal.together():
@@ -179,7 +179,7 @@ class Driver(Jobs):
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
-        """Passes an ended trial to the engine, the removal of files, and the progress display."""
+        """Tells the engine, the removal of files and the progress display that a trial ended."""
         self._trials.end(trial)
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -199,9 +199,10 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Returns a context. At its end, its events are recorded, and the engine gets the results.
+        """Returns a context for events.
 
-        Files that are not needed any more are then removed.
+        When the context ends, its events are recorded, the engine gets the results, and files
+        that are not needed any more are removed.
         """
         try:
             yield
@@ -275,8 +276,8 @@ class Driver(Jobs):
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields a task for each fit that has not ended."""
         files, description = self._files, self._description
-        # A trial with several fits gets its rank only after the last fit. So no fit can find out by
-        # `last_kept` that its checkpoint will not be kept.
+        # A trial with several fits is ranked only after its last fit. Before that, `last_kept`
+        # can't tell whether the checkpoint of a fit will be kept.
         last_kept = self._retention.last_kept() if description.trainings == 1 else None
         for spec in running.fits[len(running.results) :]:
             number, repeat = spec.number, spec.repeat

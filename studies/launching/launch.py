@@ -131,7 +131,8 @@ def _launch_in_workers(
     if on_ray:
         check_ray_installed()
     with contextlib.ExitStack() as stack:
-        # The nodes of a cluster see the store's disk.
+        # The temporary folder is made in the store, because all nodes of a cluster see the store's
+        # disk.
         place = stack.enter_context(_made(real_folder(options.place))) if on_ray else None
         load = load_in(Path(stack.enter_context(temporary_folder(place))))
         start: Callable[..., LaunchWorkers] = LocalWorkers
@@ -273,13 +274,13 @@ def _run_opened(
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
-            # Killed workers may have left partial files.
+            # Workers that were killed may have left parts of checkpoints, which are removed here.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
                 try:
                     choose_champion(refreshed(before), verifier)
                 except VerificationStopped:
-                    # The next launch chooses the champion.
+                    # The user stopped this launch. The next launch chooses the champion.
                     status, ending = "KILLED", INTERRUPTED
             journal.end(status, *ending)
             history = refreshed(before)
@@ -306,7 +307,7 @@ def _is_contradicted(
 ) -> bool:
     """Returns whether `model.fit` has contradicted the compiled trainer.
 
-    Then a trial of the present code was trained by both, and their results differ.
+    That is so if both trained the same trial of the present code, and their results differ.
     """
     same = description.code.same_as
     differing = sorted(t.number for t in recorded if differs(t.verified) and same(t.code_digest))

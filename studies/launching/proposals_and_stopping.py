@@ -1,4 +1,4 @@
-"""Asks a study's engine for trials until the budget is spent, and gives it their results.
+"""Asks a study's engine for trials until the budget is spent, and tells the engine their results.
 
 A study ends when it has all its trials, or earlier because of `timeout`, `stop_at` or `patience`,
 or if its first trials all fail with the same error.
@@ -116,7 +116,7 @@ class Proposals:
         return proposal
 
     def spent(self) -> bool:
-        """Returns whether the study must end, even if it does not have all its trials."""
+        """Returns whether the study must end before it has all its trials."""
         self.ending = self.ending or self._early_ending()
         return self.ending is not None
 

@@ -346,7 +346,10 @@ class Inputs:
 
 
 def _same_sizes(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether a model takes a shape. In `taken`, None stands for any size."""
+    """Returns whether a sample of this shape fits an input that takes the shape `taken`.
+
+    In `taken`, None stands for any size.
+    """
     return len(shape) == len(taken) and all(
         expected in (None, size) for size, expected in zip(shape, taken, strict=True)
     )
@@ -403,7 +406,7 @@ def _columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str,
 
 
 def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a note for each column with categories that have no input in the model."""
+    """Yields a note for each column with categories that the model does not know."""
     import keras
 
     names = {id(tensor): name for name, tensor in model.input.items()}
@@ -447,7 +450,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
     }
     lengths = {len(array) for array in samples.values()}
     if len(lengths) > 1:
-        raise inputs.error(path, f"has arrays of {sorted(lengths)} samples")
+        raise inputs.error(path, f"has arrays with different numbers of samples: {sorted(lengths)}")
     return samples, []
 
 
@@ -514,7 +517,8 @@ def _read_arrays(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
         return _for_inputs(_read_archive(path), path, inputs)
     if suffix != ".npy":
         raise inputs.error(
-            path, "is no npz, npy, csv or parquet file, and no folder as the study reads it"
+            path,
+            "is no npz, npy, csv or parquet file, and no folder of the kind that the study reads",
         )
     if len(inputs.arrays) > 1:
         raise inputs.error(path, "has one array: give an npz file with an array for each input")
@@ -546,7 +550,7 @@ def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
     """Reads the samples of a CSV or Parquet file, each a row of the study's columns."""
     if not inputs.columns:
         raise inputs.error(
-            path, "is a table, but the study's data has no names of columns: give an npz file"
+            path, "is a table, but the study's data has no column names: give an npz file"
         )
     texts = inputs.arrays[0].texts
     table = read_table(path, texts=inputs.columns if texts else ())
@@ -558,7 +562,7 @@ def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
         raise inputs.error(path, "has empty cells")
     if texts:
         return np.asarray(table.to_numpy(str))
-    # pandas also counts durations as numbers.
+    # The kinds of numbers are named here, because pandas counts durations as numbers, too.
     kinds = {str(name): getattr(dtype, "kind", "O") for name, dtype in table.dtypes.items()}
     others = [name for name, kind in kinds.items() if kind not in "biuf"]
     if others:

@@ -79,7 +79,7 @@ class StudyResults(StudyHistory):
     def best(self) -> TrialWithResult | None:
         """The trial with the best value, or None.
 
-        A trial does not count if plain `model.fit` gave other results than the trial has.
+        A trial does not count if plain `model.fit` did not get the trial's recorded results.
         """
         best = super().best
         assert best is None or isinstance(best, TrialWithResult)
