@@ -378,7 +378,7 @@ class Host:
         except WorkerError as error:
             yield Parcel(error)
         except KerastudyError as error:
-            yield Parcel(Failed(str(error)))
+            yield Parcel(Failed(error))
         except Exception as error:
             yield Parcel(WorkerError(f"{self._node} can't run trials: {describe(error)}"))
 
@@ -421,9 +421,10 @@ class Host:
         while not self._ending:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
-                why = f"{message.message} (This was on {self._node}.)"
                 # A WorkerError drops only this node. Other nodes may be able to load the study.
-                message = Failed(why) if loaded else WorkerError(why)
+                kind = StudyError if loaded else WorkerError
+                error = message.error.of_kind(kind, f"On {self._node}: ")
+                message = error if isinstance(error, WorkerError) else Failed(error)
             loaded = loaded or isinstance(message, Loaded)
             printed = tuple(self._lines.get_nowait() for _ in range(self._lines.qsize()))
             if message is not None or printed:

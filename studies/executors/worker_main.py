@@ -117,14 +117,14 @@ def _import_kerastudy() -> None:
 
 def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
-    from search_spaces.errors import KerastudyError
+    from search_spaces.errors import KerastudyError, StudyError
     from studies.error_texts import describe
     from studies.executors.worker_process import Answer, Ask, Failed, RunFits
 
     try:
         session = _load(load, connection)
     except KerastudyError as error:
-        connection.send(Failed(str(error)))
+        connection.send(Failed(error))
         session = None
     while True:
         message = connection.recv()
@@ -140,7 +140,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
                 )
                 connection.send(Answer(metrics))
         except KerastudyError as error:
-            connection.send(Failed(str(error)))
+            connection.send(Failed(error))
         except (EOFError, ConnectionError):
             # The driver is gone.
             raise
@@ -148,7 +148,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             # The driver gets this error as an answer. If the process ended instead, another process
             # would replace it, and fail too.
             traceback.print_exc()
-            connection.send(Failed(f"A worker process raised {describe(error)}."))
+            connection.send(Failed(StudyError(f"A worker process raised {describe(error)}.")))
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_spaces import INITIALIZERS, SearchSpace
-from search_spaces.errors import StudyError, WorkerError
+from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.executors import worker_main
 from studies.executors.executor_protocol_and_jobs import Handler
 from studies.user_code import ShippedStudy, Target, place_of
@@ -88,9 +88,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Failed:
-    """The worker could not load the study or answer a request, for the reason in `message`."""
+    """The worker could not load the study or answer a request, because of `error`."""
 
-    message: str
+    error: KerastudyError
 
 
 # After this many processes that died while loading the study or answering a request, no other
@@ -181,7 +181,7 @@ class Worker:
             return
         self._lost_while_loading = 0
         if isinstance(answer, Failed):
-            raise StudyError(answer.message)
+            raise answer.error
         assert isinstance(answer, Loaded)
         self.loading = False
         if self.loaded is not None:
@@ -231,7 +231,7 @@ class Worker:
             return
         if isinstance(message, Failed):
             self._fits.clear()
-            raise StudyError(message.message)
+            raise message.error.of_kind(StudyError)
         self._fits.popleft()
         if message.state != "complete":
             self._fits.clear()
@@ -269,7 +269,7 @@ class Worker:
                     raise
                 self._restart()
         if isinstance(answer, Failed):
-            raise StudyError(answer.message)
+            raise answer.error.of_kind(StudyError)
         assert isinstance(answer, Answer)
         return answer.value
 

@@ -9,7 +9,7 @@ import handmade
 import pytest
 from study_file import DEEP, study_text
 
-from search_spaces import StudyError, WorkerError
+from search_spaces import BuilderError, SearchSpaceError, WorkerError
 from studies.executors import Executor
 from tracking.records import Decision, EpochResult, Objective, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
@@ -195,8 +195,22 @@ class ExecutorConformance:
         assert metrics["val_loss"] == result.best.value
         assert (tmp_path / "champion" / "MLmodel").exists()
 
-    def test_what_is_wrong_with_the_study_is_told(self, open_file: Open, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("text", "other", "kind", "received"),
+        [
+            ("return model", "pass", BuilderError, "None"),
+            ("trials=4", "trials=4, initial=[{'units': 'a'}]", SearchSpaceError, "'a'"),
+        ],
+    )
+    def test_what_is_wrong_with_the_study_is_told(
+        self, open_file: Open, tmp_path: Path, text: str, other: str, kind: type, received: str
+    ) -> None:
+        """The error has its class and its fields in each executor.
+
+        If another machine than the driver's could not load the study, the class is WorkerError.
+        """
         file = tmp_path / "wrong.py"
-        file.write_text(STUDY_FILE.replace("return model", "pass"), encoding="utf-8")
-        with pytest.raises(StudyError, match="must return a Keras model"), open_file(file):
+        file.write_text(STUDY_FILE.replace(text, other), encoding="utf-8")
+        with pytest.raises((kind, WorkerError)) as raised, open_file(file):
             pass
+        assert raised.value.received == received
