@@ -189,7 +189,7 @@ def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Sam
         return _of_texts(file, texts[0], target)
     meaning = likely_kind(frame[target])
     table = replace(table, classes=meaning != "regression")
-    # Makes the arrays as a launch does, to raise the same errors now.
+    # This makes the arrays as a launch does, so that the errors of a launch are raised now.
     y = np.asarray(table.contents_of(frame, inputs).pool.y)
     lines = [
         f"{name}={_as_python(value)},{comment and f'  # {comment}'}"

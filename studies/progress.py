@@ -274,7 +274,7 @@ class LiveProgress(Progress):
 
     def _start(self) -> None:
         with contextlib.suppress(*_UNWRITABLE):
-            # Draws the display at once, because loading the study takes seconds.
+            # This draws the display at once, because loading the study takes seconds.
             self._live.start(refresh=True)
 
     def _columns(self) -> int:
@@ -283,7 +283,7 @@ class LiveProgress(Progress):
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*_UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
-            # Redraws the display, which no longer has a line for a trial that has just ended.
+            # The line of a trial that has just ended disappears from the display.
             self._live.refresh()
 
     def _drawn(self) -> Group:
@@ -305,7 +305,7 @@ class LiveProgress(Progress):
         return Group(*lines)
 
     def _name(self, number: int) -> str:
-        """Returns a name as long as the longest, so that the curves are below each other."""
+        """Returns a name, padded to the longest name, so that the curves are below each other."""
         name, names = super()._name(number), self._names.values()
         return name + " " * (max(map(width, names), default=0) - width(name))
 

@@ -424,7 +424,8 @@ class Trainings(Jobs):
         """Returns the metrics of those epochs in which all metrics are finite."""
         _, fit = self._recorded[training.identity]
         epochs = fit_metrics(self.plan.history.folder, fit)
-        # `fit_metrics` leaves out values that are not finite, so their names are missing.
+        # `fit_metrics` leaves out values that are not finite. So an epoch with such a value has
+        # fewer names than other epochs.
         names = set().union(*epochs.values())
         return {epoch: metrics for epoch, metrics in epochs.items() if set(metrics) == names}
 
@@ -453,7 +454,7 @@ class Trainings(Jobs):
         return not checkpoint_fault(self.checkpoint(training), digest)
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context. At the context's end, logged epochs are written to the journal."""
+        """Returns a context. When it ends, the epochs logged in it go to the journal."""
         return self.journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:

@@ -462,7 +462,7 @@ class AllFolds(Jobs):
             self._journal.close()
 
     def taking(self) -> AbstractContextManager[object]:
-        """Returns a context. At the context's end, logged epochs are written to the journal."""
+        """Returns a context. When it ends, the epochs logged in it go to the journal."""
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:

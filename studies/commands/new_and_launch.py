@@ -99,7 +99,9 @@ def new_command(
     if catalog is not None and (data, target) != (None, None):
         raise click.UsageError("--from copies a study as it is: leave out --data and its options.")
     if data is None and (target is not None or of_table):
-        raise click.UsageError("These options describe the file of --data: give --data, too.")
+        raise click.UsageError(
+            "--target, --drop and the like describe the file of --data: give --data, too."
+        )
     name, notes = write_study(file, data=data, target=target, catalog=catalog, options=of_table)
     if notes:
         click.echo(as_notes(notes), err=True)

@@ -174,7 +174,7 @@ class Worker:
             answer = self.process.receive()
         except WorkerError as error:
             self._lost_while_loading += 1
-            # A process that died while loading, without being killed, would die again.
+            # If a process died while loading, without being killed, the next one would die too.
             if self._lost_while_loading >= _ATTEMPTS or not error.killed:
                 raise
             self._restart()

@@ -166,7 +166,7 @@ if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.
     model.build((None, *x.shape[1:]))
 elif not model.built:
     # This may fail if the model has its own training step, which never calls the model. Then `fit`
-    # builds it.
+    # builds the model.
     with contextlib.suppress(Exception):
         model(keras.tree.map_structure(lambda a: tf.constant(a[:1]), x))
 

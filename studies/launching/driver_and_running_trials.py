@@ -100,8 +100,8 @@ class Driver(Jobs):
             run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:
-            # The running trials are recorded as interrupted. If that fails now, the next launch
-            # does it.
+            # The running trials are recorded as interrupted. If this can't be recorded now, the
+            # next launch records it.
             with contextlib.suppress(Exception):
                 self._journal.settle()
                 self._journal.end_left_over()

@@ -51,7 +51,7 @@ class Proposals:
     Attributes:
         engine: The engine, made from the recorded trials.
         description: The study.
-        exhausted: Whether the engine has proposed all that it can.
+        exhausted: Whether the engine has no more trials to propose.
         ending: Why the study ends early, or None.
     """
 

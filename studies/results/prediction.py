@@ -294,7 +294,7 @@ class Inputs:
 
     @classmethod
     def of(cls, saved: Model) -> Inputs:
-        """Returns the inputs of a model, by its MLflow signature."""
+        """Returns the inputs of a model, read from its MLflow signature."""
         signature, metadata = saved.signature.inputs, saved.metadata or {}
         if not signature.is_tensor_spec():
             columns = tuple(signature.input_names())
