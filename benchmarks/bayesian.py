@@ -1,9 +1,10 @@
-"""Measures one ask of Keras Tuner's Bayesian oracle, at 300 trials of 8 hyperparameters.
+"""Measures an ask of Keras Tuner's Bayesian oracle after 300 trials of 8 hyperparameters.
 
     python -m benchmarks.bayesian [--trials 300] [--asks 3] [--json]
 
-The goal: at most 4 s. It grows with the number of trials: the Gaussian process solves a system of
-as many equations, at 21 starts for its length scale and 50 for the acquisition function.
+The goal: at most 4 s. The more trials, the longer an ask takes: the Gaussian process solves a
+system of one equation per trial, at 21 starts for its length scale and 50 for the acquisition
+function.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
         for engine in ("keras-tuner:random", "keras-tuner:bayesian")
     ]
     proposals = [engines[0].ask() for _ in range(trials)]
-    engines[1].restore([_record(each) for each in proposals if each is not None], lambda _: {})
+    engines[1].restore(
+        [_record(proposal) for proposal in proposals if proposal is not None], lambda _: {}
+    )
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(asks):
         proposal = engines[1].ask()

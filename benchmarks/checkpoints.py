@@ -1,13 +1,13 @@
-"""Measures checkpoints: their share of the time of a trial of 5 epochs.
+"""Measures the share of checkpoints in the time of trials of 5 epochs.
 
     python -m benchmarks.checkpoints [--data mnist.npz] [--json] [--quick]
 
-The dense network of some 50,000 weights, on MNIST (or made-up images of its shape), on one thread,
-with a program that an earlier trial left. The trials are those of a study that keeps 10
-checkpoints: one that can't be among the best 10 so far writes none. It counts all that the
-training waits for: taking the best weights, writing the state after an epoch, writing the best
-weights. The goal: writing weights takes less than 3 % of a study of 100 trials, all of it less
-than 7 %.
+It trains a dense network of some 50,000 weights on MNIST (or on made-up images of its shape), on
+one thread, with the traced program of an earlier trial. The study keeps 10 checkpoints: a trial
+that can't be among the best 10 so far writes none. Three things count, because the training waits
+for them: taking the best weights, writing the state after an epoch, and writing the best weights.
+The goals, in a study of 100 trials: writing weights takes less than 3 % of the time, and all three
+together take less than 7 %.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        trials: How many trials follow a first one that makes the program.
+        trials: How many trials are measured, after a first one that traces the program.
     """
     from studies.training import (
         BestWeights,
@@ -65,7 +65,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
         noting(owner, method, spent[f"{owner.__name__}.{method}"])
     whole, parameters = list[float](), 0
     seconds = collections.defaultdict[str, list[float]](list)
-    ranks, written = list[Rank](), 0
+    ranks, checkpoint_count = list[Rank](), 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(work.name, folder / "data.npz", images, sizes)
@@ -86,17 +86,17 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
             assert result.state == "complete" and result.best is not None
             assert task.may_stay(result.best) == paths[0].exists() and paths[1].exists()
             bisect.insort(ranks, result.best.rank(spec.objective, seed))
-            written += paths[0].exists()
+            checkpoint_count += paths[0].exists()
             for name, times in spent.items():
                 seconds[name].append(sum(times))
             parameters = result.model_parameters
-    # Without the first trial, which makes the program.
-    shares = {name: sum(each[1:]) / sum(whole[1:]) for name, each in seconds.items()}
+    # The first trial does not count: it traces the program.
+    shares = {name: sum(durations[1:]) / sum(whole[1:]) for name, durations in seconds.items()}
     return {
         "weights": parameters,
         "trial_seconds": statistics.median(whole[1:]),
         "share": sum(shares.values()),
-        "written": written,
+        "written": checkpoint_count,
         "states": len(states) / len(whole),
         "shares": shares,
     }

@@ -1,17 +1,17 @@
-"""Compares the answers of the catalog's chapters with plain Keras, over seeds.
+"""Checks the answers of the catalog's chapters by plain Keras, under several seeds.
 
 It shares no code with kerastudy: it imports Keras, numpy and scikit-learn, and trains by
 `model.fit`. A seed decides the split of the data, the initial weights and the order of the batches.
 Each value of a chapter's hyperparameter is trained at fixed learning rates, from the range of the
-chapter. A training counts with its best epoch.
+chapter. Of each training, the best epoch counts.
 
     python -m benchmarks.course                              # all chapters, about half an hour
     python -m benchmarks.course initializers --seeds 10
     python -m benchmarks.course --output course.jsonl        # keeps each training; resumes
     KERASTUDY_BENCHMARK_DATA=mnist.npz python -m benchmarks.course mnist    # without a download
 
-The tables have the mean over the seeds ± their standard deviation. "behind" is the difference from
-the best value, of the same seed, each value at its best rate.
+The tables have the mean over the seeds ± their standard deviation. "behind" is how much worse a
+value is than the best value under the same seed, each at its best learning rate.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter's question, as plain Keras asks it.
+    """A chapter's question, to be answered by trainings with plain Keras.
 
     Attributes:
         values: The values of its hyperparameter.
@@ -58,10 +58,10 @@ class Chapter:
         metric: What is compared: a key of the history.
         best: ``max`` or ``min``.
         fit: Returns further arguments of `model.fit` for a value and the parts.
-        epochs, batch: The number of epochs, and the batch size; 0 if the value says it.
-        also: Other keys of the history, of which the best epoch's value is kept.
-        more: Returns further values of the model after an epoch, by their keys of the history.
-        reuse: Whether models of a value have the same structure whatever the seed.
+        epochs, batch: The number of epochs, and the batch size; 0 if the value sets it.
+        also: Further keys of the history, whose values at the best epoch are kept.
+        more: Returns values that the history gets after an epoch, by their keys.
+        reuse: Whether a value's models have the same structure under every seed.
     """
 
     values: Sequence[Any]
@@ -81,7 +81,7 @@ class Chapter:
 def split(
     x: Any, y: Any, seed: int, *, validation: float = 0.2, test: float = 0.2, classes: bool = True
 ) -> Parts:
-    """Returns random parts, of shares or of numbers of samples."""
+    """Returns random parts, whose sizes are shares or numbers of samples."""
 
     def cut(x: Any, y: Any, size: float) -> Any:
         return train_test_split(
@@ -172,9 +172,9 @@ def _wide(value: Any, rate: float, parts: Parts) -> keras.Model:
 
 
 def tops(model: keras.Model, parts: Parts) -> dict[str, float]:
-    """Returns the accuracy on the test part, and how many of its mistakes are within the tops.
+    """Returns the accuracy on the test part, and the share of mistakes between two tops.
 
-    The tops are T-shirts, pullovers, coats and shirts.
+    Tops are T-shirts, pullovers, coats and shirts.
     """
     x, y = parts.test
     predicted = model.predict(x, 1000, verbose=0).argmax(axis=1)
@@ -224,7 +224,7 @@ def _priced(value: Any, rate: float, parts: Parts) -> keras.Model:
 
 
 def trees_and_line(model: keras.Model, parts: Parts) -> dict[str, float]:
-    """Returns the mean absolute errors of scikit-learn's models, and of always the mean."""
+    """Returns the mean absolute errors of scikit-learn's models, and of predicting the mean."""
     (x, y), (x_validation, y_validation) = parts.train, parts.validation
     others = {"trees": HistGradientBoostingRegressor(), "linear": LinearRegression()}
     predicted = {name: other.fit(x, y).predict(x_validation) for name, other in others.items()}
@@ -280,7 +280,7 @@ def _regularization(value: Any, rate: float, parts: Parts) -> keras.Model:
 
 
 def _dropout(value: Any, rate: float, parts: Parts) -> keras.Model:
-    layers = [each for _ in range(2) for each in (dense(256), keras.layers.Dropout(value))]
+    layers = [layer for _ in range(2) for layer in (dense(256), keras.layers.Dropout(value))]
     return classifier(layers, adam(rate))
 
 
@@ -348,7 +348,7 @@ def _two_classes(value: Any, rate: float, parts: Parts) -> keras.Model:
     inputs = keras.layers.Input(parts.train[0].shape[1:])
     model = keras.Sequential([inputs, dense(32), output])
     names = (keras.metrics.AUC, keras.metrics.Precision, keras.metrics.Recall)
-    metrics = [each(name=each.__name__.lower()) for each in names]
+    metrics = [metric(name=metric.__name__.lower()) for metric in names]
     model.compile(adam(rate), "binary_crossentropy", metrics=["accuracy", *metrics])
     return model
 
@@ -694,11 +694,11 @@ CHAPTERS: Final[dict[str, Chapter]] = {
 
 
 def train(chapter: Chapter, value: Any, rate: float, seed: int) -> dict[str, float]:
-    """Trains once, and returns the value of the best epoch, with what the chapter also keeps."""
+    """Trains once; returns the best epoch's value, and the further values of the chapter."""
     parts, best = chapter.data(seed, value), chapter.best
     keras.utils.set_random_seed(seed)
     model = chapter.build(value, rate, parts)
-    # An epoch in one call, which computes the same in half of the time.
+    # One call runs a whole epoch, which computes the same in half of the time.
     batch = chapter.batch or value
     model.steps_per_execution = -(-len(parts.train[1]) // batch)
     if chapter.reuse:
@@ -728,7 +728,7 @@ _models: dict[str, keras.Model] = {}
 
 
 def _again(fresh: keras.Model, key: str, rate: float) -> keras.Model:
-    """Returns an earlier model of the same structure that begins as a fresh one would.
+    """Returns an earlier model of the same structure, set to the fresh model's beginning.
 
     Keras traces the steps of each new model, which takes longer than these trainings.
     """
@@ -750,14 +750,16 @@ def rates_of(chapter: Chapter, value: Any) -> Sequence[float]:
     return chapter.rates(value) if callable(chapter.rates) else chapter.rates
 
 
-def rows(name: str, seeds: int, done: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yields each training of a chapter, those that are done as they were."""
+def rows(
+    name: str, seeds: int, earlier_results: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yields each training of a chapter by its key; trains only if there is no earlier result."""
     chapter = CHAPTERS[name]
     for value in chapter.values:
         for rate in rates_of(chapter, value):
             for seed in range(seeds):
                 key = json.dumps([name, value, rate, seed])
-                yield key, done.get(key) or train(chapter, value, rate, seed)
+                yield key, earlier_results.get(key) or train(chapter, value, rate, seed)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -765,12 +767,12 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}"
 
 
-def table(name: str, seeds: int, trained: dict[str, Any]) -> str:
+def table(name: str, seeds: int, results: dict[str, Any]) -> str:
     """Returns the chapter's table: a line for each value, its best rate in brackets."""
     chapter, best = CHAPTERS[name], CHAPTERS[name].best
 
     def column(value: Any, rate: float, what: str = "value") -> list[float]:
-        return [trained[json.dumps([name, value, rate, seed])][what] for seed in range(seeds)]
+        return [results[json.dumps([name, value, rate, seed])][what] for seed in range(seeds)]
 
     def chosen(value: Any) -> float:
         return best(rates_of(chapter, value), key=lambda r: statistics.fmean(column(value, r)))
@@ -783,7 +785,7 @@ def table(name: str, seeds: int, trained: dict[str, Any]) -> str:
         pairs = zip(column(leader, chosen(leader)), column(value, rate), strict=True)
         behind = [abs(a - b) * (1 if best(a, b) == a else -1) for a, b in pairs]
         line = f"  {value}  [{rate:g}]  behind by {spread(behind)};  {';  '.join(cells)}"
-        also = ";  ".join(f"{each} {spread(column(value, rate, each))}" for each in chapter.also)
+        also = ";  ".join(f"{key} {spread(column(value, rate, key))}" for key in chapter.also)
         lines.append(f"{line}\n      {also}" if also else line)
     return "\n".join(lines)
 
@@ -797,17 +799,17 @@ def main() -> None:
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    trained: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     if options.output and options.output.exists():
         lines = options.output.read_text(encoding="utf-8").splitlines()
-        trained = dict(json.loads(line) for line in lines)
+        results = dict(json.loads(line) for line in lines)
     for name in options.chapters or CHAPTERS:
-        for key, result in rows(name, options.seeds, trained):
-            if key not in trained and options.output:
+        for key, result in rows(name, options.seeds, results):
+            if key not in results and options.output:
                 with options.output.open("a", encoding="utf-8") as file:
                     file.write(f"{json.dumps([key, result])}\n")
-            trained[key] = result
-        print(table(name, options.seeds, trained), flush=True)
+            results[key] = result
+        print(table(name, options.seeds, results), flush=True)
         keras.backend.clear_session()
 
 

@@ -1,9 +1,9 @@
-"""Draws how often four ways to state a best value hold the truth: docs/images/honesty.svg.
+"""Draws how often four intervals of a best value contain the truth: docs/images/honesty.svg.
 
     python -m benchmarks.honesty_picture docs/images/honesty.svg --studies 1000
 
-Studies are simulated: nothing is trained. A sample is classified rightly where the sum of the
-trial's quality, its seed's luck, the sample's ease and a noise is positive, so the truth is known.
+Studies are simulated: nothing is trained. A trial classifies a sample rightly if the sum of the
+trial's quality, its seed's luck, the sample's ease and noise is positive. So the truth is known.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Simulated:
     Attributes:
         values: The validation accuracy of each trial.
         truth: The accuracy of the chosen trial's configuration on new data, under new seeds.
-        ways: Its value by each way to state it, with the interval's bounds.
+        ways: The chosen trial's value and its interval's bounds, by the way to state them.
     """
 
     values: np.ndarray
@@ -71,17 +71,17 @@ def simulated(seed: int) -> Simulated:
         right: np.ndarray = trained[:, None] + ease + noise > 0
         return right.astype(np.float32)
 
-    found = scores(qualities, validation)
-    values = found.mean(axis=1).astype(float)
+    hits = scores(qualities, validation)
+    values = hits.mean(axis=1).astype(float)
     chosen = int(values.argmax())
     again = np.full(SEEDS, qualities[chosen])
     means = scores(again, validation).mean(axis=1)
     half = stats.t.ppf(0.975, SEEDS - 1) * means.std(ddof=1) / math.sqrt(SEEDS)
     of_samples = {
-        number: [SampleScores("val_accuracy", "mean", each, 1)] for number, each in enumerate(found)
+        number: [SampleScores("val_accuracy", "mean", row, 1)] for number, row in enumerate(hits)
     }
     best = corrected(of_samples, "max").estimate
-    on_test = [SampleScores("accuracy", "mean", each, 1) for each in scores(again, test)]
+    on_test = [SampleScores("accuracy", "mean", row, 1) for row in scores(again, test)]
     confirmed, _ = confirmed_value(on_test, "max")
     naive = stats.binomtest(round(values[chosen] * SAMPLES), SAMPLES).proportion_ci(method="wilson")
     mean = float(means.mean())
@@ -98,27 +98,29 @@ def simulated(seed: int) -> Simulated:
 
 
 def picture(studies: list[Simulated]) -> alt.LayerChart:
-    """Returns one study, and in how many studies each way to state the best value is right.
+    """Returns a chart of one study, and of how often each interval contains the truth in all.
 
-    It is the one whose best value is too high by the median amount.
+    The study is the one whose best value is too high by the median amount.
     """
-    studies = sorted(studies, key=lambda each: each.reported - each.truth)
-    shown = studies[len(studies) // 2]
+    studies = sorted(studies, key=lambda study: study.reported - study.truth)
+    example = studies[len(studies) // 2]
     rows = []
     for way in WAYS:
-        held = np.mean([each.ways[way][1] <= each.truth <= each.ways[way][2] for each in studies])
-        value, low, high = map(float, shown.ways[way])
-        share = f"{100 * held:.{int(0.995 < held < 1)}f} %"
+        coverage = np.mean(
+            [study.ways[way][1] <= study.truth <= study.ways[way][2] for study in studies]
+        )
+        value, low, high = map(float, example.ways[way])
+        share = f"{100 * coverage:.{int(0.995 < coverage < 1)}f} %"
         rows.append({"way": way, "value": value, "low": low, "high": high, "holds": share})
     trials = "The 40 trials"
     y = alt.Y("way:N", sort=[trials, *WAYS], title=None, axis=alt.Axis(labelLimit=220))
-    scale = alt.Scale(zero=False, nice=False, domain=_domain(shown))
+    scale = alt.Scale(zero=False, nice=False, domain=_domain(example))
     x = alt.X("value:Q", title="accuracy", scale=scale, axis=alt.Axis(format=".0%", tickCount=6))
     color = alt.Color("way:N", legend=None, scale=_colors())
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
-    points = [{"way": trials, "value": float(value)} for value in shown.values]
-    told = f"holds the truth\nin {len(studies):,} studies"
-    truth = alt.Chart(alt.InlineData(values=[{"value": shown.truth}])).encode(x=x)
+    points = [{"way": trials, "value": float(value)} for value in example.values]
+    caption = f"holds the truth\nin {len(studies):,} studies"
+    truth = alt.Chart(alt.InlineData(values=[{"value": example.truth}])).encode(x=x)
     layers = [
         truth.mark_rule(strokeDash=[5, 4], color=charts.INK),
         truth.mark_text(
@@ -135,10 +137,10 @@ def picture(studies: list[Simulated]) -> alt.LayerChart:
             x=alt.value(_WIDTH + 120), text="holds:N", color=color
         ),
         alt.Chart(alt.InlineData(values=[{"way": trials}]))
-        .mark_text(align="right", lineBreak="\n", text=told)
+        .mark_text(align="right", lineBreak="\n", text=caption)
         .encode(x=alt.value(_WIDTH + 120), y=y),
     ]
-    made: alt.LayerChart = alt.LayerChart(layer=layers).properties(
+    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(
         width=_WIDTH,
         height=230,
         title=alt.Title(
@@ -150,7 +152,7 @@ def picture(studies: list[Simulated]) -> alt.LayerChart:
             ],
         ),
     )
-    return made
+    return chart
 
 
 _WIDTH = 420
@@ -161,9 +163,9 @@ def _colors() -> alt.Scale:
     return alt.Scale(domain=list(WAYS), range=list(colors))
 
 
-def _domain(shown: Simulated) -> list[float]:
-    bounds = [bound for way in shown.ways.values() for bound in way]
-    every = [*bounds, *shown.values]
+def _domain(study: Simulated) -> list[float]:
+    bounds = [bound for way in study.ways.values() for bound in way]
+    every = [*bounds, *study.values]
     return [math.floor(100 * min(every)) / 100, min(1.0, math.ceil(100 * max(every)) / 100)]
 
 

@@ -1,9 +1,10 @@
 """Compares evaluators of importance on functions whose truth is known, by number of trials.
 
 Each function has five hyperparameters of very different effects: one on a log scale, two numbers,
-a choice, and one that only a value of the choice activates. Half of the functions fall off steeply
-at one end, as accuracies do where training diverges. Values have noise of a fifth of their spread.
-The truth is each one's share of the variance (its main effect), from 100,000 points.
+a choice, and one that only one value of the choice activates. Half of the functions fall off
+steeply at one end, as accuracies do where training diverges. Values have noise of a fifth of their
+spread. The truth is each hyperparameter's share of the variance (its main effect), from 100,000
+points.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _KINDS = 3
 
 
 class KnownFunction:
-    """A function of five hyperparameters in units, whose importances are known."""
+    """A function of five hyperparameters between 0 and 1, whose importances are known."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -82,8 +83,8 @@ def shares(
 ) -> np.ndarray:
     """Returns the shares of importance that an evaluator of Optuna's finds.
 
-    ``log`` hands the rate over on its log scale; ``fill`` says what the inactive hyperparameter
-    gets: nothing, ``"middle"``, or ``"random"``.
+    ``log`` passes the learning rate on its log scale. ``fill`` is the value that the inactive
+    hyperparameter gets: none (""), ``"middle"`` or ``"random"``.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -104,11 +105,13 @@ def shares(
             params["momentum"] = float(rng.random())
         elif params["kind"] and not fill:
             del params["momentum"]
-        given = {name: ranges[name] for name in params}
-        trial = optuna.trial.create_trial(params=params, distributions=given, value=float(value))
+        distributions = {name: ranges[name] for name in params}
+        trial = optuna.trial.create_trial(
+            params=params, distributions=distributions, value=float(value)
+        )
         study.add_trial(trial)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return np.array([float(found.get(name, 0.0)) for name in _NAMES])
+    importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return np.array([float(importances.get(name, 0.0)) for name in _NAMES])
 
 
 def evaluators() -> dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
@@ -145,7 +148,7 @@ def evaluators() -> dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.n
 
 
 def main() -> None:
-    """Prints, by sampler and trials, how often each evaluator names the first, and its error."""
+    """Prints how often each evaluator finds the most important hyperparameter, and its errors."""
     import optuna
     from scipy.stats import spearmanr
 
@@ -154,29 +157,29 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="The first function's seed.")
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 20, 30, 50, 100, 500])
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
-    given = parser.parse_args()
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    for sampler, trials in itertools.product(given.samplers, given.trials):
-        found: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
-        for seed in range(given.first, given.first + given.functions):
+    for sampler, trials in itertools.product(options.samplers, options.trials):
+        rows_by_evaluator: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
+        for seed in range(options.first, options.first + options.functions):
             function = KnownFunction(seed)
             points, values = sampled(function, trials, seed, sampler)
             for name, (most, evaluate) in evaluators().items():
                 if trials > most:
                     continue
                 before = time.process_time()
-                told = evaluate(points, values)
-                found[name].append(
+                importances = evaluate(points, values)
+                rows_by_evaluator[name].append(
                     (
-                        float(told.argmax() == function.truth.argmax()),
-                        float(spearmanr(told, function.truth).statistic),
-                        float(np.abs(told - function.truth).sum() / 2),
+                        float(importances.argmax() == function.truth.argmax()),
+                        float(spearmanr(importances, function.truth).statistic),
+                        float(np.abs(importances - function.truth).sum() / 2),
                         time.process_time() - before,
                     )
                 )
-        print(f"\n{trials} trials, {sampler}: names the first, rank correlation, off by, CPU s")
-        for name, rows in found.items():
+        print(f"\n{trials} trials, {sampler}: finds the first, rank correlation, error, CPU s")
+        for name, rows in rows_by_evaluator.items():
             first, rank, off, cpu = np.mean(rows, axis=0)
             print(f"  {name:<26} {first:5.2f} {rank:6.2f} {off:6.2f} {cpu:7.2f}", flush=True)
 

@@ -1,13 +1,13 @@
-"""Compares an epoch with its limit: its matrix products alone.
+"""Compares the time of an epoch with the time of its matrix products alone.
 
     python -m benchmarks.limit [--data mnist.npz] [--json] [--quick]
 
-A dense network with batch normalization and dropout, on MNIST (or made-up images of its shape), on
-one thread. Two things in turn, in one process: an epoch of a trial that the compiled trainer runs
-with a program that an earlier trial left, and a loop over the same batches that does the matrix
-products of an epoch's training and validation only, forward and backward. The goal: at most 2 times
-the products. Beside it, what of the epoch is training, validation, and the Python between them;
-and what gathering the batches takes by itself.
+It trains a dense network with batch normalization and dropout on MNIST (or on made-up images of its
+shape), on one thread. In one process it measures two things in turn: an epoch of a trial that the
+compiled trainer runs with the traced program of an earlier trial, and a loop over the same batches
+that only computes the matrix products of the epoch's training and validation, forward and backward.
+The goal: an epoch takes at most 2 times as long as the products. It also measures the parts of the
+epoch (training, validation, and the Python between them), and gathering the batches by itself.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from tracking.records import Objective, TrialSpec
 _WORK = WORKS["dense"]
 _VALUES = {"learning_rate": 1e-3, "dropout": 0.3, "batch_normalization": True}
 _UNITS = (784, 64, 10)
-# The space is the trial's; the builder gets its values directly.
+# A trial needs a space, though the builder gets its values directly.
 _SPACE = SearchSpace(ks.learning_rate())
 
 
 def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[str, Any]:
-    """Returns seconds of an epoch, of its parts and of the products alone, and the ratio.
+    """Returns seconds of an epoch, its parts and the products, and the ratio to the products.
 
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        rounds: The number of epochs, whose medians are returned.
+        rounds: How many epochs are measured; their medians are returned.
     """
     from studies.training import CompiledTrainer, configure_tensorflow
 
@@ -71,8 +71,8 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
     noting(program, "train_epoch", seconds["training"])
     noting(program, "validate", seconds["validation"])
     trainer.train(trial(splits, 1, rounds + 1), between_epochs)
-    # The first epoch includes the trial's start.
-    medians = {name: statistics.median(each[1:]) for name, each in seconds.items()}
+    # The first epoch does not count: it includes the trial's start.
+    medians = {name: statistics.median(durations[1:]) for name, durations in seconds.items()}
     between = medians["epoch"] - medians["training"] - medians["validation"]
     return {
         **{f"{name}_seconds": value for name, value in medians.items()},
@@ -111,7 +111,7 @@ def spec_of(seed: int, epochs: int) -> TrialSpec:
 
 
 def trial(splits: Any, seed: int, epochs: int) -> Any:
-    """Returns a training as a trial starts it: a new model, the same program."""
+    """Returns a training as a trial starts it, with a new model."""
     from studies.training import Training, begin_trial
 
     begin_trial(seed)
@@ -120,12 +120,12 @@ def trial(splits: Any, seed: int, epochs: int) -> Any:
 
 
 def products_of(x: Any, x_validation: Any) -> Callable[[], object]:
-    """Returns a function of an epoch's matrix products, for training and then for validation."""
+    """Returns a function that computes an epoch's matrix products: training, then validation."""
     import tensorflow as tf
 
     inputs, hidden, outputs = _UNITS
     size = _WORK.batch_size
-    arrays = [tf.constant(each.reshape(len(each), inputs)) for each in (x, x_validation)]
+    arrays = [tf.constant(images.reshape(len(images), inputs)) for images in (x, x_validation)]
     weights = [
         tf.random.stateless_normal(shape, (0, 1)) for shape in ((inputs, hidden), (hidden, outputs))
     ]
@@ -148,7 +148,7 @@ def products_of(x: Any, x_validation: Any) -> Callable[[], object]:
             )
 
         trained = loop(train, tf.shape(x)[0], tf.zeros_like(first), tf.zeros_like(second))
-        # The sum is read, or TensorFlow would leave it out.
+        # The sum is returned, or TensorFlow would leave the products out.
         return trained, loop(validate, tf.shape(x_validation)[0], 0.0)
 
     compiled = tf.function(run, autograph=False)
@@ -177,7 +177,7 @@ def gathering_of(x: Any, y: Any) -> Callable[[], object]:
         nothing = (tf.zeros_like(x[:0]), tf.zeros_like(y[:0]))
         shapes = [
             tf.TensorShape([]),
-            *(tf.TensorShape([None, *each.shape[1:]]) for each in nothing),
+            *(tf.TensorShape([None, *array.shape[1:]]) for array in nothing),
         ]
         return tf.while_loop(
             lambda start, *_: start < tf.shape(x)[0],

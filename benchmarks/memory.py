@@ -3,9 +3,10 @@
     python -m benchmarks.memory [--trials 1000] [--structures 20] [--kept N] [--trainer plain]
         [--json]
 
-Small trials by `run_trial`, as a worker runs them; each structure (a number of units) comes up in
-turn. The goal: at most 1.3 times at the end of what it was after 50. With `--kept` below the number
-of structures each trial traces a program and drops another; with the plain trainer each traces.
+`run_trial` runs small trials, as in a worker. The structures (numbers of units) take turns. The
+goal: at the end, at most 1.3 times the memory after 50 trials. If `--kept` is below the number of
+structures, each trial traces a program and drops another. With the plain trainer, each trial traces
+a program.
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ def build(hp: Hyperparameters) -> Any:
     return model
 
 
-def measure(trials: int, structures: int, kept: int | None, by_fit: bool) -> dict[str, float]:
-    """Returns resident MiB after 50 trials and at the end, their ratio, and programs traced.
+def measure(
+    trials: int, structures: int, most_programs: int | None, by_fit: bool
+) -> dict[str, float]:
+    """Returns the memory in MiB after 50 trials and at the end, their ratio, and traced programs.
 
     Args:
-        trials: More than 50.
+        trials: How many trials run; more than 50.
         structures: How many structures there are.
-        kept: The most programs to keep; None takes the trainer's own limit.
+        most_programs: The most programs to keep; None takes the trainer's own limit.
         by_fit: Whether `model.fit` trains.
     """
     import numpy as np
@@ -60,7 +63,7 @@ def measure(trials: int, structures: int, kept: int | None, by_fit: bool) -> dic
     from studies.training import CompiledTrainer, configure_tensorflow, run_trial
 
     configure_tensorflow(1)
-    gc.set_threshold(50_000)  # As a worker does.
+    gc.set_threshold(50_000)  # A worker sets it, too.
     random = np.random.default_rng(0)
     x, y = random.normal(size=(300, 20)).astype("float32"), np.arange(300) % 3
     space = SearchSpace(
@@ -68,7 +71,7 @@ def measure(trials: int, structures: int, kept: int | None, by_fit: bool) -> dic
     )
     data = ks.datasets.arrays(x, y, validation=100, test=None)
     study = ks.Study("memory", data=data, build=build, space=space)
-    compiling = CompiledTrainer() if kept is None else CompiledTrainer(kept)
+    compiling = CompiledTrainer() if most_programs is None else CompiledTrainer(most_programs)
     trainer = compiling.plain if by_fit else compiling
     splits, objective = data.load(), Objective("val_loss", "min")
     resident = {}

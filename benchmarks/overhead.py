@@ -1,14 +1,13 @@
-"""Measures a study besides building and fitting: CPU per trial, at 10 and at 1,000 trials.
+"""Measures the CPU time of a trial besides building and fitting, at 10 and at 1,000 trials.
 
     python -m benchmarks.overhead [--trials 1000] [--json]
 
-Four parts. The driver's: asking, recording, telling, retention, measured with trials that train
-nothing (8 hyperparameters, 10 epochs of 4 metrics, TPE). The worker's: what a trial with a
-stub-sized model takes in `run_trial` outside the builder and `model.fit`. That the variables of
-metrics and optimizer are made belongs to `fit`, which else makes them. The journal's: an epoch that
-is appended in a commit of its own, and a study of 5,000 trials of 20 epochs that is read as by a
-launch; the goals are 0.1 ms and 1 s. The exporter's: a trial of 5 epochs that is brought to
-MLflow's database; the goal is 25 ms.
+It measures four parts. The driver asks, records, tells and deletes checkpoints, for trials that
+train nothing (8 hyperparameters, 10 epochs of 4 metrics, TPE). The worker runs a trial with a tiny
+model in `run_trial`; the builder and `model.fit` do not count, nor does making the variables of
+metrics and optimizer, which is otherwise a part of `fit`. The journal appends an epoch in a commit
+of its own (goal: 0.1 ms), and a study of 5,000 trials of 20 epochs is read as by a launch (goal:
+1 s). The exporter brings a trial of 5 epochs to MLflow's database (goal: 25 ms).
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
 
 
 def journal_cost(folder: Path, trials: int = 5000, epochs: int = 20) -> dict[str, float]:
-    """Returns the CPU milliseconds of an epoch in a commit, and of reading a long study."""
+    """Returns the CPU milliseconds of appending an epoch, and of reading a long study."""
     from tracking.history.learning_curves import RecordedCurves
     from tracking.history.study_history import read_study
 
@@ -203,7 +202,7 @@ def exporter_cost(folder: Path, trials: int = 200, epochs: int = 5) -> dict[str,
     from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
     store, journal, _ = _recorded(folder, trials, epochs)
-    # MLflow's import, its tables and the study's experiment, once.
+    # A first study, so that MLflow's import does not count.
     first = folder / "first"
     StudyExporter(_recorded(first, 1, 1)[0], first / "overhead").update()
     exporter = StudyExporter(store, journal.folder)
@@ -248,7 +247,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    # The worker's first: in a study it is a process of its own, without the driver's objects.
+    # The worker is measured first: in a study, its process does not have the driver's objects.
     costs = {"worker_ms": worker_cost(), "driver_ms": driver_cost(options.trials)}
     with tempfile.TemporaryDirectory() as folder:
         costs["journal_ms"] = journal_cost(Path(folder, "journal"))

@@ -1,8 +1,8 @@
-"""Measures the report of a large study: to make, to send, to look at.
+"""Measures the report of a large study: the time to make it, its size, the time to show it.
 
     python -m benchmarks.report [--trials 2000] [--json]
 
-The study is played without training (see `benchmarks.scale`): 8 hyperparameters, 5 epochs of 4
+The study is simulated, without training (see `benchmarks.scale`): 8 hyperparameters, 5 epochs of 4
 metrics. Then `kerastudy report` makes its page in a new process, and Chromium opens it, if it is
 installed. The goals, for 2,000 trials: under 20 s to make, at most 3 MB, and the first paint under
 2 s.
@@ -28,7 +28,7 @@ from studies.progress import NoProgress
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:
-    """Plays a study and makes its page; returns its path, size, and seconds."""
+    """Simulates a study and makes its page; returns the page's path and size, and the seconds."""
     options = LaunchOptions(store=folder / "store", report=False)
     run_study(SimulatedWorkers("optuna:random", trials, 64), options, progress=NoProgress())
     page = folder / "report.html"
@@ -47,7 +47,7 @@ def make(trials: int, folder: Path) -> dict[str, Any]:
 def look(page: Path) -> dict[str, float] | None:
     """Opens a page in Chromium; returns seconds until its first paint, and until all is drawn.
 
-    None without Chromium's driver.
+    Returns None without Chromium's driver.
     """
     driver = shutil.which("chromedriver")
     if driver is None:
@@ -64,11 +64,11 @@ def look(page: Path) -> dict[str, float] | None:
         WebDriverWait(browser, 120).until(
             lambda b: b.execute_script("return document.body.dataset.drawn")
         )
-        drawn = browser.execute_script("return performance.now()")
+        all_drawn = browser.execute_script("return performance.now()")
         painted = browser.execute_script(
             "return performance.getEntriesByName('first-contentful-paint')[0].startTime"
         )
-        return {"first_paint": painted / 1000, "all_drawn": drawn / 1000}
+        return {"first_paint": painted / 1000, "all_drawn": all_drawn / 1000}
     finally:
         browser.quit()
 
@@ -81,21 +81,21 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = make(options.trials, Path(folder))
-        seen = look(figures.pop("page"))
+        chromium = look(figures.pop("page"))
     if options.json:
-        json.dump({**figures, "chromium": seen}, sys.stdout, indent=2)
+        json.dump({**figures, "chromium": chromium}, sys.stdout, indent=2)
         print()
         return
     print(
         f"{options.trials} trials: made in {figures['seconds']:.1f} s "
         f"({figures['cpu_seconds']:.1f} s of CPU), {figures['bytes'] / 1e6:.2f} MB"
     )
-    if seen is None:
-        print("Chromium's driver is not installed: not looked at")
+    if chromium is None:
+        print("Chromium's driver is not installed: the page was not opened")
     else:
         print(
-            f"in Chromium: first paint after {seen['first_paint']:.2f} s, all drawn after "
-            f"{seen['all_drawn']:.1f} s"
+            f"in Chromium: first paint after {chromium['first_paint']:.2f} s, all drawn after "
+            f"{chromium['all_drawn']:.1f} s"
         )
 
 

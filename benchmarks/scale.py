@@ -1,15 +1,17 @@
-"""Measures a study's driver as trials and workers become many: no-op trials, real store.
+"""Measures a study's driver with many trials and many workers, without training.
 
     python -m benchmarks.scale [--trials 5000] [--workers 64] [--throughput-trials 2000] [--json]
 
-Three parts. The first plays a study under TPE with one worker (8 hyperparameters, 5 epochs of 4
-metrics) and takes the driver's CPU time per trial over the 50 trials before 100, 1,000 and 5,000;
-beside it, trial by trial in the same process, the bare sampler of Optuna: ask, suggest and tell, in
-memory, in the same space. The goal: at most 60 ms at 1,000, and no more growth than the sampler's.
-The second launches that study again for one more trial, and a new study for its first one. The
-goal: at most 3 s more. The third plays a study under random search with 64 workers, simulated in
-this process: each reports an epoch, or its result, whenever the driver waits. The goal: 200 trials
-a second.
+It has three parts, all in a real store. The first part simulates a study under TPE with one worker
+(8 hyperparameters, 5 epochs of 4 metrics). It measures the driver's CPU time per trial over the 50
+trials before the 100th, the 1,000th and the 5,000th. After each trial, Optuna's bare sampler asks,
+suggests and tells once in the same process and space, in memory. The goals: at most 60 ms at 1,000
+trials, and no more growth than the sampler's.
+
+The second part launches that study again for one more trial, and a new study for its first trial.
+The goal: the old study takes at most 3 s longer. The third part simulates a study under random
+search with 64 workers. Each worker reports an epoch, or its result, whenever the driver waits. The
+goal: 200 trials a second.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class BareSampler:
 
 
 class SimulatedWorkers:
-    """An executor whose workers train nothing, and each tell one thing whenever it is waited for.
+    """An executor whose workers train nothing: when it is waited for, each reports once.
 
     Attributes:
         ended: CPU time of this process when each trial had ended, without the bare sampler's.
@@ -165,11 +167,12 @@ class SimulatedWorkers:
 
 
 def cost_by_trials(trials: int) -> dict[str, Any]:
-    """Plays a study; returns what its trials cost, and what one more costs in a further launch.
+    """Simulates a study; returns the cost of its trials, and of one more in a second launch.
 
     Returns:
         "by_trials": CPU milliseconds per trial before each mark, the driver's and the bare
-        sampler's. "one_more": seconds of a launch, and of a new study's with one trial.
+        sampler's. "one_more": seconds of a launch for one more trial, and of a new study's launch
+        for one trial.
     """
     beside = BareSampler()
     executor = SimulatedWorkers("optuna:tpe", trials, 1, beside)
@@ -178,15 +181,15 @@ def cost_by_trials(trials: int) -> dict[str, Any]:
         _launch(executor, store)
         again = _seconds(SimulatedWorkers("optuna:tpe", trials + 1, 1), store)
         new = _seconds(SimulatedWorkers("optuna:tpe", 1, 1), Path(folder) / "new")
-    found = {}
+    costs = {}
     for mark in [mark for mark in _MARKS if mark <= trials]:
         last = range(mark - _WINDOW, mark)
         driver = executor.ended[mark - 1] - executor.ended[mark - 1 - _WINDOW]
-        found[str(mark)] = {
+        costs[str(mark)] = {
             "driver_ms": driver / _WINDOW * 1000,
             "bare_sampler_ms": sum(beside.spent[i] for i in last) / _WINDOW * 1000,
         }
-    return {"by_trials": found, "one_more": {"after": trials, "again": again, "new": new}}
+    return {"by_trials": costs, "one_more": {"after": trials, "again": again, "new": new}}
 
 
 def _launch(executor: SimulatedWorkers, store: Path) -> StudyHistory:
@@ -200,7 +203,7 @@ def _seconds(executor: SimulatedWorkers, store: Path) -> dict[str, float]:
 
 
 def throughput(trials: int, workers: int) -> dict[str, float]:
-    """Returns how many trials a second are proposed and recorded, and the CPU of one."""
+    """Returns how many trials a second are proposed and recorded, and a trial's CPU time."""
     executor = SimulatedWorkers("optuna:random", trials, workers)
     with tempfile.TemporaryDirectory() as folder:
         history = _launch(executor, Path(folder) / "store")
@@ -221,15 +224,15 @@ def main() -> None:
     # The exporter is a process of its own, and would only take the driver's processor.
     os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--trials", type=int, default=_MARKS[-1], help="0 leaves this part out")
+    parser.add_argument("--trials", type=int, default=_MARKS[-1], help="of parts 1 and 2; 0: none")
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--throughput-trials", type=int, default=2000, help="0: likewise")
+    parser.add_argument("--throughput-trials", type=int, default=2000, help="of part 3; 0: none")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if 0 < options.trials < _MARKS[0]:
         parser.error(f"--trials must be at least {_MARKS[0]}, or 0")
     if options.workers < 1 or 0 < options.throughput_trials <= options.workers + 1:
-        parser.error("--throughput-trials must be more than --workers, and these at least 1")
+        parser.error("--throughput-trials must be more than --workers, and --workers at least 1")
     figures: dict[str, Any] = {}
     if options.throughput_trials:
         figures["throughput"] = throughput(options.throughput_trials, options.workers)
@@ -245,17 +248,17 @@ def main() -> None:
             f"of which the bare sampler would take {cost['bare_sampler_ms']:6.1f}"
         )
     if "one_more" in figures:
-        found = figures["one_more"]
+        part = figures["one_more"]
         print(
-            f"one more trial after {found['after']}  {found['again']['wall']:.1f} s, a new study's "
-            f"first {found['new']['wall']:.1f} s "
-            f"({found['again']['cpu']:.1f} and {found['new']['cpu']:.1f} s of CPU)"
+            f"one more trial after {part['after']}  {part['again']['wall']:.1f} s, a new study's "
+            f"first {part['new']['wall']:.1f} s "
+            f"({part['again']['cpu']:.1f} and {part['new']['cpu']:.1f} s of CPU)"
         )
     if "throughput" in figures:
-        found = figures["throughput"]
+        part = figures["throughput"]
         print(
-            f"{found['workers']} workers, random search  {found['trials_per_second']:.0f} trials a "
-            f"second, {found['cpu_ms_per_trial']:.1f} ms of CPU per trial"
+            f"{part['workers']} workers, random search  {part['trials_per_second']:.0f} trials a "
+            f"second, {part['cpu_ms_per_trial']:.1f} ms of CPU per trial"
         )
 
 

@@ -1,11 +1,11 @@
-"""Measures a launch up to its first trial, next to importing TensorFlow and nothing else.
+"""Measures a launch up to its first trial, and compares it with only importing TensorFlow.
 
     python -m benchmarks.start [--workers 2] [--times 5] [--json]
 
-A launch of the catalog's digits in a new store, with so many workers, in turn with as many bare
-processes at once that import TensorFlow and end. The first trial begins when its run does, as
-its worker gets the task; its first epoch ends after its program was traced. The goal: it begins
-within 1.3 times the time of the bare processes.
+It launches the catalog's digits in a new store. In turn, it starts as many processes as the launch
+has workers, all at once, which only import TensorFlow. The first trial begins when a worker gets
+it; its first epoch ends after its program was traced. The goal: the first trial begins within 1.3
+times the time of the processes that only import.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 
 def bare(processes: int) -> float:
-    """Returns the wall-clock seconds until as many processes have imported TensorFlow."""
+    """Returns the wall-clock seconds until all processes have imported TensorFlow."""
     began = time.time()
     command = [sys.executable, "-c", "import tensorflow"]
     running = [
@@ -35,7 +35,7 @@ def bare(processes: int) -> float:
 
 
 def launched(workers: int) -> tuple[float, float]:
-    """Returns the wall-clock seconds until the first trial began, and to its first epoch's end."""
+    """Returns the wall-clock seconds until a first trial began, and until a first epoch ended."""
     import kerastudy as ks
 
     with tempfile.TemporaryDirectory() as folder:
@@ -63,19 +63,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    rows = [(bare(given.workers), *launched(given.workers)) for _ in range(given.times)]
+    options = parser.parse_args()
+    rows = [(bare(options.workers), *launched(options.workers)) for _ in range(options.times)]
     imported, begun, epoch = (statistics.median(column) for column in zip(*rows, strict=True))
     ratios = [statistics.median(row[place] / row[0] for row in rows) for place in (1, 2)]
     figures = {
-        "workers": given.workers,
+        "workers": options.workers,
         "import_seconds": round(imported, 2),
         "first_trial_seconds": round(begun, 2),
         "first_epoch_seconds": round(epoch, 2),
         "first_trial_ratio": round(ratios[0], 2),
         "first_epoch_ratio": round(ratios[1], 2),
     }
-    if given.json:
+    if options.json:
         print(json.dumps(figures))
         return
     for name, value in figures.items():

@@ -2,12 +2,12 @@
 
     python -m benchmarks.tables [--trials 20] [--seeds 3] [--only wine] [--json]
 
-On five tables that come with scikit-learn, three classifications and two regressions. Each seed
-draws a test part of a fifth. The others learn from all of the rest with their defaults: boosted
-trees (HistGradientBoosting) and a linear model (logistic or ridge regression on standardized
-columns). The study has the file that `kerastudy new` writes, unchanged: it validates on a fifth
-of the rest, launches so many trials, and its champion predicts the test part. The value is the
-accuracy, or R². The champion has learned from four fifths of the rest.
+It uses five tables that come with scikit-learn, three classifications and two regressions. Each
+seed draws a fifth of the rows as the test part. The models of scikit-learn learn from all other
+rows, with their defaults: boosted trees (HistGradientBoosting) and a linear model (logistic or
+ridge regression on standardized columns). The study is the file that `kerastudy new` writes, with
+that test part. It validates on a fifth of the other rows, so its champion learns from four fifths
+of them, and predicts the test part. The value is the accuracy, or R².
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def measured(name: str, seed: int, trials: int) -> dict[str, float]:
         "linear": make_pipeline(StandardScaler(), linear),
     }
     values = {
-        each: float(score(test["target"], model.fit(x, y).predict(test.drop(columns="target"))))
-        for each, model in others.items()
+        model_name: float(
+            score(test["target"], model.fit(x, y).predict(test.drop(columns="target")))
+        )
+        for model_name, model in others.items()
     }
     # MLflow's exporter may still write when the folder is deleted.
     temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.waiting [--workers 2] [--trials 60] [--data mnist.npz] [--json] [--quick]
 
-The dense network on MNIST (or made-up images of its shape), under TPE with the median pruner, so
-that each epoch is judged before the next begins. A worker notes what it waits for. Meanwhile the
-driver writes the journal, and asks the engine for the next trial. Shares are of the time from a
-worker's first trial to the end of its last.
+It launches a study of a dense network on MNIST (or on made-up images of its shape), under TPE with
+the median pruner, so that each epoch is judged before the next begins. Each worker notes how long
+it waits for each message. While it waits, the driver writes the journal, and asks the engine for
+the next trial. A share is a part of the time from a worker's first trial to the end of its last.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _ANSWER, _TRIAL = "str", "RunFits"
 def measure(
     images: Path | None, sizes: tuple[int, int], workers: int, trials: int
 ) -> dict[str, float]:
-    """Returns milliseconds and shares of what workers waited.
+    """Returns how long workers waited, in milliseconds and as shares of their time.
 
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        workers: How many there are.
-        trials: How many they train.
+        workers: How many workers there are.
+        trials: How many trials they train.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -76,11 +76,11 @@ def measure(
             stderr=subprocess.DEVNULL,
         )
         waits = [list(_read(path)) for path in folder.glob("waits-*")]
-    answers = [end - begin for each in waits for what, begin, end in each if what == _ANSWER]
-    # Not until the first: it is asked for while the worker loads.
-    between = [end - begin for each in waits for what, begin, end in each[1:] if what == _TRIAL]
+    answers = [end - begin for rows in waits for what, begin, end in rows if what == _ANSWER]
+    # A worker's first trial does not count: it is asked for while the worker loads.
+    between = [end - begin for rows in waits for what, begin, end in rows[1:] if what == _TRIAL]
     assert len(between) == trials - len(waits), "every trial is noted"
-    spans = sum(max(end for what, _, end in each if what == _ANSWER) - each[0][2] for each in waits)
+    spans = sum(max(end for what, _, end in rows if what == _ANSWER) - rows[0][2] for rows in waits)
     return {
         "trials": trials,
         "answer_ms": statistics.median(answers) * 1000,
@@ -92,7 +92,7 @@ def measure(
 
 
 def _read(path: Path) -> Iterator[tuple[str, float, float]]:
-    """Yields what a worker waited for: from when, and until when."""
+    """Yields each message that a worker waited for, with the begin and the end of the wait."""
     for line in path.read_text().splitlines():
         what, begin, end = line.split()
         yield what, float(begin), float(end)
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the images")
     options = parser.parse_args()
     if not 0 < options.workers < options.trials:
-        parser.error("--trials must be more than --workers, and these at least 1")
+        parser.error("--trials must be more than --workers, and --workers at least 1")
     sizes = QUICK_SIZES if options.quick else SIZES
     try:
         figures = measure(options.data, sizes, options.workers, options.trials)

@@ -1,10 +1,10 @@
-"""Reads what a store has of its studies, and prints it as one JSON document.
+"""Prints all that a store holds of its studies, as one JSON document.
 
     python golden/collect.py STORE
 
 It runs in the environment of a side, and uses public names alone: `kerastudy` as study files import
-it, and MLflow's client. What only one of the two sides offers is left out by the other one, and so
-shows as a difference.
+it, and MLflow's client. A value that only one side's version offers is missing in the other side's
+document, and so shows as a difference.
 """
 
 from __future__ import annotations
@@ -53,13 +53,16 @@ def main(store: str) -> None:
                 "model": model_document(client, name, labels),
             },
         }
-    packages = {each.name.lower(): each.version for each in importlib.metadata.distributions()}
+    packages = {
+        distribution.name.lower(): distribution.version
+        for distribution in importlib.metadata.distributions()
+    }
     packages.pop("kerastudy", None)
     print(json.dumps({"studies": studies, "ids": ids, "packages": packages}, default=plain))
 
 
 def fill_mlflow(store: str) -> None:
-    """Waits until MLflow has all of the store, if its record is elsewhere."""
+    """Copies the whole store to MLflow, if this version keeps its record elsewhere."""
     try:
         from tracking.mlflow import bring_up_to_date
         from tracking.store import open_store
@@ -72,7 +75,7 @@ def fill_mlflow(store: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Returns what JSON has for an enumeration, a mapping, a number of NumPy's, or any other."""
+    """Returns a number of NumPy's, a mapping or any other object as a value for JSON."""
     if hasattr(value, "item"):
         return value.item()
     return dict(value) if hasattr(value, "keys") else str(value)
@@ -93,11 +96,11 @@ def digest(load: Any, *arguments: Any, **options: Any) -> str:
         arrays = load(*arguments, **options).get_weights()
     except ks.KerastudyError as error:
         return f"none: {type(error).__name__}"
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        sha256.update(f"{array.dtype} {array.shape}".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
 
 
 def champion_document(
@@ -117,16 +120,16 @@ def champion_document(
 
 
 def runs_of(client: MlflowClient, experiment: Experiment) -> list[Run]:
-    """Returns the runs of an experiment that people see, the first one first."""
-    # A page has 1,000; a study here has some 30.
+    """Returns the visible runs of an experiment, the earliest first."""
+    # A page of the search has 1,000 runs; a study here has some 30.
     return list(client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
 
 
 def labels_of(runs: list[Run]) -> dict[str, str]:
     """Returns a name for each run that does not change from launch to launch, by its id.
 
-    `parent`, `trial 3`, and of other kinds of runs what they say of themselves: `fold trial 3
-    repeat 1`. Of several alike, the later ones have a number.
+    Names are `parent`, `trial 3`, or a kind with its trial, fold and repeat: `fold trial 3
+    repeat 1`. Equal names are numbered from the second one on.
     """
     labels: dict[str, str] = {}
     for run in runs:
@@ -137,7 +140,7 @@ def labels_of(runs: list[Run]) -> dict[str, str]:
             value = tags.get(f"kerastudy.{key}", params.get(key))
             words += [] if value is None else [key, value]
         label = " ".join(words) if "mlflow.parentRunId" in tags else "parent"
-        alike = sum(each.partition(" #")[0] == label for each in labels.values())
+        alike = sum(other.partition(" #")[0] == label for other in labels.values())
         labels[run.info.run_id] = f"{label} #{alike + 1}" if alike else label
     return labels
 

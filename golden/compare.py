@@ -1,4 +1,4 @@
-"""Neutral documents, their differences, and those that are meant.
+"""Turns records into comparable texts, and separates expected differences from others.
 
 A document has a text for each field: `trial/3/metric/val_loss/step/2` is `0x1.8p-1 (0.75)`. A slash
 within a name becomes a colon. Numbers are hexadecimal, so that the last bit shows.
@@ -39,7 +39,7 @@ LEFT_OUT = {
     "evaluate/**/run_id": "an id",
     "evaluate/**/confirmation": "an id",
 }
-# What texts say of the time. The rest of the text is compared.
+# Times within texts are replaced. The rest of the text is compared.
 REPLACED = {
     r"\b\d+(\.\d+)?(e-\d+)? (ms|s|min)\b": "<duration>",
     r'"(createdAt|updatedAt)": \d+': r'"\1": "<when the view was made>"',
@@ -53,8 +53,8 @@ def fields(tree: Any, places: Mapping[str, str], path: str = "") -> Iterator[tup
 
     Args:
         tree: As `json.loads` returns it.
-        places: What stands for folders and ids in texts.
-        path: Where this tree stands.
+        places: The words that replace folders and ids in texts.
+        path: The path of this tree.
     """
     if isinstance(tree, dict | list):
         items = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -87,7 +87,7 @@ def _unpacked(text: str) -> str:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Returns whether a pattern is of a field: `*` stays between two slashes, `**` does not."""
+    """Returns whether a pattern matches: `*` is anything between slashes, `**` slashes, too."""
     return re.fullmatch(_expression(pattern), text) is not None
 
 
@@ -127,7 +127,7 @@ class Expected:
     reason: str
 
     def covers(self, difference: Difference) -> bool:
-        """Returns whether a difference is one of them."""
+        """Returns whether this line covers a difference."""
         return matches(self.study, difference.study) and matches(self.field, difference.field)
 
 
@@ -151,12 +151,12 @@ def read_expected(file: Path) -> list[Expected]:
 
 
 def split(
-    found: Iterable[Difference], expected: list[Expected]
+    all_differences: Iterable[Difference], expected: list[Expected]
 ) -> tuple[list[Difference], dict[Expected, list[Difference]]]:
-    """Returns the differences that no line covers, and those that each line does."""
+    """Returns the differences that no line covers, and the differences that each line covers."""
     covered: dict[Expected, list[Difference]] = {line: [] for line in expected}
     others = []
-    for difference in found:
+    for difference in all_differences:
         lines = [line for line in expected if line.covers(difference)]
         for line in lines:
             covered[line].append(difference)
@@ -172,6 +172,6 @@ def excerpts(difference: Difference, width: int) -> tuple[str, str]:
         return texts[0], texts[1]
     same = next((i for i, pair in enumerate(zip(*texts, strict=False)) if len({*pair}) > 1), None)
     begin = max(0, (min(map(len, texts)) if same is None else same) - width // 3)
-    shown = [("..." if begin else "") + text[begin:] for text in texts]
-    cut = [text if len(text) <= width else f"{text[: width - 3]}..." for text in shown]
+    tails = [("..." if begin else "") + text[begin:] for text in texts]
+    cut = [text if len(text) <= width else f"{text[: width - 3]}..." for text in tails]
     return cut[0], cut[1]

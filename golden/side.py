@@ -31,9 +31,9 @@ class Subject:
     Attributes:
         name: The study's name.
         target: Its file in `subjects`, and the variable.
-        arguments: Of its launch.
+        arguments: Arguments of its launch.
         also: Trials to reproduce besides the best one.
-        has: A state, and the least number of its trials: what the study is here for.
+        has: A state, and how many trials at least must end in it for the study to be of use.
         killed: Whether its first launch is killed.
         further: Other commands that are compared.
         report: Whether the report's text is compared.
@@ -51,7 +51,7 @@ class Subject:
 
 CONFIRM = ("confirm", "--top", "3", "--budget", "5", "--workers", "1")
 OBJECTIVE = ("--trials", "5", "--pruner", "none", "--workers", "1")
-# With several workers, proposals depend on timing, unless no result counts.
+# With several workers, proposals depend on timing, unless they ignore results.
 REPEATABLE = ("--engine", "optuna:random", "--pruner", "none")
 SUBJECTS = (
     Subject("tpe", "engines.py:tpe", report=True, further=(CONFIRM, ("evaluate",))),
@@ -71,7 +71,8 @@ SUBJECTS = (
     Subject("objective", "objective.py:study", OBJECTIVE),
     Subject("hypermodel", "hypermodel.py:study"),
 )
-# Of a launch, where it has them: how long a comparison lasts is not left to the clock.
+# Options of every launch whose version has them. By default, the clock decides how long trials
+# are compared with model.fit.
 LAUNCH = {"--verify": ("--verify", "full"), "--tracking-uri": ("--tracking-uri", "off")}
 
 
@@ -118,14 +119,14 @@ class Side:
         self.places = {str(self.folder): "<folder>", **collected["ids"]}
         self.documents["packages"] = collected["packages"]
         for subject in subjects:
-            # First what a trial gave, then what is said of it: so are differences shown.
+            # Differences are shown in this order: first those of trials, then those of commands.
             document = collected["studies"].get(subject.name, {}) | self.documents[subject.name]
             self.documents[subject.name] = document
             lines = [compare.text_of(line, self.places) for line in document.pop("report", [])]
             document["report"] = dict(Counter(lines))
 
     def short_of(self, subject: Subject) -> str:
-        """Returns why a study is not what it is here for, or an empty text."""
+        """Returns why a study is of no use for the comparison, or an empty text."""
         document = self.documents[subject.name]
         state, least = subject.has
         trials = document.get("trial", {}).values()
@@ -187,7 +188,7 @@ class Side:
         lines = _Lines()
         file = self.folder / "report.html"
         lines.feed(file.read_text(encoding="utf-8") if file.exists() else "")
-        return lines.found
+        return lines.texts
 
     def _run(
         self, name: str, arguments: list[str], program: list[str] | None = None
@@ -225,7 +226,7 @@ class _Lines(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.texts: list[str] = []
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
@@ -236,7 +237,7 @@ class _Lines(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden and data.strip():
-            self.found.append(" ".join(data.split()))
+            self.texts.append(" ".join(data.split()))
 
 
 def tree_of(commit: str) -> str:
@@ -245,10 +246,10 @@ def tree_of(commit: str) -> str:
     Raises:
         ValueError: If the repository has no such commit.
     """
-    found = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", check=False)
-    if not found:
+    tree = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", check=False)
+    if not tree:
         raise ValueError(f"this repository has no commit or tag {commit!r}; `git tag` lists tags")
-    return found
+    return tree
 
 
 def working_tree() -> str:
@@ -276,7 +277,7 @@ def _git(*arguments: str, check: bool = True, index: str | None = None) -> str:
     return process.stdout.strip()
 
 
-# What is not installed: a change of it needs no other environment.
+# Files that are not installed: a change of these needs no new environment.
 NOT_INSTALLED = (
     *(".ci", "benchmarks", "changes", "docs", "examples", "golden", "scripts", "tests"),
     *(".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "README.ko.md", "README.md"),
@@ -301,7 +302,7 @@ def environment_of(tree: str, say: Callable[[str], None]) -> Path:
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     pip, uv, python = (str(place / "bin" / name) for name in ("pip", "uv", "python"))
     what = ["-c", str(source / "constraints.txt"), str(source)]
-    # uv takes a tenth of the time; where it can't be had, pip does.
+    # uv takes a tenth of pip's time. pip serves where uv can't be installed.
     subprocess.run([pip, "install", "-q", "uv"], check=False)
     fast = [uv, "pip", "install", "-q", "--python", python, *what]
     if not Path(uv).exists() or subprocess.run(fast, check=False).returncode != 0:

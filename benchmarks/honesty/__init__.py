@@ -4,7 +4,7 @@
 |---|---|
 | `settings` | the six settings of synthetic studies |
 | `world` | a world in which the truth is known: samples, configurations, trainings |
-| `studies` | studies played in it: choosers, the best value, the race, the confirmation |
+| `studies` | simulated studies in that world: search, best value, race, confirmation |
 | `synthetic` | parts a, c and d: coverage, null studies, the regret of the race |
 | `small` | part e: few samples, values near 1, groups, weights, AUC |
 | `real` | part b: small studies on MNIST, trained |

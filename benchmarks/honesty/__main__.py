@@ -1,16 +1,18 @@
-"""Judges verdicts: coverage of intervals, null studies, the regret of the race.
+"""Judges the verdicts on studies whose truth is known.
 
     python -m benchmarks.honesty --part a
     python -m benchmarks.honesty --part b --data mnist.npz --studies 10
     python -m benchmarks.honesty --part a --setting "digits, TPE" --studies 100 --json
 
-Parts: a, 1,000 synthetic studies in each of six settings, about 20 minutes of CPU in all; b, 100
-small studies on MNIST, trained; c, 200 synthetic studies in which no setting matters; d, 300
-synthetic studies for the regret; e, 1,000 in each of 61 settings with few samples, values near 1,
-groups, weights or AUC. Goals: in a, at least 930 of 1,000 intervals hold, and the corrected value
-is within 0.3 points of the truth on average; in b, at least 90 of 100 hold; in c, no gain is
-claimed in at least 95 %; in e, at least 930 of 1,000 hold (900 for groups at 0.2 and 0.5), at most
-1.6 times as wide as an exact interval of one model. By default all but b, which needs --data.
+Part a simulates 1,000 studies in each of six settings, in about 20 minutes of CPU. At least 930 of
+1,000 intervals shall contain the truth, and the corrected value shall be within 0.3 points of the
+truth on average. Part b trains 100 small studies on MNIST; at least 90 of 100 intervals shall
+contain the truth. Part c simulates 200 studies in which no hyperparameter matters; no gain shall be
+claimed in at least 95 % of them. Part d simulates 300 studies, and measures the regret of the
+trials that a confirmation chooses. Part e simulates 1,000 studies in each of 61 settings with few
+samples, values near 1, groups, weights or AUC. At least 930 of 1,000 intervals shall contain the
+truth (900 where samples of a group correlate by 0.2 or 0.5), and be at most 1.6 times as wide as an
+exact interval of one model. By default all parts but b run. Part b needs --data.
 """
 
 from __future__ import annotations
@@ -41,10 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--part", choices=sorted(_STUDIES), help="by default a, c, d and e")
     parser.add_argument(
-        "--studies", type=int, help="of each part, or in parts a and e of each setting"
+        "--studies", type=int, help="studies of each part, or in parts a and e of each setting"
     )
     parser.add_argument(
-        "--setting", choices=[each.name for each in SETTINGS], help="one of them instead of all"
+        "--setting",
+        choices=[setting.name for setting in SETTINGS],
+        help="one setting of parts a, c and d instead of all",
     )
     parser.add_argument("--first", type=int, default=0, help="the first study's number, in e")
     parser.add_argument("--data", type=Path, help="mnist.npz, for part b")
@@ -54,14 +58,14 @@ def main() -> None:
         parser.error(f"--studies must be 2 or more, not {options.studies}")
     if options.part == "b" and (options.data is None or not options.data.is_file()):
         parser.error("--part b needs --data, the path of mnist.npz")
-    settings = [each for each in SETTINGS if options.setting in (None, each.name)]
+    settings = [setting for setting in SETTINGS if options.setting in (None, setting.name)]
     figures: dict[str, Any] = {}
     for part in [options.part] if options.part else ["a", "c", "d", "e"]:
         figures[part] = []
-        for each, show in _played(part, options, settings):
-            figures[part].append(each)
+        for result, show in _played(part, options, settings):
+            figures[part].append(result)
             if not options.json:
-                show(each)
+                show(result)
                 sys.stdout.flush()
     if options.json:
         json.dump(figures, sys.stdout, indent=2)
@@ -86,8 +90,8 @@ def _played(
         for small in SMALL_SETTINGS:
             yield small_studies(small, studies, options.first), print_small
     else:
-        for each in regrets(studies, settings):
-            yield each, print_regret
+        for result in regrets(studies, settings):
+            yield result, print_regret
 
 
 if __name__ == "__main__":

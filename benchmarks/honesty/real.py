@@ -1,4 +1,4 @@
-"""Part b: small studies on MNIST, trained and confirmed; the images that they never saw judge."""
+"""Part b: trains and confirms small studies on MNIST; images that they never saw judge them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Images:
 
     Attributes:
         train: 1,000 images and their classes.
-        validation: 360.
-        test: 360.
-        rest: All others, which stand for infinitely many.
+        validation: 360 images and their classes.
+        test: 360 images and their classes.
+        rest: All other images, which stand for infinitely many, and their classes.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, seed: int) -> None:
@@ -64,42 +64,48 @@ def build(hp: Any) -> Any:
 
 
 def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
-    """Launches and confirms studies; returns how many intervals hold, and the biases in points.
+    """Launches and confirms studies; returns how many intervals are right, and biases in points.
 
-    The truth of the corrected value is the best trial's model on the images that the study never
-    saw; the truth of the confirmed one is the winner, trained by plain Keras under 10 more seeds.
+    The truth of the corrected value is the accuracy of the best trial's model on images that the
+    study never saw. The truth of the confirmed value is the winner's mean accuracy on these images,
+    trained by plain Keras under 10 more seeds.
 
     Args:
         path: mnist.npz.
         studies: How many studies.
         first: The number of the first study; each has its own images and seed.
     """
-    held = {"corrected": 0, "confirmed": 0}
+    hits = {"corrected": 0, "confirmed": 0}
     errors: dict[str, list[float]] = {"reported": [], "corrected": [], "confirmed": []}
     x, y = read(path)
     folder = Path(tempfile.mkdtemp())
     for number in range(first, first + studies):
         if number > first and (number - first) % _STUDIES_OF_A_STORE == 0:
             shutil.rmtree(folder)
-            # Each study has another store: the former database is still open.
+            # The next studies get a new store elsewhere: the former one's database is still open.
             folder = Path(tempfile.mkdtemp())
-        found, model, expected = _one(Images(x, y, number), number, folder)
-        if found.corrected is None or found.confirmed is None:
-            raise ks.errors.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
-        held["corrected"] += _holds(found.corrected.estimate, model)
-        held["confirmed"] += _holds(found.confirmed, expected)
-        errors["reported"].append(found.reported - model)
-        errors["corrected"].append(found.corrected.estimate.value - model)
-        errors["confirmed"].append(found.confirmed.value - expected)
+        confirmation, model, expected = _one(Images(x, y, number), number, folder)
+        if confirmation.corrected is None or confirmation.confirmed is None:
+            raise ks.errors.StudyError(
+                f"study {number} has no verdict: {' '.join(confirmation.notes)}"
+            )
+        hits["corrected"] += _holds(confirmation.corrected.estimate, model)
+        hits["confirmed"] += _holds(confirmation.confirmed, expected)
+        errors["reported"].append(confirmation.reported - model)
+        errors["corrected"].append(confirmation.corrected.estimate.value - model)
+        errors["confirmed"].append(confirmation.confirmed.value - expected)
         print(
-            f"study {number}: reported {found.reported:.3f}, corrected {found.corrected.estimate}, "
-            f"model {model:.4f}; confirmed {found.confirmed}, winner {expected:.4f}",
+            f"study {number}: reported {confirmation.reported:.3f}, "
+            f"corrected {confirmation.corrected.estimate}, model {model:.4f}; "
+            f"confirmed {confirmation.confirmed}, winner {expected:.4f}",
             file=sys.stderr,
             flush=True,
         )
     shutil.rmtree(folder)
-    biases = {f"bias of the {k}": 100 * float(np.mean(each)) for k, each in errors.items()}
-    return {"studies": studies, **held, **biases}
+    biases = {
+        f"bias of the {k}": 100 * float(np.mean(deviations)) for k, deviations in errors.items()
+    }
+    return {"studies": studies, **hits, **biases}
 
 
 def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, float]:
@@ -122,20 +128,20 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
     )
     options: dict[str, Any] = {"store": folder / "store", "progress": False}
     study.launch(report=False, verify="off", **options)
-    found = study.confirm(**options)
+    confirmation = study.confirm(**options)
     history = ks.read_study(study.name, store=folder / "store")
-    model = history.trial(found.reported_trial).load_model(trust=True)
-    values = history.trial(found.winner).params
-    return found, _accuracy(model, images.rest), _expected(values, images, seed)
+    model = history.trial(confirmation.reported_trial).load_model(trust=True)
+    values = history.trial(confirmation.winner).params
+    return confirmation, _accuracy(model, images.rest), _expected(values, images, seed)
 
 
 def _expected(values: Any, images: Images, seed: int) -> float:
-    """Returns a configuration's accuracy under new seeds: at the best validation epoch."""
+    """Returns a configuration's mean accuracy under new seeds, at their best validation epochs."""
     import keras
 
     x, y = images.validation
-    found = []
-    # One model is traced once; each training begins with the weights of a new one.
+    accuracies = []
+    # All trainings use one model, which is traced once. Each begins with new weights.
     model = build(values)
     model.optimizer.build(model.trainable_variables)
     for further in range(_TRUTH_SEEDS):
@@ -152,8 +158,8 @@ def _expected(values: Any, images: Images, seed: int) -> float:
             if value > best:
                 best, weights = value, model.get_weights()
         model.set_weights(weights)
-        found.append(_accuracy(model, images.rest))
-    return float(np.mean(found))
+        accuracies.append(_accuracy(model, images.rest))
+    return float(np.mean(accuracies))
 
 
 def _accuracy(model: Any, part: tuple[np.ndarray, np.ndarray]) -> float:

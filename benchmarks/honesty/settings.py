@@ -12,8 +12,8 @@ Chooser = Literal["random", "tpe"]
 class Setting:
     """The size of a study, and the parameters of its world.
 
-    The scale of skills, seeds and samples is that of a normal score: a trained model is right about
-    a sample if skill, luck of the seed, ease of the sample and noise add up to more than 0.
+    Skill, luck and ease are on the scale of a normal score: a trained model is right about a sample
+    if skill, luck of the seed, ease of the sample and noise add up to more than 0.
 
     Attributes:
         name: Its name.
@@ -25,7 +25,7 @@ class Setting:
         spread: How much skill a typical configuration lacks.
         luck: Standard deviation of a seed's luck.
         shared: Share of a sample's variance that all configurations and seeds have in common.
-        alike: Share that similar configurations have in common, under all seeds.
+        alike: Share of that variance that similar configurations have in common, under all seeds.
         epochs: Epochs of a training.
     """
 

@@ -1,11 +1,12 @@
-"""Part e: few samples, values near 1, groups, weights and AUC, each against an exact interval.
+"""Part e: compares intervals with exact ones: few samples, values near 1, groups, weights, AUC.
 
-All trials of a study are equally good, so that the best one is chosen by luck alone. A model scores
-a sample by its skill, a part that all models share (0.7 of the variance), a part of its
-configuration, and a part of its seed (0.15 each); it is right where the sum is above 0. Where seeds
-differ in skill, the seeds of `confirm` do: each is better or worse on all samples. Samples of a
-group share so much of the three parts that being right correlates as the setting says. Nothing here
-shares code with the statistics that it judges.
+All trials of a study are equally good, so that the best one is chosen by luck alone. A model's
+output for a sample is the sum of the model's skill, a part that all models share (0.7 of the
+variance), a part of its configuration and a part of its seed (0.15 each). The model is right about
+the sample if the sum is above 0. In some settings the seeds of `confirm` differ in skill: each is
+better or worse on all samples. Samples of a group have so much of the three parts in common that
+right answers correlate as the setting says. Nothing here shares code with the statistics that it
+judges.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tracking.statistics.corrections import confirmed_value, corrected
 SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15
 SEEDS = 5
 _THRESHOLDS = 200
-# An area under a curve takes twenty times as long.
+# An AUC takes twenty times as long, and so gets fewer resamples.
 _RESAMPLES = {"accuracy": 1000, "weighted": 1000, "auc": 300}
 _CLASS_WEIGHT, _RARE = 5.0, 0.2
 
@@ -39,12 +40,12 @@ class SmallSetting:
     Attributes:
         kind: The objective: an accuracy, one with class weights (a fifth of the samples counts five
             times), or the area under a ROC curve.
-        truth: Its true value, of every trial.
-        samples: Validation samples, and test samples.
+        truth: The true value of every trial.
+        samples: How many validation samples there are, and how many test samples.
         trials: Trials of the study.
         groups: Groups of samples, all of one size; 0: samples are independent.
-        within: Correlation of being right of two samples of a group.
-        positives: Share of positive samples, of an AUC.
+        within: Correlation of right answers on two samples of a group.
+        positives: Share of positive samples, for an AUC.
         seeds: Standard deviation of the skill of new seeds.
     """
 
@@ -91,41 +92,41 @@ SMALL_SETTINGS = tuple(_settings())
 
 
 def small_studies(setting: SmallSetting, studies: int, first: int = 0) -> dict[str, Any]:
-    """Plays studies; returns how many intervals hold, and how wide they are.
+    """Simulates studies; returns how many intervals contain the truth, and their widths.
 
     Args:
         setting: The setting.
-        studies: How many.
-        first: The number of the first; each has its own samples.
+        studies: How many studies.
+        first: The number of the first study; each study has its own samples.
 
     Returns:
-        "setting", "studies"; by "corrected" and "confirmed": "held", how many intervals hold;
-        "width", their mean width divided by that of an exact interval of one model that nobody
-        chose; "narrowest", the least width; "outside", how many reach beyond 0 or 1.
+        "setting", "studies"; by "corrected" and "confirmed": "held", how many intervals contain
+        the truth; "width", their mean width divided by that of an exact interval of one model that
+        nobody chose; "narrowest", the least width; "outside", how many reach beyond 0 or 1.
     """
-    found: dict[str, list[Interval]] = {"corrected": [], "confirmed": []}
+    intervals_by_kind: dict[str, list[Interval]] = {"corrected": [], "confirmed": []}
     exact: list[float] = []
     for number in range(first, first + studies):
         random = np.random.default_rng([number, setting.samples, setting.trials, 5])
         part = _Part(setting, random)
         scores = {trial: [part.scores(part.trained(1)[0])] for trial in range(setting.trials)}
-        found["corrected"].append(
+        intervals_by_kind["corrected"].append(
             corrected(scores, "max", resamples=_RESAMPLES[setting.kind], seed=number).estimate
         )
         test = _Part(setting, random)
         trainings = test.trained(SEEDS, setting.seeds)
-        again = [test.scores(each) for each in trainings]
-        found["confirmed"].append(confirmed_value(again, "max")[0])
+        again = [test.scores(training) for training in trainings]
+        intervals_by_kind["confirmed"].append(confirmed_value(again, "max")[0])
         low, high = test.exact(trainings[0])
         exact.append(high - low)
     figures: dict[str, Any] = {"setting": setting.name, "studies": studies}
-    for name, intervals in found.items():
-        widths = [each.high - each.low for each in intervals]
+    for name, intervals in intervals_by_kind.items():
+        widths = [interval.high - interval.low for interval in intervals]
         figures[name] = {
-            "held": sum(each.low <= setting.truth <= each.high for each in intervals),
+            "held": sum(interval.low <= setting.truth <= interval.high for interval in intervals),
             "width": float(np.mean(widths) / np.mean(exact)),
             "narrowest": min(widths),
-            "outside": sum(each.low < 0 or each.high > 1 for each in intervals),
+            "outside": sum(interval.low < 0 or interval.high > 1 for interval in intervals),
         }
     return figures
 
@@ -152,7 +153,7 @@ class _Part:
         return np.asarray(np.sqrt(self._alike) * of_groups + np.sqrt(1 - self._alike) * own)
 
     def trained(self, seeds: int, differing: float = 0.0) -> np.ndarray:
-        """Returns the score of each sample by one configuration, of shape (seeds, samples).
+        """Returns one configuration's output for each sample, of shape (seeds, samples).
 
         Args:
             seeds: Trainings.
@@ -167,29 +168,29 @@ class _Part:
         skill = ndtri(self._setting.truth) * np.sqrt(1 + differing**2)
         return np.asarray(scores + skill + differing * self._random.standard_normal((seeds, 1)))
 
-    def scores(self, made: np.ndarray) -> SampleScores:
+    def scores(self, outputs: np.ndarray) -> SampleScores:
         """Returns the scores of one model as a study records them."""
         if self._setting.kind != "auc":
             return SampleScores(
-                "val_accuracy", "mean", made > 0, 1, self._weights, groups=self._groups
+                "val_accuracy", "mean", outputs > 0, 1, self._weights, groups=self._groups
             )
         # Probabilities in the bins of Keras's metric.
-        above = np.ceil(ndtr(made / 2) * (_THRESHOLDS - 1)).astype(np.int64)
+        above = np.ceil(ndtr(outputs / 2) * (_THRESHOLDS - 1)).astype(np.int64)
         codes = (2 * above + self._positive)[:, None]
         settings = {"thresholds": _THRESHOLDS}
         return SampleScores("val_auc", "auc", codes, 1, settings=settings)
 
-    def exact(self, made: np.ndarray) -> tuple[float, float]:
+    def exact(self, outputs: np.ndarray) -> tuple[float, float]:
         """Returns an interval of one model: by Clopper and Pearson, or by DeLong.
 
-        Of groups and weights it knows how many independent samples they are worth.
+        With groups or weights, it counts as many samples as they are independent ones worth.
         """
         if self._setting.kind == "auc":
-            return _delong(made[self._positive], made[~self._positive])
-        weights = np.ones(len(made)) if self._weights is None else self._weights
-        size = len(made) / self._setting.groups if self._setting.groups else 1
+            return _delong(outputs[self._positive], outputs[~self._positive])
+        weights = np.ones(len(outputs)) if self._weights is None else self._weights
+        size = len(outputs) / self._setting.groups if self._setting.groups else 1
         worth = weights.sum() ** 2 / (weights**2).sum() / (1 + (size - 1) * self._setting.within)
-        right = worth * float(np.average(made > 0, weights=weights))
+        right = worth * float(np.average(outputs > 0, weights=weights))
         low = scipy.stats.beta.ppf(0.025, right, worth - right + 1) if right > 0 else 0.0
         high = scipy.stats.beta.ppf(0.975, right + 1, worth - right) if right < worth else 1.0
         return float(low), float(high)

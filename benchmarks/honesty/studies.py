@@ -1,4 +1,4 @@
-"""Studies played in a world: choosers, the best value, the race, the confirmation."""
+"""Simulates studies in a world: search, best value, race and confirmation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain
 
 TOP, SEEDS, BUDGET = 8, 5, 16
-# With so few validation samples a trial's second best epoch has scores too.
+# With at most this many validation samples, a trial's second best epoch has scores, too.
 _FEW_SAMPLES = 256
 
 
@@ -26,9 +26,10 @@ class Played:
 
     Attributes:
         points: The configuration of each trial; the first is the default.
-        trainings: The training of each, under its seed.
-        values: The validation accuracy of each, at its best epoch.
-        best: The trial with the best value, the first of equal ones by epoch, then number.
+        trainings: The training of each trial, under its seed.
+        values: The validation accuracy of each trial, at its best epoch.
+        best: The trial with the best value; of equal values, the one with the earlier best epoch,
+            then the lower number.
     """
 
     points: list[np.ndarray]
@@ -48,16 +49,16 @@ class Played:
 
     def scores(self, *, all_epochs: bool) -> dict[int, list[SampleScores]]:
         """Returns the scores of the validation samples, as a study records them."""
-        found = {}
+        scores = {}
         for number, training in enumerate(self.trainings):
             right = training.right[0]
             order = np.argsort(-right.sum(axis=1), kind="stable")
-            kept = order if all_epochs else order[: 2 if right.shape[1] <= _FEW_SAMPLES else 1]
-            found[number] = [
+            epochs = order if all_epochs else order[: 2 if right.shape[1] <= _FEW_SAMPLES else 1]
+            scores[number] = [
                 SampleScores("val_accuracy", "mean", right[epoch], int(epoch) + 1)
-                for epoch in sorted(kept)
+                for epoch in sorted(epochs)
             ]
-        return found
+        return scores
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Confirmed:
     Attributes:
         winner: The trial that won the race.
         estimate: Its accuracy on the test part, with the interval.
-        gain: Over the default.
+        gain: Its gain over the default.
     """
 
     winner: int
@@ -100,17 +101,17 @@ def race(world: World, played: Played) -> int:
     plan = rounds(TOP, SEEDS, BUDGET)
     racers = tuple(order[: plan[0].racers])
     values: dict[int, list[float]] = {racer: [] for racer in racers}
-    for each in plan:
-        if each.racers < len(racers):
-            racers = survivors({racer: values[racer] for racer in racers}, each.racers, "max")
+    for stage in plan:
+        if stage.racers < len(racers):
+            racers = survivors({racer: values[racer] for racer in racers}, stage.racers, "max")
         for racer in racers:
-            training = world.train(played.points[racer], each.seeds)
+            training = world.train(played.points[racer], stage.seeds)
             values[racer] += training.right.mean(axis=2).max(axis=1).tolist()
     return survivors({racer: values[racer] for racer in racers}, 1, "max")[0]
 
 
 def confirm(world: World, played: Played) -> Confirmed:
-    """Races, and reads the test part with fresh seeds of the winner and the default."""
+    """Runs the race; measures the winner and the default on the test part, under fresh seeds."""
     winner = race(world, played)
     point = played.points[winner]
     ours = world.on_test(point, world.train(point, SEEDS))

@@ -17,34 +17,35 @@ from tracking.statistics.corrections import corrected
 
 Figures = dict[str, Any]
 
-# Only each fourth study has the correction over all epochs, the most expensive figure.
+# Only every fourth study has the correction over all epochs, the most expensive figure.
 _SOME = 4
 
 
 def coverage(setting: Setting, studies: int, first: int = 0) -> Figures:
-    """Plays studies in a setting, and returns how many intervals hold the truth, and the biases.
+    """Simulates studies; returns how many intervals contain the truth, and the biases.
 
-    The truth of a corrected value is the best trial's model on infinitely many samples; one row
-    compares it with that configuration under any seed instead. The truth of a confirmed value is
-    the winner's accuracy on infinitely many samples under any seed. Two rows are usual without
-    kerastudy: Wilson's interval of the best value, and Student's over new seeds on the same
-    validation samples.
+    The truth of a corrected value is the accuracy of the best trial's model on infinitely many
+    samples. One row takes the mean accuracy of the trial's configuration over seeds instead. The
+    truth of a confirmed value is the winner's mean accuracy over seeds, on infinitely many samples.
+    Two rows are usual without kerastudy: Wilson's interval of the best value, and Student's over
+    new seeds on the same validation samples.
 
     Args:
         setting: The setting.
-        studies: How many.
-        first: The number of the first; each has its own world.
+        studies: How many studies.
+        first: The number of the first study; each study has its own world.
 
     Returns:
-        "intervals": of each kind, how many there are. "held": how many of them hold. "bias": of the
-        estimates, in points. "error": its standard error. "width": of the intervals, in points.
+        Figures by the kind of interval. "intervals": how many there are. "held": how many of them
+        contain the truth. "bias": the mean error of the estimates, in points. "error": the standard
+        error of the bias. "width": the mean width of the intervals, in points.
     """
-    held: dict[str, int] = {}
+    hits: dict[str, int] = {}
     errors: dict[str, list[float]] = {}
     widths: dict[str, list[float]] = {}
 
     def note(name: str, interval: Interval, truth: float) -> None:
-        held[name] = held.get(name, 0) + (interval.low <= truth <= interval.high)
+        hits[name] = hits.get(name, 0) + (interval.low <= truth <= interval.high)
         errors.setdefault(name, []).append(interval.value - truth)
         widths.setdefault(name, []).append(interval.high - interval.low)
 
@@ -61,24 +62,24 @@ def coverage(setting: Setting, studies: int, first: int = 0) -> Figures:
         if seed % _SOME == 0:
             every = corrected(played.scores(all_epochs=True), "max", resamples=400, seed=seed)
             note("corrected, all epochs", every.estimate, model)
-        found = confirm(world, played)
-        same = found.winner == played.best
-        truth = any_seed if same else world.expected_accuracy(played.points[found.winner])
-        note("confirmed", found.estimate, truth)
-        note("gain", found.gain, truth - world.expected_accuracy(world.default))
+        confirmation = confirm(world, played)
+        same = confirmation.winner == played.best
+        truth = any_seed if same else world.expected_accuracy(played.points[confirmation.winner])
+        note("confirmed", confirmation.estimate, truth)
+        note("gain", confirmation.gain, truth - world.expected_accuracy(world.default))
     return {
         "setting": setting.name,
         "studies": studies,
-        "intervals": {name: len(each) for name, each in errors.items()},
-        "held": held,
-        "error": {name: 100 * float(scipy.stats.sem(each)) for name, each in errors.items()},
-        "bias": {name: 100 * float(np.mean(each)) for name, each in errors.items()},
-        "width": {name: 100 * float(np.mean(each)) for name, each in widths.items()},
+        "intervals": {name: len(values) for name, values in errors.items()},
+        "held": hits,
+        "error": {name: 100 * float(scipy.stats.sem(values)) for name, values in errors.items()},
+        "bias": {name: 100 * float(np.mean(values)) for name, values in errors.items()},
+        "width": {name: 100 * float(np.mean(values)) for name, values in widths.items()},
     }
 
 
 def null_studies(studies: int, settings: Sequence[Setting] = SETTINGS) -> Figures:
-    """Plays studies in which no setting matters; returns in how many no gain was claimed."""
+    """Simulates studies in which no hyperparameter matters; returns how many claim no gain."""
     unclaimed = sum(
         confirm(*_study(setting, seed, null=True)).gain.low <= 0
         for setting, seed in _in_turn(settings, studies)
@@ -87,28 +88,28 @@ def null_studies(studies: int, settings: Sequence[Setting] = SETTINGS) -> Figure
 
 
 def regrets(studies: int, settings: Sequence[Setting] = SETTINGS) -> list[Figures]:
-    """Plays studies; returns the mean regret, in points, of taking the maximum and of the race.
+    """Simulates studies; returns mean regrets, in points, of the best value and of the race.
 
     The regret is by how much the best trial of a study is better than the chosen one, on infinitely
     many samples and over seeds.
     """
-    found: dict[str, dict[str, list[float]]] = {}
+    regrets_by_setting: dict[str, dict[str, list[float]]] = {}
     for setting, seed in _in_turn(settings, studies):
         world, played = _study(setting, seed)
         scale = np.sqrt(1 + setting.luck**2)
         truths = np.array([ndtr(world.skill(point) / scale) for point in played.points])
-        regret = found.setdefault(setting.name, {"maximum": [], "race": []})
+        regret = regrets_by_setting.setdefault(setting.name, {"maximum": [], "race": []})
         regret["maximum"].append(truths.max() - truths[played.best])
         regret["race"].append(truths.max() - truths[race(world, played)])
     return [
         {
             "setting": name,
             "studies": len(regret["race"]),
-            **{choice: 100 * float(np.mean(each)) for choice, each in regret.items()},
+            **{choice: 100 * float(np.mean(values)) for choice, values in regret.items()},
             "standard error of the difference": 100
             * float(scipy.stats.sem(np.subtract(regret["maximum"], regret["race"]))),
         }
-        for name, regret in found.items()
+        for name, regret in regrets_by_setting.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Prints the figures of honesty as tables."""
+"""Prints the benchmark's figures as tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 def print_coverage(figures: Mapping[str, Any]) -> None:
     """Prints the results of `benchmarks.honesty.synthetic.coverage` in a setting."""
     print(f"{figures['setting']}, {figures['studies']} studies")
-    for name, held in figures["held"].items():
+    for name, hits in figures["held"].items():
         intervals = figures["intervals"][name]
         print(
-            f"    {name:<26}{held:>5} of {intervals:>4} hold = {held / intervals:6.1%}  "
+            f"    {name:<26}{hits:>5} of {intervals:>4} hold = {hits / intervals:6.1%}  "
             f"bias {figures['bias'][name]:+5.2f} ± {figures['error'][name]:.2f}  "
             f"width {figures['width'][name]:5.2f}"
         )
@@ -21,7 +21,7 @@ def print_coverage(figures: Mapping[str, Any]) -> None:
 def print_null(figures: Mapping[str, Any]) -> None:
     """Prints the results of `benchmarks.honesty.synthetic.null_studies`."""
     unclaimed, studies = figures["no gain claimed"], figures["studies"]
-    print(f"no setting matters: no gain was claimed in {unclaimed} of {studies} studies")
+    print(f"no hyperparameter matters: no gain was claimed in {unclaimed} of {studies} studies")
 
 
 def print_regret(figures: Mapping[str, Any]) -> None:
@@ -46,9 +46,9 @@ def print_small(figures: Mapping[str, Any]) -> None:
     """Prints the results of `benchmarks.honesty.small` in a setting."""
     print(f"{figures['setting']}, {figures['studies']} studies")
     for name in ("corrected", "confirmed"):
-        each = figures[name]
+        row = figures[name]
         print(
-            f"    {name:<12}{each['held']:>5} hold = {each['held'] / figures['studies']:6.1%}  "
-            f"{each['width']:5.2f} of an exact width  narrowest {each['narrowest']:.3f}  "
-            f"outside {each['outside']}"
+            f"    {name:<12}{row['held']:>5} hold = {row['held'] / figures['studies']:6.1%}  "
+            f"{row['width']:5.2f} of an exact width  narrowest {row['narrowest']:.3f}  "
+            f"outside {row['outside']}"
         )

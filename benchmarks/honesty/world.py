@@ -1,19 +1,19 @@
-"""A world in which the truth is known: samples, configurations, and trainings under seeds.
+"""Simulates samples, configurations and trainings, whose true accuracies are known.
 
 A configuration is a point in the unit cube. Its skill falls with the distance from an optimum that
 is drawn for each world. A model is right about a sample if
 
-    skill - what it has yet to learn + luck of the seed + wobble of the epoch
-        + ease of the sample + what this configuration makes of the sample + noise
+    skill - lack of training + luck of the seed + wobble of the epoch
+        + ease of the sample + taste of the configuration for the sample + noise
 
-is above 0. The ease of a sample is shared by all, so that trials are right and wrong together; what
-a configuration makes of it varies smoothly over configurations, so that TPE can exploit the
-validation samples as it does in life; the noise is drawn for each seed, and a third of it moves
-from epoch to epoch. The last three have a variance of 1 in sum, so the accuracy of a model on
-infinitely many samples is the normal distribution function of the first four.
+is above 0. The ease of a sample is the same for all models, so that trials are right and wrong
+together. The taste for a sample varies smoothly over configurations, so that TPE can exploit the
+validation samples as it does in life. The noise is drawn for each seed, and a third of it moves
+from epoch to epoch. The variances of ease, taste and noise add up to 1, so the accuracy of a model
+on infinitely many samples is the normal distribution function of the sum of the other four terms.
 
-The settings' shares are near those of dense networks trained on 1,000 MNIST images, measured on
-10,000 others: the correlation (tetrachoric, of being right) is 0.96 to 0.999 between successive
+The settings are near those of dense networks that were trained on 1,000 MNIST images and measured
+on 10,000 others. Right answers correlate (tetrachorically) by 0.96 to 0.999 between successive
 epochs, 0.93 to 0.99 between the sixth and the tenth, 0.88 to 0.97 between seeds, and 0.90 to 0.96
 between configurations. A seed's luck is 0.02 to 0.05, an epoch's wobble 0.01 to 0.04.
 """
@@ -30,7 +30,8 @@ from benchmarks.honesty.settings import Setting
 DIMENSIONS = 4
 _WAVES = 8
 _UNLEARNT, _WOBBLE = 0.5, 0.03
-# The share of the noise that is the same in all epochs, and the share of the rest that stays.
+# The share of the noise that is the same in all epochs, and the correlation of the rest between
+# successive epochs.
 _STEADY, _STAYS = 2 / 3, 0.6
 
 
@@ -39,7 +40,7 @@ class Part:
     """Samples drawn from the world.
 
     Attributes:
-        ease: Shape (n,).
+        ease: Shape (n,): how easy each sample is for all models.
         tastes: Shape (n, 2 × waves): they decide how a configuration scores the samples.
     """
 
@@ -52,9 +53,10 @@ class Training:
     """A configuration trained under seeds.
 
     Attributes:
-        right: Shape (seeds, epochs, n), of bool: whether each validation sample is right.
-        skills: Shape (seeds, epochs): of each model.
-        accuracies: Shape (seeds, epochs): of each model, on infinitely many samples.
+        right: Shape (seeds, epochs, n), of bool: whether each model is right about each validation
+            sample.
+        skills: Shape (seeds, epochs): each model's skill with its luck and wobble.
+        accuracies: Shape (seeds, epochs): each model's accuracy on infinitely many samples.
     """
 
     right: np.ndarray
@@ -108,19 +110,19 @@ class World:
         Args:
             point: The configuration.
             seeds: Under how many seeds.
-            even: Whether the luck of the seeds is spread evenly instead of drawn: for truths.
+            even: Whether the luck of the seeds is spread evenly instead of drawn, as for a truth.
         """
         setting, normal = self._setting, self._generator.standard_normal
         luck = ndtri((np.arange(seeds) + 0.5) / seeds) if even else normal(seeds)
         unlearnt = _UNLEARNT * np.exp(-np.arange(setting.epochs) / 1.5)
         wobble = _WOBBLE * normal((seeds, setting.epochs))
         skills = self.skill(point) - unlearnt + setting.luck * luck[:, None] + wobble
-        known = self._known(point, self.validation)
-        right = np.empty((*skills.shape, len(known)), bool)
+        shared_scores = self._shared_scores(point, self.validation)
+        right = np.empty((*skills.shape, len(shared_scores)), bool)
         steady, moving = self._noise(_STEADY), self._noise(1 - _STEADY)
         for seed in range(seeds):
-            scores = known + steady * normal(len(known), dtype=np.float32)
-            noise = normal((setting.epochs, len(known)), dtype=np.float32)
+            scores = shared_scores + steady * normal(len(shared_scores), dtype=np.float32)
+            noise = normal((setting.epochs, len(shared_scores)), dtype=np.float32)
             for epoch in range(setting.epochs):
                 if epoch:
                     noise[epoch] *= np.float32(np.sqrt(1 - _STAYS**2))
@@ -130,21 +132,23 @@ class World:
 
     def on_test(self, point: np.ndarray, training: Training) -> np.ndarray:
         """Returns whether each test sample is right, of shape (seeds, n), at the best epochs."""
-        known = self._known(point, self.test)
-        noise = self._generator.standard_normal((len(training.right), len(known)), np.float32)
+        shared_scores = self._shared_scores(point, self.test)
+        noise = self._generator.standard_normal(
+            (len(training.right), len(shared_scores)), np.float32
+        )
         chosen = np.take_along_axis(training.skills, training.best_epochs()[:, None], axis=1)
-        return np.asarray(known + self._noise(1.0) * noise > -chosen)
+        return np.asarray(shared_scores + self._noise(1.0) * noise > -chosen)
 
     def expected_accuracy(self, point: np.ndarray, seeds: int = 32) -> float:
         """Returns a configuration's accuracy on infinitely many samples, over seeds.
 
-        Each training is of its best epoch on the validation part, as a study's are.
+        Each training counts by its best epoch on the validation part, as in a study.
         """
         training = self.train(point, seeds, even=True)
         best = training.best_epochs()[:, None]
         return float(np.take_along_axis(training.accuracies, best, axis=1).mean())
 
-    def _known(self, point: np.ndarray, part: Part) -> np.ndarray:
+    def _shared_scores(self, point: np.ndarray, part: Part) -> np.ndarray:
         """Returns the part of each sample's score that all seeds share."""
         angles = self._frequencies @ point
         waves = np.concatenate([np.cos(angles), np.sin(angles)]) / np.sqrt(_WAVES)

@@ -1,7 +1,7 @@
 """Measures the driver of a study on a thousand simulated workers; see ``--help``.
 
-Workers train nothing. The clock is simulated, but for the driver's work, whose CPU seconds count:
-while it works, workers that have ended a training wait.
+Workers train nothing. The clock is simulated, and the driver's real CPU seconds are added to it:
+while the driver works, workers that have ended a training wait.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--ask",
         action="store_true",
-        help="measure proposals alone, of an engine that knows so many trials",
+        help="only measure proposals, of an engine that knows --trials trials",
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -61,14 +61,14 @@ def main() -> None:
 
 def lines(measured: Measured) -> list[str]:
     """Returns the figures as a table."""
-    found = ["  trials  driver ms/trial  driver busy  a worker waits  used  memory"]
-    found += [
-        f"{each.trials:8}  {each.cpu_ms:15.1f}  {each.busy:11.0%}  {each.wait_s:12.2f} s  "
-        f"{each.used:4.0%}  {each.memory_mb:3.0f} MB"
-        for each in measured.windows
+    rows = ["  trials  driver ms/trial  driver busy  a worker waits  used  memory"]
+    rows += [
+        f"{window.trials:8}  {window.cpu_ms:15.1f}  {window.busy:11.0%}  {window.wait_s:12.2f} s  "
+        f"{window.used:4.0%}  {window.memory_mb:3.0f} MB"
+        for window in measured.windows
     ]
     return [
-        *found,
+        *rows,
         f"{measured.trials} trials in {measured.hours:.2f} simulated hours, "
         f"{measured.cpu_s:.0f} s of CPU; before the first {measured.start_s:.1f} s, after the last "
         f"{measured.end_s:.1f} s",

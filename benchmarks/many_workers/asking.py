@@ -1,4 +1,4 @@
-"""Measures a proposal once a study has many trials, without running them."""
+"""Measures the cost of a proposal when a study has many trials, without running them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ASKED = 5
 
 @dataclass(frozen=True)
 class Asked:
-    """Proposals of an engine that knows so many trials.
+    """The cost of a proposal by an engine that knows many trials.
 
     Attributes:
-        trials: How many have ended.
+        trials: How many trials have ended.
         cpu_ms: CPU milliseconds of a proposal.
         memory_mb: Megabytes that the engine takes.
     """
@@ -39,7 +39,7 @@ class Asked:
 
 
 def ask(engine: str, trials: int, running: int) -> Asked:
-    """Measures an engine that knows so many trials, while others run."""
+    """Measures proposals of an engine that knows ended trials and running ones."""
     process = psutil.Process()
     gc.collect()
     before = process.memory_info().rss
@@ -69,12 +69,12 @@ _OBJECTIVE = Objective("val_loss", "min")
 
 def _records(trials: int, running: int) -> Iterator[TrialRecord]:
     """Yields trials that have ended, then some that run."""
-    drawn = random.Random(0)
+    generator = random.Random(0)
     for number in range(trials + running):
         values = {
-            **{f"rate_{i}": 10 ** drawn.uniform(-4, 0) for i in range(6)},
-            "kind": drawn.choice("ab"),
-            "units": drawn.randint(4, 64),
+            **{f"rate_{i}": 10 ** generator.uniform(-4, 0) for i in range(6)},
+            "kind": generator.choice("ab"),
+            "units": generator.randint(4, 64),
         }
         spec = TrialSpec(number, 1, values, 0, 5, 32, 1, "0" * 64, _OBJECTIVE)
         trial = TrialRecord("run", spec, "running", None, {}, {}, "", 0)

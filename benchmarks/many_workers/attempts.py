@@ -1,7 +1,7 @@
 """Decides which attempts at trainings count, where messages may come late or twice.
 
 A worker on another machine that does not answer counts as lost, and its training begins again
-elsewhere. It may run on all the same, and answer later; and a repeated message may arrive twice.
+elsewhere. The worker may still run, and answer later. A repeated message may arrive twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Attempts:
         self._running: dict[tuple[int, int], _Attempt] = {}
 
     def begin(self, spec: TrialSpec) -> None:
-        """Takes an attempt that begins; earlier ones at the same training count no more."""
+        """Notes that an attempt begins; earlier attempts at the same training count no more."""
         self._running[spec.number, spec.repeat] = _Attempt(spec.attempt)
 
     def counts(self, spec: TrialSpec) -> bool:
@@ -50,7 +50,7 @@ class Attempts:
         return running.decision
 
     def end(self, spec: TrialSpec) -> bool:
-        """Takes the end of an attempt, by a result or a loss; returns whether it counts."""
+        """Notes that an attempt ends, by a result or a loss; returns whether it counts."""
         if not self.counts(spec):
             return False
         del self._running[spec.number, spec.repeat]

@@ -31,7 +31,7 @@ from tracking.records import (
     TrialTask,
 )
 
-# By how much the durations of trainings differ, and how much of one comes after its last epoch.
+# The spread of the durations of trainings, and the share of a training after its last epoch.
 _SPREAD, _END = 0.3, 0.02
 _STATES: Mapping[Decision, TrialState] = {
     "continue": "complete",
@@ -46,15 +46,15 @@ class Faults:
 
     Attributes:
         dies: Share of trainings whose worker dies.
-        silent: Share of trainings that count as lost though their worker runs on, so that all it
-            sends comes late.
+        silent: Share of trainings that count as lost though their worker runs on. Its further
+            messages come late.
         twice: Share of messages that come twice.
         nodes: How many nodes are lost in an hour.
         noticed: Seconds until a loss is noticed.
         replaced: Seconds until a worker is replaced; a node takes as long.
         late: Seconds by which late messages are late.
-        attempts: Workers fail in the first attempts at a trial only, so many: after the third one
-            it is infeasible.
+        attempts: The attempts at a trial in which workers may fail. After a third loss, the trial
+            would be infeasible.
     """
 
     dies: float = 0.0
@@ -84,12 +84,12 @@ class Training:
         worker: The worker that trains it.
         seconds: Duration of an epoch.
         fails_at: When its worker dies, or falls silent.
-        silent: Whether it then falls silent.
+        silent: Whether the worker then falls silent, and does not die.
         random: Decides on its further events.
         epoch: Its last epoch.
         best: Its best epoch.
         lost: Whether its worker has died.
-        left: The fits of its job that follow.
+        later_fits: The fits of its job that follow.
     """
 
     task: TrialTask
@@ -101,7 +101,7 @@ class Training:
     epoch: int
     best: BestEpoch | None = None
     lost: bool = False
-    left: Sequence[TrialTask] = ()
+    later_fits: Sequence[TrialTask] = ()
 
     @property
     def spec(self) -> TrialSpec:
@@ -119,7 +119,7 @@ class Figures:
         begun: How many trainings have begun.
         ended: How many have ended by a result that counts.
         lost: How many attempts were lost.
-        dropped: How many messages came late, or once more.
+        dropped: How many messages came late, or a second time.
     """
 
     driver: float = 0.0
@@ -131,11 +131,11 @@ class Figures:
 
 
 class SimulatedCluster:
-    """An executor. See `Executor`.
+    """An executor of simulated workers. See `Executor`.
 
     Args:
         description: The study.
-        workers: How many there are.
+        workers: How many workers there are.
         metrics: Returns the metrics of an epoch of a trial.
         seconds: Mean duration of a training.
         faults: How often something fails.
@@ -200,9 +200,9 @@ class SimulatedCluster:
         task, now = fits[0], self.clock
         spec = task.spec
         self.figures.begun += 1
-        drawn = random.Random(f"{self._seed} {spec.number} {spec.repeat} {spec.attempt}")
-        whole = self._seconds * drawn.lognormvariate(-(_SPREAD**2) / 2, _SPREAD)
-        kind, at = drawn.random(), drawn.random()
+        generator = random.Random(f"{self._seed} {spec.number} {spec.repeat} {spec.attempt}")
+        whole = self._seconds * generator.lognormvariate(-(_SPREAD**2) / 2, _SPREAD)
+        kind, at = generator.random(), generator.random()
         fails = kind < self._faults.dies + self._faults.silent
         fails = fails and spec.attempt <= self._faults.attempts
         training = Training(
@@ -211,9 +211,9 @@ class SimulatedCluster:
             whole / spec.epochs,
             now + at * whole * (1 + _END) if fails else float("inf"),
             kind >= self._faults.dies,
-            drawn,
+            generator,
             spec.epochs if self.is_infeasible(spec) else 0,
-            left=fits[1:],
+            later_fits=fits[1:],
         )
         self._attempts.begin(spec)
         self._trainings[id(training)] = training
@@ -244,7 +244,7 @@ class SimulatedCluster:
         return False
 
     def ended(self, training: Training, result: TrialResult) -> TrialResult:
-        """Returns the result of a training that counts, before the driver gets it."""
+        """Returns the result that the driver gets of a training that counts."""
         return result
 
     def _driver_rests(self) -> None:
@@ -334,13 +334,13 @@ class SimulatedCluster:
                 unsaved="not trained",
             ),
         )
-        goes_on = training.left and result.state == "complete"
+        goes_on = training.later_fits and result.state == "complete"
         if not goes_on:
             self._release(training.worker)
         with self._driver():
             handler.on_result(result)
         if goes_on:
-            self._begin(training.worker, training.left)
+            self._begin(training.worker, training.later_fits)
         self.figures.ended += 1
         if self._comes_twice(training):
             later = training.random.random() * self._seconds
@@ -352,7 +352,7 @@ class SimulatedCluster:
             handler.on_result(result)
 
     def _lose(self, training: Training, handler: Handler, machine_gone: bool = False) -> None:
-        """Takes a worker that does not answer for dead."""
+        """Treats a worker that does not answer as dead."""
         if training.lost and self._trainings.pop(id(training), None) is not None:
             self._return(training.worker)
         if self._attempts.end(training.spec):
@@ -365,7 +365,7 @@ class SimulatedCluster:
         """Loses all workers of a node."""
         self._after(self._until_next_node(), self._lose_node)
         node = self._random.randrange(self._nodes)
-        there = [each for each in self._trainings.values() if each.worker.node == node]
+        there = [training for training in self._trainings.values() if training.worker.node == node]
         gone = [worker for worker in self._free if worker.node == node]
         self._free = [worker for worker in self._free if worker.node != node]
         for worker in gone:

@@ -63,7 +63,7 @@ class Sample:
 
     Attributes:
         trials: How many trials had ended.
-        seconds: Of the simulated clock.
+        seconds: Seconds of the simulated clock.
         driver: CPU seconds of the driver.
         idle: Seconds that workers had waited for trainings.
         begun: How many trainings had begun.
@@ -131,14 +131,14 @@ class Window:
 
 
 def windows(samples: Sequence[Sample], workers: int) -> list[Window]:
-    """Returns the tenth of the trials before each mark."""
-    found = []
+    """Returns a window for each mark: the last tenth of the trials before it."""
+    tenths = []
     for mark in (mark for mark in _MARKS if mark <= samples[-1].trials):
         end = next(s for s in samples if s.trials >= mark)
         begin = next(s for s in samples if s.trials >= mark * 0.9)
         trials, seconds = end.trials - begin.trials, end.seconds - begin.seconds
         driver, idle = end.driver - begin.driver, end.idle - begin.idle
-        found.append(
+        tenths.append(
             Window(
                 mark,
                 driver / trials * 1000,
@@ -148,7 +148,7 @@ def windows(samples: Sequence[Sample], workers: int) -> list[Window]:
                 end.memory / 1e6,
             )
         )
-    return found
+    return tenths
 
 
 @dataclass(frozen=True)
@@ -156,14 +156,14 @@ class Measured:
     """A launch that was measured.
 
     Attributes:
-        windows: See there.
-        trials: How many it had.
+        windows: The figures before each mark.
+        trials: How many trials the study had.
         hours: Simulated hours of all trials.
         cpu_s: CPU seconds of the driver for them.
         start_s: CPU seconds before the first trial.
         end_s: CPU seconds after the last one.
         lost: Attempts that were lost.
-        dropped: Messages that came late, or once more.
+        dropped: Messages that came late, or a second time.
         store_mb: Megabytes of the store.
     """
 
@@ -184,7 +184,7 @@ def measure(
     """Launches a study on simulated workers."""
     cluster = MeasuredCluster(description, workers, seconds, faults)
     began = time.process_time()
-    # Metrics of long trainings are written every few seconds.
+    # Metrics are written every few seconds; here, of the simulated clock.
     with mock.patch.object(time, "monotonic", cluster.now):
         history = run_study(
             cluster, LaunchOptions(store=store, report=False), progress=NoProgress()

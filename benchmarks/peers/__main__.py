@@ -4,10 +4,10 @@
     python -m benchmarks.peers --work dense --systems kerastudy by-hand --trials 100 --json
     python -m benchmarks.peers --quick
 
-Each system runs a block of trials in processes of its own, then the next does; the second round
-goes the other way round. All tune the same space with the same builder and number of epochs,
-which is checked from what they record. Everything is written to a temporary folder. Systems on Ray
-use one cluster, which is started before all systems and does not count as their start-up.
+Each system in turn runs a block of trials in processes of its own; the second round takes the
+systems in reverse order. All systems tune the same space with the same builder and number of
+epochs, which is checked in their records. Everything is written to a temporary folder. Systems on
+Ray use one cluster, which is started before all systems and does not count as their start-up.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Comparison:
                     blocks[system.name].append(block)
 
     def _block(self, system: System, job: Job) -> Block:
-        # It is imported late: it needs psutil, and without it an error says how to install it.
+        # The module needs psutil. `main` has said how to install it if it is missing.
         from benchmarks.peers.measuring import measure
 
         log = job.folder.with_suffix(".log")
@@ -156,7 +156,9 @@ class Comparison:
         self, blocks: Mapping[str, list[Block]], errors: Mapping[str, str]
     ) -> dict[str, Any]:
         figures = {
-            name: Figures(found) for name, found in blocks.items() if found and name not in errors
+            name: Figures(system_blocks)
+            for name, system_blocks in blocks.items()
+            if system_blocks and name not in errors
         }
         documents: dict[str, Any] = {}
         for system in self._systems:
@@ -173,11 +175,11 @@ class Comparison:
 
 def main() -> None:
     """Compares, and prints; exits with 1 if a system could not be measured."""
-    known = systems()
-    options = _options(known)
+    all_systems = systems()
+    options = _options(all_systems)
     if importlib.util.find_spec("psutil") is None:
         sys.exit(f"CPU seconds are read with psutil, which is not installed. Run: {_INSTALL}")
-    chosen = [known[name] for name in options.systems]
+    chosen = [all_systems[name] for name in options.systems]
     load = os.getloadavg()[0]
     for system in chosen:
         if system.missing():
@@ -199,7 +201,7 @@ def main() -> None:
         "machine": {
             "cores": os.cpu_count(),
             "platform": platform.platform(),
-            # The load of others before, and with the last command after.
+            # Processes that wanted a core before the first command, and after the last one.
             "load": [load, os.getloadavg()[0]],
         },
         "versions": {"python": platform.python_version(), **_versions()},
@@ -218,21 +220,21 @@ def _environment(data: Path) -> dict[str, str]:
     return {**os.environ, **_QUIET, "PYTHONPATH": path, DATA_VARIABLE: str(data)}
 
 
-def _options(known: Mapping[str, System]) -> argparse.Namespace:
+def _options(all_systems: Mapping[str, System]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--systems", nargs="+", choices=known, default=list(known))
+    parser.add_argument("--systems", nargs="+", choices=all_systems, default=list(all_systems))
     parser.add_argument(
         "--trials",
         nargs="+",
         default=[],
         metavar="N or SYSTEM=N",
         help=f"Trials of a block, of all systems or of one; at least {_FEWEST_TRIALS}. By default: "
-        + ", ".join(f"{s.name} {s.trials}" for s in known.values()),
+        + ", ".join(f"{s.name} {s.trials}" for s in all_systems.values()),
     )
     parser.add_argument("--blocks", type=int, default=2, help="Blocks of each system; default 2.")
     parser.add_argument("--data", type=Path, help="MNIST as an npz file; else made-up images.")
@@ -250,24 +252,30 @@ def _options(known: Mapping[str, System]) -> argparse.Namespace:
     if options.data is not None:
         options.data = options.data.expanduser().resolve()
     try:
-        options.trials = _trials(options.trials, known, quick=options.quick)
+        options.trials = _trials(options.trials, all_systems, quick=options.quick)
     except ValueError as error:
         parser.error(str(error))
     return options
 
 
-def _trials(given: Sequence[str], known: Mapping[str, System], *, quick: bool) -> dict[str, int]:
+def _trials(
+    texts: Sequence[str], all_systems: Mapping[str, System], *, quick: bool
+) -> dict[str, int]:
     """Reads --trials; raises ValueError with the mistake."""
-    trials = {name: _FEWEST_TRIALS if quick else system.trials for name, system in known.items()}
-    for text in given:
+    trials = {
+        name: _FEWEST_TRIALS if quick else system.trials for name, system in all_systems.items()
+    }
+    for text in texts:
         name, equals, number = text.rpartition("=")
-        if equals and name not in known:
-            raise ValueError(f"--trials {text}: no system {name!r}. There is: {', '.join(known)}.")
+        if equals and name not in all_systems:
+            raise ValueError(
+                f"--trials {text}: no system {name!r}. There is: {', '.join(all_systems)}."
+            )
         if not number.isdecimal() or int(number) < _FEWEST_TRIALS:
             raise ValueError(
                 f"--trials takes whole numbers of at least {_FEWEST_TRIALS}. Received: {text!r}."
             )
-        trials |= {each: int(number) for each in ([name] if equals else known)}
+        trials |= {system_name: int(number) for system_name in ([name] if equals else all_systems)}
     return trials
 
 
@@ -277,13 +285,13 @@ def _not_installed(system: System) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _say(*lines: str) -> None:

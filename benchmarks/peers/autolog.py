@@ -18,7 +18,7 @@ def main() -> None:
     (x, y), validation = load(job.data)
     mlflow.set_tracking_uri(job.tracking_uri)
     mlflow.set_experiment(job.work.name)
-    # MLflow's own checkpoints are of the best epoch, by default by validation loss.
+    # MLflow keeps a checkpoint of the best epoch, by default of the lowest validation loss.
     mlflow.tensorflow.autolog(checkpoint_monitor=OBJECTIVE, checkpoint_mode="max")
 
     def objective(trial: optuna.Trial) -> float:

@@ -23,7 +23,7 @@ def main() -> None:
     mlflow.set_experiment(job.work.name)
 
     def objective(trial: optuna.Trial) -> float:
-        # As in Optuna's own example for Keras: models of earlier trials are let go.
+        # Optuna's own example for Keras also frees the models of earlier trials.
         keras.utils.clear_session()
         values = suggest(trial, job.work)
         with (

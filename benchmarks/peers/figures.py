@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.peers.measuring import Measured
 from benchmarks.peers.works import Trial
 
-# Whole commands are compared by so many trials; start-up counts.
+# Whole commands are compared with this number of trials; their start-up counts.
 WHOLE = 100
 
 
@@ -21,11 +21,11 @@ class Block:
 
     Attributes:
         trials: Trials that it ran.
-        seconds: The whole command's, start-up included.
-        cpu_seconds: Likewise, of all its processes.
+        seconds: Seconds of the whole command, start-up included.
+        cpu_seconds: CPU seconds of all processes of the command.
         steady_trials: Trials after those that warm up.
         steady_seconds: From the end of the last trial that warms up to the end of the last.
-        steady_cpu_seconds: Likewise.
+        steady_cpu_seconds: CPU seconds in that time.
         best: The best validation accuracy.
     """
 
@@ -44,7 +44,7 @@ def block_of(measured: Measured, trials: Sequence[Trial], warm_up: int) -> Block
     Args:
         measured: The command.
         trials: Its trials in the order in which they ended.
-        warm_up: How many of them to leave out, at least 1 and fewer than there are.
+        warm_up: How many first trials to leave out: at least 1, and fewer than all.
     """
     began, ended = trials[warm_up - 1].ended, trials[-1].ended
     return Block(
@@ -81,7 +81,7 @@ class Figures:
 
     @property
     def command_cpu_seconds(self) -> float:
-        """CPU seconds of a whole command, likewise."""
+        """CPU seconds of a whole command, start-up included: the mean of the blocks."""
         return statistics.fmean(block.cpu_seconds for block in self.blocks)
 
     @property
@@ -91,12 +91,12 @@ class Figures:
 
     @property
     def whole_seconds(self) -> float:
-        """Seconds of a command of 100 trials: as measured, the rest at the steady pace."""
+        """Seconds of a command of 100 trials; missing trials are added at the steady pace."""
         return self.command_seconds + (WHOLE - self.trials) * self.seconds
 
     @property
     def whole_cpu_seconds(self) -> float:
-        """CPU seconds of a command of 100 trials, likewise."""
+        """CPU seconds of a command of 100 trials; missing ones are added at the steady pace."""
         return self.command_cpu_seconds + (WHOLE - self.trials) * self.cpu_seconds
 
     def document(self) -> dict[str, Any]:

@@ -22,11 +22,11 @@ class Job:
 
     Attributes:
         work: The work.
-        data: The file of `works_data.prepare`.
+        data: The file that `works_data.prepare` has written.
         folder: An empty folder for whatever the system writes; also its current folder.
         trials: Trials to run.
-        epochs: Epochs of each.
-        seed: Of the search.
+        epochs: Epochs of each trial.
+        seed: The search's seed.
     """
 
     work: Work
@@ -46,7 +46,7 @@ class Job:
 
     @classmethod
     def from_command_line(cls) -> Job:
-        """Reads the arguments of `arguments`."""
+        """Returns the job that the command line's arguments describe."""
         parser = argparse.ArgumentParser()
         parser.add_argument("--work", choices=WORKS, required=True)
         parser.add_argument("--data", type=Path, required=True)
@@ -63,7 +63,7 @@ class Job:
 
 
 class Recorder:
-    """Notes when each trial ended, and writes it at the end."""
+    """Notes when each trial ended, and writes the record at the end."""
 
     def __init__(self) -> None:
         self._trials: list[Trial] = []
@@ -73,7 +73,7 @@ class Recorder:
         self._trials.append(Trial(time.time(), dict(values), epochs, float(best)))
 
     def write(self, folder: Path) -> None:
-        """Writes the notes."""
+        """Writes the record."""
         trials = [dataclasses.asdict(trial) for trial in self._trials]
         (folder / _RECORD).write_text(json.dumps(trials), encoding="utf-8")
 

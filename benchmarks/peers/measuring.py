@@ -25,8 +25,8 @@ class Measured:
     Attributes:
         code: Its exit code.
         seconds: From its start to its end.
-        cpu_seconds: Of all its processes, also of ones that it did not wait for.
-        samples: Unix times, and the CPU seconds that were spent until then.
+        cpu_seconds: CPU seconds of all its processes, also of those that it did not wait for.
+        samples: Unix times, each with the CPU seconds that were spent until then.
     """
 
     code: int
@@ -89,8 +89,8 @@ def measure(
             seconds = time.time() - began
         finally:
             family.end()
-    # Samples miss what a process does between the last one and its end. The system counts that,
-    # but only of processes that their parents waited for, which not all of Ray's are.
+    # Samples miss the time of a process after the last sample. The operating system counts that
+    # time, too, but only of processes whose parents waited for them. Not all of Ray's do.
     whole = max(samples[-1][1], _cpu_of_ended_children() - waited_for)
     samples.append((time.time(), whole))
     return Measured(process.returncode, seconds, whole, samples)
@@ -109,21 +109,21 @@ class _Family:
         self._members: dict[psutil.Process, float] = {self._root: 0.0}
 
     def cpu_seconds(self) -> float:
-        """Returns the CPU seconds of all, of those that ended as they were last seen."""
+        """Returns the CPU seconds of all processes, those of ended ones as they were last read."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in self._root.children(recursive=True):
                 self._members.setdefault(child, 0.0)
         for member in self._members:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 times = member.cpu_times()
-                # Once a process is a zombie its times may read as none.
+                # The times of a zombie may read as 0.
                 self._members[member] = max(self._members[member], times.user + times.system)
         return sum(self._members.values())
 
     def end(self) -> None:
         """Ends the processes that still run."""
-        left = [member for member in self._members if member.is_running()]
-        for member in left:
+        survivors = [member for member in self._members if member.is_running()]
+        for member in survivors:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
-        psutil.wait_procs(left, timeout=10)
+        psutil.wait_procs(survivors, timeout=10)

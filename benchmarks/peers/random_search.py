@@ -1,4 +1,4 @@
-"""Keras Tuner's RandomSearch, as its guide has it: its own files, and no MLflow."""
+"""Keras Tuner's RandomSearch as in its guide: it writes its own files, and no MLflow."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def main() -> None:
         build,
         objective=OBJECTIVE,
         max_trials=job.trials,
-        # For Keras Tuner, a seed of 0 is none.
+        # Keras Tuner takes a seed of 0 for no seed.
         seed=job.seed + 1,
         directory=job.folder,
         project_name=job.work.name,

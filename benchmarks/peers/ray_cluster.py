@@ -19,7 +19,7 @@ ADDRESS_VARIABLE = "RAY_ADDRESS"
 _AUTH_MODE_VARIABLE, _TOKEN_VARIABLE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
 _SECONDS_TO_START = 120
 _SECONDS_TO_CONNECT = 5.0
-# `ray start --head --block` would end where the path of the environment has a space.
+# `ray start --head --block` would end if the path of the environment has a space.
 _HEAD = """
 import sys
 import ray
@@ -36,7 +36,7 @@ class RayCluster:
     Attributes:
         environment: The variables that processes need to connect to it.
         process: The process that starts all others.
-        address: Of its head.
+        address: The head's address.
     """
 
     environment: Mapping[str, str]
@@ -59,7 +59,7 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
 
     Args:
         cpus: How many trials it has room for.
-        environment: Of its processes, and so of the trials.
+        environment: The environment of its processes, and so of the trials.
         log: Takes its output.
 
     Raises:
@@ -67,7 +67,7 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
     """
     # Ray's sockets lie in its folder, and their paths must be short.
     folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
-    # By default newer versions may ask for the user's own one, or not.
+    # By default, newer versions of Ray may ask for the user's own token.
     token = Path(folder) / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="ascii")
@@ -75,10 +75,10 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                # Ray lets everybody into its own folder.
+                # Ray opens its folder to everybody; the folder around it stays private.
                 [sys.executable, "-c", _HEAD, str(cpus), f"{folder}/r"],
                 env={**environment, **with_token},
-                # It ends with this process.
+                # The head reads from this pipe, and so ends with this process.
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -87,7 +87,7 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
             address = _address(process, log)
             yield RayCluster({ADDRESS_VARIABLE: address, **with_token}, process, address)
         finally:
-            # It ends the others.
+            # The head ends the cluster's other processes.
             process.terminate()
             process.wait()
     finally:
@@ -98,8 +98,8 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Waits until a cluster runs; returns its address."""
     until = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < until:
-        if found := re.search(r"^its address: (\S+)$", log.read_text("utf-8"), re.MULTILINE):
-            return found[1]
+        if match := re.search(r"^its address: (\S+)$", log.read_text("utf-8"), re.MULTILINE):
+            return match[1]
         time.sleep(0.1)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     raise RuntimeError("Ray did not start: " + " ".join(lines[-3:]))

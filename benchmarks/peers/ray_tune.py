@@ -70,7 +70,7 @@ def domain(parameter: Parameter) -> Any:
     if isinstance(parameter, Range):
         return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
     if isinstance(parameter, Whole):
-        # The upper end is excluded.
+        # Ray excludes the upper end.
         return tune.randint(parameter.low, parameter.high + 1)
     return tune.choice(list(parameter.values))
 

@@ -27,12 +27,12 @@ class System:
     Attributes:
         name: Its name on the command line.
         title: Its name in tables.
-        needs: Modules that it needs, by the package that brings each.
-        trials: Trials of a block, unless told otherwise.
+        needs: The modules that it needs, each with its package.
+        trials: Trials of a block by default.
         warm_up: How many first trials come before the steady state.
-        command: From the job to the command line.
-        read: From the job, when it is done, to its trials.
-        note: A remark on its figures.
+        command: Returns the command line of a job.
+        read: Returns the trials of a job that is done.
+        note: Returns a remark on the system's figures.
         on_ray: Whether it gets the address of the comparison's Ray cluster.
     """
 

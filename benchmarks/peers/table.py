@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.peers.figures import WHOLE
 
-# Columns are narrow: eleven have 80 characters.
+# Columns are narrow, so that eleven fit into 80 characters.
 _COLUMNS = ("n", "s", "×", "CPU s", "×", f"{WHOLE}\ns", "×", f"{WHOLE}\nCPU s", "×", "best")
 
 
@@ -30,11 +30,11 @@ def print_table(document: Mapping[str, Any]) -> None:
         console.print(f"{name:13} {text}")
     console.print(
         "\nn: trials of a command. s: seconds per trial by the clock, in the steady state, after "
-        "the first trials. CPU s: likewise, of CPU, of all processes: two workers halve the "
-        f"clock, and not the CPU. {WHOLE}: of a whole command of {WHOLE} trials, start-up "
-        "included; ~ where those that were not run are added at the steady pace. ×: how many "
-        "times kerastudy's figure the one before it is. best: the best validation accuracy "
-        "found.\n"
+        "the first trials. CPU s: CPU seconds per trial, of all processes; two workers halve the "
+        f"seconds, but not the CPU seconds. {WHOLE} s, {WHOLE} CPU s: of a whole command of "
+        f"{WHOLE} trials, start-up included; ~ means that missing trials were added at the steady "
+        "pace. ×: the figure on its left divided by kerastudy's. best: the best validation "
+        "accuracy.\n"
         f"{document['machine']['cores']} cores, load {_load(document)}; blocks of each system, "
         f"in turn: {document['blocks']}; images: {document['images']}."
     )

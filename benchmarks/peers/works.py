@@ -1,7 +1,7 @@
 """The works that every system does: one space, one builder and one number of epochs each.
 
 Each system reads the space in its own terms (`suggest` of Optuna, `hp` of Keras Tuner, …) and
-builds with the same function, so that no system trains anything else than the others.
+builds with the same function, so that all systems train the same models.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Work:
         epochs: Epochs of a trial.
         batch_size: Samples per training and validation step.
         build: Takes the hyperparameters' values by name, returns a compiled model.
-        share: The share of the other works' images that it trains on: its steps take longer.
+        share: The share of the images that it trains on: below 1 if its steps take long.
         random: Whether kerastudy and Optuna by hand search at random, so that their trials are
             alike in size; if not, they search by TPE.
     """
@@ -216,7 +216,7 @@ def build_large(values: Mapping[str, Any]) -> keras.Model:
     """Returns a transformer of one block over 392 steps, for images of 28 by 28.
 
     Its step takes some 300 MB, so that TensorFlow sums up the gradients of attention's inputs in
-    temporary variables. Not each of its executors runs those.
+    temporary variables. Not every executor of TensorFlow runs those.
     """
     import keras
 

@@ -16,13 +16,13 @@ QUICK_SIZES = (1_000, 200)
 
 
 def prepare(work: str, file: Path, images: Path | None, sizes: tuple[int, int]) -> dict[str, int]:
-    """Writes x_train, y_train, x_validation and y_validation, x as float32.
+    """Writes a file of x_train, y_train, x_validation and y_validation; x is float32.
 
     Args:
         work: The work's name.
         file: The file to write.
         images: MNIST as an npz file; None: images are made up, of the same shapes and types.
-        sizes: Images for training and for validation; of breast cancer, all rows are used.
+        sizes: How many images are for training and for validation. Breast cancer uses all rows.
 
     Returns:
         How many samples there are for training and for validation.

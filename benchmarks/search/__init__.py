@@ -1,1 +1,1 @@
-"""Which search is best by default: searches replayed on tables of trained trials."""
+"""Compares searches on tables of trained trials, to choose the default."""

@@ -1,15 +1,16 @@
-"""Which search is best: real engines and pruners, replayed on tables of trained trials.
+"""Compares searches: real engines and pruners, replayed on tables of trained trials.
 
     python -m benchmarks.search train --store tables --data mnist.npz   # once, an hour of CPU
     python -m benchmarks.search replay --store tables
 
 `train` trains 600 configurations of each task, spread evenly, for 27 epochs each; the tasks named
 "folds" cross-validate each with three folds.
-`replay` lets engines search these tables in simulated time. Times are counted in full trials. The
-target is the median best of 40 random full trials. A regret is the distance from the best loss of
-the table, as a share of the distance between the table's best and its median; "within" a budget of
-time the search begins trials until the time is over, "after" counts trials, pruned ones too, and
-shows the time that they took. Regrets are means.
+
+`replay` lets engines search these tables in simulated time. A time of 1 is that of a full trial.
+The target is the median of the best losses of 40 random full trials. A regret is the distance from
+the table's best loss, as a share of the distance between the table's best and median losses; it is
+a mean over seeds. "within" has the regret when a budget of time is spent. "after" has the regret
+after a number of trials, pruned ones included, and "time" the time that they took.
 """
 
 from __future__ import annotations

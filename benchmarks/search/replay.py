@@ -34,8 +34,8 @@ class Progress:
 
     def at(self, time: float) -> float:
         """Returns the best loss that was known at a time."""
-        known = self.losses[self.times <= time]
-        return float(known[-1]) if len(known) else float("inf")
+        losses = self.losses[self.times <= time]
+        return float(losses[-1]) if len(losses) else float("inf")
 
     def reaches(self, target: float) -> float:
         """Returns when the best loss was at most a target; infinity if never."""
@@ -65,10 +65,10 @@ def replay(
     """Returns the progress of a search.
 
     Args:
-        table: Answers.
+        table: The table that answers the engine.
         search: The engine and the pruner.
         seed: The study's seed.
-        budget: The time after which no trial begins, in epochs of training, of all workers.
+        budget: The time after which no trial begins, in epochs of training, summed over workers.
         fixed: The cost of a trial besides its epochs, in epochs.
         workers: How many trials train at once.
         trials: How many trials begin at most; None: as many as the budget allows.

@@ -4,9 +4,9 @@
     python -m benchmarks.time_to_target --data mnist.npz --work dense --seeds 3 --limit 200
 
 The target is the median best validation accuracy of 100 random full trials, drawn from --random
-trials that kerastudy trains. Each search begins with a command, its start-up counts, and ends when
-a trial has reached the target. A search that takes longer than --limit seconds is ended, and
-counts as that long. Figures are medians of the seeds.
+trials that kerastudy trains. Each search begins with its command, so that start-up counts, and ends
+when a trial has reached the target. A search that takes longer than --limit seconds is ended, and
+counts as --limit seconds. Figures are medians over the seeds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m benchmarks.time_to_target.peers SYSTEM TARGET --work dense --data … --folder … …
 
-No peer logs to MLflow, which kerastudy does.
+No peer logs to MLflow here; kerastudy does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Studies with trials that fail, and with one that is stopped in its third epoch, to be killed."""
+"""A study whose trials fail, and a study whose launch is killed in the third epoch of a trial."""
 
 import pathlib
 import time

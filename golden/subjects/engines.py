@@ -1,4 +1,4 @@
-"""Studies that differ in what proposes, prunes and repeats their trials, on one small data set."""
+"""Studies of one small data set, with different engines, pruners and repeats."""
 
 import keras
 import numpy as np

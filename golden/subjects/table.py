@@ -23,7 +23,7 @@ if not FILE.exists():
     houses.loc[::7, "built"] = np.nan
     houses.to_csv(FILE, index=False)
 
-# Before tables became numbers in the data, a layer of the builder made them.
+# In earlier versions, a layer of the model turned a table into numbers.
 if hasattr(ks.datasets, "table"):
     data, first = ks.datasets.table(FILE, target="price"), []
 else:
