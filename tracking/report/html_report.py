@@ -354,12 +354,13 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     # The settings in `elsewhere` are left out, because the facts or the samples show them already.
     # For example, the fact on the engine names the pruner and the seed, too.
     elsewhere = {"name", "pruner", "seed", "folds", "cross_validation", *dict(facts)}
+    elsewhere |= {"declared", "unread", "warnings", "hardware"}
     elsewhere |= {"repeats"} if description.folds else set()
     elsewhere |= {"epochs", "batch_size"} if description.objective_function else set()
     settings = {
         name.replace("_", " ").capitalize(): value
-        for name, value in vars(description).items()
-        if isinstance(value, str | int | float) and name not in elsewhere
+        for name, value in (vars(description) | {"keep": description.keep or "all"}).items()
+        if isinstance(value, str | int | float | Sequence | Mapping) and name not in elsewhere
     }
     # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]
@@ -370,6 +371,7 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     }
     last = trials[-1].environment if trials else {}
     environment = {name: text for name, text in last.items() if text}
+    environment["Hardware"] = description.hardware
     if best is not None:
         environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
     summary = [(fact.name.capitalize(), fact.text) for fact in facts]
@@ -382,11 +384,11 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
 
 
 def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Returns the names with their values as texts. Leaves out None and empty texts."""
+    """Returns the names with their values as texts. Leaves out empty values."""
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in values.items()
-        if value not in (None, "")
+        if value not in (None, "", (), [], {})
     ]
 
 

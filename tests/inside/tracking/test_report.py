@@ -146,12 +146,15 @@ def test_a_finding_names_the_section_with_its_charts(store: Store) -> None:
 
 
 def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
-    history = record(store, "settings", 1, patience=7, timeout=90.0, repeats=2)
+    others = {"threads": 2, "class_weight": {0: 2.5}, "initial": [{"rate": 0.1, "kind": "a"}]}
+    more = {"patience": 7, "timeout": 90.0, "repeats": 2, "keep": None, **others}
+    history = record(store, "settings", 1, **more)
     page = write_report(history).read_text(encoding="utf-8")
     cells = re.findall(r"<t[dh][^>]*>\s*([^<]*?)\s*</", page)
     shown = dict(itertools.pairwise(map(html.unescape, cells)))
     assert shown["Engine"].endswith("; seed 0") and not {"Seed", "Pruner"} & shown.keys()
-    for name in settings_of(RecordedSettings):
+    assert shown["Keep"] == "all"
+    for name in (*settings_of(RecordedSettings), *others):
         value = getattr(history.description, name)
         if value not in (None, "") and name != "seed":
             assert shown[name.replace("_", " ").capitalize()] == json.dumps(value), name
