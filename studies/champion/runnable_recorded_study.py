@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import KerastudyError, StudyError
 from studies.data import spelled, temporary_folder
 from studies.definition import StudyDefinition
@@ -190,6 +191,7 @@ def opened(
     `progress` says whether to show progress on standard error. Raises StudyError if another user
     made the store, unless `trust` is set or the study is an object.
     """
+    checks.instance("study", study, StudyError, (str, StudyDefinition), "a Study, or its name")
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     history = read_study(existing_store(store), name)
     check_trust(history.store.root, trust or definition is not None)

@@ -92,7 +92,9 @@ def definition_text(description: StudyDescription) -> str:
     from studies.launching import warnings_of
 
     objective, data = description.objective, description.data
-    sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
+    sizes = (
+        ", ".join(f"{size:,} {part}" for part, size in data.sizes.items()) or "not read to an end"
+    )
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
     space = description.space
     epochs = "epochs tuned" if "epochs" in space else counted(description.epochs, "epoch")

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from search_spaces import argument_checks as checks
 from search_spaces.errors import EngineError
-from search_spaces.texts import near_match, suggestion
+from search_spaces.texts import listed, near_match, suggestion
 
 HYPERBAND: Final = "keras-tuner:hyperband"
 FACTOR: Final = 3
@@ -55,7 +55,7 @@ def check_engine(engine: object) -> str:
                 return with_options(full, options)
     short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
     hint = near_match(engine, [*ENGINES, *short]) or suggestion(engine, ENGINES)
-    raise EngineError(f"There is no engine {engine!r}", hint=hint)
+    raise EngineError.of_setting("engine", "the name of an engine", engine, hint)
 
 
 def check_pruner(pruner: object) -> str:
@@ -65,7 +65,8 @@ def check_pruner(pruner: object) -> str:
         name = name.lower().replace("_", "-")
         if name in PRUNERS:
             return with_options(name, options)
-    raise EngineError(f"There is no pruner {pruner!r}", hint=suggestion(pruner, PRUNERS))
+    hint = suggestion(pruner, PRUNERS)
+    raise EngineError.of_setting("pruner", "the name of a pruner", pruner, hint)
 
 
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
@@ -222,11 +223,8 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
     if library == "keras_tuner" and oracle in oracles:
         return _name_of_oracle(oracles[oracle], value, epochs)
     names = [*classes, *(f"{name}Oracle" for name in oracles)]
-    raise EngineError(
-        f"An object that is passed as {setting} must be one of {', '.join(names)}",
-        received=value,
-        hint=f"More {setting}s can be chosen by name: see kerastudy launch --help.",
-    )
+    hint = f"More {setting}s can be chosen by name: see kerastudy launch --help."
+    raise EngineError.of_setting(setting, f"a name, or one of {listed(names, 'or')}", value, hint)
 
 
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:

@@ -299,7 +299,7 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        check_options(f"The pruner {name}", _plain_settings(kind), options)
+        check_options(f"the pruner {name}", _plain_settings(kind), options)
         return kind(**{**usual, **options})  # type: ignore[no-any-return]
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import StoreError, StudyNotFoundError
 from search_spaces.texts import near_match, quoted
 from tracking.history.learning_curves import epoch_metrics
@@ -224,7 +225,7 @@ def read_study(store: Store, name: str) -> StudyHistory:
         StudyNotFoundError: If there is no such study.
         StoreError: If the study's journal can't be read.
     """
-    history = find_study(store, name)
+    history = find_study(store, checks.text("name", name, StudyNotFoundError))
     if history is None:
         raise _no_study(store, name)
     return history

@@ -29,6 +29,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import (
     KerastudyError,
     StoreError,
@@ -212,6 +213,8 @@ def existing_store(store: str | Path | Store | None) -> Store:
     """
     if isinstance(store, Store):
         return store
+    if store is not None:
+        checks.instance("store", store, StoreError, (str, os.PathLike), "the path of a folder")
     path = Path(store) if store is not None else default_store_path()
     result = open_store(path)
     if result is None:
@@ -237,32 +240,32 @@ def check_study_name(name: object) -> str:
     control characters, and no space or dot at either end. Without the normal form, a Korean name
     typed on macOS would differ from the same name typed on Linux.
     """
-    fault = "must be a string"
+    expected = "a text"
     if isinstance(name, str):
         name = unicodedata.normalize("NFC", name)
-        fault = _fault_of(name)
-        if not fault:
+        expected = _expected_of(name)
+        if not expected:
             return name
     hint = "Give a plain name such as 'digits' or '손글씨 연구 1'."
-    raise StudyNameError(f"A study's name {fault}", received=name, hint=hint)
+    raise StudyNameError.of_setting("A study's name", expected, name, hint)
 
 
-def _fault_of(name: str) -> str:
+def _expected_of(name: str) -> str:
+    """Returns the rule that a name breaks, or an empty text."""
     forbidden = sorted(
         {c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _UNPRINTABLE}
     )
     if not name.strip():
-        return "must not be empty"
+        return "a text that is not empty"
     if forbidden:
         signs = " ".join(map(repr, forbidden))
-        return f"must not contain {signs}: it names a folder and a registered model"
+        return f"a text without {signs}, as it names a folder and a registered model"
     if name == "Default":
-        return "must not be 'Default', as MLflow's own experiment is called"
+        return "another name than 'Default', as MLflow's own experiment is called"
     if name.startswith("-"):
-        return "must not begin with '-', as an option does"
+        return "a text that does not begin with '-', as options do"
     if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
-        limit = f"be at most {_LONGEST_IN_BYTES} bytes long"
-        return f"must not begin or end with a space or a dot, and {limit}"
+        return f"at most {_LONGEST_IN_BYTES} bytes long, without a space or a dot at either end"
     return ""
 
 

@@ -131,6 +131,13 @@ def test_without_a_store_there_is_a_line(tmp_path: Path) -> None:
         ks.read_study("digits", store=tmp_path / "none")
 
 
+@pytest.mark.parametrize("call", [ks.evaluate, ks.confirm, ks.list_studies])
+def test_what_is_no_name_and_no_folder_is_refused(call: Any) -> None:
+    with pytest.raises(ks.KerastudyError) as raised:
+        call(3.5)
+    assert raised.value.setting and raised.value.received == "3.5"
+
+
 def test_dir_shows_what_is_public() -> None:
     datasets = set(dir(ks.datasets))
     assert set(dir(ks)) == set(ks.__all__)

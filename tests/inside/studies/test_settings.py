@@ -128,7 +128,9 @@ def test_wrong_values_are_refused_by_name(name: str, take: Callable[..., object]
     for value in (*WRONG[name], object()):
         with pytest.raises(ks.KerastudyError) as raised:
             take(**{name: value})
-        text = str(raised.value).lower().replace("_", " ")
+        error = raised.value
+        assert error.setting and error.expected and error.received, value
+        text = str(error).lower().replace("_", " ")
         assert name.replace("_", " ") in text, (value, text)
         assert "received: " in text or repr(value) in text, (value, text)
 
