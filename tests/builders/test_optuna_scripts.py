@@ -27,8 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_files(ROOT / "docs" / "from_optuna.md", folder)
     pruner = ["--pruner", "threshold,lower=0.99,n_warmup_steps=1"]
     digits = ["digits_pruned.py", *pruner]
-    for launched in (digits, ["diabetes_folds.py:objective"], ["texture.py"]):
-        kerastudy_here(folder, "launch", *launched, "--trials", "1", *QUIET)
+    for arguments in (digits, ["diabetes_folds.py:objective"], ["texture.py"]):
+        kerastudy_here(folder, "launch", *arguments, "--trials", "1", *QUIET)
     return folder
 
 
@@ -99,15 +99,15 @@ def test_the_champion_has_the_weights_of_the_returned_value(folder: Path) -> Non
     ],
 )
 def test_what_needs_data_says_why_there_is_none(folder: Path, command: str) -> None:
-    done = kerastudy_here(folder, *command.split(), expect=None)
-    assert done.returncode in (1, 2)
-    assert "objective_function" in done.stderr
-    assert "Traceback" not in done.stderr
+    answer = kerastudy_here(folder, *command.split(), expect=None)
+    assert answer.returncode in (1, 2)
+    assert "objective_function" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_what_needs_a_model_says_that_there_are_several(folder: Path) -> None:
     np.save(folder / "x.npy", np.zeros((2, 10)))
-    done = kerastudy_here(folder, "predict", "diabetes_folds", "--input", "x.npy", expect=2)
-    assert "the objective function trains 3 models" in done.stderr
-    shown = kerastudy_here(folder, "show", "diabetes_folds").stdout
-    assert "epoch 3" not in shown and " 3/" not in shown
+    answer = kerastudy_here(folder, "predict", "diabetes_folds", "--input", "x.npy", expect=2)
+    assert "the objective function trains 3 models" in answer.stderr
+    output = kerastudy_here(folder, "show", "diabetes_folds").stdout
+    assert "epoch 3" not in output and " 3/" not in output

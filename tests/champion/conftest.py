@@ -9,7 +9,7 @@ from user_commands import as_json
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Kinds:
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
-    launched = Kinds(folder, [])
-    document = as_json(launched.launch(2))
-    launched.trials.extend(document["top"])
-    return launched
+    study = Kinds(folder, [])
+    document = as_json(study.launch(2))
+    study.trials.extend(document["top"])
+    return study

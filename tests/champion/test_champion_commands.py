@@ -85,16 +85,16 @@ def test_promoted(kinds: Kinds) -> None:
 
     # Its weights were not kept, so model.fit trained it again.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
-    shown = kinds.run("show", "kinds").stdout
-    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
+    output = kinds.run("show", "kinds").stdout
+    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in output
     assert f"trial {worst} of kinds" in kinds.run("export", "kinds", "--as", "keras").stdout
 
     # A later launch keeps this champion and says so, until it may choose again.
     promoted = champion_of(kinds).get_weights()
     later = " ".join(kinds.launch(2).stderr.split())
     assert f"trial {worst} stays the champion (promoted: it is small)" in later
-    shown = " ".join(kinds.run("show", "kinds").stdout.split())
-    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in shown
+    output = " ".join(kinds.run("show", "kinds").stdout.split())
+    assert f"trial {worst}, promoted: it is small: models:/kinds@champion" in output
     assert all(map(np.array_equal, champion_of(kinds).get_weights(), promoted))
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout
     kinds.launch(2)

@@ -41,8 +41,8 @@ assert "kerastudy" not in sys.modules
 def alone(folder: Path, code: str, *arguments: Any) -> np.ndarray:
     """Returns the predictions of a process without kerastudy, by the champion's file."""
     (model,) = (folder / "kerastudy-store").glob("*/champion/**/model.keras")
-    done = run(folder, [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)])
-    return np.array(json.loads(done.stdout.splitlines()[-1]))
+    answer = run(folder, [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)])
+    return np.array(json.loads(answer.stdout.splitlines()[-1]))
 
 
 def photos(folder: Path, seed: int, count: int = 20) -> None:
@@ -71,5 +71,5 @@ def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
     assert lines == ["file,class", *(f"{row['file']},{row['class']}" for row in predictions)]
     damaged = tmp_path / "damaged.PNG"
     damaged.write_bytes(b"\x89PNG no more")
-    refused = kerastudy_here(tmp_path, "predict", "photos", "--input", str(damaged), expect=2)
-    assert f"{str(damaged)!r} can't be read as an image" in refused.stderr
+    answer = kerastudy_here(tmp_path, "predict", "photos", "--input", str(damaged), expect=2)
+    assert f"{str(damaged)!r} can't be read as an image" in answer.stderr

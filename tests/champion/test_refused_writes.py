@@ -53,7 +53,7 @@ def watched(
             answer = kerastudy_here(folder, *command, expect=None)
         finally:
             steps.fault = None
-    return answer, [*steps.seen]
+    return answer, [*steps.names]
 
 
 def outcome(folder: Path) -> list[Any]:
@@ -110,8 +110,8 @@ def test_what_is_refused_is_told_in_a_line_and_done_later(
             assert "Traceback" not in answer.stderr
             kerastudy_here(folder, "doctor", "--fix", expect=None)
             again = kerastudy_here(folder, *command, expect=None)
-            done = again.returncode == 0 or outcome(folder) == outcome(calm)
-            assert done, (what, answer.stderr, again.stderr)
+            success = again.returncode == 0 or outcome(folder) == outcome(calm)
+            assert success, (what, answer.stderr, again.stderr)
         assert outcome(folder) == outcome(calm), what
         kerastudy_here(folder, "doctor", "--fix", expect=None)
         assert left_behind(folder / STORE) == [], what

@@ -96,9 +96,9 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     import mlflow.pyfunc
 
     (model,) = houses.store.glob("*/champion/**/model.keras")
-    done = run(houses.folder, [sys.executable, "-P", "-c", LOADED, str(model), "new.csv"])
-    assert "Skipping variable" not in done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
+    process = run(houses.folder, [sys.executable, "-P", "-c", LOADED, str(model), "new.csv"])
+    assert "Skipping variable" not in process.stderr
+    answer = json.loads(process.stdout.splitlines()[-1])
     predictions = np.array(answer["made"])
     weights = {name: list(map(np.array, arrays)) for name, arrays in answer["layers"].items()}
     np.testing.assert_allclose(predictions, by_hand(houses, weights), rtol=1e-4)
@@ -107,8 +107,8 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     assert study.best is not None and study.best.verified == "model.fit, identical"
     # The command, the results and MLflow predict the same, from a file and from a frame.
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
-    written = pd.read_csv(houses.folder / "p.csv")["prediction"]
-    np.testing.assert_allclose(written, predictions, rtol=1e-5)
+    file_predictions = pd.read_csv(houses.folder / "p.csv")["prediction"]
+    np.testing.assert_allclose(file_predictions, predictions, rtol=1e-5)
     np.testing.assert_allclose(study.predict(houses.new).ravel(), predictions, rtol=1e-5)
     (folder,) = {path.parent for path in houses.store.glob("*/champion/**/MLmodel")}
     served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
@@ -153,8 +153,8 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
 
 
 def test_a_new_category_is_said(houses: Houses) -> None:
-    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv")
-    assert "'Ulan Bator' in 도시 (city): not or rarely seen in training" in done.stderr
+    answer = kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv")
+    assert "'Ulan Bator' in 도시 (city): not or rarely seen in training" in answer.stderr
     with pytest.warns(UserWarning, match=r"'Ulan Bator' in 도시 \(city\)"):
         ks.read_study("houses", store=houses.store).predict(houses.new)
 

@@ -55,18 +55,18 @@ def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:
     """Compares killed studies with an undisturbed one, each with about as many kills as trials."""
     arguments = REPEATABLE if workers > 1 else ()
     expected = undisturbed(folder / "undisturbed", trials, workers, arguments)
-    bad, done, slowest = 0, Counter[str](), 0.0
-    while (left := kills - done.total()) > 0:
-        number = seed + done.total()
+    bad, counts, slowest = 0, Counter[str](), 0.0
+    while (rest := kills - counts.total()) > 0:
+        number = seed + counts.total()
         campaign = Campaign(folder / f"study-{number}", trials, workers, arguments, print)
-        campaign.run(drawn(min(left, trials), trials, number))
+        campaign.run(drawn(min(rest, trials), trials, number))
         faults = [*differences(expected, campaign.record()), *campaign.left_behind()]
-        done += campaign.done
+        counts += campaign.counts
         slowest = max(slowest, campaign.slowest)
         bad += bool(faults)
-        print(f"{done.total()} kills, {campaign.launches} launches", *faults, sep="\n    ")
+        print(f"{counts.total()} kills, {campaign.launches} launches", *faults, sep="\n    ")
     print(
-        f"{done}, {bad} studies not identical to the undisturbed one; workers ended "
+        f"{counts}, {bad} studies not identical to the undisturbed one; workers ended "
         f"{slowest:.1f} s after their driver at most"
     )
     return 1 if bad else 0

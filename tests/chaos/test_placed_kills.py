@@ -116,8 +116,10 @@ def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None
 
     Whoever takes a study's lock next renews what a killed command has noted beside it.
     """
-    left = [text for text in left_behind(folder / "store") if not (killed and "lock's" in text)]
-    assert left == []
+    leftovers = [
+        text for text in left_behind(folder / "store") if not (killed and "lock's" in text)
+    ]
+    assert leftovers == []
     kerastudy(folder, "doctor", "--store", "store")
     history = history_at(folder / "store", name)
     check_equal(InMlflow(history).client, history.folder)
@@ -178,8 +180,8 @@ def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path
     for kind in ("script", "keras"):
         export = ("export", NAME, "--as", kind, "--output", f"as {kind}", "--store", "store")
         kill(*export, at=lambda: any(folder.glob("*as *")))
-        left = [path for path in folder.glob("*as *") if not path.name.startswith("as ")]
-        assert left == []
+        leftovers = [path for path in folder.glob("*as *") if not path.name.startswith("as ")]
+        assert leftovers == []
         kerastudy(folder, *export, expect=None)
     # A push is killed while it brings MLflow up to date.
     (folder / "store" / NAME / "exports.db").unlink()

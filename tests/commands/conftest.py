@@ -9,7 +9,7 @@ from user_commands import kerastudy_here
 
 
 @pytest.fixture(scope="session")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """Three trials of two epochs; tests must not write into this store."""
     folder = tmp_path_factory.mktemp("launched")
     printing = "print('printed by the study file')\n"
@@ -21,8 +21,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
 
 
 @pytest.fixture
-def copied_store(launched: Launched, tmp_path: Path) -> Path:
+def copied_store(blobs: Launched, tmp_path: Path) -> Path:
     """A copy of the launched store."""
     store = tmp_path / "copied store"
-    shutil.copytree(launched.store, store)
+    shutil.copytree(blobs.store, store)
     return store

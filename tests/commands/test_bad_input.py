@@ -81,7 +81,7 @@ def test_a_store_that_can_not_be_read_stays_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("command", "place", "said"),
+    ("command", "place", "message"),
     [
         ("list", "file", "is a file"),
         ("launch digits", "file", "is a file"),
@@ -90,11 +90,11 @@ def test_a_store_that_can_not_be_read_stays_as_it_is(
     ],
 )
 def test_a_place_that_can_be_no_store_is_told(
-    tmp_path: Path, command: str, place: str, said: str
+    tmp_path: Path, command: str, place: str, message: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
     answer = kerastudy_here(tmp_path, *command.split(), "--store", tmp_path / place, expect=2)
-    check_refused(answer, said, str(tmp_path))
+    check_refused(answer, message, str(tmp_path))
     assert (tmp_path / "file").read_text() == "mine" and contents(tmp_path).keys() == {"file"}
 
 
@@ -129,12 +129,12 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
     ],
 )  # fmt: skip
 def test_wrong_arguments_on_a_study_of_the_store(
-    launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
+    blobs: Launched, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
-    before = contents(launched.store)
-    answer = kerastudy_here(tmp_path, *arguments, "--store", launched.store, expect=2)
+    before = contents(blobs.store)
+    answer = kerastudy_here(tmp_path, *arguments, "--store", blobs.store, expect=2)
     check_refused(answer, *words)
-    assert contents(launched.store) == before
+    assert contents(blobs.store) == before
 
 
 # Wrong study files by name: the text of the file, or other parts of `study_text`; the words of the
@@ -196,8 +196,8 @@ def test_a_study_that(tmp_path: Path, name: str) -> None:
         file.write_text(case)
     answer = kerastudy_here(tmp_path, "launch", file, *HERE, *options, expect=2)
     check_refused(answer, *words)
-    left = {p for p in contents(tmp_path) if "__pycache__" not in p}
-    assert left == {"study.py"}
+    files = {p for p in contents(tmp_path) if "__pycache__" not in p}
+    assert files == {"study.py"}
 
 
 def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_json_and_text_have_all_of_two_studies(store: Path) -> None:
     assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1, "params": params}
     assert (one["trials"]["complete"], one["trials"]["total"]) == (3, 3)
     assert (one["epochs"], one["seconds"]) == (6, 4.5)
-    said = lines(run(store, "compare", "digits", "손글씨 [red]"))
+    rows = lines(run(store, "compare", "digits", "손글씨 [red]"))
     for line in (
         ["objective", "min val_loss"],
         ["study", "digits", "손글씨 [red]"],
@@ -76,7 +76,7 @@ def test_json_and_text_have_all_of_two_studies(store: Path) -> None:
         ["trials", "3 complete", "3 complete"],
         ["time", "4.5 s", "4.5 s"],
     ):
-        assert line in said
+        assert line in rows
 
 
 def test_a_study_without_values_stands_beside_the_others(store: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
     confirmed.set_champion(trial.uuid, "champion/one", "it won")
     record_confirmed(confirmed, "led", 0.7, 0.6, 0.8)
     confirmed.close()
-    shown = run(tmp_path, "show", "led").stdout
-    assert "champion   trial 0, it won: models:/led@champion in MLflow" in shown
+    output = run(tmp_path, "show", "led").stdout
+    assert "champion   trial 0, it won: models:/led@champion in MLflow" in output
     results = ks.read_study("led", store=tmp_path)
     assert results.champion is not None and results.champion.value == 0.7
     verdict = results.verdict
@@ -234,9 +234,9 @@ def test_a_confirmed_champion_is_shown_with_its_value(tmp_path: Path) -> None:
 
 
 def test_a_list_has_each_studys_trials_and_best_value(store: Path) -> None:
-    said, long = lines(run(store, "list")), "a study that has a rather long name"
-    assert ["led", "val_loss 0.1", "3 complete", "just now"] in said
-    assert [long, "val_loss 0.9", "1 complete", "just now"] in said
+    rows, long = lines(run(store, "list")), "a study that has a rather long name"
+    assert ["led", "val_loss 0.1", "3 complete", "just now"] in rows
+    assert [long, "val_loss 0.9", "1 complete", "just now"] in rows
     (led,) = [study for study in document(store, "list") if study["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 3, 0.1)
     assert led["states"]["complete"] == 3 and not led["running"]

@@ -37,15 +37,17 @@ def flat(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+def folder_and_answer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     folder = tmp_path_factory.mktemp("a folder")
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
     options = ("--verify", "off", "--no-report", *HERE)
     return folder, kerastudy_here(folder, "launch", "study.py", *options)
 
 
-def test_findings_are_printed_in_80_columns(launched: tuple[Path, Answer]) -> None:
-    lines = kerastudy_here(launched[0], "data", "study.py", COLUMNS="80").stdout.splitlines()
+def test_findings_are_printed_in_80_columns(folder_and_answer: tuple[Path, Answer]) -> None:
+    lines = kerastudy_here(
+        folder_and_answer[0], "data", "study.py", COLUMNS="80"
+    ).stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "samples  train 60, validation 50, test 60"
     assert lines[3].startswith("baseline always answering 0 is right in 98 % of the validation")
@@ -60,14 +62,14 @@ def check(text: str, share: str) -> None:
     assert text.index(FLAW) < text.lower().index("expect") < text.index(guess)
 
 
-def test_a_flaw_is_in_the_verdict(launched: tuple[Path, Answer], tmp_path: Path) -> None:
+def test_a_flaw_is_in_the_verdict(folder_and_answer: tuple[Path, Answer], tmp_path: Path) -> None:
     """Python and tags have the same text: see `test_verdicts`."""
     folder = tmp_path / "copy"
-    shutil.copytree(launched[0], folder)
-    done = launched[1]
-    check(done.stdout, "0.98")
-    assert f"warning: {FLAW}" in flat(done.stderr) and done.stderr.count("warning: ") == 1
-    assert "Look at it: kerastudy data study.py" in flat(done.stderr)
+    shutil.copytree(folder_and_answer[0], folder)
+    answer = folder_and_answer[1]
+    check(answer.stdout, "0.98")
+    assert f"warning: {FLAW}" in flat(answer.stderr) and answer.stderr.count("warning: ") == 1
+    assert "Look at it: kerastudy data study.py" in flat(answer.stderr)
     options = ("flawed", "--top", "2", "--budget", "3", *HERE)
     check(kerastudy_here(folder, "confirm", *options).stdout, "0.983")
     check(as_json(kerastudy_here(folder, "confirm", *options, "--json"))["verdict"], "0.983")
@@ -102,5 +104,5 @@ def test_wrong_use_is_refused_in_a_line(tmp_path: Path) -> None:
         (("houses.csv",), "--target price"),
         (("digits", "--target", "price"), "--target 'price' names"),
     ):
-        done = kerastudy_here(tmp_path, "data", *arguments, expect=2)
-        assert words in done.last and done.last.startswith("kerastudy: ")
+        answer = kerastudy_here(tmp_path, "data", *arguments, expect=2)
+        assert words in answer.last and answer.last.startswith("kerastudy: ")

@@ -33,8 +33,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> ks.StudyResults:
 def test_tables(results: ks.StudyResults, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
         words = ("export", "scripted", "--store", str(results.store.root), *options)
-        done = kerastudy_here(tmp_path, *words, expect=code)
-        return done.stdout if code == 0 else done.stderr
+        answer = kerastudy_here(tmp_path, *words, expect=code)
+        return answer.stdout if code == 0 else answer.stderr
 
     # A paper gets the ten best trials, the best first.
     assert export("--as", "latex") == "scripted-trials.tex: 10 trials of scripted\n"
@@ -67,11 +67,11 @@ def test_tables(results: ks.StudyResults, tmp_path: Path) -> None:
     )
 
 
-def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
+def test_a_model_as_a_file(blobs: Launched, tmp_path: Path) -> None:
     """The champion's model is the registered one, which other tests load."""
-    words = ("export", "blobs", "--store", launched.store, "--as", "keras", "--json")
+    words = ("export", "blobs", "--store", blobs.store, "--as", "keras", "--json")
     model = keras.saving.load_model(as_json(kerastudy_here(tmp_path, *words))["file"])
-    history = ks.read_study("blobs", store=launched.store)
+    history = ks.read_study("blobs", store=blobs.store)
     x = np.zeros((5, 4), "float32")
     expected = history.best.load_model().predict(x, verbose=0)  # type: ignore[union-attr]
     assert (model.predict(x, verbose=0) == expected).all()

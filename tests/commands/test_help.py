@@ -30,8 +30,8 @@ def imported(errors: str) -> set[str]:
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     """Other commands import less."""
     empty_store(tmp_path / "kerastudy-store")
-    done = kerastudy(tmp_path, "launch", "--help", PYTHONPROFILEIMPORTTIME="1")
-    assert not imported(done.stderr) & HEAVY
+    answer = kerastudy(tmp_path, "launch", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert not imported(answer.stderr) & HEAVY
     assert [path.name for path in tmp_path.iterdir()] == ["kerastudy-store"]
 
 
@@ -90,7 +90,7 @@ def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, comman
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["shwo"], "'shwo'. Did you mean 'show'"),
         (["launch"], "Missing argument"),
@@ -100,11 +100,11 @@ def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, comman
     ],
 )
 def test_wrong_use_is_one_line_that_names_the_help(
-    tmp_path: Path, arguments: list[str], said: str
+    tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     answer = kerastudy_here(tmp_path, *arguments, expect=2)
     assert answer.stdout == ""
     assert answer.stderr.startswith("kerastudy: ") and answer.stderr.count("\n") == 1
-    assert said in answer.last
+    assert message in answer.last
     assert re.search(rf"See: kerastudy ({arguments[0]} )?--help", answer.last)
     assert not list(tmp_path.iterdir())

@@ -33,30 +33,30 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 
 
 def test_commands_that_read_the_record_import_nothing_heavy(
-    launched: Launched, copied_store: Path
+    blobs: Launched, copied_store: Path
 ) -> None:
     accuracy = ks.Objective("val_accuracy", "max")
     record_study(copied_store, "other", [0.5], objective=accuracy).close()
     answer = run(
-        launched.folder, [sys.executable, "-P", "-c", READ], KERASTUDY_STORE=str(copied_store)
+        blobs.folder, [sys.executable, "-P", "-c", READ], KERASTUDY_STORE=str(copied_store)
     )
     assert not HEAVY.intersection(json.loads(answer.stdout.splitlines()[-1]))
 
 
-def launch(launched: Launched, store: Path, **more: str) -> Answer:
+def launch(blobs: Launched, store: Path, **more: str) -> Answer:
     """Launches the finished study again, with MLflow and the report. It trains nothing."""
     options = ("--executor", "in-process", "--verify", "off", "--json", "--store", store)
-    answer = kerastudy_here(launched.folder, "launch", launched.file, *options, **{**ON, **more})
+    answer = kerastudy_here(blobs.folder, "launch", blobs.file, *options, **{**ON, **more})
     wait_for_exporters()
     return answer
 
 
 def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
-    launched: Launched, copied_store: Path
+    blobs: Launched, copied_store: Path
 ) -> None:
-    answer = launch(launched, copied_store)
+    answer = launch(blobs, copied_store)
     assert "warning" not in answer.stderr
-    again, before = as_json(answer), launched.document
+    again, before = as_json(answer), blobs.document
     assert (again["trials"], again["best"]["uuid"]) == (before["trials"], before["best"]["uuid"])
     folder, client = copied_store / "blobs", open_store_client(store_at(copied_store))
     check_equal(client, folder)
@@ -74,7 +74,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{again['best']['value']:.4g}" in page
 
-    kerastudy_here(launched.folder, "delete", "blobs", "--yes", "--store", copied_store)
+    kerastudy_here(blobs.folder, "delete", "blobs", "--yes", "--store", copied_store)
     assert not folder.exists()
     assert client.get_experiment_by_name("blobs") is None
     assert not client.search_registered_models()
@@ -87,13 +87,13 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(
 
 
 def test_a_launch_goes_on_without_mlflow_and_says_so_once(
-    launched: Launched, copied_store: Path
+    blobs: Launched, copied_store: Path
 ) -> None:
     (copied_store / "mlflow.db").write_text("no database")
     # A launch waits ten seconds for MLflow. On a busy machine, the import alone may take longer.
-    launches = (launch(launched, copied_store, KERASTUDY_REPORT="off") for _ in range(5))
+    launches = (launch(blobs, copied_store, KERASTUDY_REPORT="off") for _ in range(5))
     answer = next(answer for answer in launches if "in the background" not in answer.stderr)
-    assert as_json(answer)["best"]["uuid"] == launched.document["best"]["uuid"]
-    said = " ".join(answer.stderr.split())
-    assert said.count("warning: ") == said.count("mlflow.db") == 1, answer.stderr
-    assert "the journal has everything" in said and "Traceback" not in said
+    assert as_json(answer)["best"]["uuid"] == blobs.document["best"]["uuid"]
+    text = " ".join(answer.stderr.split())
+    assert text.count("warning: ") == text.count("mlflow.db") == 1, answer.stderr
+    assert "the journal has everything" in text and "Traceback" not in text

@@ -65,8 +65,8 @@ def test_targets_are_taken_for_what_they_look_like(
     folder: Path, tmp_path: Path, options: list[str], output: str
 ) -> None:
     file = tmp_path / "study.py"
-    written = as_json(kerastudy_here(folder, "new", file, "--data", *options, "--json"))
-    assert written == {"file": str(file), "study": "study"}
+    document = as_json(kerastudy_here(folder, "new", file, "--data", *options, "--json"))
+    assert document == {"file": str(file), "study": "study"}
     text = file.read_text(encoding="utf-8")
     ast.parse(text)
     assert f"output = ks.outputs.{output}\n" in text
@@ -80,8 +80,8 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
             place.mkdir(parents=True)
             (place / "1.txt").write_text("some words", encoding="utf-8")
     (tmp_path / "pyproject.toml").touch()
-    refused = kerastudy_here(tmp_path, "new", "study.py", "--data", ".", expect=2)
-    assert "'pyproject.toml'" in refused.last and "not samples" in refused.last
+    answer = kerastudy_here(tmp_path, "new", "study.py", "--data", ".", expect=2)
+    assert "'pyproject.toml'" in answer.last and "not samples" in answer.last
     kerastudy_here(tmp_path, "new", "study.py", "--data", "the texts")
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
     assert 'data = ks.datasets.text("the texts")' in text
@@ -90,7 +90,7 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["there.py"], "exists already"),
         (["study.txt"], "study.py"),
@@ -109,10 +109,10 @@ def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> Non
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    folder: Path, arguments: list[str], said: str
+    folder: Path, arguments: list[str], message: str
 ) -> None:
     (folder / "there.py").write_text("mine", encoding="utf-8")
-    done = kerastudy_here(folder, "new", *arguments, expect=2)
-    assert said in done.stderr and done.stderr.count("\n") == 1
+    answer = kerastudy_here(folder, "new", *arguments, expect=2)
+    assert message in answer.stderr and answer.stderr.count("\n") == 1
     assert (folder / "there.py").read_text(encoding="utf-8") == "mine"
     assert not (folder / "s.py").exists()

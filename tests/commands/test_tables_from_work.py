@@ -89,13 +89,13 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     options = ("--dates", "last login", "--drop", "plan")
     kerastudy_here(folder, *launch, *options, "--dry-run")
     assert not (folder / "churn_study.py").exists()
-    done = kerastudy_here(folder, *launch, *options, "--json")
-    assert as_json(done)["objective"] == {"metric": "val_auc", "direction": "max"}
-    assert "note: customer_id: left out, as it is an identifier" in done.stderr
-    written = kerastudy_here(
+    answer = kerastudy_here(folder, *launch, *options, "--json")
+    assert as_json(answer)["objective"] == {"metric": "val_auc", "direction": "max"}
+    assert "note: customer_id: left out, as it is an identifier" in answer.stderr
+    prediction = kerastudy_here(
         folder, "new", "other.py", "--data", "churn.csv", "--target", "churned"
     )
-    assert "note: customer_id: left out, as it is an identifier" in written.stderr
+    assert "note: customer_id: left out, as it is an identifier" in prediction.stderr
     text = (folder / "churn_study.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
     for line in (
@@ -116,8 +116,8 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
         r"; always answering no has an AUC of 0\.5 and an accuracy of 0\.8\d\d",
         again["verdict"]["text"],
     )
-    refused = kerastudy_here(folder, *launch, *options, expect=2).last
-    assert "'churn_study.py' exists" in refused and "kerastudy launch churn_study.py" in refused
+    message = kerastudy_here(folder, *launch, *options, expect=2).last
+    assert "'churn_study.py' exists" in message and "kerastudy launch churn_study.py" in message
     # A single row in the words of the table, whose date has its day first.
     new = made_customers(1).drop(columns="churned").iloc[[9]]
     new.to_csv(folder / "new.csv", index=False)
@@ -132,11 +132,11 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
 
 def test_the_data_of_a_file_is_shown_with_a_baseline(folder: Path) -> None:
     data = ("data", "churn.csv", "--target", "churned")
-    shown = kerastudy_here(folder, *data, COLUMNS="80").stdout
-    assert re.search(r"^baseline always answering no is right in 8\d\.\d %", shown, re.M)
+    output = kerastudy_here(folder, *data, COLUMNS="80").stdout
+    assert re.search(r"^baseline always answering no is right in 8\d\.\d %", output, re.M)
     inputs = as_json(kerastudy_here(folder, *data, "--time", "no", "--drop", "zip", "--json"))[
         "inputs"
     ]
     assert "zip" not in " ".join(inputs) and inputs["signed up"] == "no input"
-    refused = kerastudy_here(folder, "data", "digits", "--drop", "zip", expect=2).last
-    assert "are for a table as TARGET" in refused
+    message = kerastudy_here(folder, "data", "digits", "--drop", "zip", expect=2).last
+    assert "are for a table as TARGET" in message

@@ -86,8 +86,8 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
         file.write_text(change(json.loads(file.read_text())))
         # The first command runs in a process, as a user's does.
         run = kerastudy if name == "no marks" else kerastudy_here
-        done = run(tmp_path, "reproduce", "작은 연구", "--store", store, expect=2)
-        assert "If you trust it, give --trust." in done.stderr or name == "damaged"
+        answer = run(tmp_path, "reproduce", "작은 연구", "--store", store, expect=2)
+        assert "If you trust it, give --trust." in answer.stderr or name == "damaged"
         assert not canary.exists(), name
     with pytest.raises(ks.errors.StudyError, match=r"does not say who made it.*pass trust=True"):
         ks.load_model("작은 연구", store=tmp_path / "no marks")

@@ -49,8 +49,8 @@ def test_describing_reads_nothing_and_imports_nothing_heavy() -> None:
         "print(sorted(heavy & set(sys.modules)))"
     )
     command, root = [sys.executable, "-c", code], Path(ks.__file__).parent
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    assert process.stdout.strip() == "[]"
     data = datasets.arrays(Untouchable(), Untouchable())
     assert repr(data) == "<data 'arrays' of arrays in memory>"
     with pytest.raises(AssertionError, match="was read"):

@@ -102,8 +102,8 @@ def test_the_files_own_parts_are_the_parts_unless_others_are_described(tmp_path:
     # The default share of the test part does not count beside the file's own test part.
     sizes = {"train": 5, "validation": 45, "test": 5}
     assert datasets.npz(path, validation=0.9).load().sizes == sizes
-    drawn = datasets.npz(path, validation=5, test=10).load()
-    assert drawn.digest == datasets.arrays(X, Y, validation=5, test=10).load().digest
+    other_splits = datasets.npz(path, validation=5, test=10).load()
+    assert other_splits.digest == datasets.arrays(X, Y, validation=5, test=10).load().digest
 
 
 # Folders
@@ -184,8 +184,8 @@ def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: 
     assert "images of 8 × 8 × 3" in findings.inputs["x"]
     assert (findings.findings[0].check, findings.findings[0].severity) == ("leaks", "problem")
     # A part that has no folder is drawn from the training part.
-    drawn = datasets.images(tmp_path / "parts", image_size=(8, 8), test=4).load()
-    assert drawn.sizes == {"train": 14, "validation": 18, "test": 4}
+    other_splits = datasets.images(tmp_path / "parts", image_size=(8, 8), test=4).load()
+    assert other_splits.sizes == {"train": 14, "validation": 18, "test": 4}
     shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")
     shutil.copytree(texts, tmp_path / "texts" / "test")
     with pytest.raises(

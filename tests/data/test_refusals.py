@@ -196,7 +196,10 @@ REFUSED = {
     "load(class_names=['a'])": "class_names has 1 name.* labels up to 1",
     "load(y=['a', 'b'] * 30, class_names=['a', 'b'])": "holds the names of the classes. Leave",
     # Sample weights
-    **{f"load(sample_weight={code})": f"^sample_weight {said}" for code, said in WEIGHT.items()},
+    **{
+        f"load(sample_weight={code})": f"^sample_weight {message}"
+        for code, message in WEIGHT.items()
+    },
     **{
         f"load(validation=(X, Y, {code}))": "sample_weight of the ready-made val" for code in WEIGHT
     },

@@ -123,14 +123,14 @@ def test_quantities_have_no_classes(y: np.ndarray) -> None:
 
 def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
     rare = np.r_[np.zeros(COUNT - 1, int), 1]
-    drawn = []
+    class_counts = []
     for seed in range(10):
         data = arrays(X, rare, stratify=False, test=None, seed=seed)
         try:
-            drawn.append(len(np.unique(data.load().train.y)))
+            class_counts.append(len(np.unique(data.load().train.y)))
         except DataError as error:
             assert "training part of y holds one class only: 0" in str(error)
-    assert set(drawn) == {2}
+    assert set(class_counts) == {2}
 
 
 # Folds

@@ -24,14 +24,14 @@ def launch(folder: Path, definition: ks.Study, **options: Any) -> Any:
     return definition.launch(store=folder / "store", **options)
 
 
-def shown(folder: Path) -> tuple[str, Any]:
+def show_documents(folder: Path) -> tuple[str, Any]:
     show = ("show", "streamed", "--store", folder / "store")
     text = kerastudy_here(folder, *show).stdout
     return " ".join(text.split()), as_json(kerastudy_here(folder, *show, "--json"))
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[ks.Study, Path]:
+def study_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[ks.Study, Path]:
     generator = streamed.validation_generator
     definition = study(validation=generator, options={"test": generator})
     folder = tmp_path_factory.mktemp("streamed")
@@ -40,10 +40,10 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[ks.Study, Path]:
 
 
 def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
-    launched: tuple[ks.Study, Path],
+    study_and_folder: tuple[ks.Study, Path],
 ) -> None:
-    _, folder = launched
-    text, document = shown(folder)
+    _, folder = study_and_folder
+    text, document = show_documents(folder)
     assert "2 of 2 trials by plain model.fit (the data comes as a tf.data.Dataset)" in text
     assert "train by tf.data.Dataset; digest of all 6 batches" in text
     assert "validation by Python generator; digest of all 3 batches" in text
@@ -66,7 +66,7 @@ def test_data_that_is_another_each_time_is_trained_on_with_a_warning(
     definition = study(reshuffled, trials=1, epochs=1)
     launch(tmp_path, definition, progress=True)
     assert "training data is not the same each time" in " ".join(capsys.readouterr().err.split())
-    text, _ = shown(tmp_path)
+    text, _ = show_documents(tmp_path)
     assert "digest of types and shapes alone; not the same each time" in text
     with pytest.raises(StudyError, match=r"can't be sent .* its file, run: kerastudy reproduce "):
         definition.reproduce(store=tmp_path / "store", progress=False)

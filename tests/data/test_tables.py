@@ -237,10 +237,10 @@ def test_dates_whose_day_may_be_the_month_are_left_out() -> None:
     dates = pd.Series(pd.date_range("2020-01-01", periods=400))
     texts = dates[dates.dt.day <= 12].dt.strftime("%d/%m/%Y")
     frame = pd.DataFrame({"day": texts, "x": np.arange(len(texts)), "y": np.arange(len(texts)) / 3})
-    said = "holds dates such as '01/01/2020', in which the day or the month may come first"
+    message = "holds dates such as '01/01/2020', in which the day or the month may come first"
     splits = table(frame, target="y").load()
-    assert list(columns_of(splits)) == ["x"] and said in splits.warnings[0]
-    with pytest.raises(DataError, match=said):
+    assert list(columns_of(splits)) == ["x"] and message in splits.warnings[0]
+    with pytest.raises(DataError, match=message):
         table(frame, target="y", time="day").load()
 
 

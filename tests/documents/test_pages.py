@@ -148,6 +148,6 @@ def test_an_example_of_a_docstring(
     # Some examples use TensorFlow, and a process keeps the threads that it had first.
     one_thread()
     monkeypatch.chdir(tmp_path)
-    said: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(example, out=said.append, clear_globs=False)
-    assert len(DOCTESTS) >= 35 and not failed, "".join(said)
+    outputs: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=outputs.append, clear_globs=False)
+    assert len(DOCTESTS) >= 35 and not failed, "".join(outputs)

@@ -130,19 +130,19 @@ print("and in its weights")
 
 
 def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path) -> None:
-    for name, written in {
+    for name, text in {
         "all_of_it": STUDY,
         "own_helpers": HELPERS,
         "own_late": LATE,
         "by_hand": recipe_of("all_of_it") + WEIGHTS,
     }.items():
-        (tmp_path / f"{name}.py").write_text(written, encoding="utf-8")
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     # A process has the threads that it had first, and variables of the study's file use them.
     one_thread()
     options = ("--store", "store", "--verify", "off", "--executor", "in-process")
     kerastudy_here(tmp_path, "launch", "all_of_it.py", *options)
     (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
     usual = {"KERAS_BACKEND": "tensorflow", "KERASTUDY_STORE": "store"}
-    done = run(tmp_path, [sys.executable, "by_hand.py", "1", str(checkpoint)], **usual)
-    assert done.stdout.startswith("identical in 3 epochs")
-    assert done.stdout.endswith("and in its weights\n")
+    answer = run(tmp_path, [sys.executable, "by_hand.py", "1", str(checkpoint)], **usual)
+    assert answer.stdout.startswith("identical in 3 epochs")
+    assert answer.stdout.endswith("and in its weights\n")

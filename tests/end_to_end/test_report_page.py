@@ -70,8 +70,8 @@ def wait(page: webdriver.Chrome, script: str, what: str) -> Any:
 
 def marks(page: webdriver.Chrome, chart: str) -> list[dict[str, Any]]:
     """Returns the marks of a chart that stand for trials, with the trials' numbers."""
-    drawn = page.execute_script(MARKS, chart)
-    numbered = [(mark, re.search(r"trial: (\d+)", mark["label"])) for mark in drawn]
+    chart_marks = page.execute_script(MARKS, chart)
+    numbered = [(mark, re.search(r"trial: (\d+)", mark["label"])) for mark in chart_marks]
     return [{**mark, "trial": int(match[1])} for mark, match in numbered if match]
 
 
@@ -137,9 +137,9 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: ks.Study
         assert (f"{value:.6g}" if isinstance(value, float) else str(value)) in focus.text
     assert f"--trial {trial.number}" in focus.find_element(By.TAG_NAME, "code").text
     count = "[data-chart=one_curve] .mark-symbol.role-mark path"
-    drawn = wait(page, f"return document.querySelectorAll('{count}').length", "its curve")
+    element_count = wait(page, f"return document.querySelectorAll('{count}').length", "its curve")
     # The chart has a curve on validation data and one on training data.
-    assert drawn == 2 * len(history.curve(trial))
+    assert element_count == 2 * len(history.curve(trial))
 
 
 def test_a_list_and_the_keyboard_do_what_the_mouse_does(
@@ -150,20 +150,20 @@ def test_a_list_and_the_keyboard_do_what_the_mouse_does(
     choose = page.find_element(By.ID, "choose")
     choose.send_keys("pruned")
     wait(page, "return document.body.classList.contains('choosing')", "trials to be chosen")
-    shown = page.execute_script(SHOWN)
-    assert set(shown) == pruned
+    trial_numbers = page.execute_script(SHOWN)
+    assert set(trial_numbers) == pruned
     for chart in ("history", "slice_p0"):
         clear = {mark["trial"] for mark in marks(page, chart) if mark["opacity"] > 0.5}
         assert pruned <= clear and len(clear - pruned) <= 1, chart
     # Tab reaches one row, the arrows reach the others.
     reached = page.find_elements(By.CSS_SELECTOR, "#trials button[tabindex='0']")
-    assert [int(button.text) for button in reached] == shown[:1]
+    assert [int(button.text) for button in reached] == trial_numbers[:1]
     reached[0].send_keys(Keys.ARROW_DOWN)
     page.switch_to.active_element.send_keys(Keys.END)
     page.switch_to.active_element.send_keys(Keys.ARROW_UP)
     page.switch_to.active_element.send_keys(Keys.ENTER)
     heading = page.find_element(By.CSS_SELECTOR, "#focus h2")
-    assert heading.text == f"Trial {shown[-2]}"
+    assert heading.text == f"Trial {trial_numbers[-2]}"
     page.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert len(page.execute_script(SHOWN)) == 40
     assert choose.get_attribute("value") == "0"
@@ -223,9 +223,9 @@ def test_charts_are_saved_with_their_colours(page: webdriver.Chrome) -> None:
         const behind = document.querySelector("[data-chart=history] + .behind");
         behind.querySelectorAll("button").forEach((each) => each.click());
     """
-    names, drawn, size = page.execute_async_script(script)
+    names, svg, size = page.execute_async_script(script)
     assert names == ["history.png", "history.svg"] and size > 10_000
-    assert "var(" not in drawn and re.search("#[0-9a-f]{6}", drawn)
+    assert "var(" not in svg and re.search("#[0-9a-f]{6}", svg)
 
 
 def test_every_chart_is_one_picture_with_a_description(page: webdriver.Chrome) -> None:
@@ -289,7 +289,7 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
     # The browser's own pages have the scheme "chrome".
     assert set(asked) <= {"file", "data", "blob", "chrome"}
     # The policy allows no scripts but the page's own.
-    refused = page.execute_async_script(
+    directives = page.execute_async_script(
         """
         const done = arguments[0], refused = new Set(), image = new Image();
         document.addEventListener("securitypolicyviolation", (e) => {
@@ -300,7 +300,7 @@ def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
         document.body.append(Object.assign(document.createElement("script"), { text: "evil()" }));
         """
     )
-    assert refused == ["connect-src", "img-src", "script-src-elem"]
+    assert directives == ["connect-src", "img-src", "script-src-elem"]
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("min", "≥"), ("max", "≤")])
@@ -325,8 +325,8 @@ def test_the_edge_of_an_axis_says_that_worse_values_are_there(
         assert marked[0] == sign, chart
         edge = turn * float(marked[1:].replace("−", "-"))
         assert 0.14 <= edge < 0.3, "the mark is at the end where worse values are"
-    said = browser.find_element(By.TAG_NAME, "main").text
-    assert f"2 of {len(values)} trials are far off, and drawn at the edge." in said
+    text = browser.find_element(By.TAG_NAME, "main").text
+    assert f"2 of {len(values)} trials are far off, and drawn at the edge." in text
     # The line of the best value so far begins at the third trial, the first one within the axis.
     line = "[data-chart=history] .mark-line path"
     box = browser.execute_script(f"""

@@ -90,11 +90,11 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", terminal.logfile_read.getvalue())
+    screen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", terminal.logfile_read.getvalue())
     # The command to copy is not broken.
-    lines = [line for line in shown.splitlines() if "kerastudy launch" not in line]
+    lines = [line for line in screen.splitlines() if "kerastudy launch" not in line]
     assert max(map(cell_len, lines)) <= 80
-    assert "/min" in shown and "no value" not in shown
+    assert "/min" in screen and "no value" not in screen
     # The cursor is back, and nothing is left below the last finished trial.
     assert terminal.logfile_read.getvalue().count("\x1b[?25h") >= 1
     stopped = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))

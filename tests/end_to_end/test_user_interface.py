@@ -83,14 +83,14 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     browser.get("about:blank")
     browser.get(address)
 
-    def shown(driver: webdriver.Chrome) -> str | None:
+    def page_text(driver: webdriver.Chrome) -> str | None:
         for folded in driver.find_elements(By.XPATH, FOLD):
             folded.click()
         text = " ".join(driver.find_element(By.TAG_NAME, "body").text.split())
         return text if all(part in text for part in texts) else None
 
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
-    return wait.until(shown, f"{texts} not on {address}")
+    return wait.until(page_text, f"{texts} not on {address}")
 
 
 def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:

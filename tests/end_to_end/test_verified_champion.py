@@ -18,8 +18,10 @@ def build(hp: ks.Hyperparameters) -> keras.Model:
     times = Path(os.environ["TIMES_BUILT"])
     if hp["scale"] > 100:
         times.write_text(times.read_text() + "x")
-    drawn = keras.initializers.RandomNormal(seed=len(times.read_text()) if hp["scale"] > 100 else 0)
-    layer = keras.layers.Dense(2, activation="softmax", kernel_initializer=drawn)
+    initializer = keras.initializers.RandomNormal(
+        seed=len(times.read_text()) if hp["scale"] > 100 else 0
+    )
+    layer = keras.layers.Dense(2, activation="softmax", kernel_initializer=initializer)
     model = keras.Sequential([keras.layers.Flatten(), layer])
     optimizer = keras.optimizers.SGD(hp["learning_rate"])
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -63,10 +65,10 @@ def test_the_champion_is_the_trial_that_holds(
     for tags in (version.tags, run.data.tags):
         assert tags["kerastudy.verified"] == "model.fit, identical"
 
-    shown = kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout
+    output = kerastudy_here(tmp_path, "show", "holds", "--store", "store").stdout
     second = "second training, by plain Keras (model.fit): identical"
     sentence = f"trial {best.number}: models:/holds@champion in MLflow checked {second}"
-    assert sentence in " ".join(shown.split())
+    assert sentence in " ".join(output.split())
     document = as_json(kerastudy_here(tmp_path, "show", "holds", "--store", "store", "--json"))
     assert document["best"]["verified"] == "model.fit, identical"
 

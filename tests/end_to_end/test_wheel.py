@@ -33,7 +33,7 @@ def test_a_wheel_launches_and_reproduces_a_users_study(tmp_path: Path) -> None:
     assert Path(where.stdout.strip()).is_relative_to(installed)
     command = str(installed / "bin" / "kerastudy")
     options = ("--trials", "1", "--verify", "off", "--json")
-    done = run(folder, [command, "launch", "studies/mine.py", *options], **at)
-    assert as_json(done)["trials"]["complete"] == 1
+    answer = run(folder, [command, "launch", "studies/mine.py", *options], **at)
+    assert as_json(answer)["trials"]["complete"] == 1
     again = run(folder, [command, "reproduce", "작은 연구", "--json"], **at)
     assert as_json(again)["identical"] is True

@@ -71,15 +71,15 @@ def test_every_exception_derives_from_the_root() -> None:
 
 
 def test_the_page_draws_its_tree() -> None:
-    drawn: dict[str, str] = {}
+    tree: dict[str, str] = {}
     above: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"^([ │├└─]*)(\w+Error)\b", line)
         if match:
             depth = (len(match[1]) - 4) // 4
             above[depth] = match[2]
-            drawn[match[2]] = above.get(depth - 1, "Exception")
-    assert drawn == {error.__name__: error.__bases__[0].__name__ for error in TREE}
+            tree[match[2]] = above.get(depth - 1, "Exception")
+    assert tree == {error.__name__: error.__bases__[0].__name__ for error in TREE}
 
 
 # The command line catches the root: every other error is of its tree.

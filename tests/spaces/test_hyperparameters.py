@@ -118,8 +118,8 @@ def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -
     )
     assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
     assert eval(repr(space)) == space
-    written = [values["hidden"] for values in space.grid()]
-    assert written == ["(50,)", "[50, 20]", "[50, 20]", "{'a': 1}", None]
+    texts = [values["hidden"] for values in space.grid()]
+    assert texts == ["(50,)", "[50, 20]", "[50, 20]", "{'a': 1}", None]
     assert Hyperparameters(space, space.defaults())["hidden"] == (50,)
     hp = Hyperparameters(space, {"hidden": "[50, 20]", "deep": False})
     hp["hidden"].append(1)

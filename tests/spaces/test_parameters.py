@@ -47,16 +47,16 @@ def test_a_domain(parameter: Any, default: object, values: str, at: dict[float, 
 
 
 def test_scales_give_each_value_its_share() -> None:
-    def drawn(parameter: Any, count: int) -> list[Any]:
+    def draw(parameter: Any, count: int) -> list[Any]:
         return [parameter.from_unit((index + 0.5) / count) for index in range(count)]
 
-    logarithmic = drawn(Int("x", 1, 10_000, scale="log"), 1000)
+    logarithmic = draw(Int("x", 1, 10_000, scale="log"), 1000)
     below = [sum(value < bound for value in logarithmic) for bound in (10, 100, 1000, 10_000)]
     # The scale runs from 0.5 to 10,000.5, which is 4.3 orders of magnitude.
     assert below == pytest.approx([297, 535, 767, 1000], abs=5)
     assert Int("x", 1, 1000, scale="reverse_log").from_unit(0.5) > 950
     stepped = Float("x", 1e-4, 1, scale="log", step=10)
-    assert [drawn(stepped, 500).count(value) for value in stepped.grid_values() or ()] == [100] * 5
+    assert [draw(stepped, 500).count(value) for value in stepped.grid_values() or ()] == [100] * 5
 
 
 def test_parameters_compare_by_all_that_they_declare_and_types_count() -> None:

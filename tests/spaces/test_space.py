@@ -239,17 +239,17 @@ def test_fixing_leaves_exactly_the_configurations_that_have_the_values(
     values: dict[str, Any],
 ) -> None:
     """Builders read the same values in the fixed space as in the narrowed whole one."""
-    left = [
+    matches = [
         configuration
         for configuration in KEPT.grid()
         if all(configuration.get(name, value) == value for name, value in values.items())
     ]
-    if any(all(name not in configuration for configuration in left) for name in values):
+    if any(all(name not in configuration for configuration in matches) for name in values):
         with pytest.raises(ks.errors.SearchSpaceError, match="never be active"):
             KEPT.fix(values)
         return
     space = KEPT.fix(values)
-    expected = {str(KEPT.resolve(configuration)) for configuration in left}
+    expected = {str(KEPT.resolve(configuration)) for configuration in matches}
     configurations = [str(space.resolve(configuration)) for configuration in space.grid()]
     # Each configuration is there once. None differs only in an inactive parameter.
     assert len(configurations) == len(expected) and set(configurations) == expected

@@ -27,9 +27,9 @@ class Said(NoProgress):
         self.lines.append(text)
 
 
-def launch(folder: Path, said: Said | None = None, **settings: Any) -> StudyHistory:
+def launch(folder: Path, progress: Said | None = None, **settings: Any) -> StudyHistory:
     description = describe(**{"trials": 6, "code": CODE, **settings})
-    return run_study(ScriptedExecutor(description), store=folder, progress=said or Said())
+    return run_study(ScriptedExecutor(description), store=folder, progress=progress or Said())
 
 
 def outcome(history: StudyHistory) -> list[tuple]:

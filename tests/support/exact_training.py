@@ -37,8 +37,8 @@ class Epoch:
 
 def samples(classes: int = 3, inputs: Any = None, targets: Any = None, **options: Any) -> Splits:
     """40 samples for training and 24 for validation."""
-    drawn = np.random.default_rng(5).normal(size=(COUNT, 12)).astype("float32")
-    x = drawn if inputs is None else inputs
+    numbers = np.random.default_rng(5).normal(size=(COUNT, 12)).astype("float32")
+    x = numbers if inputs is None else inputs
     y = np.arange(COUNT) % classes if targets is None else targets
     return ks.datasets.arrays(x, y, **{"validation": VALIDATION, "test": None, **options}).load()
 

@@ -65,35 +65,35 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int) -> Plan:
-        drawn = random.Random(seed)
-        workers = drawn.choice([1, 2, 3, 4, 6, 9])
+        generator = random.Random(seed)
+        workers = generator.choice([1, 2, 3, 4, 6, 9])
         settings: dict[str, Any] = {
-            "trials": drawn.randint(4, 14),
-            "epochs": drawn.randint(1, 4),
-            "keep": drawn.choice([1, 3, None]),
-            "pruner": drawn.choice(["none", "median,n_startup_trials=2", "successive-halving"]),
-            "engine": drawn.choice(["optuna:tpe", "optuna:tpe", "optuna:random"]),
+            "trials": generator.randint(4, 14),
+            "epochs": generator.randint(1, 4),
+            "keep": generator.choice([1, 3, None]),
+            "pruner": generator.choice(["none", "median,n_startup_trials=2", "successive-halving"]),
+            "engine": generator.choice(["optuna:tpe", "optuna:tpe", "optuna:random"]),
         }
-        if drawn.random() < 0.7:
+        if generator.random() < 0.7:
             settings |= {"engine": "optuna:random", "pruner": "none"}
-        kind = drawn.random()
+        kind = generator.random()
         if kind < 0.15:
-            settings |= {"repeats": 2, "trials": drawn.randint(2, 5)}
+            settings |= {"repeats": 2, "trials": generator.randint(2, 5)}
         elif kind < 0.3:
-            settings |= {"folds": 2, "cross_validation": "2", "trials": drawn.randint(2, 5)}
+            settings |= {"folds": 2, "cross_validation": "2", "trials": generator.randint(2, 5)}
         rates = Faults(
-            dies=drawn.choice([0.0, 0.1, 0.3]),
-            silent=drawn.choice([0.0, 0.1, 0.3]),
-            twice=drawn.choice([0.0, 0.2, 0.5]),
-            nodes=drawn.choice([0.0, 60.0, 240.0]),
-            noticed=drawn.choice([0.0, 1.0, 10.0]),
-            replaced=drawn.choice([0.0, 5.0, 100.0]),
-            late=drawn.choice([0.5, 20.0, 200.0]),
+            dies=generator.choice([0.0, 0.1, 0.3]),
+            silent=generator.choice([0.0, 0.1, 0.3]),
+            twice=generator.choice([0.0, 0.2, 0.5]),
+            nodes=generator.choice([0.0, 60.0, 240.0]),
+            noticed=generator.choice([0.0, 1.0, 10.0]),
+            replaced=generator.choice([0.0, 5.0, 100.0]),
+            late=generator.choice([0.5, 20.0, 200.0]),
         )
         kinds: list[Fault] = ["kill", "kill", "interrupt", "interrupt twice", "full", "read-only"]
-        count = drawn.randint(0, _MOST_FAULTS)
-        on_node = drawn.randint(1, 4)
-        of_driver = tuple((drawn.choice(kinds), drawn.random()) for _ in range(count))
+        count = generator.randint(0, _MOST_FAULTS)
+        on_node = generator.randint(1, 4)
+        of_driver = tuple((generator.choice(kinds), generator.random()) for _ in range(count))
         return cls(seed, settings, workers, on_node, rates, of_driver)
 
     @property
@@ -110,7 +110,7 @@ class StepsOfDriver(Steps):
     to_driver: Fault | None = None
 
     def step(self, what: str, error: Any) -> None:
-        number = len(self.seen)
+        number = len(self.names)
         if number == self.at and self.to_driver in ("kill", "power"):
             os.kill(os.getpid(), signal.SIGKILL)
         interrupts = {"interrupt": (self.at,), "interrupt twice": (self.at, self.at + 3)}
@@ -223,9 +223,9 @@ class Campaign:
         seed = self.plan.seed * 100 + number
         code = launch(self.plan, root, disturbed=root.name != "calm", seed=seed)
         if code == 0:
-            seen = [*steps.seen]
+            step_names = [*steps.names]
             answer = {
-                "steps": seen,
+                "steps": step_names,
                 "record": study_record.read_record(root, NAME),
                 "left": study_record.left_behind(root),
                 "broken": list(broken(root, NAME, self.plan.settings["trials"])),
@@ -239,12 +239,12 @@ def _lose_the_last(root: Path, rng: random.Random) -> None:
     """Cuts off or spoils a part of the last quarter of each journal's write-ahead log."""
     for log in root.glob("*/journal.db-wal"):
         size = log.stat().st_size
-        left = size - rng.randrange(size // 4 + 1)
-        os.truncate(log, left)
+        length = size - rng.randrange(size // 4 + 1)
+        os.truncate(log, length)
         if rng.random() < 0.5:
             # SQLite notices it by its checksums.
             with log.open("ab") as file:
-                file.write(rng.randbytes(size - left))
+                file.write(rng.randbytes(size - length))
 
 
 def _as_it_should(fault: Fault, code: int, message: str) -> bool:

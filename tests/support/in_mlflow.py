@@ -36,9 +36,9 @@ class InMlflow:
         # This imports MLflow, which takes 2 s, so it is not imported above.
         from exported import experiment_of, runs_of
 
-        said: list[str] = []
-        bring_up_to_date(history.store, history.folder, said.append)
-        assert not said, said
+        messages: list[str] = []
+        bring_up_to_date(history.store, history.folder, messages.append)
+        assert not messages, messages
         self.client = open_store_client(history.store)
         self._name = history.description.name
         self.experiment = experiment_of(self.client, history.folder)

@@ -158,7 +158,7 @@ class Launch:
 class Campaign:
     """A study whose processes are killed again and again.
 
-    `done` counts the kills by victim, without pauses. `slowest` is the longest time, in seconds,
+    `counts` has the kills by victim, without pauses. `slowest` is the longest time, in seconds,
     that workers took to end after their driver was killed.
     """
 
@@ -167,7 +167,7 @@ class Campaign:
     workers: int = 1
     arguments: tuple[str, ...] = ()
     say: Callable[[str], None] = lambda text: None
-    done: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     launches: int = 0
     _hits: Counter[int] = field(default_factory=Counter)
@@ -200,8 +200,8 @@ class Campaign:
         """Returns the files that should not be left in the store and in the temporary folder."""
         # Killed processes also leave files of TensorFlow, which don't count.
         data = (self.folder / "temporary").glob("kerastudy-*")
-        left = study_record.left_behind(self.folder / "store")
-        return left + [f"temporary: {path.name}" for path in data]
+        leftovers = study_record.left_behind(self.folder / "store")
+        return leftovers + [f"temporary: {path.name}" for path in data]
 
     def _launch(self) -> Launch:
         self.launches += 1
@@ -240,10 +240,10 @@ class Campaign:
             return
         if launch.begun:
             self._hits[launch.ended] += 1
-        self.done[kill.victim] += 1
+        self.counts[kill.victim] += 1
         self.say(f"killed {kill.victim} when {launch.ended} trials had ended")
         if kill.victim == "worker" and children:
-            _send([children[self.done.total() % len(children)].pid], signal.SIGKILL)
+            _send([children[self.counts.total() % len(children)].pid], signal.SIGKILL)
             launch.quiet_since = time.monotonic()
             return
         others = [child.pid for child in children] if kill.victim == "all" else []

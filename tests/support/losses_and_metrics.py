@@ -38,11 +38,11 @@ def of_many_losses(names: Collection[str] = LOSSES) -> keras.Model:
 
 def of_some_losses_and_metrics() -> keras.Model:
     model = of_many_losses(SOME_LOSSES)
-    kept = [getattr(metrics, name)() for name in SOME_METRICS]
+    some_metrics = [getattr(metrics, name)() for name in SOME_METRICS]
     model.compile(
         "adam",
         {name: getattr(losses, name)() for name in SOME_LOSSES},
-        metrics={SOME_LOSSES[0]: [*kept, metrics.F1Score("macro")]},
+        metrics={SOME_LOSSES[0]: [*some_metrics, metrics.F1Score("macro")]},
     )
     return model
 
@@ -60,8 +60,8 @@ def of_alignments() -> keras.Model:
 
 
 def of_many_metrics() -> keras.Model:
-    kept = [getattr(metrics, name)() for name in METRICS]
-    kept += [
+    many_metrics = [getattr(metrics, name)() for name in METRICS]
+    many_metrics += [
         metrics.F1Score("macro"),
         metrics.FBetaScore("micro"),
         metrics.OneHotIoU(3, [0, 1]),
@@ -73,18 +73,18 @@ def of_many_metrics() -> keras.Model:
         metrics.TopKCategoricalAccuracy(2),
     ]
     model = stack()
-    model.compile("adam", "categorical_crossentropy", metrics=kept)
+    model.compile("adam", "categorical_crossentropy", metrics=many_metrics)
     return model
 
 
 def of_metrics_of_classes() -> keras.Model:
-    kept = [
+    class_metrics = [
         metrics.SparseCategoricalAccuracy(),
         metrics.SparseCategoricalCrossentropy(),
         metrics.SparseTopKCategoricalAccuracy(2),
         metrics.MeanIoU(3, sparse_y_pred=False),
     ]
-    return compiled(stack(), metrics=kept)
+    return compiled(stack(), metrics=class_metrics)
 
 
 def measured(hp: Values) -> keras.Model:
@@ -196,7 +196,7 @@ class Lowest(metrics.Metric):  # type: ignore[misc]
         self.low.assign(1.0)
 
 
-def with_state(loss: type[losses.Loss], *kept: type[metrics.Metric]) -> keras.Model:
+def with_state(loss: type[losses.Loss], *metric_classes: type[metrics.Metric]) -> keras.Model:
     model = stack(layers.Dense(4, activation="relu"), layers.Dropout(0.3), layers.Dense(4))
-    model.compile("adam", loss(), metrics=[*(metric() for metric in kept), "accuracy"])
+    model.compile("adam", loss(), metrics=[*(metric() for metric in metric_classes), "accuracy"])
     return model

@@ -157,8 +157,8 @@ def check_arguments(words: list[str], place: str) -> None:
         command.make_context(name, arguments, parent=context)
     except click.ClickException as error:
         # The file is one that an earlier block would write.
-        said = error.format_message()
-        assert said.endswith("does not exist."), f"{place}: {said}"
+        message = error.format_message()
+        assert message.endswith("does not exist."), f"{place}: {message}"
     except click.exceptions.Exit:
         pass
 
@@ -173,9 +173,9 @@ def runs_command(words: list[str], expect: int, place: str, short: bool) -> None
             words = words[:place] + words[place + 2 :]
         words = [*words, *FEW_OPTIONS.get(words[0], "").split()]
     # Later blocks may read MLflow.
-    done = kerastudy_here(Path.cwd(), *words, expect=None, **({} if short else IN_MLFLOW))
+    answer = kerastudy_here(Path.cwd(), *words, expect=None, **({} if short else IN_MLFLOW))
     wait_for_exporters()
-    assert done.returncode == expect, f"{place}\n{done.stdout}{done.stderr}"
+    assert answer.returncode == expect, f"{place}\n{answer.stdout}{answer.stderr}"
 
 
 @contextlib.contextmanager

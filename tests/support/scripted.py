@@ -66,17 +66,17 @@ def run_study(
 
     Also checks that the returned history is the one that another process would read.
     """
-    launched = run_on_executor(
+    history = run_on_executor(
         executor,
         LaunchOptions(store=store, **options),
         progress=progress or NoProgress(),
         workers=workers,
     )
-    description = launched.description
-    read = read_study(launched.store, description.name)
+    description = history.description
+    read = read_study(history.store, description.name)
     # The histories are compared as texts, because NaN does not equal NaN.
-    assert repr(dataclasses.replace(read, store=launched.store)) == repr(launched)
-    return launched
+    assert repr(dataclasses.replace(read, store=history.store)) == repr(history)
+    return history
 
 
 def loss(spec: records.TrialSpec, epoch: int) -> float:

@@ -66,8 +66,8 @@ def study_text(**replaced: str) -> str:
     """Returns the text of a study file. `replaced` has other parts, and settings in Python."""
     parts = {name: replaced.pop(name, usual) for name, usual in _PARTS.items()}
     settings = {**_SETTINGS, **replaced}
-    written = "".join(f"    {name}={setting},\n" for name, setting in settings.items())
-    return _TEXT.format(settings=written, **parts)
+    lines = "".join(f"    {name}={setting},\n" for name, setting in settings.items())
+    return _TEXT.format(settings=lines, **parts)
 
 
 def write_study(folder: Path, file: str = "study.py", **replaced: str) -> Path:

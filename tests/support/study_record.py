@@ -50,28 +50,28 @@ def folder_of(root: Path, name: str) -> Path:
 
 def left_behind(root: Path) -> list[str]:
     """Returns running trials, partial files and locks, which finished studies must not leave."""
-    left = []
+    leftovers = []
     for journal in root.glob("*/journal.db"):
         with _database(journal.parent) as database:
             for table in ("trials", "fits", "confirmations"):
                 running = _rows(database, f"SELECT uuid FROM {table} WHERE state = 'running'")
-                left += [f"{table}: {row['uuid']} is running" for row in running]
+                leftovers += [f"{table}: {row['uuid']} is running" for row in running]
             running = _rows(database, "SELECT name FROM study WHERE status = 'RUNNING'")
-            left += [f"the study {row['name']} is RUNNING" for row in running]
+            leftovers += [f"the study {row['name']} is RUNNING" for row in running]
             lost = "SELECT id FROM epochs WHERE fit NOT IN (SELECT id FROM fits)"
-            left += [f"an epoch of no fit: {row['id']}" for row in _rows(database, lost)]
+            leftovers += [f"an epoch of no fit: {row['id']}" for row in _rows(database, lost)]
             named = {row["folder"] for row in _rows(database, "SELECT folder FROM champions")}
         models = journal.parent.glob("champion/*")
-        left += [
+        leftovers += [
             f"a model of no champion: {m.name}" for m in models if f"champion/{m.name}" not in named
         ]
     for path in root.rglob("*"):
         relative = path.relative_to(root).as_posix()
         if path.name.startswith(("partial-", "deleted-")):
-            left.append(f"a piece of a file: {relative}")
+            leftovers.append(f"a piece of a file: {relative}")
         if path.name == "lock.json":
-            left.append(f"a lock's holder: {relative}")
-    return left
+            leftovers.append(f"a lock's holder: {relative}")
+    return leftovers
 
 
 def differences(expected: Any, actual: Any, where: str = "") -> Iterator[str]:

@@ -16,13 +16,13 @@ def one_thread() -> None:
     configure_tensorflow(1)
 
 
-def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
-    """Returns values for `parametrize`. Tests with values that are not `kept` are exhaustive."""
+def exhaustive_but(everyday: Collection[Any], values: Iterable[Any]) -> list[Any]:
+    """Returns values for `parametrize`. Tests with values beyond `everyday` are exhaustive."""
     values = list(values)
-    assert all(value in values for value in kept), "what is kept is among the values"
+    assert all(value in values for value in everyday), "everyday values are among the values"
     return [
         value
-        if value in kept
+        if value in everyday
         else pytest.param(
             *(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.exhaustive
         )

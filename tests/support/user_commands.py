@@ -27,8 +27,8 @@ def environment(**more: str) -> dict[str, str]:
     in any order. MLflow and the report are off, as each costs 2 s.
     """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, **_USUAL, **more}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**variables, **_USUAL, **more}
 
 
 class Answer(subprocess.CompletedProcess[str]):
@@ -44,7 +44,7 @@ def kerastudy(folder: Path, *arguments: str | Path, expect: int | None = 0, **mo
 
 def run(folder: Path, command: list[str], *, expect: int | None = 0, **more: str) -> Answer:
     """Runs a process in a folder. Fails if its exit code is not `expect`, unless this is None."""
-    done = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=folder,
         env=environment(**more),
@@ -52,7 +52,7 @@ def run(folder: Path, command: list[str], *, expect: int | None = 0, **more: str
         capture_output=True,
         text=True,
     )
-    return _expected(Answer(command, done.returncode, done.stdout, done.stderr), expect)
+    return _expected(Answer(command, process.returncode, process.stdout, process.stderr), expect)
 
 
 def _expected(answer: Answer, code: int | None) -> Answer:
@@ -88,7 +88,7 @@ def kerastudy_here(
     return _expected(Answer(command, code, out.getvalue(), err.getvalue()), expect)
 
 
-def as_json(done: subprocess.CompletedProcess[str]) -> Any:
+def as_json(answer: subprocess.CompletedProcess[str]) -> Any:
     """Returns the document that a command printed with --json.
 
     Fails if it printed more, or NaN or an infinity, which are no JSON.
@@ -97,4 +97,4 @@ def as_json(done: subprocess.CompletedProcess[str]) -> Any:
     def no_constant(text: str) -> None:
         raise ValueError(f"{text} is no JSON")
 
-    return json.loads(done.stdout, parse_constant=no_constant)
+    return json.loads(answer.stdout, parse_constant=no_constant)

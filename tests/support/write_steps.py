@@ -33,7 +33,7 @@ class Steps:
     root: Path
     fault: Refusal | None = None
     at: int = -1
-    seen: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
         """Begins to note steps. This has no end, as audit hooks stay for the life of a process."""
@@ -44,8 +44,8 @@ class Steps:
 
     def step(self, what: str, error: Callable[[], Exception]) -> None:
         """Notes the next step. Raises the error if the step is refused."""
-        number = len(self.seen)
-        self.seen.append(what)
+        number = len(self.names)
+        self.names.append(what)
         if self.fault is None or number < self.at:
             return
         if self.fault != "full" or not what.startswith(NEEDS_NO_ROOM):

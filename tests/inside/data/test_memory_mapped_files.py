@@ -71,11 +71,11 @@ def test_large_arrays_are_the_same_in_files(
     folder = tmp_path / "shared"
     folder.mkdir()
     train: Any = shared(datasets.npz(file).load, folder).train.x
-    written = file_of(train)
-    assert written is not None and written.parent == folder
+    array_file = file_of(train)
+    assert array_file is not None and array_file.parent == folder
     # The bytes of the data are on disk once.
     sizes = [file.stat().st_size for file in folder.glob("*.npy")]
-    assert sizes.count(written.stat().st_size) == 1
+    assert sizes.count(array_file.stat().st_size) == 1
 
 
 def test_a_users_memory_map_is_copied(limit: None, tmp_path: Path) -> None:

@@ -172,8 +172,10 @@ def test_steps_of_decimal_literals_make_decimal_literals(
 
 @PROPERTY
 @given(spaces_and_values())
-def test_values_of_a_point_are_in_the_space(drawn: tuple[SearchSpace, dict[str, Any]]) -> None:
-    space, values = drawn
+def test_values_of_a_point_are_in_the_space(
+    space_and_values: tuple[SearchSpace, dict[str, Any]],
+) -> None:
+    space, values = space_and_values
     assert space.contains(values)
     assert set(space.active(values)) == set(values)
     assert list(values) == [name for name in space.names if name in values]
@@ -246,8 +248,10 @@ def test_optuna_suggests_what_the_space_holds(space: SearchSpace, seed: int, eng
 
 @OPTUNA_PROPERTY
 @given(spaces_and_values())
-def test_known_values_come_back_from_optuna(drawn: tuple[SearchSpace, dict[str, Any]]) -> None:
-    space, values = drawn
+def test_known_values_come_back_from_optuna(
+    space_and_values: tuple[SearchSpace, dict[str, Any]],
+) -> None:
+    space, values = space_and_values
     translated = OptunaSpace(space)
     params, _ = translated.encode(values)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -274,11 +278,13 @@ def test_keras_tuner_proposes_what_the_space_holds(space: SearchSpace, source: A
     # A mirrored value may come back a rounding away from the one that a condition names.
     assume(not any(space[name].count is None for conditional in space for name in conditional.when))
     translated = KerasTunerSpace(space)
-    drawn = keras_tuner.HyperParameters()
+    keras_tuner_values = keras_tuner.HyperParameters()
     for hyperparameter in translated.hyperparameters().space:
-        if drawn.is_active(hyperparameter):
-            drawn.values[hyperparameter.name] = hyperparameter.prob_to_value(source.random())
-    values = translated.decode(drawn.values)
+        if keras_tuner_values.is_active(hyperparameter):
+            keras_tuner_values.values[hyperparameter.name] = hyperparameter.prob_to_value(
+                source.random()
+            )
+    values = translated.decode(keras_tuner_values.values)
     assert space.contains(values)
     again = translated.decode(translated.encode(values))
     assert {n: key(v) for n, v in again.items()} == {n: key(v) for n, v in values.items()}

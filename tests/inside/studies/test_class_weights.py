@@ -55,7 +55,7 @@ def test_only_the_training_part_is_weighted_and_kept_as_long_as_the_data() -> No
 
 
 @pytest.mark.parametrize(
-    ("class_weight", "said"),
+    ("class_weight", "message"),
     [
         ("balance", "weights by class, such as .* or 'balanced'. Received: 'balance'"),
         ({}, "weights by class"),
@@ -69,13 +69,13 @@ def test_only_the_training_part_is_weighted_and_kept_as_long_as_the_data() -> No
     ],
     ids=str,
 )
-def test_wrong_class_weights_are_refused_at_once(class_weight: Any, said: str) -> None:
-    with pytest.raises(StudyError, match=said):
+def test_wrong_class_weights_are_refused_at_once(class_weight: Any, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
         study(class_weight)
 
 
 @pytest.mark.parametrize(
-    ("class_weight", "y", "options", "said"),
+    ("class_weight", "y", "options", "message"),
     [
         (
             {7: 2.0},
@@ -95,14 +95,14 @@ def test_wrong_class_weights_are_refused_at_once(class_weight: Any, said: str) -
     ],
 )
 def test_class_weights_that_do_not_suit_the_data_are_refused_before_anything_runs(
-    tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], said: str
+    tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], message: str
 ) -> None:
     def build(hp: Any) -> keras.Model:
         raise AssertionError("the builder was called")
 
-    refused = study(class_weight, y, build=build, options=options)
-    with pytest.raises(StudyError, match=said):
-        refused.launch(store=tmp_path / "store", progress=False)
+    weighted_study = study(class_weight, y, build=build, options=options)
+    with pytest.raises(StudyError, match=message):
+        weighted_study.launch(store=tmp_path / "store", progress=False)
     assert not (tmp_path / "store").exists()
 
 

@@ -66,7 +66,7 @@ OPTIONS = champion.ConfirmOptions(top=4, budget=6)
 OF_FOLDS = champion.ConfirmOptions(top=2, budget=4)
 
 
-def launched(folder: Path, *variables: str) -> Path:
+def launch(folder: Path, *variables: str) -> Path:
     (folder / "study.py").write_text(STUDIES, encoding="utf-8")
     for variable in variables:
         kerastudy_here(folder, "launch", f"study.py:{variable}", "--verify", "off", *HERE)
@@ -105,7 +105,7 @@ def confirmed(
 @pytest.fixture(scope="module")
 def launched_plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, whose path has a space, with the studies' file and the plain study's store."""
-    return launched(tmp_path_factory.mktemp("a folder"), "plain")
+    return launch(tmp_path_factory.mktemp("a folder"), "plain")
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_the_verdict_is_that_of_models_trained_by_plain_keras(
 def test_folds_are_confirmed_by_models_that_plain_keras_trains_on_all_of_them(
     by_hand: ByHand, tmp_path: Path
 ) -> None:
-    launched(tmp_path, "folds")
+    launch(tmp_path, "folds")
     history, x, y = history_in(tmp_path, "folds"), by_hand.x, by_hand.y
     # If the trial of the defaults is missing, it is not known how long to train them.
     plan = champion.make_plan(dataclasses.replace(history, trials=history.trials[1:]), OF_FOLDS)
@@ -286,9 +286,9 @@ def test_no_command_takes_trainings_for_trials(folder: Path, outcome: Confirmati
 
 
 def test_again_nothing_is_trained(folder: Path, outcome: Confirmation, tmp_path: Path) -> None:
-    done = kerastudy_here(folder, "confirm", NAME, *SETTINGS, "--json")
-    assert as_json(done)["uuid"] == outcome.uuid
-    assert "nothing has changed since" in done.stderr
+    answer = kerastudy_here(folder, "confirm", NAME, *SETTINGS, "--json")
+    assert as_json(answer)["uuid"] == outcome.uuid
+    assert "nothing has changed since" in answer.stderr
     text = kerastudy_here(folder, "confirm", NAME, *SETTINGS).stdout
     assert text.startswith("Expect ") and max(map(len, text.splitlines())) <= 100
     # All models have the same size, and all trained as many epochs.
@@ -307,18 +307,18 @@ def test_again_nothing_is_trained(folder: Path, outcome: Confirmation, tmp_path:
 def test_the_winner_is_the_champion(folder: Path, outcome: Confirmation) -> None:
     """The registered model, by MLflow's client, is the winner's."""
     history = history_in(folder)
-    shown = InMlflow(history)
-    version = shown.champion
+    in_mlflow = InMlflow(history)
+    version = in_mlflow.champion
     assert version.tags["kerastudy.trial"] == str(outcome.winner)
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
-    kept = weights_in(history.files.checkpoint(outcome.winner))
+    weights = weights_in(history.files.checkpoint(outcome.winner))
     mlflow.keras.load_model(version.source).save_weights(folder / "served.weights.h5")
     served = weights_in(folder / "served.weights.h5")
     assert {digest for name, digest in served.items() if "optimizer" not in name} <= {
-        *kept.values()
+        *weights.values()
     }
-    note = shown.parent.data.tags["mlflow.note.content"]
+    note = in_mlflow.parent.data.tags["mlflow.note.content"]
     assert f"champion: trial {outcome.winner}, it won under new seeds" in note
 
 
@@ -327,24 +327,26 @@ def test_a_champion_by_hand_stays_until_the_next_confirmation(
 ) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
     history = history_in(copied)
-    left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in outcome.race})
+    other_trial = next(
+        t.number for t in history.top(6) if t.number not in {r.trial for r in outcome.race}
+    )
     # This process loads the study in the recorded folder.
-    promote = ("promote", NAME, "--trial", str(left), "--store", copied / "store")
+    promote = ("promote", NAME, "--trial", str(other_trial), "--store", copied / "store")
     text = kerastudy_here(launched_plain, *promote).stdout
-    value, expected = history.trial(left).value, outcome.confirmed.text()
+    value, expected = history.trial(other_trial).value, outcome.confirmed.text()
     worth = (
-        f"Trial {left} has a validation value of {value:.4g}, not confirmed. "
+        f"Trial {other_trial} has a validation value of {value:.4g}, not confirmed. "
         f"Trial {outcome.winner} won under new seeds: expect {expected} from it."
     )
     assert worth.rstrip(".") in " ".join(text.split())
     tags = InMlflow(history_in(copied)).champion.tags
-    assert tags["kerastudy.trial"] == str(left)
+    assert tags["kerastudy.trial"] == str(other_trial)
     # The next confirmation registers its winner, also if it is interrupted before it does so.
     with pytest.raises(KeyboardInterrupt):
         confirmed(copied, Interrupting(at="registering"))
-    assert history_in(copied).is_champion(history.trial(left))
-    done = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
-    assert "its winner becomes the champion" in done.stderr
+    assert history_in(copied).is_champion(history.trial(other_trial))
+    answer = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
+    assert "its winner becomes the champion" in answer.stderr
     tags = InMlflow(history_in(copied)).champion.tags
     assert tags["kerastudy.trial"] == str(outcome.winner)
 

@@ -115,13 +115,13 @@ def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
 
 
 def test_show_and_dry_run_tell_of_folds(folder: Path, history: StudyHistory) -> None:
-    shown = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
-    assert "the mean of the folds' " in " ".join(shown.split())
-    assert "folds      3 for each trial" in shown
-    lines = [line for line in shown.splitlines() if not line.startswith("checkpoint")]
+    output = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
+    assert "the mean of the folds' " in " ".join(output.split())
+    assert "folds      3 for each trial" in output
+    lines = [line for line in output.splitlines() if not line.startswith("checkpoint")]
     assert max(map(len, lines)) <= 80
-    shown = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
-    assert "\nfold 1     " in shown and "\nfold 3     " in shown
+    output = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
+    assert "\nfold 1     " in output and "\nfold 3     " in output
     # `--dry-run` shows this text.
     planned = definition_text(history.description)
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
@@ -132,9 +132,9 @@ def test_trials_of_folds_have_no_script_and_only_the_champion_has_a_model(
 ) -> None:
     best = history.best
     other = 1 - best.number
-    refused = kerastudy_here(folder, "export", "folds", "--as", "script", expect=2)
-    assert "is cross-validated, but a script" in refused.stderr
-    assert len(refused.stderr.strip().splitlines()) == 1
+    answer = kerastudy_here(folder, "export", "folds", "--as", "script", expect=2)
+    assert "is cross-validated, but a script" in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
     with pytest.raises(ks.errors.StudyError, match="trained on folds alone, so it has no model"):
         ks.read_study("folds", store=folder / "kerastudy-store").trial(other).load_model()
 
@@ -168,7 +168,7 @@ def test_what_can_not_be_cross_validated(
 
 def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
     command = ("launch", "study.py", "--executor", "in-process", "--folds")
-    refused = kerastudy_here(folder, *command, "23", "--name", "many", expect=2)
-    assert "rarest class of y has 20 samples, fewer than 23 folds" in refused.stderr
+    answer = kerastudy_here(folder, *command, "23", "--name", "many", expect=2)
+    assert "rarest class of y has 20 samples, fewer than 23 folds" in answer.stderr
     changed = kerastudy_here(folder, *command, "4", expect=2)
     assert "cross_validation was '3' and is '4'" in changed.stderr

@@ -46,12 +46,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
 def test_keeps_the_checkpoints_of_the_best_and_writes_none_that_can_not_stay(
     undisturbed: StudyHistory,
 ) -> None:
-    kept = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
-    assert kept == {t.number for t in undisturbed.top(3)}
-    written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
+    with_checkpoint = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
+    assert with_checkpoint == {t.number for t in undisturbed.top(3)}
+    with_digest = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
     values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
-    assert written == {n for n, value in enumerate(values) if value in sorted(values[: n + 1])[:3]}
-    assert 3 < len(written) < 14
+    assert with_digest == {
+        n for n, value in enumerate(values) if value in sorted(values[: n + 1])[:3]
+    }
+    assert 3 < len(with_digest) < 14
 
 
 def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> None:
@@ -152,8 +154,8 @@ def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
     assert history.counts()["complete"] == (8 if times == 1 else 7)
     trial = history.trial(1)
     if times == 2:
-        said = "the worker process ran out of memory, with no other trial running"
-        assert (trial.state, trial.result.reason) == ("infeasible", said)
+        reason = "the worker process ran out of memory, with no other trial running"
+        assert (trial.state, trial.result.reason) == ("infeasible", reason)
 
 
 def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_mended(
@@ -161,8 +163,8 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
 ) -> None:
     mended = CodeDescription("", "", "", "mended")
     broken = ScriptedExecutor(describe(trials=6), raises={0, 1, 2, 3, 4, 5})
-    said = "first 3 trials of 'scripted' failed alike: NameError: modl .mine.py, line 3"
-    with pytest.raises(StudyError, match=said):
+    message = "first 3 trials of 'scripted' failed alike: NameError: modl .mine.py, line 3"
+    with pytest.raises(StudyError, match=message):
         launch(tmp_path, broken)
     assert broken.ran == [(0, 1), (1, 1), (2, 1)]
     stopped = history_at(tmp_path, "scripted")
@@ -210,8 +212,8 @@ def test_another_class_of_hardware_is_warned_of(tmp_path: Path) -> None:
         progress = Said()
         history = run_study(executor, store=tmp_path, progress=progress)
         assert [trial.spec.hardware for trial in history.trials] == kinds
-        said = f"other hardware ({other if hardware == ours else ours})"
-        warned = any(said in line for line in progress.lines)
+        words = f"other hardware ({other if hardware == ours else ours})"
+        warned = any(words in line for line in progress.lines)
         assert warned == (len(set(kinds)) > 1)
         for text in (study_text(history), study_note(history, Pages("1", "parent"))):
             assert ("bits may differ between trials" in text) == (len(set(kinds)) > 1)
@@ -235,8 +237,8 @@ def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: P
 def test_a_study_that_runs_already_is_refused(tmp_path: Path) -> None:
     """`test_store` judges that it is refused to another process too."""
     first = launch(tmp_path, trials=1)
-    refused = pytest.raises(StoreError, match=f"process {os.getpid()}")
-    with locked_study(first.folder, "scripted"), refused:
+    refusal = pytest.raises(StoreError, match=f"process {os.getpid()}")
+    with locked_study(first.folder, "scripted"), refusal:
         launch(tmp_path)
     assert len(launch(tmp_path, trials=2).trials) == 2
 

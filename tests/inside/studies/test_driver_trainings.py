@@ -63,8 +63,8 @@ def test_each_training_has_its_seed_and_its_curve(
     histories: dict[str, StudyHistory], kind: str
 ) -> None:
     history = histories[kind]
-    shown = InMlflow(history)
-    check_equal(shown.client, history.folder)
+    in_mlflow = InMlflow(history)
+    check_equal(in_mlflow.client, history.folder)
     for trial in history.ended:
         assert len(trial.result.repeats) == TRAININGS
         for number, fit in enumerate(trial.result.repeats):
@@ -79,25 +79,25 @@ def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(
     histories: dict[str, StudyHistory],
 ) -> None:
     repeated = histories["repeat"]
-    shown = InMlflow(repeated)
+    in_mlflow = InMlflow(repeated)
     for trial in repeated.ended:
         values = [repeat.best.value for repeat in trial.result.repeats]
         assert trial.value == statistics.fmean(values)
         assert trial.result.spread == statistics.stdev(values)
-        run = shown.run(trial.uuid)
+        run = in_mlflow.run(trial.uuid)
         spread = run.data.metrics["best_val_loss_std"]
         assert spread == pytest.approx(trial.result.spread)
         assert [min(curve.values()) for curve in curves(repeated, trial)] == values
         for epoch, mean in repeated.curve(trial).items():
             of_repeats = [curve[epoch] for curve in curves(repeated, trial)]
             assert mean["val_loss"] == pytest.approx(statistics.fmean(of_repeats), abs=1e-12)
-            assert (epoch, mean["val_loss"]) in shown.points(run, "val_loss")
+            assert (epoch, mean["val_loss"]) in in_mlflow.points(run, "val_loss")
     best = repeated.best
     path = repeated.checkpoint(best)
     spec, epoch = best.best_training
     assert epoch.value == min(repeat.best.value for repeat in best.result.repeats)
-    kept = read_checkpoint(path)
-    assert (kept.seed, kept.repeat) == (spec.seed, spec.repeat)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.seed, checkpoint.repeat) == (spec.seed, spec.repeat)
     files = [*repeated.files.folder.glob("trial-*")]
     assert {int(p.name[6:11]) for p in files} == {t.number for t in repeated.top(2)}
     assert len(files) == 2 * TRAININGS

@@ -55,7 +55,7 @@ def test_an_engine_by_name_or_as_an_object_has_one_spelling(value: Any, name: st
 
 
 @pytest.mark.parametrize(
-    ("what", "value", "said"),
+    ("what", "value", "message"),
     [
         ("engine", "tpe,n", "NAME=VALUE"),
         ("engine", "tpe,=3", "NAME=VALUE"),
@@ -72,9 +72,9 @@ def test_an_engine_by_name_or_as_an_object_has_one_spelling(value: Any, name: st
     ],
 )
 def test_other_names_and_what_can_not_be_made_again_are_refused(
-    what: str, value: Any, said: str
+    what: str, value: Any, message: str
 ) -> None:
-    with pytest.raises(EngineError, match=said):
+    with pytest.raises(EngineError, match=message):
         check_engine(value) if isinstance(value, str) else name_of_object(what, value, 9)
 
 

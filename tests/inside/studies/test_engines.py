@@ -313,13 +313,13 @@ def test_an_exhausted_space_still_has_its_best_promoted() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_hyperband_is_restored_at_any_point(seed: int) -> None:
     """This holds for all infeasible trials, and for any order in which running trials end."""
-    drawn = random.Random(seed)
-    infeasible = {number for number in range(30) if drawn.random() < 0.4}
+    generator = random.Random(seed)
+    infeasible = {number for number in range(30) if generator.random() < 0.4}
     played = Played(hyperband())
     running: list[Proposal] = []
     for number in range(30):
         if len(running) == 3:
-            ended = running.pop(drawn.randrange(3))
+            ended = running.pop(generator.randrange(3))
             played.finish(ended, ended.number in infeasible)
         records = {r.number: r for r in played.records}
         records.update({p.number: played.unfinished(p) for p in running})

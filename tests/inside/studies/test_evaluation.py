@@ -39,8 +39,8 @@ def network(**compiled: Any) -> Any:
 def resampled(values: Any, samples: int = 100, level: float = 0.95) -> tuple[float, float]:
     """The bounds of a function of a resample's places, as the documentation describes them."""
     drawing = np.random.default_rng(0)
-    drawn = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
-    return tuple(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+    resamples = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
+    return tuple(np.quantile(resamples, [(1 - level) / 2, (1 + level) / 2]))
 
 
 def test_metrics_and_their_intervals() -> None:

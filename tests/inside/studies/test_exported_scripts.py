@@ -187,8 +187,8 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
     for name, checkpoint in recorded.items():
         with zipfile.ZipFile(folder / name / "retrain.py.keras") as archive:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))
-        kept = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
-        assert kept and kept.items() <= saved.items()
+        model_weights = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
+        assert model_weights and model_weights.items() <= saved.items()
 
 
 def test_what_a_script_can_not_do_is_refused() -> None:

@@ -73,11 +73,11 @@ class Trial:
 
 def after(function: Callable[..., Any], error: Exception, calls: int = 1) -> Callable[..., Any]:
     """Returns a function that raises an error after some calls of another function."""
-    left = itertools.count(calls - 1, -1)
+    countdown = itertools.count(calls - 1, -1)
 
     def fail(*arguments: Any, **options: Any) -> Any:
         result = function(*arguments, **options)
-        if next(left) <= 0:
+        if next(countdown) <= 0:
             raise error
         return result
 
@@ -113,14 +113,14 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     owner, name, failing = FAILURES[part]
     monkeypatch.setattr(owner, name, failing)
     trial.built = 0
-    result, seen = trial.run(trainer)
+    result, outcome = trial.run(trainer)
     assert result.trainer == "plain"
     assert result.trainer_reason.startswith("the compiled trainer raised")
-    assert (seen, trial.built) == (expected, 2)
+    assert (outcome, trial.built) == (expected, 2)
     if part != "structure":
         return
-    again, seen = trial.run(trainer)
-    assert (seen, again.trainer) == (expected, "plain")
+    again, outcome = trial.run(trainer)
+    assert (outcome, again.trainer) == (expected, "plain")
     # A callback may change the structure, so a failed program is known only after the begin.
     assert trial.built == 4
 

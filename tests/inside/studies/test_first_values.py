@@ -127,11 +127,11 @@ def test_the_best_ten_of_another_study(
     folder: Path, old: StudyHistory, best: list[dict[str, Any]]
 ) -> None:
     assert len({configuration["kind"] for configuration in best[:10]}) > 1
-    said = Said()
-    history = begin(folder, "from old", said, initial_from="study:old")
+    progress = Said()
+    history = begin(folder, "from old", progress, initial_from="study:old")
     assert values(history)[:11] == [SPACE.defaults(), *best[:10]]
     assert history.description.initial_from == "study:old"
-    assert any(line.startswith("starts with the best 10 of ") for line in said.lines)
+    assert any(line.startswith("starts with the best 10 of ") for line in progress.lines)
 
 
 def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
@@ -148,12 +148,12 @@ def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
 def test_values_outside_the_space_are_passed_over_and_counted(
     folder: Path, best: list[dict[str, Any]]
 ) -> None:
-    said = Said()
+    progress = Said()
     narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
-    history = begin(folder, "narrower", said, space=narrower, initial_from="study:old")
+    history = begin(folder, "narrower", progress, space=narrower, initial_from="study:old")
     expected = [configuration for configuration in best if configuration["rate"] >= 4e-3][:10]
     assert expected and values(history)[1 : 1 + len(expected)] == expected
-    (line,) = [line for line in said.lines if line.startswith("starts with")]
+    (line,) = [line for line in progress.lines if line.startswith("starts with")]
     assert "not in this space, for example: Float 'rate'" in line
     reason = "No trial of the study 'old' can be tried here: 24 not in"
     with pytest.raises(StudyError, match=reason):

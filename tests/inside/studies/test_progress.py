@@ -39,7 +39,7 @@ from tracking.store import Store
 ACCURACY = Objective("val_정확도", "max")
 
 
-def shown(columns: int, height: int = 24) -> tuple[LiveProgress, io.StringIO]:
+def on_terminal(columns: int, height: int = 24) -> tuple[LiveProgress, io.StringIO]:
     """Returns a display on a terminal of this width, and what it gets."""
     file = io.StringIO()
     size: Any = {"width": columns, "height": height}
@@ -59,7 +59,7 @@ def ended(number: int, epochs: int, value: float, state: str = "complete") -> Tr
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) -> None:
-    live, file = shown(columns)
+    live, file = on_terminal(columns)
     live.wait("loading TensorFlow and my_study.py")
     live.begin(replace(describe(trials=100), objective=ACCURACY), 41, 100, (7, 0.9))
     for number in (41, 42, 43):
@@ -73,11 +73,11 @@ def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) 
     live.trial_ended(ended(41, 17, 0.91), (41, 0.91))
     live.wait("stopping after the present epoch; press Ctrl-C again to stop at once")
     live.end()
-    drawn = lines_of(file)
-    assert max(map(cell_len, drawn)) <= columns
-    text = "\n".join(drawn)
+    rows = lines_of(file)
+    assert max(map(cell_len, rows)) <= columns
+    text = "\n".join(rows)
     # Each trial has one line, whatever its reason is.
-    assert not [line for line in drawn if line.startswith("긴 이유")]
+    assert not [line for line in rows if line.startswith("긴 이유")]
     assert "43/100" in text and "━" in text and "loading TensorFlow" in text
     assert "best 0.9 #7" in text or columns < 60
     assert "no value" not in text and (r"\x1b[31" in text or columns < 60)
@@ -100,7 +100,7 @@ def test_a_terminal_that_can_not_erase_lines_gets_plain_ones(
 
 
 def test_more_running_trials_than_lines_are_counted() -> None:
-    live, file = shown(80, height=10)
+    live, file = on_terminal(80, height=10)
     live.begin(describe(trials=100), 0, 100)
     for number in range(20):
         live.trial_begins(make_spec(number))
@@ -111,7 +111,7 @@ def test_more_running_trials_than_lines_are_counted() -> None:
 def test_time_after_the_last_trial_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    live, _ = shown(80)
+    live, _ = on_terminal(80)
     live.begin(describe(trials=10), 8, 10)
     live.trial_begins(make_spec(8))
     live.trial_begins(make_spec(9))
@@ -156,12 +156,12 @@ def test_lines_count_wide_letters_twice_and_keep_no_control_characters() -> None
 
 
 def test_a_command_at_the_end_of_a_line_is_not_broken() -> None:
-    said = "note: trial 13 is not compared with model.fit yet"
+    note = "note: trial 13 is not compared with model.fit yet"
     command = "kerastudy reproduce digits --trial 13"
-    assert wrapped(f"{said}: {command}", indent=2, columns=80) == [f"{said}:", f"  {command}"]
+    assert wrapped(f"{note}: {command}", indent=2, columns=80) == [f"{note}:", f"  {command}"]
     assert wrapped(f"look: {command}", columns=80) == [f"look: {command}"]
     # A command that fits in no line stays whole, too.
-    assert wrapped(f"{said}: {command}", indent=2, columns=30)[-1] == f"  {command}"
+    assert wrapped(f"{note}: {command}", indent=2, columns=30)[-1] == f"  {command}"
 
 
 def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:

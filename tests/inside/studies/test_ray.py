@@ -157,24 +157,24 @@ def unlike(expected: Any, actual: Any) -> list[str]:
 # Bad input, before any training.
 
 
-def refused(folder: Path, *options: str, target: str = "digits") -> str:
+def refusal(folder: Path, *options: str, target: str = "digits") -> str:
     before = sorted(folder.iterdir())
-    done = kerastudy_here(folder, "launch", target, *options, expect=2)
+    answer = kerastudy_here(folder, "launch", target, *options, expect=2)
     assert sorted(folder.iterdir()) == before
-    assert done.last.startswith("kerastudy: ") or len(done.stderr.splitlines()) > 1
-    return " ".join(done.stderr.split())
+    assert answer.last.startswith("kerastudy: ") or len(answer.stderr.splitlines()) > 1
+    return " ".join(answer.stderr.split())
 
 
 def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     ray = ("--executor", "ray", "--workers", "1")
     more = ("--cpus-per-trial", "4", "--gpus-per-trial", "2")
-    error = refused(tmp_path, *ray, *more, target="study.py")
+    error = refusal(tmp_path, *ray, *more, target="study.py")
     assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in error
     assert "Its nodes have: 1 CPU and 0 GPUs" in error
     ours = ray_workers.installed_versions()
     monkeypatch.setattr(ray_workers, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
-    error = refused(tmp_path, *ray, target="study.py")
+    error = refusal(tmp_path, *ray, target="study.py")
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", error)
 
 
@@ -187,7 +187,7 @@ def test_an_unfit_cluster(tmp_path: Path, cluster: Any, monkeypatch: pytest.Monk
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: list[str], words: str) -> None:
-    assert words in refused(tmp_path, *options)
+    assert words in refusal(tmp_path, *options)
 
 
 def test_a_node_without_the_disk_of_the_store(tmp_path: Path, cluster: Any) -> None:
@@ -203,7 +203,7 @@ def test_a_node_without_the_disk_of_the_store(tmp_path: Path, cluster: Any) -> N
 def test_ray_without_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray").shutdown()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert "Give --address auto" in refused(tmp_path, "--executor", "ray")
+    assert "Give --address auto" in refusal(tmp_path, "--executor", "ray")
 
 
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "studies.executors.ray_cluster.find_spec",
         lambda name: None if name == "ray" else find_spec(name),
     )
-    assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")
+    assert "pip install 'kerastudy[ray]'" in refusal(tmp_path, "--executor", "ray")
 
 
 def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        error = refused(tmp_path, "--executor", "ray", "--address", address)
+        error = refusal(tmp_path, "--executor", "ray", "--address", address)
     assert f"There is no Ray cluster at '{address}'" in error
 
 
@@ -324,7 +324,7 @@ def test_the_head_is_gone(folder: Path, expected: Any) -> None:
         assert running.end() == 2
         assert "does not answer any more" in running.lines[-1], running.lines
         # The study's own trial 6 raises, if the head is there long enough.
-        said = "\n".join(running.lines)
-        assert said.count("Traceback") == said.count("trial 6 raised"), said
+        output = "\n".join(running.lines)
+        assert output.count("Traceback") == output.count("trial 6 raised"), output
     kerastudy(folder, "launch", "study.py", *USUAL)
     check(folder, expected)

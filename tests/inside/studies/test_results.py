@@ -89,8 +89,8 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
 
 
 def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> None:
-    for shown in (history, history.best, history.trials[0]):
-        assert "\n" not in repr(shown) and len(repr(shown)) < 140
+    for value in (history, history.best, history.trials[0]):
+        assert "\n" not in repr(value) and len(repr(value)) < 140
     assert f"val_loss {history.best.value:.6g} at epoch {history.best.epoch}" in repr(history)
     markup = history._repr_html_()
     assert "작은 &amp; 연구" in markup
@@ -178,11 +178,11 @@ def test_optuna_has_what_mlflow_has(launched_folder: Path, tmp_path: Path) -> No
     assert study.metric_names == ["val_loss"]
     without_ids = [{**vars(trial), "_trial_id": None} for trial in study.trials]
     assert [{**vars(trial), "_trial_id": None} for trial in stored.trials] == without_ids
-    states, shown = [], InMlflow(history)
+    states, in_mlflow = [], InMlflow(history)
     for number, trial in enumerate(study.trials):
-        run = shown.run(trial.user_attrs["kerastudy_uuid"])
+        run = in_mlflow.run(trial.user_attrs["kerastudy_uuid"])
         assert run.data.tags["kerastudy.trial"] == str(number)
-        points = shown.points(run, "val_loss") if "val_loss" in run.data.metrics else []
+        points = in_mlflow.points(run, "val_loss") if "val_loss" in run.data.metrics else []
         assert trial.intermediate_values == dict(points)
         values = trial.values
         assert values == ([run.data.metrics["best_val_loss"]] if values else None)
@@ -323,7 +323,7 @@ COMPILED = """    metric = keras.metrics.SparseCategoricalCrossentropy(name=LONG
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+def names_study(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     folder = tmp_path_factory.mktemp("names")
     write_study(
         folder,
@@ -339,42 +339,42 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     return history_at(folder / "kerastudy-store", "names")
 
 
-def test_the_record_has_them_as_they_are(launched: StudyHistory) -> None:
+def test_the_record_has_them_as_they_are(names_study: StudyHistory) -> None:
     assert len(LONG) == 400
-    assert len(launched.ended) == 2
-    assert launched.best.verified == "model.fit, identical"
-    for trial in launched.ended:
+    assert len(names_study.ended) == 2
+    assert names_study.best.verified == "model.fit, identical"
+    for trial in names_study.ended:
         assert trial.state == "complete" and set(trial.spec.values) == {*RATES}
         assert trial.result.scores_bytes and not trial.result.unscored
         assert set(trial.best.metrics) == NAMES
         assert trial.best.value == trial.best.metrics[f"val_{LONG}"]
-    for row in rows(launched.folder, "SELECT epoch, metrics FROM epochs"):
+    for row in rows(names_study.folder, "SELECT epoch, metrics FROM epochs"):
         metrics = json.loads(row["metrics"])
         assert set(metrics) == NAMES
         logged = [row["epoch"] - 1 + place / 10 for place in range(len(LOGGED))]
         assert [metrics[name] for name in LOGGED] == logged
 
 
-def test_show_has_them_as_they_are(launched: StudyHistory) -> None:
-    place, show = launched.store.root.parent, ("show", "names")
-    shown = json.loads(kerastudy_here(place, *show, "--json").stdout)
-    assert shown["objective"]["metric"] == f"val_{LONG}"
-    assert set(shown["best"]["metrics"]) == NAMES
-    assert set(shown["best"]["params"]) == {*RATES}
+def test_show_has_them_as_they_are(names_study: StudyHistory) -> None:
+    place, show = names_study.store.root.parent, ("show", "names")
+    document = json.loads(kerastudy_here(place, *show, "--json").stdout)
+    assert document["objective"]["metric"] == f"val_{LONG}"
+    assert set(document["best"]["metrics"]) == NAMES
+    assert set(document["best"]["params"]) == {*RATES}
     assert kerastudy_here(place, *show).stdout and kerastudy_here(place, *show, "--all").stdout
 
 
-def test_mlflow_has_them_in_its_spelling_once(launched: StudyHistory) -> None:
-    shown = InMlflow(launched)
-    check_equal(shown.client, launched.folder)
+def test_mlflow_has_them_in_its_spelling_once(names_study: StudyHistory) -> None:
+    in_mlflow = InMlflow(names_study)
+    check_equal(in_mlflow.client, names_study.folder)
     spelled = {to_mlflow(name) for name in (*NAMES, f"best_val_{LONG}")}
     assert {"100 :x25:", "정확도", "a/b", "a: b"} < spelled
     assert len(spelled) == len(NAMES) + 1 and max(map(len, spelled)) == 250
-    for trial in launched.ended:
-        data = shown.run(trial.uuid).data
+    for trial in names_study.ended:
+        data = in_mlflow.run(trial.uuid).data
         assert {name for name in data.metrics if not name.startswith("system/")} == spelled
         rates = [float(data.params[to_mlflow(rate)]) for rate in RATES]
         assert rates == pytest.approx([trial.params[rate] for rate in RATES], rel=1e-3)
-    (best,) = [name for name in shown.parent.data.metrics if name.startswith("study/best_")]
+    (best,) = [name for name in in_mlflow.parent.data.metrics if name.startswith("study/best_")]
     assert best == to_mlflow(f"study/best_val_{LONG}")
-    assert shown.champion.tags[to_mlflow(f"val_{LONG}")] == repr(launched.best.value)
+    assert in_mlflow.champion.tags[to_mlflow(f"val_{LONG}")] == repr(names_study.best.value)

@@ -449,8 +449,8 @@ def test_the_best_are_kept_and_no_others(keep: int | None, recorded: int, tmp_pa
                 files.checkpoint(trial.number).touch()
             retention.add(trial)
             retention.tidy()
-        kept = {path.name for path in files.folder.iterdir()} - {files.checkpoint(2).name}
-        assert kept == {files.checkpoint(number).name for number in BEST[:keep]}
+        names = {path.name for path in files.folder.iterdir()} - {files.checkpoint(2).name}
+        assert names == {files.checkpoint(number).name for number in BEST[:keep]}
 
 
 def rank(trial: TrialRecord) -> tuple[float, float, int, int]:

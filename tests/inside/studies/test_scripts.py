@@ -44,8 +44,8 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, CodeDesc
 def test_a_script_runs_up_to_its_search(guide: tuple[Path, Any, CodeDescription]) -> None:
     """Its data is split as Keras splits it."""
     folder, study, code = guide
-    left = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
-    assert left == ["my_dir/intro_to_kt/tuner0.json", "tune.py"]
+    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
+    assert files == ["my_dir/intro_to_kt/tuner0.json", "tune.py"]
     assert code.source == tuner_scripts.GUIDE
     data, x = study.data.load(), np.random.default_rng(0).normal(size=(100, 4, 4)) / 2.0
     np.testing.assert_array_equal(data.train.x, x[:60])
@@ -220,12 +220,12 @@ def test_an_optuna_script_is_launched_and_reproduced(tmp_path: Path) -> None:
     plan = kerastudy_here(tmp_path, *launch, "--dry-run").stdout
     assert "script     taken from the script: objective, to minimize" in plan
     assert "script     not taken: n_jobs=2" in plan
-    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", "--json"))
-    _, queued = sorted(shown["all"], key=lambda trial: int(trial["trial"]))
+    document = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", "--json"))
+    _, queued = sorted(document["all"], key=lambda trial: int(trial["trial"]))
     # After the defaults come the script's enqueued values.
     assert queued["params"] == {"units": 4, "lr": 0.01} and queued["state"] == "complete"
-    done = kerastudy_here(tmp_path, "reproduce", "my tune", "--trial", "1")
-    assert done.stdout.startswith("identical: trial 1")
+    answer = kerastudy_here(tmp_path, "reproduce", "my tune", "--trial", "1")
+    assert answer.stdout.startswith("identical: trial 1")
 
 
 PRUNED = """

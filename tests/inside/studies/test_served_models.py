@@ -109,8 +109,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
         if isinstance(x, pd.DataFrame):
             table = pd.DataFrame(raw.x, columns=x.columns).astype(x.dtypes)
         (folder / f"{name}.pkl").write_bytes(pickle.dumps((raw.x, raw.y, table)))
-    done = run(folder, [sys.executable, "-P", "-c", SCORE, str(folder), *CASES])
-    return own, json.loads(done.stdout.splitlines()[-1])
+    answer = run(folder, [sys.executable, "-P", "-c", SCORE, str(folder), *CASES])
+    return own, json.loads(answer.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -135,8 +135,8 @@ def test_a_script_is_not_run_again_and_what_it_imports_is_found(tmp_path: Path) 
     sent.mkdir()
     run(tmp_path, [sys.executable, str(script), str(sent)])
     script.write_text("raise AssertionError('run again')")
-    done = run(tmp_path, [sys.executable, "-c", RECEIVER, str(sent)])
-    assert done.stdout.split(maxsplit=1) == ["42", f"{script}\n"]
+    answer = run(tmp_path, [sys.executable, "-c", RECEIVER, str(sent)])
+    assert answer.stdout.split(maxsplit=1) == ["42", f"{script}\n"]
 
 
 # The code of a model's own layers and losses goes with the registered model.
@@ -234,16 +234,16 @@ def test_a_model_with_a_lambda_is_not_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "message"),
     [
         (with_lambda, "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode"),
         (with_traced_function, "Use functions and classes of the top level of a file, without @tf"),
         (with_generator, "will not be compiled when loaded: 'loss' can't be pickled: TypeError"),
     ],
 )
-def test_what_can_not_go_is_told(build: Any, said: str) -> None:
+def test_what_can_not_go_is_told(build: Any, message: str) -> None:
     (warning,) = loading_warnings(build())
-    assert said in warning
+    assert message in warning
 
 
 def test_a_model_of_keras_alone_has_no_code() -> None:
@@ -384,14 +384,14 @@ words = files(__package__).joinpath("words.txt").read_text(), get_data(__package
 
 
 def test_a_launch_tells_which_module_has_changed_and_keeps_both_texts(tmp_path: Path) -> None:
-    said = Said()
+    progress = Said()
     for trials, text in ((1, "X = 1"), (2, "X = 2")):
-        assert "has changed" not in "\n".join(said.lines)
+        assert "has changed" not in "\n".join(progress.lines)
         texts = {"helper.py": text}
         code = CodeDescription.of("/gone/study.py", "", "s", texts, study_name="", folder="")
-        history = launch(tmp_path, said, trials=trials, code=code)
+        history = launch(tmp_path, progress, trials=trials, code=code)
     message = "the study's code has changed since it was last launched (helper.py);"
-    assert message in "\n".join(said.lines)
+    assert message in "\n".join(progress.lines)
     (changed,) = [fact.text for fact in summary_of(history).facts if fact.name == "code"]
     assert changed.startswith("1 trial ran before")
     recorded = [read_code(history, trial.code_digest) for trial in history.trials]
@@ -509,8 +509,8 @@ BEFORE = {
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
 def test_both_are_found(repository: Path, before: str) -> None:
-    done = run_script(before + CHECK, repository)
-    assert (done.returncode, done.stderr) == (0, "")
+    answer = run_script(before + CHECK, repository)
+    assert (answer.returncode, answer.stderr) == (0, "")
 
 
 def test_a_name_that_both_define_is_ours_and_an_error_in_theirs_is_theirs(repository: Path) -> None:

@@ -274,9 +274,9 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
     # The curve of the best so far has each trial that was the best when it ended.
     values = [trial.best.value for trial in history.trials if trial.best]
     assert values[0] > values[1], "or this shows nothing"
-    shown = InMlflow(history)
+    in_mlflow = InMlflow(history)
     best = [n + 1 for n in range(3) if values[n] == min(values[: n + 1])]
-    assert [step for step, _ in shown.points(shown.parent, "study/best_val_loss")] == best
+    assert [step for step, _ in in_mlflow.points(in_mlflow.parent, "study/best_val_loss")] == best
 
 
 class OneByOne(ScriptedExecutor):
@@ -299,9 +299,9 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         executor = OneByOne(description, workers=4, infeasible={1, 2})
         executor.last_first = True
         history = run_study(executor, store=folder)
-        shown = InMlflow(history)
-        assert shown.parent.data.metrics["study/best_val_loss"] == history.best.value
-        points = shown.points(shown.parent, "study/best_val_loss")
+        in_mlflow = InMlflow(history)
+        assert in_mlflow.parent.data.metrics["study/best_val_loss"] == history.best.value
+        points = in_mlflow.points(in_mlflow.parent, "study/best_val_loss")
         assert [step for step, _ in points] == sorted({step for step, _ in points})
         assert all(1 <= step <= trials for step, _ in points)
         values = [value for _, value in points]

@@ -77,15 +77,15 @@ def test_batches_train_as_fit_by_hand(name: str) -> None:
 
 
 def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
-    drawn: list[float] = []
+    numbers: list[float] = []
 
     class Draws(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            drawn.append(np.random.random())
+            numbers.append(np.random.random())
 
     splits = ks.datasets.batches(tf_data, streamed.validation_generator).load()
     by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Draws()])
-    assert len(set(drawn)) == 3
+    assert len(set(numbers)) == 3
 
 
 def threads() -> set[threading.Thread]:
@@ -117,8 +117,8 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Any) -> None:
     definition = streamed.study(train, streamed.validation_generator)
     result, _ = run_fit(PlainTrainer(), definition, make_spec(), tmp_path)
     assert result.state == "infeasible"
-    said = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
-    assert result.reason.startswith(f"{said} (test_streams.py, line ")
+    reason = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
+    assert result.reason.startswith(f"{reason} (test_streams.py, line ")
 
 
 # Data without targets

@@ -161,10 +161,10 @@ def test_trials_share_no_state(warm: CompiledTrainer) -> None:
         return models[-1]
 
     by_trainer(trainer, build, splits, spec_of(1))
-    kept = [np.array(weight) for weight in models[0].get_weights()]
+    weights = [np.array(weight) for weight in models[0].get_weights()]
     by_trainer(trainer, build, splits, spec_of(3))
     assert trainer.used == ("compiled", "")
-    assert all(map(np.array_equal, kept, models[0].get_weights()))
+    assert all(map(np.array_equal, weights, models[0].get_weights()))
     evaluated = models[0].evaluate(splits.train.x, splits.train.y, verbose=0)
     models[1].evaluate(splits.train.x, splits.train.y, verbose=0)
     assert models[0].evaluate(splits.train.x, splits.train.y, verbose=0) == evaluated

@@ -112,9 +112,9 @@ def test_identity_is_what_an_epoch_computes() -> None:
 
 
 class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
-    def __init__(self, kept: Any) -> None:
+    def __init__(self, state: Any) -> None:
         super().__init__()
-        self.kept = kept
+        self.kept = state
 
 
 def test_a_callback_of_the_users_own_goes_on_where_it_was() -> None:
@@ -155,22 +155,22 @@ def small() -> keras.Model:
 
 
 def closing_over() -> list[keras.callbacks.Callback]:
-    seen: list[float] = []
+    losses: list[float] = []
 
     class Slowing(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            seen.append(logs["val_loss"])
-            self.model.optimizer.learning_rate = 0.1 / len(seen)
+            losses.append(logs["val_loss"])
+            self.model.optimizer.learning_rate = 0.1 / len(losses)
 
     return [Slowing()]
 
 
 def counting() -> list[keras.callbacks.Callback]:
-    seen: list[int] = []
+    epochs: list[int] = []
 
     def slower(epoch: int, rate: float) -> float:
-        seen.append(epoch)
-        return 0.1 / len(seen)
+        epochs.append(epoch)
+        return 0.1 / len(epochs)
 
     return [keras.callbacks.LearningRateScheduler(slower)]
 

@@ -90,11 +90,11 @@ GENERATORS: list[Any] = [np.random.default_rng(1), np.random.RandomState(2)]
 NUMBER = 1
 
 
-def changes(seen: list[int] = []) -> None:  # noqa: B006
+def changes(calls: list[int] = []) -> None:  # noqa: B006
     """Changes all of these objects, in place or not."""
     global NUMBER, LATER
     NUMBER, LATER = 2, True
-    seen.append(1)
+    calls.append(1)
     HOLDER.inner["list"][1].append(3)
     HOLDER.other = Holder.shared = 5  # type: ignore[attr-defined]
     VALUES["array"][:] = 0.0
@@ -302,24 +302,24 @@ class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[str] = []
+        self.notes: list[str] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.seen.clear()
+        self.notes.clear()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.seen.append(f"begin {epoch}")
+        self.notes.append(f"begin {epoch}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
-        self.seen.append(f"{epoch} {logs} {rate} {self.model.stop_training}")
+        self.notes.append(f"{epoch} {logs} {rate} {self.model.stop_training}")
         logs["added"] = 1.0
 
     def on_test_end(self, logs: Any = None) -> None:
-        self.seen.append(f"tested {sorted(logs)}")
+        self.notes.append(f"tested {sorted(logs)}")
 
     def on_train_end(self, logs: Any = None) -> None:
-        self.seen.append(f"end {logs} {self.model.stop_training}")
+        self.notes.append(f"end {logs} {self.model.stop_training}")
 
 
 def of_keras() -> list[keras.callbacks.Callback]:
@@ -367,7 +367,7 @@ def test_callbacks_see_and_do_what_they_do_in_fit(
     for any_trainer in (trainer, trainer, PlainTrainer()):
         again = Seeing()
         epochs = by_trainer(any_trainer, build, splits, spec, callbacks=[*callbacks(), again])
-        assert again.seen == seeing.seen
+        assert again.notes == seeing.notes
         assert repr(epochs) == expected
         assert not log or Path("log.csv").read_text() == log
         assert trainer.used[0] == ("plain" if name in BY_FIT else "compiled")

@@ -61,8 +61,8 @@ def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_ho
     rows = TABLE.to_numpy()
     for sample in record.worst:
         assert list(sample.row) == ["size", "age"] and sample.png == b""
-        shown = np.array(list(sample.row.values()))
-        assert np.isclose(rows, shown, rtol=1e-5).all(axis=1).any(), shown
+        row = np.array(list(sample.row.values()))
+        assert np.isclose(rows, row, rtol=1e-5).all(axis=1).any(), row
 
 
 def test_logits_are_probabilities_and_images_are_shown() -> None:

@@ -1,7 +1,7 @@
-"""The best trial is trained once more by `model.fit`, and is champion only if it comes to that.
+"""The best trial is trained once more by `model.fit`; it is champion only if the results agree.
 
-With an executor that trains nothing: the record around a comparison. That of a real model, and the
-lines that a launch prints, are in `tests/end_to_end/test_verified_champion.py`.
+An executor that trains nothing makes comparisons here, to judge what is recorded of them. A real
+model is compared in `tests/end_to_end/test_verified_champion.py`, with the lines of its launch.
 """
 
 import dataclasses
@@ -47,9 +47,9 @@ def launch(
 
 def verified_in_mlflow(history: StudyHistory) -> str:
     """Returns what MLflow says of the champion, on its run and on its version."""
-    shown = InMlflow(history)
-    run = shown.client.get_run(shown.champion.tags["kerastudy.champion_run"])
-    verified = shown.champion.tags["kerastudy.verified"]
+    in_mlflow = InMlflow(history)
+    run = in_mlflow.client.get_run(in_mlflow.champion.tags["kerastudy.champion_run"])
+    verified = in_mlflow.champion.tags["kerastudy.verified"]
     assert run.data.tags["kerastudy.verified"] == verified
     return verified
 

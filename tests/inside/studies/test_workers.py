@@ -105,11 +105,11 @@ class TestPool(ExecutorConformance):
         mapped = []
         for worker in executor._workers:
             process = psutil.Process(pid_of(worker))
-            seen = {file.path for file in [*process.memory_maps(), *process.open_files()]}
-            assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
-            assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
-            assert not [path for path in seen if "/sqlalchemy/" in path], "nor what does"
-            mapped.append({path for path in seen if path.endswith(".npy")})
+            paths = {file.path for file in [*process.memory_maps(), *process.open_files()]}
+            assert any("/tensorflow/" in path for path in paths), "or nothing was seen"
+            assert not [path for path in paths if path.endswith((".db", ".db-wal", ".db-shm"))]
+            assert not [path for path in paths if "/sqlalchemy/" in path], "nor what does"
+            mapped.append({path for path in paths if path.endswith(".npy")})
         assert mapped[0] & mapped[1]
 
     def test_a_trial_goes_to_a_worker_that_has_its_program(
@@ -159,8 +159,8 @@ class TestPool(ExecutorConformance):
         assert executor.free == 0
         while len(handler.results) + len(handler.lost) < 2:
             executor.wait(handler)
-        said = "the worker process ended by signal 9; probably out of memory"
-        assert handler.lost == [(killed[0], said)]
+        reason = "the worker process ended by signal 9; probably out of memory"
+        assert handler.lost == [(killed[0], reason)]
         (result,) = handler.results
         assert (result.state, result.epochs) == ("complete", 40)
         all_free(executor)
@@ -191,12 +191,12 @@ def train_one(pool: WorkerPool, folder: Path) -> None:
 
 def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
     """No other worker has loaded the study yet. The workers are threads here."""
-    said: list[str] = []
+    messages: list[str] = []
     load = LoadStudy(Target(str(file)), file.parent)
-    with closing(WorkerPool([Worker(load, start=Dies), thread(load)], said.append)) as pool:
+    with closing(WorkerPool([Worker(load, start=Dies), thread(load)], messages.append)) as pool:
         pool.load()
         assert len(pool) == 1
-    assert said == ["continuing with 1 of the workers: the thread of the worker has ended"]
+    assert messages == ["continuing with 1 of the workers: the thread of the worker has ended"]
 
 
 def test_no_other_worker_starts_if_the_jobs_left_are_not_worth_it(
@@ -353,8 +353,8 @@ def test_the_gpus_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.Monk
     program.write_text("#!/bin/sh\necho 0\necho 1\n", encoding="ascii")
     program.chmod(0o700)
     assert visible_gpus({}) == ("0", "1")
-    shown = [variables_of(("a", "b"), n)["CUDA_VISIBLE_DEVICES"] for n in range(3)]
-    assert (shown, variables_of((), 0)) == (["a", "b", "a"], {})
+    gpus = [variables_of(("a", "b"), n)["CUDA_VISIBLE_DEVICES"] for n in range(3)]
+    assert (gpus, variables_of((), 0)) == (["a", "b", "a"], {})
 
 
 def local(file: Path, kind: type[LocalWorkers] = LocalWorkers) -> LocalWorkers:
@@ -370,5 +370,5 @@ def test_a_worker_for_each_gpu_sees_its_own(
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     with closing(local(tmp_path / "study.py")) as workers:
         pids = map(pid_of, workers.pool._workers)
-        seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
-    assert seen == ["GPU-a", "GPU-b"]
+        gpus = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
+    assert gpus == ["GPU-a", "GPU-b"]

@@ -40,10 +40,10 @@ def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: 
     n = len(flat[0][2])
     outside = []
     for _ in range(resamples):
-        drawn = generator.integers(0, n, n)
-        ranks = [(-sign * round(by_hand(s, drawn), 12), epoch, k) for epoch, k, s in flat]
+        indices = generator.integers(0, n, n)
+        ranks = [(-sign * round(by_hand(s, indices), 12), epoch, k) for epoch, k, s in flat]
         chosen = flat[ranks.index(min(ranks))][2]
-        unused = np.array(sorted(set(range(n)) - set(drawn.tolist())))
+        unused = np.array(sorted(set(range(n)) - set(indices.tolist())))
         outside.append(by_hand(chosen, unused))
     return np.array(outside)
 
@@ -83,9 +83,9 @@ def test_many_trials_are_corrected_in_blocks_that_fit_in_memory() -> None:
     assert peak < 150e6
     generator, values, outside = np.random.default_rng(9), right.astype(np.float32), []
     for _ in range(250):
-        drawn = np.bincount(generator.integers(0, 20_000, 20_000), minlength=20_000)
-        chosen = (values @ drawn.astype(np.float32)).argmax()
-        outside.append(right[chosen, drawn == 0].mean())
+        counts = np.bincount(generator.integers(0, 20_000, 20_000), minlength=20_000)
+        chosen = (values @ counts.astype(np.float32)).argmax()
+        outside.append(right[chosen, counts == 0].mean())
     assert estimate.value == pytest.approx(np.mean(outside), rel=1e-6)
 
 

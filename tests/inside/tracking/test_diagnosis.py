@@ -467,13 +467,13 @@ def test_an_answer_claims_no_more_than_its_intervals(tmp_path: Path) -> None:
         trials=60,
     ).history(tmp_path)
     (sentence,) = answers(history).values()
-    said = re.fullmatch(
+    match = re.fullmatch(
         r"width: '(.+)' has a better val_accuracy than 'small' \(by 0\.4\d? ± [.\d]+\)\. "
         r"No clear difference from '(.+)' \(by ([.\d]+) ± ([.\d]+)\)\. 'small' underfits\.",
         sentence,
     )
-    assert said is not None, sentence
-    assert {said[1], said[2]} == {"right, too", "large"} and float(said[3]) <= float(said[4])
+    assert match is not None, sentence
+    assert {match[1], match[2]} == {"right, too", "large"} and float(match[3]) <= float(match[4])
     (finding,) = [finding for finding in diagnose(history).findings if finding.check == "isolation"]
     assert finding.title == "width: 'small' is clearly worse"
     assert finding.changes.ranges == {"width": '["right, too", "large"]'}

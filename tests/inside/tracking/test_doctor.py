@@ -98,11 +98,11 @@ def test_what_is_damaged_is_said_and_mended(
     assert examine_store(store.root, fix=True).faults == ()
     # The journal has a note that the study has ended.
     changed = {"store.json", *(["scripted/journal.db"] if damage is left_running else [])}
-    kept = contents(store.root)
-    assert {name for name in sound if kept.get(name) != sound[name]} <= changed
-    said = Said()
-    assert outcome(launch(store.root, said, trials=9)) == undisturbed
-    assert not [line for line in said.lines if "damaged" in line]
+    files = contents(store.root)
+    assert {name for name in sound if files.get(name) != sound[name]} <= changed
+    progress = Said()
+    assert outcome(launch(store.root, progress, trials=9)) == undisturbed
+    assert not [line for line in progress.lines if "damaged" in line]
     assert examine_store(store.root).faults == ()
 
 
@@ -188,8 +188,8 @@ DESCRIPTION = describe(trials=6, code=CODE)
 
 
 def launch_saving(store: Store, executor: Saving) -> tuple[Any, list[str]]:
-    said = Said()
-    return run_study(executor, store=store.root, progress=said), said.lines
+    progress = Said()
+    return run_study(executor, store=store.root, progress=progress), progress.lines
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: flip_byte(path, b'"attempt": ')])

@@ -182,11 +182,11 @@ class Killed(BaseException):
 
 def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
     """Sends a study until a call of MLflow's client. Returns False if there are fewer calls."""
-    exporter, left = StudyExporter(store, folder_of(store, name)), [at]
+    exporter, countdown = StudyExporter(store, folder_of(store, name)), [at]
 
     def kill(name: str, is_after: bool) -> None:
-        left[0] -= is_after == after
-        if not left[0] and is_after == after:
+        countdown[0] -= is_after == after
+        if not countdown[0] and is_after == after:
             raise Killed
 
     WatchedClient(exporter, kill)
@@ -223,8 +223,8 @@ def purge(store: Store) -> None:
     from mlflow.cli import gc
 
     runner = CliRunner(env={"MLFLOW_TRACKING_URI": store.mlflow_uri})
-    done = runner.invoke(gc, ["--backend-store-uri", store.mlflow_uri])
-    assert done.exit_code == 0, done.output
+    result = runner.invoke(gc, ["--backend-store-uri", store.mlflow_uri])
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("purged", [False, True])
@@ -240,8 +240,8 @@ def test_what_a_person_deleted_is_not_made_again(store: Store, purged: bool) -> 
     history = launch(store.root, trials=10)
     record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]
     export(store)
-    left = runs_of(client, folder)
-    assert uuid not in left if purged else left[uuid].info.lifecycle_stage == "deleted"
+    runs = runs_of(client, folder)
+    assert uuid not in runs if purged else runs[uuid].info.lifecycle_stage == "deleted"
     assert client.search_registered_models() == []
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     if purged:

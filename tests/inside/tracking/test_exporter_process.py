@@ -67,7 +67,7 @@ def test_a_launch_ends_while_a_server_does_not_answer(
 ) -> None:
     """The launch says that MLflow is still being written. The exporter goes on after its end."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", 0.5)
-    said, asked, may_answer = Said(), threading.Event(), threading.Event()
+    progress, asked, may_answer = Said(), threading.Event(), threading.Event()
 
     def hold() -> None:
         asked.set()
@@ -82,11 +82,11 @@ def test_a_launch_ends_while_a_server_does_not_answer(
 
         executor = ScriptedExecutor(describe(name="waiting", trials=3), wait_until_asked)
         history = run_study(
-            executor, store=new_store.root, progress=said, tracking_uri=address, report=False
+            executor, store=new_store.root, progress=progress, tracking_uri=address, report=False
         )
         assert in_time == [True] and not may_answer.is_set()
         assert history.counts()["complete"] == 3
-        assert "still being written, in the background: MLflow" in said.lines
+        assert "still being written, in the background: MLflow" in progress.lines
         may_answer.set()
         wait_for_exporters()
     check_equal(open_store_client(new_store), history.folder)
@@ -97,24 +97,24 @@ def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails
 ) -> None:
     """The store's own MLflow has them. The launch warns once, and a push raises the same error."""
     monkeypatch.setattr(exporter_process, "_SECONDS_TO_WAIT", SECONDS_AT_MOST)
-    seen: set[str] = set()
+    trials: set[str] = set()
 
     def wait_for_the_first(spec: TrialSpec) -> None:
         ends = time.monotonic() + SECONDS_AT_MOST
-        while spec.number == 2 and not {"0", "1"} <= seen:
-            assert time.monotonic() < ends, seen
-            seen.update(finished(new_store, new_store.root / "alone"))
+        while spec.number == 2 and not {"0", "1"} <= trials:
+            assert time.monotonic() < ends, trials
+            trials.update(finished(new_store, new_store.root / "alone"))
             time.sleep(0.1)
 
-    said, reason = Said(), "does not answer as it should"
+    progress, reason = Said(), "does not answer as it should"
     executor = ScriptedExecutor(describe(name="alone", trials=3), wait_for_the_first)
     # A server whose disk is full answers with this status.
     with server(507) as address:
         history = run_study(
-            executor, store=new_store.root, progress=said, tracking_uri=address, report=False
+            executor, store=new_store.root, progress=progress, tracking_uri=address, report=False
         )
-        assert seen == {"0", "1"} and history.counts()["complete"] == 3
-        (warning,) = [line for line in said.lines if "warning: The MLflow server" in line]
+        assert trials == {"0", "1"} and history.counts()["complete"] == 3
+        (warning,) = [line for line in progress.lines if "warning: The MLflow server" in line]
         assert reason in warning
         check_equal(open_store_client(new_store), history.folder)
         with pytest.raises(ServerAwayError, match=reason):

@@ -58,6 +58,6 @@ def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> No
         ]
         for trial in range(10)
     }
-    said = corrected(scores, "max").estimate
+    estimate = corrected(scores, "max").estimate
     by_recipe = recipe_of_honesty()(right.reshape(-1, 80).astype(float), several=epochs > 1)
-    assert (said.value, said.low, said.high) == pytest.approx(by_recipe)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(by_recipe)

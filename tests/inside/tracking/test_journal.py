@@ -80,8 +80,8 @@ def test_an_unusable_journal_is_told_and_left(tmp_path: Path, damage: Any, messa
     journal.close()
     path = journal.folder / "journal.db"
     damage(path)
-    for left in ("journal.db-wal", "journal.db-shm"):
-        (journal.folder / left).unlink(missing_ok=True)
+    for name in ("journal.db-wal", "journal.db-shm"):
+        (journal.folder / name).unlink(missing_ok=True)
     before = contents(tmp_path)
     # A launch makes this check before it writes anything.
     with pytest.raises(StoreError, match=message) as raised:
@@ -250,44 +250,44 @@ def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, f
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as root:
         journal = begin(Path(root))
         # The attempts: number, state, values by epoch.
-        written: dict[str, list[Any]] = {}
+        attempts: dict[str, list[Any]] = {}
         for step, number, value in steps:
-            at_work = {a[0]: uuid for uuid, a in written.items() if a[1] == "running"}
+            at_work = {a[0]: uuid for uuid, a in attempts.items() if a[1] == "running"}
             uuid = at_work.get(number, "")
             if step == "begin" and not uuid:
-                attempt = 1 + sum(a[0] == number for a in written.values())
+                attempt = 1 + sum(a[0] == number for a in attempts.values())
                 spec = make_spec(number, attempt=attempt)
                 uuid = journal.begin_trial(spec, Proposal(number, VALUES), ENVIRONMENT)
                 journal.begin_fit(uuid, spec, only=True)
-                written[uuid] = [number, "running", []]
+                attempts[uuid] = [number, "running", []]
             elif step == "epoch" and uuid:
-                epoch = len(written[uuid][2]) + 1
+                epoch = len(attempts[uuid][2]) + 1
                 journal.log_epoch(uuid, EpochResult(number, epoch, {"val_loss": value}, 0.1))
-                written[uuid][2].append(value)
+                attempts[uuid][2].append(value)
             elif step == "end" and uuid:
                 journal.end_trial(uuid, make_result(make_spec(number), losses(0.5), "pruned"))
-                written[uuid][1] = "pruned"
+                attempts[uuid][1] = "pruned"
             elif step == "lose" and uuid:
                 journal.lose_trial(uuid, 1)
-                written[uuid][1] = "interrupted"
+                attempts[uuid][1] = "interrupted"
             elif step == "flush":
                 journal.flush()
             elif step == "resume":
                 journal.close()
                 journal = Journal(journal.folder, journal.description)
                 journal.end_left_over()
-                for left in at_work.values():
-                    written[left][1] = "interrupted"
+                for lost_uuid in at_work.values():
+                    attempts[lost_uuid][1] = "interrupted"
         journal.close()
         reader = JournalReader(journal.folder)
         read = {attempt.uuid: attempt for attempt in reader.attempts()}
         assert {u: (t.number, t.state) for u, t in read.items()} == {
-            uuid: (number, state) for uuid, (number, state, _) in written.items()
+            uuid: (number, state) for uuid, (number, state, _) in attempts.items()
         }
         states = dict(rows(journal.folder, "SELECT uuid, state FROM fits"))
-        assert states == {uuid: state for uuid, (_, state, _) in written.items()}
-        curves = reader.curves(written)
-        for uuid, (_, _, values) in written.items():
+        assert states == {uuid: state for uuid, (_, state, _) in attempts.items()}
+        curves = reader.curves(attempts)
+        for uuid, (_, _, values) in attempts.items():
             curve = curves.get(uuid, {})
             assert list(curve) == list(range(1, len(values) + 1))
             assert repr([metrics["val_loss"] for metrics in curve.values()]) == repr(values)
@@ -338,6 +338,6 @@ def test_a_killed_writer_leaves_all_that_it_had_committed(tmp_path: Path, lines:
     with Journal(folder, describe()) as journal:
         journal.end_left_over()
     for table in ("trials", "fits"):
-        left = {state for (state,) in rows(folder, f"SELECT state FROM {table}")}
-        assert left <= {"complete", "interrupted"}
+        last_states = {state for (state,) in rows(folder, f"SELECT state FROM {table}")}
+        assert last_states <= {"complete", "interrupted"}
     assert len(JournalReader(folder).attempts(1)) == len(states)

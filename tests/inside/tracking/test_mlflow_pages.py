@@ -138,14 +138,14 @@ def test_views_name_the_metrics_and_params_of_runs(shared_store: Store, name: st
     spec = make_spec(values={name: 0.25}, objective=objective)
     metrics = [objective.metric, name, name + "2"]
     record_trial(journal, spec, [dict.fromkeys(metrics, value) for value in (0.5, 0.75)])
-    shown = InMlflow(history := read_study(shared_store, study))
-    run = shown.run(history.trial(0).uuid)
+    in_mlflow = InMlflow(history := read_study(shared_store, study))
+    run = in_mlflow.run(history.trial(0).uuid)
     pages = {which: view(which, *metrics, **settings) for which in ("trials", "charts", "curves")}
     for page in pages.values():
         best = re.fullmatch("metrics.`(.*)`", page["orderByKey"])
         assert best is not None and run.data.metrics[best[1]] == 0.75
-        rows = shown.client.search_runs(
-            [shown.experiment.experiment_id],
+        rows = in_mlflow.client.search_runs(
+            [in_mlflow.experiment.experiment_id],
             f"{page['orderByKey']} = 0.75 and {page['searchFilter']}",
             order_by=[f"{page['orderByKey']} DESC"],
         )
@@ -194,7 +194,7 @@ def test_a_note_has_links_facts_and_commands(shared_store: Store) -> None:
         "- notes: Why.",
     ):
         assert fact in facts
-    # A study with too few trials for a diagnosis has the command `confirm`.
+    # With too few trials for a diagnosis, the command of the next step is `confirm`.
     history = study(shared_store, "it's 손글씨 2", trials=3)
     (command,) = (command.text for command in summary_of(history).commands)
     words = shlex.split(command)
@@ -209,17 +209,17 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
         record_evaluation(history, Evaluation("evaluated", 0, 2, 9, "d", metrics, time=time))
     data = replace(history.description.data, digests={"test": "d"})
     history = replace(history, description=replace(history.description, data=data))
-    said = (
+    sentence = (
         "- test part: accuracy 0.50 (0.25 to 0.75), &#60;i&#62;loss 2, by the checkpoint of trial 0"
     )
-    assert f"{said}; read 2 times\n" in study_note(history, PAGES)
+    assert f"{sentence}; read 2 times\n" in study_note(history, PAGES)
     other = replace(other, description=replace(other.description, data=data))
     # A damaged study in the store changes nothing.
     damaged = shared_store.root / "damaged"
     damaged.mkdir()
     (damaged / "journal.db").write_bytes(b"no database" * 99)
-    said = "read 2 times for other studies, last for evaluated\n"
-    assert said in study_note(other, PAGES)
+    sentence = "read 2 times for other studies, last for evaluated\n"
+    assert sentence in study_note(other, PAGES)
 
 
 def test_the_note_of_a_running_study_stays_true_after_each_trial(shared_store: Store) -> None:
@@ -245,11 +245,11 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
     note = study_note(replace(history, status="FINISHED", stopped="a <b>reason</b>"), PAGES)
     # Lines of commands are code, so nothing in them is markup.
     prose = [line for line in note.splitlines() if not line.startswith("    ")]
-    shown = "\n".join(prose)
-    assert not re.search(r"[<>`]", re.sub(r"`[▁-█]*`|`model.fit`", "", shown))
+    text = "\n".join(prose)
+    assert not re.search(r"[<>`]", re.sub(r"`[▁-█]*`|`model.fit`", "", text))
     for mark in ("a | <i>b", "a <b>reason</b>"):
         escaped = "".join(f"&#{ord(c)};" if c in "|<>" else c for c in mark)
-        assert escaped in shown
+        assert escaped in text
 
 
 # The line above the views.

@@ -133,8 +133,8 @@ def test_a_launch_sends_a_study_with_its_champion(
     finally:
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
-    shown = kerastudy_here(tmp_path, "show", "trained", "--store", "store")
-    assert f"also at    {server.address}" in shown.stdout
+    show_answer = kerastudy_here(tmp_path, "show", "trained", "--store", "store")
+    assert f"also at    {server.address}" in show_answer.stdout
 
 
 @pytest.mark.parametrize(

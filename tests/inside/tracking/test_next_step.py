@@ -124,10 +124,10 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
     interval = Interval(expected, expected - 0.01, expected + 0.01)
     corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
     verdict = StudyVerdict("val_accuracy", history.best.value, corrected)
-    shown = summary_of(history, verdict).expectation
-    assert shown is not None and shown.value == f"{expected:.3f}"
-    assert shown.default.endswith(default) and shown.gain.startswith(gain)
-    assert bool(shown.gain) == bool(gain) and bool(shown.default) == bool(default)
+    expectation = summary_of(history, verdict).expectation
+    assert expectation is not None and expectation.value == f"{expected:.3f}"
+    assert expectation.default.endswith(default) and expectation.gain.startswith(gain)
+    assert bool(expectation.gain) == bool(gain) and bool(expectation.default) == bool(default)
 
 
 def test_a_trial_that_a_kill_cut_off_does_not_run(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_a_definition_and_a_trial_of_each_state_are_read_back(shared_store: Stor
         spec = make_spec(number, values=VALUES)
         record_trial(journal, spec, CURVE, state, engine_state)  # type: ignore[arg-type]
     history = read_study(shared_store, "one of each")
-    written = describe(name="one of each", **settings)
-    assert history.description == replace(written, code=replace(CODE, source=""))
+    description = describe(name="one of each", **settings)
+    assert history.description == replace(description, code=replace(CODE, source=""))
     assert history.description.space.digest == SPACE.digest
     assert read_code(history, CODE.digest).source == CODE.source
     assert read_code(history, "e" * 64).source == ""
@@ -138,7 +138,7 @@ def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("zzz", "It has 'a very long name 4', .* and 5 more. All are listed by: kerastudy list"),
         ("STUDY C", "Did you mean 'study c'"),
@@ -146,12 +146,12 @@ def test_a_study_is_where_its_journal_says(new_store: Store) -> None:
         ("study z", "Did you mean 'study [a-f]'.* All are listed by: kerastudy list"),
     ],
 )
-def test_a_name_that_is_not_there(new_store: Store, name: str, said: str) -> None:
+def test_a_name_that_is_not_there(new_store: Store, name: str, message: str) -> None:
     for letter in "abcdef":
         begin(new_store, f"study {letter}").close()
     for number in "1234":
         begin(new_store, f"a very long name {number}").close()
-    with pytest.raises(StudyNotFoundError, match=said):
+    with pytest.raises(StudyNotFoundError, match=message):
         read_study(new_store, name)
 
 
@@ -190,9 +190,9 @@ WRONG: list[tuple[object, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "said"), WRONG)
-def test_what_is_no_name_is_refused(name: object, said: str) -> None:
-    with pytest.raises(StudyNameError, match=said) as error:
+@pytest.mark.parametrize(("name", "message"), WRONG)
+def test_what_is_no_name_is_refused(name: object, message: str) -> None:
+    with pytest.raises(StudyNameError, match=message) as error:
         check_study_name(name)
     # Messages have the first 200 characters of a value.
     assert repr(name)[:199] in str(error.value) and "such as 'digits'" in str(error.value)

@@ -1,4 +1,4 @@
-"""Scores of samples: their files, those of folds together, and their matrix."""
+"""Scores of samples: their files, pooling them over folds, and their matrix."""
 
 import dataclasses
 from pathlib import Path
@@ -63,10 +63,10 @@ def test_missing_and_damaged_files_are_refused(path: Path) -> None:
     with pytest.raises(ScoresError, match="gone"):
         read_scores(path)
     write_scores(path, [SampleScores("val_accuracy", "mean", HITS, 3)])
-    written = path.read_bytes()
-    flipped = bytearray(written)
+    content = path.read_bytes()
+    flipped = bytearray(content)
     flipped[-20] ^= 4
-    for damaged in (bytes(flipped), written[:-9], written[:40], b"", b"\x00" * 400):
+    for damaged in (bytes(flipped), content[:-9], content[:40], b"", b"\x00" * 400):
         path.write_bytes(damaged)
         with pytest.raises(ScoresError):
             read_scores(path)
@@ -96,7 +96,7 @@ def test_folds_of_one_size_are_pooled_as_one_mean() -> None:
     assert (len(pool), pool.kind, pool.epoch) == (20, "mean", 4)
     assert pool.value == pytest.approx(values.mean() + 2.0)
     counts = RANDOM.multinomial(20, [1 / 20] * 20, 5)
-    means = [np.repeat(values, drawn).mean() + 2.0 for drawn in counts]
+    means = [np.repeat(values, row).mean() + 2.0 for row in counts]
     np.testing.assert_allclose(pool.of_resamples(counts), means)
 
 
@@ -116,14 +116,14 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
     # The draws have nothing of the first fold, of the second, or of any.
     counts[0, :size], counts[1, size:], counts[2] = 0, 0, 0
     by_hand = []
-    for drawn in counts:
+    for row in counts:
         parts = [
-            folds[0].of_resamples(drawn[None, :size]),
-            folds[1].of_resamples(drawn[None, size:]),
+            folds[0].of_resamples(row[None, :size]),
+            folds[1].of_resamples(row[None, size:]),
         ]
-        sizes = drawn[:size].sum(), drawn[size:].sum()
-        kept = [part[0] for part, count in zip(parts, sizes, strict=True) if count]
-        by_hand.append(np.mean(kept) if kept else np.nan)
+        sizes = row[:size].sum(), row[size:].sum()
+        values = [part[0] for part, count in zip(parts, sizes, strict=True) if count]
+        by_hand.append(np.mean(values) if values else np.nan)
     np.testing.assert_allclose(pool.of_resamples(counts), by_hand)
 
 
@@ -134,21 +134,23 @@ def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: 
     data = DataDescription("made", "", "d", digests, sizes, {"folds": folds})
     description = describe(folds=2, cross_validation="2", trials=2, data=data)
     history = run_study(ScriptedExecutor(description), store=tmp_path)
-    written = {}
+    values_by_fold = {}
     for trial in history.ended:
         for fold, result in enumerate(trial.result.repeats):
             values = RANDOM.uniform(size=(4, 5)).astype("float16")
-            written[trial.number, fold] = values
+            values_by_fold[trial.number, fold] = values
             epochs = [SampleScores("val_loss", "mean", values[e], e + 1) for e in range(4)]
             path = history.files.scores(trial.number, fold)
             write_scores(path, epochs[: 3 + fold], weights_sha256=result.weights_sha256)
-    kept = trial_scores(history.files, history.holding)
+    scores_by_trial = trial_scores(history.files, history.holding)
     # The first fold has no scores of a trial's best epoch if that is its last.
-    assert kept and set(kept) == {trial.number for trial in history.ended if trial.epoch != 4}
-    for number, of_epochs in kept.items():
+    assert scores_by_trial and set(scores_by_trial) == {
+        trial.number for trial in history.ended if trial.epoch != 4
+    }
+    for number, of_epochs in scores_by_trial.items():
         assert [scores.epoch for scores in of_epochs] == [1, 2, 3]
         for scores in of_epochs:
-            expected = [written[number, fold][scores.epoch - 1] for fold in (0, 1)]
+            expected = [values_by_fold[number, fold][scores.epoch - 1] for fold in (0, 1)]
             np.testing.assert_array_equal(scores.values, np.concatenate(expected))
 
 

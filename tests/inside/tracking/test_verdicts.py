@@ -187,9 +187,9 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
     assert "0.901" not in study_note(replace(history, status="RUNNING"), PAGES)
     data = StudyData(history)
     assert data.summary.verdict.text == expected
-    drawn = belief(data).to_dict()
-    assert drawn["description"] == expected
-    (rows,) = drawn["datasets"].values()
+    chart = belief(data).to_dict()
+    assert chart["description"] == expected
+    (rows,) = chart["datasets"].values()
     assert {row["place"]: row["value"] for row in rows} == {
         "seen while searching": pytest.approx(0.92),
         "estimated from that": corrected.estimate.value,
@@ -238,8 +238,8 @@ def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Stor
         shared_store, "ties", [{"val_accuracy": value, "val_loss": loss} for value, loss in epochs]
     )
     assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
-    said = "The search saw 1. 3 trials reach that; trial 2 has the lowest validation loss."
-    assert said in study_verdict(history).text
+    sentence = "The search saw 1. 3 trials reach that; trial 2 has the lowest validation loss."
+    assert sentence in study_verdict(history).text
 
 
 def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_store: Store) -> None:
@@ -272,8 +272,11 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
         (0, f"{values[0]:.4g}, not confirmed."),
     ):
         other = with_champion(number, "promoted")
-        said = f"Trial {number} has a validation value of {value} {won}"
-        assert champion_sentences(other, after) == (f"trial {number}, promoted: {address}", said)
-    assert said in " ".join(study_text(other).split())
-    assert said in study_note(replace(other, status="FINISHED"), PAGES)
-    assert said in dict(StudyData(other).summary.facts)["champion"]
+        sentence = f"Trial {number} has a validation value of {value} {won}"
+        assert champion_sentences(other, after) == (
+            f"trial {number}, promoted: {address}",
+            sentence,
+        )
+    assert sentence in " ".join(study_text(other).split())
+    assert sentence in study_note(replace(other, status="FINISHED"), PAGES)
+    assert sentence in dict(StudyData(other).summary.facts)["champion"]

@@ -172,43 +172,43 @@ class EngineConformance:
                 listed = SPACE[name].grid_values()
                 assert listed is None or (type(value), value) in [(type(v), v) for v in listed]
 
-    @pytest.mark.parametrize("left", exhaustive_but([11], [17, 11, 4, 2]))
+    @pytest.mark.parametrize("rest", exhaustive_but([11], [17, 11, 4, 2]))
     def test_resumed_proposes_what_an_uninterrupted_one_would(
-        self, make: Callable[..., Engine], left: int
+        self, make: Callable[..., Engine], rest: int
     ) -> None:
         infeasible = (2, self.trials // 2)
-        done = max(1, self.trials - left)
+        count = max(1, self.trials - rest)
         through = Played(make(self.space))
         expected = through.play(self.trials, infeasible)
         assert [number for number, *_ in expected] == list(range(self.trials))
         before = Played(make(self.space))
-        before.play(done, infeasible)
+        before.play(count, infeasible)
         resumed = Played(make(self.space), before.records)
         resumed.engine.restore(before.records, curve)
-        assert resumed.play(self.trials - done, infeasible) == expected[done:]
+        assert resumed.play(self.trials - count, infeasible) == expected[count:]
         assert [r.result for r in resumed.records] == [r.result for r in through.records]
 
     def test_resumed_with_a_trial_in_flight(self, make: Callable[..., Engine]) -> None:
-        done = self.trials - 4
+        count = self.trials - 4
         through = Played(make(self.space))
         expected = through.play(self.trials)
         before = Played(make(self.space))
-        before.play(done)
+        before.play(count)
         in_flight = before.ask()
-        assert proposed(in_flight) == expected[done]
+        assert proposed(in_flight) == expected[count]
         records = [*before.records, before.unfinished(in_flight)]
         resumed = Played(make(self.space), before.records)
         resumed.engine.restore(records, curve)
         resumed.finish(in_flight)
-        assert resumed.play(3) == expected[done + 1 :]
+        assert resumed.play(3) == expected[count + 1 :]
 
-    @pytest.mark.parametrize("done", [0, 5])
-    def test_given_is_proposed_next(self, make: Callable[..., Engine], done: int) -> None:
+    @pytest.mark.parametrize("count", [0, 5])
+    def test_given_is_proposed_next(self, make: Callable[..., Engine], count: int) -> None:
         through = Played(make(self.space))
-        tried = [values for _, values, *_ in through.play(done)]
+        tried = [values for _, values, *_ in through.play(count)]
         configuration = next(v for v in reversed(list(self.space.grid())) if v not in tried)
         proposal = through.ask(dict(reversed(configuration.items())))
-        assert proposal.number == done
+        assert proposal.number == count
         assert promoted_from(proposal) is None
         assert json.dumps(proposal.values) == json.dumps(configuration)
         through.finish(proposal)
@@ -216,7 +216,7 @@ class EngineConformance:
         resumed.engine.restore(resumed.records, curve)
         assert resumed.play(4) == through.play(4)
         if self.never_repeats:
-            further = through.records[done + 1 :]
+            further = through.records[count + 1 :]
             assert configuration not in [r.spec.values for r in further if promoted_from(r) is None]
 
     @pytest.mark.parametrize("infeasible", [(), range(100)])

@@ -168,16 +168,16 @@ class TrainerConformance:
         check_weights(path, dense, weights[0])
 
     def test_callbacks_that_watch_batches_see_each(self, trainer: Trainer, tmp_path: Path) -> None:
-        seen: list[int] = []
+        batches: list[int] = []
 
         def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
             return [
-                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(b))
+                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: batches.append(b))
             ]
 
         study = make_study(dense, count=400, callbacks=callbacks)
         train(trainer, study, make_spec(epochs=3, batch_size=8), tmp_path)
-        assert len(seen) == 3 * -(-370 // 8)
+        assert len(batches) == 3 * -(-370 // 8)
 
     def test_what_a_builder_draws_from_tensorflow_depends_on_the_seed_alone(
         self, trainer: Trainer, tmp_path: Path
@@ -242,8 +242,8 @@ class TrainerConformance:
     def test_a_training_that_fails_late_keeps_its_best_epoch(
         self, trainer: Trainer, tmp_path: Path, diverges: bool
     ) -> None:
-        # An error is raised in an epoch after the one with which the training goes on: before that
-        # one is reported, another trainer tries it.
+        # The error comes after an epoch has been reported. After an earlier error, another trainer
+        # would train the trial.
         good = 2 if diverges else 3
 
         class FailingLate(keras.callbacks.Callback):
