@@ -3,12 +3,9 @@ from .discovery.builder_tracer import reading_of as reading_of
 from .discovery.discovery_by_trying_builds import Discovery as Discovery
 from .discovery.discovery_by_trying_builds import discover as discover
 from .errors import BuilderError as BuilderError
-from .errors import ComparisonError as ComparisonError
 from .errors import DataError as DataError
 from .errors import EngineError as EngineError
-from .errors import FailedAlikeError as FailedAlikeError
 from .errors import HyperparameterError as HyperparameterError
-from .errors import InternalError as InternalError
 from .errors import KerastudyError as KerastudyError
 from .errors import NoTestPartError as NoTestPartError
 from .errors import ObjectiveError as ObjectiveError
@@ -47,7 +44,6 @@ from .parameters.choices import Fixed as Fixed
 from .parameters.choices import Listed as Listed
 from .parameters.parameter_and_values import Parameter as Parameter
 from .parameters.parameter_and_values import canonical_json as canonical_json
-from .parameters.parameter_and_values import identity as identity
 from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .space import SearchSpace as SearchSpace

@@ -1,4 +1,3 @@
-from .data import Dataset as Dataset
 from .data import datasets as datasets
 from .error_texts import first_paragraph as first_paragraph
 from .interruption import catching_interrupts as catching_interrupts

@@ -93,12 +93,14 @@ def export_command(
 
 def _export_lines(export: Any) -> list[str]:
     """Returns lines that name the written file or folder, and the command that runs a script."""
+    from studies.exporting import ScriptExport, TableExport
+
     (path,) = (value for value in vars(export).values() if isinstance(value, Path))
     place = printable_path(path)
-    kind = type(export).__name__
-    what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
+    is_table = isinstance(export, TableExport)
+    what = counted(export.rows, "trial") if is_table else f"trial {export.trial}"
     lines = [f"{place}: {what} of {export.study}"]
-    if kind == "ScriptExport":
+    if isinstance(export, ScriptExport):
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
             outcome = f"here its first epoch differs: {export.differs}"

@@ -17,7 +17,6 @@ from .arrays.splitting_into_parts_and_folds import CrossValidation as CrossValid
 from .arrays.splitting_into_parts_and_folds import check_cross_validation as check_cross_validation
 from .arrays.splitting_into_parts_and_folds import seal as seal
 from .arrays.users_samples_and_labels import Arrays as Arrays
-from .arrays.users_samples_and_labels import Columns as Columns
 from .arrays.users_samples_and_labels import class_labels as class_labels
 from .arrays.users_samples_and_labels import described as described
 from .arrays.users_samples_and_labels import entry_name as entry_name

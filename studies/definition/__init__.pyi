@@ -26,7 +26,6 @@ from .objective import VALUE as VALUE
 from .objective import known_direction as known_direction
 from .objective import no_data as no_data
 from .objective import unknown_metric as unknown_metric
-from .output_layers import Output as Output
 from .seeds_and_trial_specs import confirmation_seed as confirmation_seed
 from .seeds_and_trial_specs import epoch_seed as epoch_seed
 from .seeds_and_trial_specs import fold_seed as fold_seed

@@ -2,7 +2,6 @@ from .script_export import ScriptExport as ScriptExport
 from .script_export import export_script as export_script
 from .script_export import script_parts as script_parts
 from .script_export import training_of as training_of
-from .script_export import try_script as try_script
 from .script_export import write_script as write_script
 from .table_model_and_optuna_exports import TableExport as TableExport
 from .table_model_and_optuna_exports import explained as explained

@@ -15,7 +15,6 @@ from .checkpoints import weights_digest as weights_digest
 from .checkpoints import write_state as write_state
 from .model_structure_digest import Structure as Structure
 from .model_variables_and_properties import build_variables as build_variables
-from .model_variables_and_properties import copy_of as copy_of
 from .model_variables_and_properties import loss_of as loss_of
 from .model_variables_and_properties import make_variables as make_variables
 from .model_variables_and_properties import scalars as scalars

@@ -39,6 +39,30 @@ def test_tests_and_other_rooms_import_rooms_and_tests_of_behaviour_import_none()
     assert outside == set()
 
 
+def test_rooms_list_the_names_that_are_imported_from_them() -> None:
+    imported = set()
+    folders = [ROOT / folder for folder in (*FLOORS, "tests", "benchmarks", "golden")]
+    for file in [ROOT / "kerastudy.py", *(f for folder in folders for f in folder.rglob("*.py"))]:
+        room, rooms = ".".join(file.relative_to(ROOT).parts[:2]), {}
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module != room:
+                imported |= {f"{node.module}.{name.name}" for name in node.names}
+                rooms |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                imported.add(f"{rooms.get(node.value.id)}.{node.attr}")
+    for stub in (stub for floor in FLOORS for stub in (ROOT / floor).rglob("__init__.pyi")):
+        room = ".".join(stub.parent.relative_to(ROOT).parts)
+        listed = set(re.findall(r" as (\w+)$", stub.read_text(encoding="utf-8"), re.MULTILINE))
+        assert [name for name in listed if f"{room}.{name}" not in imported] == [], room
+
+
+def test_folders_have_at_most_ten_files() -> None:
+    """The catalog has a file for each study."""
+    for folder in {file.parent for floor in FLOORS for file in (ROOT / floor).rglob("*.py")}:
+        files = [file for file in folder.glob("*.py") if file.name != "__init__.py"]
+        assert len(files) <= 10 or folder.name == "catalog", folder
+
+
 def _is_module(path: Path) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 

@@ -1,4 +1,3 @@
-from .diagnosis_and_json import CHECKS as CHECKS
 from .diagnosis_and_json import Diagnosis as Diagnosis
 from .diagnosis_and_json import diagnose as diagnose
 from .diagnosis_and_json import document as document
@@ -7,7 +6,5 @@ from .findings_and_diagnosed_study import DiagnosedStudy as DiagnosedStudy
 from .findings_and_diagnosed_study import Finding as Finding
 from .findings_and_diagnosed_study import training_metric as training_metric
 from .hyperparameter_checks import answers as answers
-from .hyperparameter_checks import isolation as isolation
 from .suggested_launch import next_launch as next_launch
-from .suggested_launch import part as part
 from .suggested_launch import wider as wider

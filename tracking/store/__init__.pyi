@@ -15,7 +15,6 @@ from .locks_and_atomic_writing import pieces_in as pieces_in
 from .locks_and_atomic_writing import remove_pieces as remove_pieces
 from .locks_and_atomic_writing import replacing as replacing
 from .locks_and_atomic_writing import write_atomically as write_atomically
-from .store_folder_and_json import STORE_FORMAT as STORE_FORMAT
 from .store_folder_and_json import DamagedStoreError as DamagedStoreError
 from .store_folder_and_json import Store as Store
 from .store_folder_and_json import as_store_errors as as_store_errors

@@ -468,7 +468,7 @@ from studies.user_code import load_study, own_modules, resolve_target
 study, code = load_study(resolve_target(sys.argv[1]))
 assert study.name == "mine 2" and isinstance(study, ks.Study), study
 # Ours are ours.
-assert studies.study.Study is ks.Study and studies.progress.make_progress and tracking.Store
+assert studies.study.Study is ks.Study and studies.progress.make_progress and tracking.Objective
 # By the names that they have without us.
 for thing in (use.scale, use.load_rows, use.Tracker):
     assert pickle.loads(pickle.dumps(thing)) is thing
