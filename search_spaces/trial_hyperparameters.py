@@ -163,11 +163,11 @@ class Hyperparameters(InlineDeclarations):
 
     def __repr__(self) -> str:
         """Returns the values by name, with the values of inactive parameters in brackets."""
-        shown = [
+        items = [
             f"{name}={value!r}" if self._is_active(name) else f"[{name}={value!r}]"
             for name, value in self._readable.items()
         ]
-        return f"Hyperparameters({', '.join(shown)})"
+        return f"Hyperparameters({', '.join(items)})"
 
 
 def read_as(name: str) -> str:
@@ -175,14 +175,16 @@ def read_as(name: str) -> str:
     return name.partition(_WHEN)[0]
 
 
-def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `taken`."""
+def variant_name(
+    name: str, condition: Mapping[str, Sequence[Scalar]], other_names: set[str]
+) -> str:
+    """Returns a name such as "learning_rate when optimizer is sgd" that is not in `other_names`."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
     base = f"{name}{_WHEN}{words}".replace("=", ":")
     if len(base) > _LONGEST_NAME:
         base = base[: _LONGEST_NAME - 1].rstrip() + "…"
     unique, count = base, 1
-    while unique in taken:
+    while unique in other_names:
         count += 1
         unique = f"{base} ({count})"
     return unique

@@ -117,7 +117,7 @@ class Progress:
             f"{self._done}/{self._total}",
             self.outcome(result),
             self.best_so_far(),
-            self.left(),
+            self.time_left(),
         ]
         facts = [part for part in parts if part]
         # If the line is too wide, the last facts are left out.
@@ -146,7 +146,7 @@ class Progress:
         """Returns the best value so far, and its trial."""
         return "" if self._best is None else f"best {self._best[1]:.6g} #{self._best[0]}"
 
-    def left(self) -> str:
+    def time_left(self) -> str:
         """Returns the time left, estimated from the trials of this launch."""
         if not self._done_here or self._done >= self._total:
             return ""
@@ -333,12 +333,12 @@ class LiveProgress(Progress):
         """Returns the bar, with the facts that fit next to it."""
         from rich.text import Text
 
-        count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
+        count, best, rest = f"{self._done}/{self._total}", self.best_so_far(), self.time_left()
         # The rate does not count the time after the last trial.
         until = self._ended if self._done >= self._total else time.monotonic()
         per_minute = 60 * self._done_here / max(until - self._started, 1e-3)
         rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._done_here else ""
-        for facts in ([count, best, rate, left], [count, best, left], [count, left], [count]):
+        for facts in ([count, best, rate, rest], [count, best, rest], [count, rest], [count]):
             text = "  ".join(filter(None, facts))
             room = columns - width(text) - 1
             if room >= _SHORTEST_BAR:

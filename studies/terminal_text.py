@@ -154,14 +154,14 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
     first = [cut(printable(cell), limit // 2) for cell in columns[0]]
     room = limit - max(map(width, first)) - _BETWEEN
     blocks: list[list[list[str]]] = []
-    left = 0
+    free_width = 0
     for column in columns[1:]:
         cells = [cut(printable(cell), room) for cell in column]
-        taken = max(map(width, cells)) + _BETWEEN
-        if taken > left:
+        column_width = max(map(width, cells)) + _BETWEEN
+        if column_width > free_width:
             blocks.append([first])
-            left = room + _BETWEEN
-        left -= taken
+            free_width = room + _BETWEEN
+        free_width -= column_width
         blocks[-1].append(cells)
     lines: list[str] = []
     for block in blocks[:most]:

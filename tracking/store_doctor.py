@@ -208,7 +208,7 @@ class StoreCheck:
     running: dict[str, str] = field(default_factory=dict)
 
     @property
-    def left(self) -> list[StoreFault]:
+    def open_faults(self) -> list[StoreFault]:
         """The faults that are not mended."""
         return [fault for fault in self.faults if not fault.mended]
 

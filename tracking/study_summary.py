@@ -89,7 +89,7 @@ class Expectation(NamedTuple):
     caption: str  # A clause that says which of the two values it is.
     default: str  # The value of the default hyperparameters, or empty.
     gain: str  # A sentence on the gain over the default hyperparameters, or empty.
-    seen: str  # A sentence on the best value of the search.
+    search_sentence: str  # A sentence on the best value of the search.
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Summary:
         unknown = f"unknown so far: {first.value} is {first.caption}"
         yield Fact("expect", expected if first.interval else unknown)
         yield Fact("default", f"{first.default}. {first.gain}".strip(". ") + ".")
-        yield Fact("seen", first.seen)
+        yield Fact("seen", first.search_sentence)
         if best.result.reason:
             yield Fact("cut short", best.result.reason)
         yield Fact("based on", " ".join(verdict.grounds))
@@ -289,8 +289,8 @@ def summary_of(history: StudyHistory, verdict: StudyVerdict | None = None) -> Su
 def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Expectation:
     metric, expected, valued = verdict.metric, verdict.expected, history.holding
     luck = f", the best of {len(valued):,} and so partly luck" if len(valued) > 1 else ""
-    seen = f"{outcome_of(history)}{luck}. {verdict.ties}".strip()
-    beside = (*_default(history, verdict), seen)
+    search_sentence = f"{outcome_of(history)}{luck}. {verdict.ties}".strip()
+    beside = (*_default(history, verdict), search_sentence)
     if expected is None:
         assert best.value is not None, "ranked trials have a value"
         why = f" ({verdict.unknown})" if verdict.unknown else ""
@@ -315,12 +315,12 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     expected, default = verdict.expected, history.default
     confirmation = verdict.valid_confirmation
 
-    def shown(value: float) -> str:
+    def text_of(value: float) -> str:
         return number(value) if expected is None else expected.numbers(value)[0]
 
     gain = "" if confirmation is None else gain_sentence(confirmation)
     if confirmation is not None and confirmation.default_on_test:
-        return f"{shown(fmean(confirmation.default_on_test))} on the same test samples", gain
+        return f"{text_of(fmean(confirmation.default_on_test))} on the same test samples", gain
     winner = None if confirmation is None or not confirmation.confirmed else confirmation.winner
     if default is not None and winner in (default.number, -1):
         return "the same, as the default values won", gain
@@ -328,7 +328,7 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
         return "", gain
     if default.value is None:
         return f"no value: {default.result.reason or default.state}", ""
-    value = f"{shown(default.value)} with the default values (trial {default.number})"
+    value = f"{text_of(default.value)} with the default values (trial {default.number})"
     if gain:
         return value, gain
     if default is history.best:
@@ -341,7 +341,7 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     difference = objective.sort_key(default.value) - objective.sort_key(expected.value)
     if difference <= 0:
         return value, "Tuning has gained nothing so far."
-    return value, f"Tuning gains about {shown(difference)}, not yet tested."
+    return value, f"Tuning gains about {text_of(difference)}, not yet tested."
 
 
 def outcome_of(history: StudyHistory) -> str:
@@ -396,8 +396,8 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
     """Yields facts about the folds, the parts that come in batches, and the class weights."""
     if description.folds:
         how = description.cross_validation
-        drawn = "" if how.isdigit() else f", by {how}"
-        yield Fact("folds", f"{description.folds} for each trial{drawn}")
+        method = "" if how.isdigit() else f", by {how}"
+        yield Fact("folds", f"{description.folds} for each trial{method}")
     for part, stream in (description.data.details.get("streams") or {}).items():
         again = "" if stream["same_each_time"] else "; not the same each time that it is read"
         yield Fact(part, f"by {stream['kind']}; digest of {stream['digest_of']}{again}")

@@ -233,8 +233,8 @@ class Tracer:
             for name, key in trace.keys.items()
             if key != self.key(name, self.parameters[name].default)
         ]
-        shown = ", ".join(different[:_SHOWN_VALUES]) + (", …" if different[_SHOWN_VALUES:] else "")
-        return f"{shown} and otherwise defaults" if shown else "its defaults"
+        values = ", ".join(different[:_SHOWN_VALUES]) + (", …" if different[_SHOWN_VALUES:] else "")
+        return f"{values} and otherwise defaults" if values else "its defaults"
 
 
 def _with_all_values(declared: Sequence[Parameter]) -> Parameter | None:

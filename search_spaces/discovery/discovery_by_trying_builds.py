@@ -265,8 +265,8 @@ def _named(tracer: Tracer, conditions: Mapping[str, Condition]) -> SearchSpace:
         names[key] = name
         renamed[key] = tracer.parameters[key].renamed(name).conditioned(condition)
     declared = () if tracer.space is None else tracer.space
-    taken = {parameter.name for parameter in declared}
-    return SearchSpace(declared, (renamed[key] for key in conditions if key not in taken))
+    declared_names = {parameter.name for parameter in declared}
+    return SearchSpace(declared, (renamed[key] for key in conditions if key not in declared_names))
 
 
 class _Explorer:

@@ -249,8 +249,8 @@ def _race(trainings: Trainings) -> list[int]:
     plan, description = trainings.plan, trainings.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
     for round_ in plan.rounds:
-        staying, left = staying[: round_.racers], staying[round_.racers :]
-        out = [*left, *out]
+        staying, rest = staying[: round_.racers], staying[round_.racers :]
+        out = [*rest, *out]
         places = range(seeds, seeds + round_.seeds)
         trainings.run(
             [t for n in staying for place in places for t in plan.trainings_at(n, place)],

@@ -179,7 +179,7 @@ def doctor_command(store: Path, fix: bool, as_json: bool) -> None:
         "running": sorted(check.running),
     }
     answer(as_json, lambda: document, lambda: _check_text(check))
-    sys.exit(EXIT_NO if check.left else 0)
+    sys.exit(EXIT_NO if check.open_faults else 0)
 
 
 def _check_text(check: StoreCheck) -> str:
@@ -188,8 +188,8 @@ def _check_text(check: StoreCheck) -> str:
         f"running   {study} ({holder}): left alone"
         for study, holder in sorted(check.running.items())
     ]
-    faults, left = len(check.faults), len(check.left)
-    mended = f", {faults - left} mended" if faults > left else ""
+    faults, open_faults = len(check.faults), len(check.open_faults)
+    mended = f", {faults - open_faults} mended" if faults > open_faults else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(check.root)!r}{mended}")
     if not sys.stdout.isatty():
         # The output goes to a file or a program. Lines are not wrapped, so that programs can read

@@ -82,9 +82,9 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
         factor: The number by which the count of trials is divided from one rung to the next, at
             least 2.
     """
-    brackets, left = 0, float(epochs)
-    while left >= 1:
-        left /= factor
+    brackets, rung_epochs = 0, float(epochs)
+    while rung_epochs >= 1:
+        rung_epochs /= factor
         brackets += 1
     last_rung = math.ceil(1 + math.log(epochs, factor))
     return sum(

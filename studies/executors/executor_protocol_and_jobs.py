@@ -122,7 +122,7 @@ class Job:
         name: The job's name for people; empty for a trial.
         losses: How often the job's process died. Deaths do not count if the machine went away.
         alone: Whether the job must run alone, because it ran out of memory.
-        left: How many fits of the present attempt have not ended.
+        open_fits: How many fits of the present attempt have not ended.
     """
 
     number: int
@@ -130,7 +130,7 @@ class Job:
     name: str = ""
     losses: int = 0
     alone: bool = False
-    left: int = field(default=0, init=False)
+    open_fits: int = field(default=0, init=False)
 
 
 class Jobs(ABC):
@@ -226,8 +226,8 @@ class _Run:
 
     def on_result(self, result: TrialResult) -> None:
         job = self._running[result.number]
-        job.left -= 1
-        if result.state != "complete" or not job.left:
+        job.open_fits -= 1
+        if result.state != "complete" or not job.open_fits:
             del self._running[job.number]
         self._jobs.on_result(result)
 
@@ -282,7 +282,7 @@ class _Run:
                     more = time.monotonic() > ends
             for job, fits in begun:
                 tasks = [*fits]
-                job.left = len(tasks)
+                job.open_fits = len(tasks)
                 self._progress.trial_begins(tasks[0].spec, job.name)
                 self._executor.submit(*tasks)
 

@@ -135,11 +135,11 @@ class RayPool(WorkerPool):
         while True:
             self._launch.look()
             ready = [worker for worker in workers if _process(worker).messages]
-            left = _SECONDS_BETWEEN_LOOKS if ends is None else ends - time.monotonic()
-            if ready or left <= 0:
+            timeout = _SECONDS_BETWEEN_LOOKS if ends is None else ends - time.monotonic()
+            if ready or timeout <= 0:
                 return ready
             streams = [_process(worker).stream for worker in workers]
-            readable, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
+            readable, _ = ray.wait(streams, timeout=min(timeout, _SECONDS_BETWEEN_LOOKS))
             for worker in workers:
                 if _process(worker).stream in readable:
                     _process(worker).take()

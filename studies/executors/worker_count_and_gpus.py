@@ -78,10 +78,10 @@ class LaunchWorkers(abc.ABC):
         # Workers that start later run the same source, even if the user's modules change.
         self._load = replace(self.pool.load_study, threads=description.threads)
         if self._asked is None:
-            left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
-            self.count = self._suited(left, model_bytes)
+            open_trials, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
+            self.count = self._suited(open_trials, model_bytes)
             self.pool.resize(min(self._first(), self.count), self._start_worker)
-            self.pool.grow(self.count, self._start_worker, left)
+            self.pool.grow(self.count, self._start_worker, open_trials)
         if line := self._described():
             self._on_output(line)
 

@@ -80,12 +80,12 @@ class Proposals:
 
     def prunes(self, running: Running, epoch: EpochResult) -> bool:
         """Reports an epoch if pruners see it; returns whether the pruner ends the trial."""
-        seen = running.for_pruner(epoch, self.description)
-        value = None if seen is None else seen.metrics.get(self._objective.metric)
-        if seen is None or value is None:
+        step = running.for_pruner(epoch, self.description)
+        value = None if step is None else step.metrics.get(self._objective.metric)
+        if step is None or value is None:
             return False
-        with _naming("pruner", f"over trial {seen.number} after epoch {seen.epoch}"):
-            return self.engine.report(seen.number, seen.epoch, value)
+        with _naming("pruner", f"over trial {step.number} after epoch {step.epoch}"):
+            return self.engine.report(step.number, step.epoch, value)
 
     def take(self, trial: EndedTrial) -> None:
         """Adds a finished trial. The next `tell_all` gives its result to the engine."""

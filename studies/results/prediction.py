@@ -345,13 +345,13 @@ class Inputs:
         return samples.astype(str) if expected.texts else samples
 
 
-def _same_sizes(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
+def _same_sizes(shape: Sequence[int], input_shape: Sequence[int | None]) -> bool:
     """Returns whether a sample of this shape fits an input that takes the shape `taken`.
 
     In `taken`, None stands for any size.
     """
-    return len(shape) == len(taken) and all(
-        expected in (None, size) for size, expected in zip(shape, taken, strict=True)
+    return len(shape) == len(input_shape) and all(
+        expected in (None, size) for size, expected in zip(shape, input_shape, strict=True)
     )
 
 
@@ -415,8 +415,8 @@ def _unknown_categories(model: keras.Model, columns: Mapping[str, Any]) -> Itera
             name = names[id(layer.input)]
             texts = {text.decode() for text in columns[name].numpy().ravel().tolist()}
             if unknown := sorted(texts - {*layer.get_vocabulary()}):
-                shown = listed((repr(t) if t else "missing values" for t in unknown), most=_SHOWN)
-                yield f"{shown} in {name}: not or rarely seen in training, so unknown to the model"
+                words = listed((repr(t) if t else "missing values" for t in unknown), most=_SHOWN)
+                yield f"{words} in {name}: not or rarely seen in training, so unknown to the model"
 
 
 def _read_table_columns(path: Path, metadata: Mapping[str, Any]) -> Any:

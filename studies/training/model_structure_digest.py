@@ -301,7 +301,7 @@ class Structure:
                 self._impure(f"the attribute {name!r}")
 
     def _visit_values(
-        self, values: Iterable[Any], attributes: frozenset[str], seen: set[int]
+        self, values: Iterable[Any], attributes: frozenset[str], ids: set[int]
     ) -> None:
         """Adds to the digest the values that a function can read.
 
@@ -319,18 +319,18 @@ class Structure:
             # TensorFlow has placeholders for modules that it loads late, so get the real module.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
-            if id(module) in seen:
+            if id(module) in ids:
                 continue
-            seen.add(id(module))
+            ids.add(id(module))
             if is_own(module.__name__):
                 names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
                 self._write(names)
-                self._visit_values([vars(module)[name] for name in names], attributes, seen)
+                self._visit_values([vars(module)[name] for name in names], attributes, ids)
             elif module.__name__.partition(".")[0] not in LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
                 members = [getattr(module, name, None) for name in sorted(attributes)]
-                self._visit_values(members, attributes, seen)
+                self._visit_values(members, attributes, ids)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)

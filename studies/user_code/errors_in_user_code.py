@@ -54,10 +54,10 @@ def _is(error: BaseException, library: str, name: str) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yields an error and its causes, as Python shows them."""
-    seen: set[int] = set()
+    ids: set[int] = set()
     following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
+    while following is not None and id(following) not in ids:
+        ids.add(id(following))
         yield following
         hidden = following.__suppress_context__
         following = following.__cause__ or (None if hidden else following.__context__)

@@ -316,8 +316,8 @@ def weights_of_best(total: int, draws: int) -> Array:
     weight = draws / total
     for place in range(total - draws + 1):
         weights[place] = weight
-        left = total - place - 1
-        weight *= (left - draws + 1) / left if left else 0.0
+        rest = total - place - 1
+        weight *= (rest - draws + 1) / rest if rest else 0.0
     return weights
 
 

@@ -143,15 +143,15 @@ class StudyVerdict:
                 whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
         if expected is None:
             unknown = f"What to expect is unknown{f': {self.unknown}' if self.unknown else ''}."
-            seen = f"The search saw {number(reported)}{self.guess}."
-            sentences = [seen, self.ties, winner, unknown, gain]
+            search_sentence = f"The search saw {number(reported)}{self.guess}."
+            sentences = [search_sentence, self.ties, winner, unknown, gain]
         else:
-            shown = expected.numbers(reported)[0]
+            best_value = expected.numbers(reported)[0]
             # A value that is not 0 must not be rounded to 0.
-            if reported and not float(shown.replace(",", "")):
-                shown = number(reported, 2)
+            if reported and not float(best_value.replace(",", "")):
+                best_value = number(reported, 2)
             text = f"Expect {expected.text()}{whose}{self.guess}."
-            sentences = [text, gain, winner, f"The search saw {shown}.", self.ties]
+            sentences = [text, gain, winner, f"The search saw {best_value}.", self.ties]
         return (*self.flaws, *filter(None, (*sentences, self.outdated)))
 
     @cached_property

@@ -83,8 +83,8 @@ class Exporter:
         if self._process is not None:
             wait("bringing MLflow up to date")
         if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
-            left = listed(["MLflow"] * is_on() + ["the report"] * self._report)
-            self._say(f"still being written, in the background: {left}")
+            parts = listed(["MLflow"] * is_on() + ["the report"] * self._report)
+            self._say(f"still being written, in the background: {parts}")
 
     def _end(self, message: str, seconds: float) -> bool:
         process, self._process = self._process, None

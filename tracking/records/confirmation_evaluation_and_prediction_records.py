@@ -81,8 +81,8 @@ class Interval:
 
     def text(self, *, level: bool = False, nonzero: bool = False) -> str:
         """Returns the value with its bounds, and with its `level`, by `interval_text`."""
-        shown = self.level if level else None
-        return interval_text(self.value, self.low, self.high, shown, nonzero=nonzero)
+        confidence = self.level if level else None
+        return interval_text(self.value, self.low, self.high, confidence, nonzero=nonzero)
 
     def numbers(self, *values: float) -> tuple[str, ...]:
         """Returns values as texts, rounded as `text` rounds the bounds."""

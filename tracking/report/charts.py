@@ -452,9 +452,9 @@ def _picked_ring(base: alt.Chart) -> alt.Chart:
     return ring
 
 
-def _faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
-    """Returns the opacity of marks: `shown` for chosen trials, `hidden` for all others."""
-    return alt.condition(_CHOSEN, alt.value(shown), alt.value(hidden))
+def _faint(opacity: float = 0.85, hidden: float = 0.07) -> Any:
+    """Returns the opacity of marks: `opacity` for chosen trials, `hidden` for all others."""
+    return alt.condition(_CHOSEN, alt.value(opacity), alt.value(hidden))
 
 
 def _scatter(
@@ -505,10 +505,10 @@ def _tooltips(data: StudyData, axes: int = 4) -> list[str | alt.Tooltip]:
     ]
 
 
-def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
+def with_rows(chart: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
     """Returns a chart that contains the rows of its tables, so it can be drawn outside a page."""
-    copy: alt.LayerChart = drawn.copy(deep=False)
-    copy.layer = [layer.copy(deep=False) for layer in drawn.layer]
+    copy: alt.LayerChart = chart.copy(deep=False)
+    copy.layer = [layer.copy(deep=False) for layer in chart.layer]
     for part in (copy, *copy.layer):
         if isinstance(part.data, alt.NamedData):
             part.data = alt.InlineData(values=rows_of(tables[str(part.data.name)]))

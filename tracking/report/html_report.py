@@ -401,8 +401,8 @@ def write_report(history: StudyHistory) -> Path:
     columns, rows = table_of_trials(data)
     first = history.chosen
     picked = first.number if first else next((t.number for t in history.trials), None)
-    drawn = [figure.chart for section in parts for figure in section.figures]
-    drawn += [charts.one_curve(data)] if data.has_curves else []
+    layer_charts = [figure.chart for section in parts for figure in section.figures]
+    layer_charts += [charts.one_curve(data)] if data.has_curves else []
     params = {} if first is None else first.params
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     page = (
@@ -413,7 +413,7 @@ def write_report(history: StudyHistory) -> Path:
             version=metadata.version("kerastudy"),
             library=library,
             script=script,
-            document=_embedded(_document(data, drawn, picked)),
+            document=_embedded(_document(data, layer_charts, picked)),
             policy=_policy(library, script),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             data=data,
@@ -438,7 +438,7 @@ def write_report(history: StudyHistory) -> Path:
 
 
 def _document(
-    data: StudyData, drawn: Sequence[alt.LayerChart], picked: int | None
+    data: StudyData, layer_charts: Sequence[alt.LayerChart], picked: int | None
 ) -> dict[str, Any]:
     """Returns the document for the script `page.js`.
 
@@ -449,7 +449,7 @@ def _document(
     return {
         "options": {**_OPTIONS, "config": charts.config()},
         "tables": tables(data),
-        "charts": {str(chart.name): _specification(chart) for chart in drawn},
+        "charts": {str(chart.name): _specification(chart) for chart in layer_charts},
         "picked": picked,
         # The script puts the number of the picked trial between these two parts.
         "command": (before, after),

@@ -319,25 +319,25 @@ def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     return np.asarray(scores.mean(axis=1))
 
 
-def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
+def _auc(codes: np.ndarray, draws: np.ndarray, settings: Settings) -> np.ndarray:
     """Computes `AUC`, the area under a ROC curve. It is NaN if one class is missing.
 
     `codes` has the shape (n, predictions). A code is twice the number of thresholds below the
-    prediction, plus one if the prediction should be positive. `drawn` has the shape (resamples, n).
+    prediction, plus one if the prediction should be positive. `draws` has the shape (resamples, n).
     An entry says how often a resample drew a sample, times the sample's weight.
 
     Settings: thresholds (the number of thresholds).
     """
     rows = max(1, _MOST_CELLS // codes.size)
-    if len(drawn) > rows:
-        parts = [drawn[start : start + rows] for start in range(0, len(drawn), rows)]
+    if len(draws) > rows:
+        parts = [draws[start : start + rows] for start in range(0, len(draws), rows)]
         return np.concatenate([_auc(codes, part, settings) for part in parts])
     bins = 2 * (settings["thresholds"] + 1)
     # Each resample has its own bins, so that one call of `bincount` counts all resamples.
-    places = bins * np.arange(len(drawn))[:, None] + codes.reshape(1, -1)
-    weights = np.repeat(drawn, codes.shape[1], axis=1)
-    weighted = np.bincount(places.ravel(), weights.ravel(), minlength=bins * len(drawn))
-    negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
+    places = bins * np.arange(len(draws))[:, None] + codes.reshape(1, -1)
+    weights = np.repeat(draws, codes.shape[1], axis=1)
+    weighted = np.bincount(places.ravel(), weights.ravel(), minlength=bins * len(draws))
+    negative, positive = weighted.reshape(len(draws), -1, 2).transpose(2, 0, 1)
     # If a class is missing, Keras returns 0, which would count as the worst value. This function
     # returns NaN instead, which does not count.
     both = positive.any(axis=1) & negative.any(axis=1)

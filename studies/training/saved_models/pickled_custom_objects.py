@@ -118,12 +118,12 @@ def _objects_in(model: keras.Model) -> dict[str, Any]:
     """Returns the functions and the classes of objects in a model's attributes, by name."""
     named: dict[str, Any] = {}
     waiting: list[Any] = [model, compile_arguments(model) if model.compiled else {}]
-    seen: set[int] = set()
+    ids: set[int] = set()
     while waiting:
         value = waiting.pop()
-        if id(value) in seen:
+        if id(value) in ids:
             continue
-        seen.add(id(value))
+        ids.add(id(value))
         if isinstance(value, Mapping):
             waiting += value.values()
         elif isinstance(value, list | tuple | set):

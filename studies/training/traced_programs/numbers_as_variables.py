@@ -226,7 +226,7 @@ class _Neighbours:
 
     def next_to_constant(self, name: str) -> bool:
         """Returns whether TensorFlow might merge a number with a constant."""
-        waiting, seen = [name], {name}
+        waiting, names = [name], {name}
         while waiting:
             number = waiting.pop()
             for user in self._users.get(number, ()):
@@ -236,8 +236,8 @@ class _Neighbours:
                 if node.op in _PASSING or self._is_constant(user):
                     # If the number were a constant, this node would be constant too. So check
                     # the node's users as well.
-                    if user not in seen:
-                        seen.add(user)
+                    if user not in names:
+                        names.add(user)
                         waiting.append(user)
                 elif self._merges(user, number):
                     return True

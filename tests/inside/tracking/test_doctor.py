@@ -91,10 +91,10 @@ def test_what_is_damaged_is_said_and_mended(
     damaged = contents(store.root)
     checkup = examine_store(store.root)
     assert kinds(checkup) == [kind]
-    assert len(checkup.left) == len(checkup.faults)
+    assert len(checkup.open_faults) == len(checkup.faults)
     assert contents(store.root) == damaged, "looking changes nothing"
     mended = examine_store(store.root, fix=True)
-    assert kinds(mended) == [kind] and mended.left == []
+    assert kinds(mended) == [kind] and mended.open_faults == []
     assert examine_store(store.root, fix=True).faults == ()
     # The journal has a note that the study has ended.
     changed = {"store.json", *(["scripted/journal.db"] if damage is left_running else [])}
@@ -181,7 +181,7 @@ def test_all_else_is_checked_where_the_store_is_damaged(store: Store, fix: bool)
     damage_best(store, Path.unlink)
     checkup = examine_store(store.root, fix=fix)
     assert kinds(checkup) == ["checkpoint", "leftover", "store"] and len(checkup.faults) == 4
-    assert {fault.kind for fault in checkup.left} == set(kinds(checkup)[: 1 if fix else 3])
+    assert {fault.kind for fault in checkup.open_faults} == set(kinds(checkup)[: 1 if fix else 3])
 
 
 DESCRIPTION = describe(trials=6, code=CODE)
@@ -196,7 +196,7 @@ def launch_saving(store: Store, executor: Saving) -> tuple[Any, list[str]]:
 def test_a_damaged_checkpoint_is_made_again(store: Store, damage: Callable[[Path], object]) -> None:
     whole = contents(store.root)
     path, number = damage_best(store, damage)
-    (finding,) = examine_store(store.root).left
+    (finding,) = examine_store(store.root).open_faults
     assert (finding.kind, finding.trial, finding.path) == ("checkpoint", number, str(path))
     assert f"kerastudy reproduce scripted --trial {number}" in finding.how
     executor = Saving(DESCRIPTION)
@@ -240,7 +240,7 @@ def test_a_damaged_champion_is_made_anew(store: Store, damage: Callable[[Path], 
     (champion,) = (store.root / "scripted" / "champion").iterdir()
     damage(champion)
     checkup = examine_store(store.root, fix=True)
-    assert kinds(checkup) == ["champion"] and "launch" in checkup.left[0].how
+    assert kinds(checkup) == ["champion"] and "launch" in checkup.open_faults[0].how
     history, lines = launch_saving(store, Saving(DESCRIPTION))
     assert [line for line in lines if "registered again" in line]
     assert history.best is not None and history.model_uri(history.best)
@@ -256,7 +256,7 @@ def test_an_unusable_journal_stays(store: Store) -> None:
     before = contents(store.root / "scripted")
     checked = examine_store(store.root, fix=True)
     assert kinds(checked) == ["journal", "leftover"]
-    (finding,) = checked.left
+    (finding,) = checked.open_faults
     assert finding.kind == "journal" and "damaged" in finding.what
     with pytest.raises(StoreError, match="damaged"):
         launch(store.root, trials=9)
@@ -265,5 +265,5 @@ def test_an_unusable_journal_stays(store: Store) -> None:
 
 def test_two_studies_of_one_name_are_said(store: Store) -> None:
     shutil.copytree(store.root / "scripted", store.root / "a copy")
-    (finding,) = examine_store(store.root, fix=True).left
+    (finding,) = examine_store(store.root, fix=True).open_faults
     assert finding.kind == "name" and str(store.root / "a copy") in finding.what
