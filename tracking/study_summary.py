@@ -302,8 +302,11 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
     value, low, high = expected.numbers(expected.value, expected.low, expected.high)
     interval = f"{low} to {high} at {share(expected.level)}"
     whose = "the defaults" if winner < 0 else f"trial {winner}"
-    of_what = f"{metric.removeprefix('val_')} of {whose}"
-    return Expectation(value, interval, f"{of_what} on new data{verdict.guess}", *beside)
+    caption = f"{metric.removeprefix('val_')} of {whose} on new data{verdict.guess}"
+    champion = history.champion
+    if champion is not None and champion.number != winner:
+        caption += f"; the champion is another trial, {champion.number}"
+    return Expectation(value, interval, caption, *beside)
 
 
 def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:

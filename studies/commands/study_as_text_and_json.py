@@ -66,7 +66,9 @@ def study_text(
     """
     summary = summary_of(history, verdict)
     if curve is None:
-        curve = RecordedCurves(history.folder, history.trials if every else history.top(top or 5))
+        curve = RecordedCurves(
+            history.folder, history.trials if every else history.leading(top or 5)
+        )
     lines = [*_outcome(summary), ""]
     if every and history.trials:
         lines += [*_all_trials(history, curve), ""]
@@ -164,12 +166,12 @@ def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
 
 
 def _top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
-    """Returns a table of the best trials.
+    """Returns a table of the champion and the best other trials.
 
     The table has a row for each trial. If the rows are too long for the terminal, it has a column
     for each trial instead. If `count` is None, there are five rows, or as many columns as fit.
     """
-    columns = _columns(history, history.top(count or 5), curve)
+    columns = _columns(history, history.leading(count or 5), curve)
     if _fits(columns):
         return in_blocks(columns)
     return in_blocks([*zip(*columns, strict=True)], most=1 if count is None else None)

@@ -164,7 +164,7 @@ class StudyResults(StudyHistory):
     def _repr_html_(self) -> str:
         summary = summary_of(self, verdict=self.verdict)
         steps = [("next", f"{step.purpose}: {step.text}") for step in summary.commands]
-        heading, rows = trial_rows(self, self.top(_SHOWN))
+        heading, rows = trial_rows(self, self.leading(_SHOWN))
         cells = [_row("th", heading), *(_row("td", row) for row in rows)]
         facts = _table([("study", self.name), *summary.facts, *steps])
         return facts + (f"<table>{''.join(cells)}</table>" if rows else "")

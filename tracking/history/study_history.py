@@ -141,6 +141,12 @@ class StudyHistory:
         """Returns the best trials of `holding`, at most `count`."""
         return self.holding[:count]
 
+    def leading(self, count: int) -> list[EndedTrial]:
+        """Returns the champion and the best other trials, at most `count` in all."""
+        champion = [self.champion] if self.champion is not None else []
+        others = [trial for trial in self.holding if not self.is_champion(trial)]
+        return [*champion, *others][:count]
+
     @cached_property
     def holding(self) -> list[EndedTrial]:
         """The trials whose value counts, the best first.

@@ -259,6 +259,11 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
         f"trial 1, promoted: small: {address}",
         f"Trial 1 has a validation value of {values[1]:.4g}, not confirmed; the best is trial 3.",
     )
+    promoted = with_champion(0, "promoted: small")
+    expectation = summary_of(promoted, before).expectation
+    assert expectation is not None and "the champion is another trial, 0" in expectation.caption
+    assert [trial.number for trial in promoted.leading(2)] == [0, 3]
+    assert re.search(r"^ *0 .*\bchampion\b", study_text(promoted, top=1), re.MULTILINE)
     # Trial 2 wins, trials 1 and 3 raced, and trial 0 did not.
     race = (Racer(2, (0.9,) * 4), Racer(3, (0.89,) * 4), Racer(1, (0.9, None, 0.9)))
     confirm(history, race)
