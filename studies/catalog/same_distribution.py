@@ -32,7 +32,7 @@ x[-400:, :, 1:], x[-400:, :, 0] = x[-400:, :, :-1].copy(), 0
 
 
 def build(hp):
-    """Returns a compiled network that may see its training images moved."""
+    """Returns a compiled network. If `moved` is true, a first layer moves the training images."""
     model = keras.Sequential([keras.layers.Input((8, 8))])
     if hp["moved"]:
         model.add(keras.layers.Reshape((8, 8, 1)))

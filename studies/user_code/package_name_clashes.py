@@ -95,7 +95,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of kerastudy's module or, if there is none, of the user's."""
+        """Finds a module in kerastudy's package or else in the user's, as Python's finders do."""
         package, _, _ = fullname.rpartition(".")
         if package in NAMES:
             _search_path()

@@ -51,7 +51,7 @@ def catalog_questions() -> dict[str, str]:
 
 
 def resolve_target(text: str) -> Target:
-    """Returns the target for the argument of a command. Runs nothing."""
+    """Returns the file and the study that the argument TARGET of a command names. Runs no code."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, colon, variable = text.rpartition(":")

@@ -325,8 +325,8 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
         why = best.result.unscored or (why if best.result.scores_bytes else "")
         return None, f"{whose} no scores of validation samples{': ' if why else ''}{why}"
     try:
-        # Where trainings take all cores, several threads of numpy wait for each other: a correction
-        # by 100,000 samples of 1,000 trials then takes minutes instead of seconds.
+        # Trainings may take all cores. Then several threads of numpy would wait for each other, and
+        # the correction would take minutes instead of seconds.
         with threadpool_limits(1):
             estimate = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:

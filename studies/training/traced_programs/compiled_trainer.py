@@ -84,10 +84,10 @@ class CompiledTrainer:
         return None if self._swap is None else self._swap.structure
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """Trains by programs or by `model.fit`.
+        """Trains a model by compiled programs, or by `model.fit` if programs can't train it.
 
-        Raises NotTrainedError for any error of a program, in any epoch. `model.fit` then trains the
-        model, and raises the error too if it comes from the model.
+        Raises NotTrainedError if a program fails. The caller then trains the model by `model.fit`.
+        If the fault is the model's, `model.fit` raises an error, too.
         """
         reason = training.unfit or training.splits.unfit or why_not(training)
         if reason:

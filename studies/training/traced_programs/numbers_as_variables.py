@@ -85,7 +85,7 @@ class Lifted:
         self._record = record
         self._formula = formula
         self._sources = sources
-        # The positions in `Record.slots` of this number's slots, by dtype.
+        # The number has a slot for each dtype. The values are positions in `Record.slots`.
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
