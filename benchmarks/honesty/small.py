@@ -183,7 +183,7 @@ class _Part:
     def exact(self, outputs: np.ndarray) -> tuple[float, float]:
         """Returns an interval of one model: by Clopper and Pearson, or by DeLong.
 
-        With groups or weights, it counts as many samples as they are independent ones worth.
+        With groups or weights, the samples count as fewer: as independent ones of the same worth.
         """
         if self._setting.kind == "auc":
             return _delong(outputs[self._positive], outputs[~self._positive])
