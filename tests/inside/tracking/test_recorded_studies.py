@@ -180,13 +180,13 @@ def test_plain_names_in_any_script_are_taken_recorded_and_found_again(new_store:
 
 
 WRONG: list[tuple[object, str]] = [
-    *((f"my{character}study", "must not contain") for character in '/\\:@?#%"<>|*\n\t\0\x85'),
-    *((name, "must not be empty") for name in ("", "   ")),
-    *((name, "must not begin or end") for name in ("..", " x", ".x", "x.", "한" * 67)),
-    *((value, "must be a string") for value in (None, 3, b"digits")),
-    ("bad\udcff", "must not contain"),
-    ("Default", "must not be 'Default'"),
-    ("-x", "must not begin with '-'"),
+    *((f"my{character}study", "must be a text without") for character in '/\\:@?#%"<>|*\n\t\0\x85'),
+    *((name, "a text that is not empty") for name in ("", "   ")),
+    *((name, "a dot at either end") for name in ("..", " x", ".x", "x.", "한" * 67)),
+    *((value, "must be a text") for value in (None, 3, b"digits")),
+    ("bad\udcff", "must be a text without"),
+    ("Default", "another name than 'Default'"),
+    ("-x", "does not begin with '-'"),
 ]  # fmt: skip
 
 
