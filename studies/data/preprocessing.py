@@ -50,7 +50,8 @@ _MOST_VALUES = 10_000
 _OF_TABLES = "numbers standardized, categories one-hot"
 # At most this many categories of a column get an input: the most frequent ones.
 _MOST_CODED = 256
-# A category gets no input if it is in fewer than 5 training rows, and in less than one row of 200.
+# A category gets no input if it is in fewer than 5 training rows, and in fewer than one row for
+# each full 200: with less than 400 rows, no category is rare.
 _FEW_ROWS, _FEW_OF = 5, 200
 _OTHER = "(other)"
 _SHOWN = 20

@@ -136,9 +136,9 @@ class Table(Reader):
         check_names(first, named, self.title)
         table, decisions = self, dict(self.decisions)
         inputs = [name for name in first if name not in (*self.drop, self.target)]
-        if "categories" in self.open and (codes := _code_columns(first[inputs].head(_FIRST_ROWS))):
-            decisions["codes"] = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
-            table = replace(table, categories=(*dict.fromkeys([*self.categories, *codes]),))
+        by_rules = "categories" in self.open
+        codes = _code_columns(first[inputs].head(_FIRST_ROWS)) if by_rules else []
+        table = replace(table, categories=(*self.categories, *codes))
         if in_file:
             frame = table._frame(self.source)
         if not len(frame):
@@ -157,8 +157,11 @@ class Table(Reader):
         dropped = {}
         if "drop" in self.open:
             candidates = [name for name in inputs if name not in (self.time, *self.dates)]
-            dropped = dict(_reasons_to_drop(frame[candidates], table.categories))
+            dropped = dict(_reasons_to_drop(frame[candidates], table.categories, codes))
             inputs = [name for name in inputs if name not in dropped]
+        if codes := [name for name in codes if name in inputs]:
+            text = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
+            decisions = {"codes": text, **decisions}
         columns, refused = _table_columns(frame[inputs], table.categories, spelled=in_file)
         if refused and "drop" not in self.open:
             raise _refusal(self.title, refused)
@@ -177,6 +180,7 @@ class Table(Reader):
         table = replace(
             table,
             drop=(*self.drop, *dropped),
+            categories=(*self.categories, *codes),
             time=time or False,
             open=frozenset(),
             decisions=decisions,
@@ -357,7 +361,9 @@ def _plain(text: str) -> str:
     return text.strip().lower()
 
 
-def _reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[str, str]]:
+def _reasons_to_drop(
+    table: Any, categories: Collection[str], codes: Collection[str]
+) -> Iterator[tuple[str, str]]:
     """Yields the name of each column that teaches a model nothing, and the reason."""
     for name in table.columns:
         series = table[name]
@@ -366,9 +372,11 @@ def _reasons_to_drop(table: Any, categories: Collection[str]) -> Iterator[tuple[
         except TypeError:
             # Values such as lists can't be compared. `_table_columns` refuses them.
             continue
-        if name in categories:
+        if name in codes and values > max(_FEW_LEVELS, len(series) / 2):
+            yield name, f"holds {values:,} different codes in {len(series):,} rows"
+        elif name in categories:
             continue
-        if values == 1 and len(present) == len(series):
+        elif values == 1 and len(present) == len(series):
             only = series.iloc[0]
             yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"
         elif (

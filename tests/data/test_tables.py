@@ -125,6 +125,17 @@ def test_kinds_of_columns(name: str, values: Any, kind: str, vocabulary: tuple[s
     assert (column.kind, column.vocabulary) == (kind, vocabulary) and not splits.warnings
 
 
+def test_codes_of_which_more_than_half_differ_are_left_out() -> None:
+    zips = [f"0{number}" for number in range(1000, 1062)]
+    frame = pd.DataFrame({"zip": [*zips, *zips[:58]], "plz": zips[:60] * 2, "y": np.arange(120.0)})
+    data = ks.datasets.table(frame, target="y").load()
+    assert [column.name for column in data.preparation.table.columns] == ["plz"]
+    assert "zip: left out, as it holds 62 different codes in 120 rows" in data.warnings
+    assert "codes: the numbers of plz are categories" in data.warnings
+    kept = ks.datasets.table(frame, target="y", categories=["zip", "plz"]).load()
+    assert len(kept.preparation.table.columns) == 2
+
+
 def test_codes_that_python_reads_as_numbers_are_categories() -> None:
     codes = [f"{number}_00" for number in range(10, 40)] * 9
     frame = pd.DataFrame({"code": codes, "y": np.arange(len(codes)) / 3})
