@@ -56,13 +56,13 @@ def test_the_page_has_the_table_of_the_settings() -> None:
 
 
 def test_launch_has_their_options(tmp_path: Path) -> None:
-    shown = kerastudy_here(tmp_path, "launch", "--help").stdout
+    help_text = kerastudy_here(tmp_path, "launch", "--help").stdout
     for _, field, setting in declared():
         if setting.section:
             first = option_of(field.name, setting).partition("/")[0]
-            section = shown.partition(f"\n{setting.section}:\n")[2].partition("\n\n")[0]
+            section = help_text.partition(f"\n{setting.section}:\n")[2].partition("\n\n")[0]
             assert re.search(rf"^ +{first}\b", section, re.MULTILINE), first
-    assert {*ENGINES, *PRUNERS} <= set(re.split(r"[\s,]+", shown))
+    assert {*ENGINES, *PRUNERS} <= set(re.split(r"[\s,]+", help_text))
 
 
 def test_python_takes_them() -> None:
@@ -169,17 +169,17 @@ SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "phrases"),
     [
         ({"epochs": 2, "batch_size": 32}, ["epochs=2", "--set epochs=2"]),
         ({"epochs": 20, "batch_size": 64}, ["batch_size=64", "--set batch_size=64"]),
         ({"epochs": 20, "batch_size": 32}, []),
     ],
 )
-def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list[str]) -> None:
+def test_a_setting_that_the_space_overrules(settings: dict[str, Any], phrases: list[str]) -> None:
     warnings = warnings_of(describe(space=SPACE, **settings))
-    assert len(warnings) == (1 if said else 0)
-    for words in said:
+    assert len(warnings) == (1 if phrases else 0)
+    for words in phrases:
         assert words in warnings[0]
     assert warnings_of(describe(**settings)) == []
 
@@ -195,7 +195,7 @@ def test_a_study_never_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "options", "said"),
+    ("settings", "options", "message"),
     [
         ({}, {"executor": "in-process", "workers": 2}, "takes no number of workers. Received: 2"),
         ({}, {"epoch": 2}, r"'epoch'.* Did you mean 'epochs'\?"),
@@ -208,9 +208,9 @@ def test_a_study_never_changes() -> None:
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_loaded(
-    settings: dict[str, Any], options: dict[str, Any], said: str
+    settings: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ks.KerastudyError, match=said):
+    with pytest.raises(ks.KerastudyError, match=message):
         make(**settings).launch(**options)
 
 
@@ -228,12 +228,12 @@ def test_other_data_under_the_same_code(tmp_path: Path) -> None:
     code = CodeDescription("mine.py", "study", "", "c" * 64)
     before, replace = describe(code=code), dataclasses.replace
     now = replace(before, data=replace(before.data, digest="e" * 64, digests={"train": "2" * 64}))
-    (said,) = differences(before, now)
-    assert "CSV" in said and "without a seed" in said
-    (said,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
-    assert said.endswith(f"the file {str(file)!r} has changed")
-    (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
-    assert said == "the data differs (train, validation), and so does the code: mine.py"
+    (difference,) = differences(before, now)
+    assert "CSV" in difference and "without a seed" in difference
+    (difference,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
+    assert difference.endswith(f"the file {str(file)!r} has changed")
+    (difference,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
+    assert difference == "the data differs (train, validation), and so does the code: mine.py"
 
 
 def test_an_error_of_several_lines_is_told_in_one_without_its_example() -> None:

@@ -151,13 +151,16 @@ def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
     history = record(store, "settings", 1, **more)
     page = write_report(history).read_text(encoding="utf-8")
     cells = re.findall(r"<t[dh][^>]*>\s*([^<]*?)\s*</", page)
-    shown = dict(itertools.pairwise(map(html.unescape, cells)))
-    assert shown["Engine"].endswith("; seed 0") and not {"Seed", "Pruner"} & shown.keys()
-    assert shown["Keep"] == "all"
+    values_by_setting = dict(itertools.pairwise(map(html.unescape, cells)))
+    assert (
+        values_by_setting["Engine"].endswith("; seed 0")
+        and not {"Seed", "Pruner"} & values_by_setting.keys()
+    )
+    assert values_by_setting["Keep"] == "all"
     for name in (*settings_of(RecordedSettings), *others):
         value = getattr(history.description, name)
         if value not in (None, "") and name != "seed":
-            assert shown[name.replace("_", " ").capitalize()] == json.dumps(value), name
+            assert values_by_setting[name.replace("_", " ").capitalize()] == json.dumps(value), name
 
 
 # vl-convert ends the process at a character that SVG can't contain.
@@ -182,8 +185,8 @@ def test_odd_studies_have_no_empty_chart(store: Store, trials: int, settings: An
     assert places == set(json.loads(script)["charts"])
     assert places >= set(names)
     for figure in figures(history):
-        drawn = NotebookChart.of(charts.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
-        assert "NaN" not in drawn["image/svg+xml"]
+        bundle = NotebookChart.of(charts.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
+        assert "NaN" not in bundle["image/svg+xml"]
 
 
 def test_plots_are_charts_with_their_data(store: Store) -> None:
@@ -195,9 +198,9 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     assert plots.slice("momentum").to_dict()["title"]
     assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
     # A notebook shows the chart without a script, so without the network.
-    shown = plots.history()._repr_mimebundle_()
-    assert shown.keys() == {"image/svg+xml", "text/plain"}
-    assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
+    bundle = plots.history()._repr_mimebundle_()
+    assert bundle.keys() == {"image/svg+xml", "text/plain"}
+    assert "complete" in bundle["image/svg+xml"] and "<script" not in bundle["image/svg+xml"]
     with alt.renderers.enable("html"):
         assert "text/html" in plots.history()._repr_mimebundle_()
     with pytest.raises(AttributeError, match=r"no chart 'curves'\. Did you mean 'learning_curves"):
@@ -256,8 +259,8 @@ def test_figures_for_a_paper_are_as_wide_as_a_column(store: Store, tmp_path: Pat
 
 
 def test_a_backslash_ends_no_text_in_a_tooltips_expression() -> None:
-    drawn = {"encoding": {"x": {"title": "a\\"}, "tooltip": [{"field": "p0", "title": "a\\"}]}}
-    encoding = drawable(drawn)["encoding"]
+    chart = {"encoding": {"x": {"title": "a\\"}, "tooltip": [{"field": "p0", "title": "a\\"}]}}
+    encoding = drawable(chart)["encoding"]
     assert (encoding["x"]["title"], encoding["tooltip"][0]["title"]) == ("a\\", "a\\\\")
 
 
