@@ -14,20 +14,20 @@ _LONGEST_SHOWN: Final = 200
 _MOST_SIMILAR: Final = 3
 # Units of time and the next smaller units, with their seconds.
 _UNITS: Final = (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
-# Numbers of intervals are written without an exponent from 0.0001 to 1,000,000.
+# Numbers below 1e15 are written without an exponent, and numbers of intervals only from 0.0001.
 _SMALLEST: Final = 1e-4
-_LARGEST: Final = 1e6
+_LARGEST: Final = 1e15
 # If a bound of a gain would be rounded to 0, the bound gets up to this many more decimals.
 _MORE: Final = 3
 
 
 def number(value: float, digits: int = 4) -> str:
     """Returns a number as a text of about ``digits`` digits: ``0.9833``, ``1,079``, ``3.2e-05``."""
-    if isinstance(value, numbers.Integral) or (abs(value) < 1e6 and value == int(value)):
-        return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.{digits}g}"
+    if isinstance(value, numbers.Integral) or (abs(value) < _LARGEST and value == int(value)):
+        return f"{int(value):,}" if abs(value) < _LARGEST else f"{value:.{digits}g}"
     if not math.isfinite(value):
         return str(value)
-    if 10**digits <= abs(value) < 1e6:
+    if 10**digits <= abs(value) < _LARGEST:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 
@@ -35,7 +35,8 @@ def number(value: float, digits: int = 4) -> str:
 def readable(value: object, digits: int = 4) -> str:
     """Returns the value of a hyperparameter as text. Floats are rounded."""
     if isinstance(value, float):
-        return f"{value:.{digits}g}"
+        text = f"{value:.{digits}g}"
+        return f"{float(text):.0f}" if "e+" in text and abs(value) < _LARGEST else text
     if value is None or isinstance(value, str | bool):
         return str(value)
     return json.dumps(value, ensure_ascii=False, default=str)
@@ -73,13 +74,17 @@ def amounts(counts: Mapping[str, int], nouns: Collection[str] = ()) -> str:
 
 
 def share(part: float) -> str:
-    """Returns a share as a percentage: ``12.3 %`` for 0.123."""
-    return f"{100 * part:.3g} %"
+    """Returns a share as a percentage: ``12.3 %``, ``under 0.1 %``, ``over 99.9 %``."""
+    if 0 < part < 0.0005:
+        return "under 0.1 %"
+    if 0.9995 <= part < 1 and not math.isclose(part, 1):
+        return "over 99.9 %"
+    return f"{100 * part:.1f}".removesuffix(".0") + " %"
 
 
 def difference(value: float) -> str:
     """Returns a difference or a spread as a text with two significant digits."""
-    return f"{value:.2g}"
+    return readable(float(value), 2)
 
 
 def with_spread(value: float, spread: float | None = None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.texts import counted, duration, with_spread
+from search_spaces.texts import counted, duration, readable, with_spread
 from studies.terminal_text import COLUMNS, cut, printable, sparkline, width, without_colors, wrapped
 from tracking.records import BestEpoch, EpochResult, StudyDescription, TrialResult, TrialSpec
 
@@ -134,17 +134,15 @@ class Progress:
             return f"pruned at epoch {result.epochs}" + (result.reason and f": {result.reason}")
         if best is None:
             return f"{result.state}: {result.reason}" if result.reason else result.state
+        value = with_spread(best.value, result.spread if result.folds else None)
         if result.state == "pruned":
             planned = self._epochs.get(number, result.epochs)
-            return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
-        if result.of_no_epoch:
-            return with_spread(best.value)
-        value = with_spread(best.value, result.spread if result.folds else None)
-        return f"{value} (epoch {best.epoch} of {result.epochs})"
+            return f"{value} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
+        return value if result.of_no_epoch else f"{value} (epoch {best.epoch} of {result.epochs})"
 
     def best_so_far(self) -> str:
         """Returns the best value so far, and its trial."""
-        return "" if self._best is None else f"best {self._best[1]:.6g} #{self._best[0]}"
+        return "" if self._best is None else f"best {with_spread(self._best[1])} #{self._best[0]}"
 
     def time_left(self) -> str:
         """Returns the time left, estimated from the trials of this launch."""
@@ -319,8 +317,8 @@ class LiveProgress(Progress):
         if curve:
             last = list(curve.values())[-1]
             best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
-            at_best = f", best {best.value:.4g} at {best.epoch}" if best is not last else ""
-            parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
+            at_best = f", best {readable(best.value)} at {best.epoch}" if best is not last else ""
+            parts.append(f"{printable(objective.metric)} {readable(last.value)}{at_best}")
         return "  ".join(parts)
 
     def _training(self, number: int) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces.texts import number, readable, share, with_spread
 from tracking.history import StudyVerdict
 from tracking.records import Confirmation, ConstantGuess, Corrected, DataFindings, Interval, Racer
 
@@ -142,7 +143,7 @@ def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str)
         ((1.0, 1.0, 1.0), "1.000 (1.000 to 1.000)"),
         ((0.31, 0.2, 1.9), "0.3 (0.2 to 1.9)"),
         ((12345.6, 11111.1, 13333.3), "12,300 (11,100 to 13,300)"),
-        ((1.234e9, 1.2e9, 1.3e9), "1.23e+09 (1.20e+09 to 1.30e+09)"),
+        ((1.234e9, 1.2e9, 1.3e9), "1,230,000,000 (1,200,000,000 to 1,300,000,000)"),
         ((3.21e-5, 2.1e-5, 4.4e-5), "3.2e-05 (2.1e-05 to 4.4e-05)"),
         ((3.21e-4, 2.1e-4, 4.4e-4), "0.00032 (0.00021 to 0.00044)"),
         ((-0.0001, -0.03, 0.03), "0.000 (-0.030 to 0.030)"),
@@ -151,6 +152,24 @@ def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str)
 )  # fmt: skip
 def test_digits_follow_the_width(interval: tuple[float, float, float], text: str) -> None:
     assert Interval(*interval).text() == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (0, "0 %"), (0.000536, "0.1 %"), (0.0001, "under 0.1 %"), (0.0536, "5.4 %"),
+        (0.123, "12.3 %"), (0.95, "95 %"), (0.9996, "over 99.9 %"), (0.999, "99.9 %"),
+        (1 - 1e-16, "100 %"), (1, "100 %"),
+    ],
+)  # fmt: skip
+def test_a_share_has_no_false_precision(part: float, text: str) -> None:
+    assert share(part) == text
+
+
+def test_large_numbers_have_no_exponent() -> None:
+    texts = number(1234567.8), readable(1234567.8, 6), with_spread(20400.0, 1234.0)
+    assert texts == ("1,234,568", "1234570", "20400 ± 1200")
+    assert (number(1e15), readable(3.2e16), readable(1e-5)) == ("1e+15", "3.2e+16", "1e-05")
 
 
 def test_the_grounds() -> None:
