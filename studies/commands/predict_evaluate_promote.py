@@ -46,6 +46,7 @@ _ROWS_SHOWN = 20
     type=click.Path(path_type=Path),
     help="A csv file to write.  [default: show a table]",
 )
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
 @trust_option
 @common_options
@@ -53,6 +54,7 @@ def predict_command(
     study: str,
     samples: Path,
     output: Path | None,
+    force: bool,
     probabilities: bool,
     trust: bool,
     store: Path,
@@ -72,12 +74,14 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """
+    from studies.exporting import file_for
     from studies.progress import waiting
     from studies.results import check_output, predict_file
 
     if output is not None:
         output = output.expanduser()
         check_output(output)
+        file_for(output, "", force)
     check_trusted(store, trust)
     history = history_of(study, store)
     with waiting("loading TensorFlow and the model"):
@@ -211,7 +215,7 @@ def promote_command(recorded: RecordedStudy, trial: int | None, reason: str) -> 
 def _promotion_text(promotion: Promotion) -> str:
     lines = [
         f"champion: trial {promotion.trial}, epoch {promotion.epoch}, "
-        f"{promotion.metric} {promotion.value:.6g}, {promotion.champion}",
+        f"{promotion.metric} {readable(promotion.value, 6)}, {promotion.champion}",
         *(f"note: {note}" for note in promotion.notes),
     ]
     return "\n".join(part for line in lines for part in wrapped(line, indent=2))

@@ -123,12 +123,10 @@ class Predictions:
 
 
 def check_output(path: Path) -> None:
-    """Checks that predictions can be written to a path."""
+    """Checks that a path is of a CSV file, the only kind that predictions are written into."""
     if path.suffix.lower() != ".csv":
         hint = "Name a file that ends with .csv."
         raise DataError(f"Predictions can't be written into {str(path)!r}", hint=hint)
-    if not path.parent.is_dir():
-        raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
 
 
 def predict_file(
@@ -549,8 +547,9 @@ def _for_inputs(arrays: dict[str, np.ndarray], path: Path, inputs: Inputs) -> di
 def _read_rows(path: Path, inputs: Inputs) -> np.ndarray:
     """Reads the samples of a CSV or Parquet file, each a row of the study's columns."""
     if not inputs.columns:
+        kind = "npz" if len(inputs.arrays) > 1 else "npz or npy"
         raise inputs.error(
-            path, "is a table, but the study's data has no column names: give an npz file"
+            path, f"is a table, but the study's data has no column names: give an {kind} file"
         )
     texts = inputs.arrays[0].texts
     table = read_table(path, texts=inputs.columns if texts else ())

@@ -33,7 +33,7 @@ def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
     np.savez(kinds.folder / "new.npz", x=ROWS.to_numpy())
     np.save(kinds.folder / "new.npy", ROWS.to_numpy())
     for kind in ("parquet", "npz", "npy"):
-        more = ("--output", "out.csv", "--probabilities")
+        more = ("--output", "out.csv", "--force", "--probabilities")
         answer = kinds.run("predict", "kinds", "--input", f"new.{kind}", *more)
         assert answer.stdout == "3 predictions in 'out.csv'\n"
         table = pd.read_csv(kinds.folder / "out.csv")
@@ -68,4 +68,6 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
     assert "that ends with .csv" in failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "no/x.csv", expect=2)
-    assert "There is no folder 'no'" in failed.stderr
+    assert "no' to write 'x.csv' into" in failed.stderr
+    failed = kinds.run("predict", "kinds", "--input", "few.csv", "--output", "few.csv", expect=2)
+    assert "few.csv' exists. Name another file with --output, or replace it" in failed.stderr

@@ -128,7 +128,9 @@ def test_texts_for_missing_values_are_missing_in_files_of_both_kinds(tmp_path: P
     new.assign(built=new["built"].replace("?", None)).to_csv(tmp_path / "empty.csv", index=False)
     predictions = []
     for name in ("new.parquet", "new.csv", "empty.csv"):
-        kerastudy_here(tmp_path, "predict", "houses", "--input", name, "--output", "p.csv")
+        kerastudy_here(
+            tmp_path, "predict", "houses", "--input", name, "--output", "p.csv", "--force"
+        )
         predictions.append((tmp_path / "p.csv").read_text(encoding="utf-8"))
     assert len(predictions[0].splitlines()) == 121 and len({*predictions}) == 1
 

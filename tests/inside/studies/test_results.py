@@ -213,7 +213,9 @@ def test_a_table_needs_names_of_columns(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("9;7\n0,5;1\n2,5;3\n")
     assert read_inputs(file, Inputs(("7", "9"), one))[0][""].tolist() == [[1, 0.5], [3, 2.5]]
-    with pytest.raises(DataError, match=r"no column names: give an npz file\. The model takes"):
+    with pytest.raises(
+        DataError, match=r"no column names: give an npz or npy file\. The model takes"
+    ):
         read_inputs(file, Inputs((), one))
     texts = Inputs(("7",), (Input("", np.dtype(str), (1,)),))
     file.write_text("9,7\na,07\nb,NA or\n")
