@@ -150,7 +150,7 @@ class Summary:
         if len(kinds := self.history.hardware) > 1:
             facts.append(Fact("hardware", f"{'; '.join(kinds)}: bits may differ between trials"))
         if self.history.server:
-            facts.append(Fact("also at", self.history.server))
+            facts.append(Fact("server", f"{self.history.server} is to get a copy of the study"))
         if self.history.ended:
             facts += [Fact("trained", _trainers(self.history)), Fact("cost", self._cost())]
         return [fact for fact in facts if fact.text]
@@ -175,7 +175,9 @@ class Summary:
         if history.status == "RUNNING" and holder_of(history.folder):
             return []
         if history.status != "FINISHED" or history.best is None:
-            purpose = "Resume the launch, which was interrupted, with the options that it had"
+            purpose = (
+                "Resume the interrupted launch. If it had more options, add them to this command"
+            )
             if history.status == "FINISHED":
                 purpose = "As no trial has a value, mend the cause, then launch the study again"
             text = launch_command(history, description.name)
@@ -444,7 +446,11 @@ def _trainers(history: StudyHistory) -> str:
         if trial.result.trainer
     )
     return "; ".join(
-        f"{count} of {trainers.total()} trials {_TRAINERS.get(name, f'by {name}')}"
-        + (f" ({reason})" if reason else "")
+        f"{count} of {trainers.total()} trials {trainer_text(name, reason)}"
         for (name, reason), count in trainers.most_common()
     )
+
+
+def trainer_text(name: str, reason: str) -> str:
+    """Returns a clause that says how a trial was trained, and why in this way if that is known."""
+    return _TRAINERS.get(name, f"by {name}") + (f" ({reason})" if reason else "")

@@ -384,12 +384,14 @@ def main() -> None:
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        if context is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
             error.show()
             sys.exit(EXIT_WRONG_USE)
+        # For an option without its value, click does not say which command it was parsing.
+        path = context.command_path if context else " ".join(["kerastudy", *sys.argv[1:2]])
         message = error.format_message()
         end = "" if message.endswith((".", "?")) else "."
-        _end(f"{message}{end} See: {context.command_path} --help", EXIT_WRONG_USE)
+        _end(f"{message}{end} See: {path} --help", EXIT_WRONG_USE)
     except (KeyboardInterrupt, click.Abort):
         _end("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -36,7 +36,7 @@ from tracking.records import (
     to_json,
 )
 from tracking.shell_commands import reproduce_command
-from tracking.study_summary import Fact, Summary, data_facts, summary_of, trial_rows
+from tracking.study_summary import Fact, Summary, data_facts, summary_of, trainer_text, trial_rows
 
 if TYPE_CHECKING:
     from studies.engines import Curve
@@ -254,10 +254,9 @@ def _trial_outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     result, lines = trial.result, []
     if result.reason:
         lines.append(f"reason     {result.reason}")
-    trained = f" by {result.trainer}" if result.trainer else ""
-    why = f" ({result.trainer_reason})" if result.trainer_reason else ""
+    how = f" {trainer_text(result.trainer, result.trainer_reason)}" if result.trainer else ""
     epochs = counted(result.fits_epochs or result.epochs, "epoch")
-    lines.append(f"trained    {epochs} in {duration(result.seconds)}{trained}{why}")
+    lines.append(f"trained    {epochs} in {duration(result.seconds)}{how}")
     lines += _trainings(result)
     if trial.whole is not None:
         lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")

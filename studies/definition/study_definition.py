@@ -16,7 +16,7 @@ from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import suggestion
 from studies.data import CrossValidation, DescribedData, replaced_data
 from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
-from studies.definition.launch_options_and_unrecorded_settings import StudySettings
+from studies.definition.launch_options_and_unrecorded_settings import LaunchOptions, StudySettings
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
@@ -97,7 +97,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         """Returns the study with the settings that a launch gives in place of the study's own."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
-                hint = suggestion(name, OVERRIDABLE)
+                hint = suggestion(name, [*OVERRIDABLE, *settings_of(LaunchOptions)])
                 raise StudyError(f"{name!r} cannot be given at launch", hint=hint)
             if name in ("epochs", "batch_size") and self.space is not None and name in self.space:
                 raise StudyError(

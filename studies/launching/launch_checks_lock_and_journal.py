@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from studies.progress import Progress
 from tracking.history import StudyHistory, read_folder, refreshed
 from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow import Exporter, check_server, server_of_environment
-from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord, settings_of
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord, option_of, settings_of
 from tracking.store import (
     Store,
     check_writable,
@@ -117,9 +118,13 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         changes.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
     for name, setting in settings_of(StudyDefinition).items():
         if setting.another_study:
-            was, is_now = getattr(before, name), getattr(now, name)
+            was, is_now, undo = getattr(before, name), getattr(now, name), ""
             if was != is_now:
-                changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
+                text = before.initial_from if name == "initial" else str(was)
+                # The option --folds takes a number, not another kind of split.
+                if text and setting.section and (setting.reads is not int or text.isdigit()):
+                    undo = f" (to undo: {option_of(name, setting)} {shlex.quote(text)})"
+                changes.append(f"{name} was {_shown(was)} and is {_shown(is_now)}{undo}")
     return changes
 
 

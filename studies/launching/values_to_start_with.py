@@ -60,6 +60,9 @@ def starting_values(
 
 def _of_file(path: Path, space: SearchSpace) -> Iterator[dict[str, Any]]:
     file = f"The file to start with {str(path)!r}"
+    if not path.expanduser().exists():
+        hint = f"Name a JSON file, or the best trials of a study by {OF_A_STUDY}NAME."
+        raise StudyError(f"There is no file {str(path)!r} to start with", hint=hint)
     try:
         rows = json.loads(path.expanduser().read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:

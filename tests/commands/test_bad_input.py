@@ -180,7 +180,7 @@ CASES: dict[str, tuple[Any, ...]] = {
                                         ["'val_auc'", "'val_accuracy'", "'val_loss'"]),
     "warms up by a negative number": ({"pruner": "'median,n_warmup_steps=-1'"}, ["negative"]),
     "lacks the bound of its pruner": ({"pruner": "'threshold'"}, ["lower"]),
-    "has no file to start with": ({}, ["'nowhere.json' cannot be read"],
+    "has no file to start with": ({}, ["no file 'nowhere.json'", "by study:NAME"],
                                   "--start-with", "nowhere.json"),
     "lacks what is to be tuned": ({}, ["'learning_rat'", "Did you mean 'learning_rate'?"],
                                   "--only", "learning_rat"),
@@ -212,7 +212,10 @@ def test_a_study_that_has_changed_since_it_was_launched(copied_store: Path, tmp_
     before = contents(copied_store)
     arguments = ("launch", file, "--store", copied_store, *HERE, "--trials", "4")
     answer = kerastudy_here(tmp_path, *arguments, expect=2)
-    of_data, of_settings = "data differs (train, validation", "epochs was 2 and is 3"
+    of_data, of_settings = (
+        "data differs (train, validation",
+        "epochs was 2 and is 3 (to undo: --epochs 2)",
+    )
     check_refused(answer, "'blobs'", "--name", "dropout", "learning_rate", of_data, of_settings)
     check_refused(answer, "objective", "val_accuracy", "val_loss")
     assert contents(copied_store) == before

@@ -97,6 +97,7 @@ def test_help_has_the_common_options_and_examples_to_copy(tmp_path: Path, comman
         (["launch", "digits", "--nonsense"], "--nonsense"),
         (["launch", "digits", "--trials", "many"], "many"),
         (["ui", "--port", "0"], "0"),
+        (["data", "x.csv", "--missing"], "'--missing' requires an argument"),
     ],
 )
 def test_wrong_use_is_one_line_that_names_the_help(

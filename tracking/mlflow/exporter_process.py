@@ -28,6 +28,7 @@ from tracking.history import StudySize, read_folder
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exporter_notes_and_lock import locked_notes, read_notes
 from tracking.mlflow.views_and_descriptions import REPORT
+from tracking.shell_commands import study_command
 from tracking.store import Store
 
 if TYPE_CHECKING:
@@ -249,7 +250,8 @@ class _Follower:
             # exporter, which repeats all writes that are not noted.
             self._exporters.pop(address, None)
             if address not in self._next:
-                _say(f"warning: {error} The study continues; the rest is sent later.")
+                push = study_command(read_folder(self._store, self._folder), "push")
+                _say(f"warning: {error} The study continues. To send the rest later: {push}")
             self._next[address] = time.monotonic() + _SECONDS_AWAY
         except (KerastudyError, OSError) as error:
             self._next[address] = math.inf

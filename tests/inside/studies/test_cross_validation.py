@@ -121,6 +121,7 @@ def test_show_and_dry_run_tell_of_folds(folder: Path, history: StudyHistory) -> 
     lines = [line for line in output.splitlines() if not line.startswith("checkpoint")]
     assert max(map(len, lines)) <= 80
     output = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
+    assert "by compiled steps, which give the same numbers" in " ".join(output.split())
     assert "\nfold 1     " in output and "\nfold 3     " in output
     # `--dry-run` shows this text.
     planned = definition_text(history.description)

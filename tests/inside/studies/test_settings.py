@@ -152,7 +152,8 @@ def test_another_value_makes_another_study_or_does_not(name: str) -> None:
     value = getattr(before, name)
     other = f"{value} " if isinstance(value, str) else 7 if value is None else value + 1
     changes = differences(before, dataclasses.replace(before, **{name: other}))
-    expected = [f"{name} was {value!r} and is {other!r}"] if STUDY[name].another_study else []
+    undo = f" (to undo: --{name} {value})" if STUDY[name].section else ""
+    expected = [f"{name} was {value!r} and is {other!r}{undo}"] * STUDY[name].another_study
     assert changes == expected
 
 
@@ -161,8 +162,17 @@ def test_another_engine_and_other_first_values_make_another_study() -> None:
     of_engine, of_values = differences(
         before, dataclasses.replace(before, engine="optuna:random", initial=first)
     )
-    assert of_engine == "engine was 'optuna:tpe' and is 'optuna:random'"
+    undo = "(to undo: --engine optuna:tpe)"
+    assert of_engine == f"engine was 'optuna:tpe' and is 'optuna:random' {undo}"
     assert of_values == f"initial was () and is {first}"
+    former = dataclasses.replace(before, initial=first, initial_from="my values.json", folds=5)
+    former = dataclasses.replace(former, cross_validation="5")
+    of_values, of_folds = differences(former, before)
+    assert of_values.endswith("(to undo: --start-with 'my values.json')")
+    assert of_folds.endswith("(to undo: --folds 5)")
+    assert (
+        "undo" not in differences(dataclasses.replace(former, cross_validation="f(5)"), before)[1]
+    )
 
 
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
@@ -199,6 +209,7 @@ def test_a_study_never_changes() -> None:
     [
         ({}, {"executor": "in-process", "workers": 2}, "takes no number of workers. Received: 2"),
         ({}, {"epoch": 2}, r"'epoch'.* Did you mean 'epochs'\?"),
+        ({}, {"wrkers": 2}, r"'wrkers'.* Did you mean 'workers'\?"),
         ({"epoch": 2}, {}, r"'epoch'.* Did you mean 'epochs'\?"),
         ({"trainer": "plian"}, {}, r"'plian'.*'plain'"),
         *(

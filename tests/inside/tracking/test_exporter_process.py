@@ -115,7 +115,7 @@ def test_ended_trials_are_in_mlflow_while_the_study_runs_though_its_server_fails
         )
         assert trials == {"0", "1"} and history.counts()["complete"] == 3
         (warning,) = [line for line in progress.lines if "warning: The MLflow server" in line]
-        assert reason in warning
+        assert reason in warning and "later: kerastudy push alone --store" in warning
         check_equal(open_store_client(new_store), history.folder)
         with pytest.raises(ServerAwayError, match=reason):
             StudyExporter(new_store, history.folder, address).update(whole=True)

@@ -134,7 +134,7 @@ def test_a_launch_sends_a_study_with_its_champion(
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
     show_answer = kerastudy_here(tmp_path, "show", "trained", "--store", "store")
-    assert f"also at    {server.address}" in show_answer.stdout
+    assert f"server     {server.address} is to get a copy" in show_answer.stdout
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, sam
 @pytest.mark.parametrize(
     ("changes", "status", "purpose"),
     [
-        ({}, "KILLED", "Resume"),
+        ({}, "KILLED", "Resume the interrupted launch. If it had more options, add them"),
         ({"infeasible": lambda v: "NaN"}, "FINISHED", "no trial has a value"),
     ],
 )
