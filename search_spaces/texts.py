@@ -182,8 +182,8 @@ def near_match(received: object, names: Iterable[str]) -> str:
     for name in names if isinstance(received, str) else ():
         folded.setdefault(name.casefold(), []).append(name)
     similar = difflib.get_close_matches(text, folded)
-    # difflib does not find "curves" similar to "learning_curves". So names that contain the
-    # received text count as similar, too.
-    similar = similar or [name for name in folded if len(text) > 3 and text in name]
+    # difflib does not find "curves" similar to "learning_curves", nor "maximize" to "max". So names
+    # that contain the received text, or are its first three letters, count as similar, too.
+    similar = similar or [n for n in folded if len(text) > 3 and (text in n or text[:3] == n)]
     near = [name for word in similar[:_MOST_SIMILAR] for name in folded[word]]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

@@ -46,11 +46,7 @@ def check_objective(setting: str, value: Any, error: checks.Error) -> str | Obje
         name, direction = getattr(value, "name", None), getattr(value, "direction", None)
         if isinstance(name, str) and direction is not None:
             value = Objective(name, direction)
-    if isinstance(value, Objective):
-        of = f"The direction of the objective {value.metric!r}"
-        checks.choice(of, value.direction, ("max", "min"), ObjectiveError)
-        return value
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, Objective) or (isinstance(value, str) and value.strip()):
         return value
     expected = "the name of a metric, such as 'val_accuracy', or an Objective"
     raise ObjectiveError.of_setting(setting, expected, value)

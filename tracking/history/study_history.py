@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 
 from search_spaces import argument_checks as checks
-from search_spaces.errors import StoreError, StudyNotFoundError
+from search_spaces.errors import StoreError, StudyNotFoundError, TrackingError
 from search_spaces.texts import near_match, quoted
 from tracking.history.learning_curves import epoch_metrics
 from tracking.journal import DELETED, FILE_NAME, Champion, Journal, JournalReader
@@ -139,7 +139,7 @@ class StudyHistory:
 
     def top(self, count: int) -> list[EndedTrial]:
         """Returns the best trials of `holding`, at most `count`."""
-        return self.holding[:count]
+        return self.holding[: checks.whole_number("count", count, TrackingError, least=0)]
 
     def leading(self, count: int) -> list[EndedTrial]:
         """Returns the champion and the best other trials, at most `count` in all."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from search_spaces import SearchSpace, canonical_json, complete
+from search_spaces import argument_checks as checks
+from search_spaces.errors import ObjectiveError
 from search_spaces.texts import amounts
 from tracking.records.recorded_settings import RecordedSettings
 
@@ -45,6 +47,11 @@ class Objective:
 
     metric: str
     direction: Direction
+
+    def __post_init__(self) -> None:
+        """Checks the direction."""
+        of = f"The direction of the objective {self.metric!r}"
+        checks.choice(of, self.direction, ("max", "min"), ObjectiveError)
 
     def is_better(self, value: float, than: float) -> bool:
         """Returns whether ``value`` is strictly better than another value."""
