@@ -156,8 +156,8 @@ class Table(Reader):
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
-            candidates = [name for name in inputs if name not in (self.time, *self.dates)]
-            dropped = dict(_reasons_to_drop(frame[candidates], table.categories, codes))
+            candidates = [n for n in inputs if n not in (self.time, *self.dates, *self.categories)]
+            dropped = dict(_reasons_to_drop(frame[candidates], codes))
             inputs = [name for name in inputs if name not in dropped]
         if codes := [name for name in codes if name in inputs]:
             text = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
@@ -361,9 +361,7 @@ def _plain(text: str) -> str:
     return text.strip().lower()
 
 
-def _reasons_to_drop(
-    table: Any, categories: Collection[str], codes: Collection[str]
-) -> Iterator[tuple[str, str]]:
+def _reasons_to_drop(table: Any, codes: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yields the name of each column that teaches a model nothing, and the reason."""
     for name in table.columns:
         series = table[name]
@@ -372,10 +370,9 @@ def _reasons_to_drop(
         except TypeError:
             # Values such as lists can't be compared. `_table_columns` refuses them.
             continue
-        if name in codes and values > max(_FEW_LEVELS, len(series) / 2):
-            yield name, f"holds {values:,} different codes in {len(series):,} rows"
-        elif name in categories:
-            continue
+        if name in codes:
+            if values > max(_FEW_LEVELS, len(series) / 2):
+                yield name, f"holds {values:,} different codes in {len(series):,} rows"
         elif values == 1 and len(present) == len(series):
             only = series.iloc[0]
             yield name, f"is always {only if isinstance(only, np.generic) else repr(only)}"

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 _SHOWN: Final = 6
+# In messages, samples in memory are called by the name of the argument.
+_X: Final = Path("x")
 ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 
 
@@ -172,7 +174,10 @@ def _as_the_model_takes(
     model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
 ) -> Any:
     """Returns the samples as `model.predict` takes them: an array, a dict or a tuple of arrays."""
-    by_name = {name: _texts_as_tensor(array) for name, array in arrays.items()}
+    import tensorflow as tf
+
+    # Keras takes texts only as tensors.
+    by_name = {n: tf.constant(a) if a.dtype.kind == "U" else a for n, a in arrays.items()}
     if len(expected) == 1:
         return by_name[expected[0].name]
     names = {tensor.name for tensor in getattr(model, "inputs", None) or ()}
@@ -312,6 +317,15 @@ class Inputs:
         columns = tuple(str(name) for name, _ in named_columns)
         return cls(columns, arrays, metadata.get("files") or {})
 
+    @classmethod
+    def of_model(cls, model: keras.Model) -> Inputs:
+        """Returns the inputs of a Keras model; none for a model of a subclass without a graph."""
+        tensors, inputs = getattr(model, "inputs", None) or (), getattr(model, "input", None)
+        names = inputs if isinstance(inputs, Mapping) else [tensor.name for tensor in tensors]
+        types = [np.dtype(str if t.dtype == "string" else t.dtype) for t in tensors]
+        shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
+        return cls((), tuple(map(Input, names if len(shapes) > 1 else [""], types, shapes)))
+
     def __str__(self) -> str:
         """Returns a description of the inputs for messages."""
         if self.columns:
@@ -319,8 +333,16 @@ class Inputs:
         return listed(self.arrays)
 
     def error(self, path: Path, fault: str) -> DataError:
-        """Returns the error for a file whose samples don't fit the model."""
+        """Returns the error for samples that don't fit the model."""
         return DataError(f"{str(path)!r} {fault}", hint=f"The model takes {self}.")
+
+    def all_fitted(self, arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+        """Returns the samples for all inputs, by name, as `fitted` does for one."""
+        samples = {each.name: self.fitted(arrays[each.name], each, path) for each in self.arrays}
+        lengths = sorted({len(array) for array in samples.values()})
+        if len(lengths) > 1:
+            raise self.error(path, f"has arrays with different numbers of samples: {lengths}")
+        return samples
 
     def fitted(self, array: np.ndarray, expected: Input, path: Path) -> np.ndarray:
         """Returns the samples for one input with the type and the axes that the input takes.
@@ -328,9 +350,10 @@ class Inputs:
         Raises DataError if the samples don't fit the input.
         """
         of = f" {expected.name!r}" if expected.name else ""
-        # Keras adds a last axis of size 1 if it is missing.
+        # Keras adds a last axis of size 1 if it is missing, and removes one that is too many.
         lacks_axis = array.ndim == len(expected.shape) and expected.shape[-1:] == (1,)
         samples = array[..., None] if lacks_axis else array
+        samples = array[..., 0] if _same_sizes(array.shape[1:], (*expected.shape, 1)) else samples
         if array.ndim and not len(array):
             raise self.error(path, f"has no samples{of}")
         if array.ndim == 0 or not _same_sizes(samples.shape[1:], expected.shape):
@@ -356,31 +379,30 @@ def _same_sizes(shape: Sequence[int], input_shape: Sequence[int | None]) -> bool
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     """Returns samples in memory in the form that the model takes.
 
-    Raises DataError for a file, or for rows that lack columns of the model's table.
+    Raises DataError for a file, and for samples that don't fit the model. Tensors, streams of
+    batches, and samples for a model of a subclass without a graph are checked by Keras only.
     """
     if isinstance(x, str | Path):
-        raise DataError(
-            "predict takes samples", hint=f"For a file: kerastudy.predict({study!r}, {x!r})"
-        )
-    if takes_columns(model) and isinstance(x, np.ndarray):
-        raise DataError(
-            "The model takes the columns of a table", hint="Pass a DataFrame, or a dict of columns."
-        )
+        hint = f"For a file: kerastudy.predict({study!r}, {x!r})"
+        raise DataError("predict takes samples", hint=hint)
     if takes_columns(model) and (hasattr(x, "columns") or isinstance(x, Mapping)):
         columns, notes = _columns_for(model, x, "The table")
         for note in notes:
             warnings.warn(note, stacklevel=3)
         return columns
-    if isinstance(x, list | np.ndarray) and len(getattr(model, "inputs", None) or ()) == 1:
-        return _texts_as_tensor(np.asarray(x))
-    return x
-
-
-def _texts_as_tensor(array: np.ndarray) -> Any:
-    """Returns an array of texts as a tensor, because Keras takes texts only as tensors."""
-    import tensorflow as tf
-
-    return tf.constant(array) if array.dtype.kind == "U" else array
+    inputs, single = Inputs.of_model(model), x is None or np.isscalar(x) or hasattr(x, "iloc")
+    if not inputs.arrays or not (single or isinstance(x, Mapping | Sequence | np.ndarray)):
+        return x
+    if takes_columns(model):
+        hint = "Pass a DataFrame, or a dict of columns."
+        raise DataError("The model takes the columns of a table", hint=hint)
+    if isinstance(x, list | tuple) and len(inputs.arrays) == len(x) > 1:
+        x = {expected.name: array for expected, array in zip(inputs.arrays, x, strict=True)}
+    by_name = x if isinstance(x, Mapping) else {"x": [] if x is None else x}
+    with _readable(_X):
+        arrays = {name: np.asarray(array) for name, array in by_name.items()}
+        samples = inputs.all_fitted(_for_inputs(arrays, _X, inputs), _X)
+    return _as_the_model_takes(model, samples, inputs.arrays)
 
 
 def _columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str, Any], list[str]]:
@@ -389,10 +411,10 @@ def _columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str,
     A note tells which categories the model does not know. `called` is the table's name in messages,
     e.g. "The table".
     """
-    if not all(np.ndim(table[name]) and len(table[name]) for name in table):
-        raise DataError(f"{called} has no rows.")
     try:
         columns = model_columns(model, table)
+        if (lengths := {len(column) for column in columns.values()}) == {0} or len(lengths) > 1:
+            raise ValueError(f"its columns have {listed(sorted(lengths))} rows")
         return columns, list(_unknown_categories(model, columns))
     except KeyError as error:
         raise DataError(
@@ -443,13 +465,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
             array, files = as_trained
             return {inputs.arrays[0].name: array}, files
         arrays = _read_arrays(path, inputs)
-    samples = {
-        entry.name: inputs.fitted(arrays[entry.name], entry, path) for entry in inputs.arrays
-    }
-    lengths = {len(array) for array in samples.values()}
-    if len(lengths) > 1:
-        raise inputs.error(path, f"has arrays with different numbers of samples: {sorted(lengths)}")
-    return samples, []
+    return inputs.all_fitted(arrays, path), []
 
 
 @contextlib.contextmanager

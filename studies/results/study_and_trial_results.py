@@ -139,7 +139,7 @@ class StudyResults(StudyHistory):
 
         Args:
             x: Samples, as they were passed to the study: without preprocessing. A study on a table
-                takes a DataFrame, or a dict of columns.
+                takes a DataFrame, a dict of columns, or a dict with the values of one row.
             trust: Whether to run the code in a store that this user did not make.
             **options: Arguments of `keras.Model.predict`, such as ``batch_size``.
 

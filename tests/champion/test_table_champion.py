@@ -183,3 +183,8 @@ def test_wrong_rows_and_files_are_refused_in_a_line(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.errors.DataError, match="lacks columns: 'built'"):
         study.predict(houses.new.drop(columns="built"))
+    with pytest.raises(ks.errors.DataError, match="lacks columns: 'garden'"):
+        study.predict({name: value for name, value in one.items() if name != "garden"})
+    with pytest.raises(ks.errors.DataError, match="its columns have 1 and 2 rows"):
+        study.predict({name: [value] * (1 + (name == "built")) for name, value in one.items()})
+    assert np.array_equal(study.predict(one), study.predict(houses.new[:1]))

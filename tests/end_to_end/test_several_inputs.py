@@ -44,6 +44,15 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
     predicted = model.predict(zeros, verbose=0)
     shapes = {name: array.shape for name, array in predicted.items()}
     assert shapes == {"kind": (7, 3), "size": (7, 1)}
+    for x in ({**zeros, "more": None}, (*zeros.values(),)):
+        assert np.array_equal(results.predict(x)["size"], predicted["size"])
+    for wrong, message in (
+        ({"image": zeros["image"]}, "'x' lacks 'tabular'"),
+        (zeros["image"], "'x' lacks 'image' and 'tabular'"),
+        ({**zeros, "tabular": np.zeros((6, 6))}, "different numbers of samples: \\[6, 7\\]"),
+    ):
+        with pytest.raises(ks.errors.DataError, match=message):
+            results.predict(wrong)
     # Both inputs are raw, as the model standardizes the table itself.
     assert json.loads(json.dumps(info.signature.inputs.to_dict())) == [
         {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}

@@ -70,17 +70,24 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
         history.predict(x[:5]), history.best.load_model().predict(x[:5], verbose=0)
     )
     other = history.top(2)[1]
+    with pytest.raises(ks.errors.TrackingError, match="count must be a whole number"):
+        history.top("x")  # type: ignore[arg-type]
     history.files.checkpoint(other.number).unlink()
     again = other.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
     assert again["loss"] == pytest.approx(other.value, rel=1e-6), "it is trained again"
     np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
     for wrong, message in (
-        (x[0], "The samples can't be predicted: "),
-        (x[:3, :2], "The samples can't be predicted: "),
-        ([], "The samples can't be predicted: "),
+        (x[0], "'x' has samples of shape (): it is one sample, not an array of samples"),
+        (x[:3, :2], "'x' has samples of shape (2,). The model takes float32 of shape ("),
+        ([], "'x' has no samples"),
+        (None, "'x' has no samples"),
+        ({"a": [1]}, "'x' has samples of shape ()"),
+        (x.astype(complex), "'x' has values of type complex128"),
+        ([[1], [1, 2]], "'x' can't be read: "),
+        (iter([x]), "The samples can't be predicted: "),
         ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
-        (x.astype(str), "The samples can't be predicted: "),
-        (pd.DataFrame(x[:3, :2]), "The samples can't be predicted: "),
+        (x.astype(str), "'x' has values of type <U32"),
+        (pd.DataFrame(x[:3, :2]), "'x' has samples of shape (2,)"),
     ):
         with pytest.raises(ks.errors.DataError, match=re.escape(message)):
             history.predict(wrong)
@@ -239,6 +246,8 @@ def test_a_last_axis_of_size_1_may_be_missing(tmp_path: Path) -> None:
     file, images = tmp_path / "x.npy", np.arange(24).reshape(2, 4, 3)
     np.save(file, images)
     assert np.array_equal(read_inputs(file, inputs)[0][""], images[..., None])
+    flat = Inputs((), (Input("", np.dtype("float32"), (4, None)),))
+    assert np.array_equal(flat.all_fitted({"": images[..., None]}, file)[""], images)
     for samples, message in (
         (images[0, ..., None], r"of shape \(3, 1\): it is one sample, not an array of samples"),
         (images[:, :3], r"of shape \(3, 3\). The model takes float32 of shape \(4, 3, 1\)"),
