@@ -338,7 +338,10 @@ class Inputs:
 
     def all_fitted(self, arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
         """Returns the samples for all inputs, by name, as `fitted` does for one."""
-        samples = {each.name: self.fitted(arrays[each.name], each, path) for each in self.arrays}
+        samples = {
+            expected.name: self.fitted(arrays[expected.name], expected, path)
+            for expected in self.arrays
+        }
         lengths = sorted({len(array) for array in samples.values()})
         if len(lengths) > 1:
             raise self.error(path, f"has arrays with different numbers of samples: {lengths}")

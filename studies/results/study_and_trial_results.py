@@ -283,7 +283,7 @@ def diagnose(study: str | StudyHistory, *, store: str | Path | Store | None = No
     Example:
         ```python
         diagnosis = ks.diagnose("digits")
-        [(each.severity, each.title, each.verdict) for each in diagnosis.findings]
+        [(finding.severity, finding.title, finding.verdict) for finding in diagnosis.findings]
         print(diagnosis.command)
         ```
     """

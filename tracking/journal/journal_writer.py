@@ -381,8 +381,8 @@ class Journal:
                         "INSERT INTO epochs (epoch, time, metrics, fit) "
                         "SELECT ?, ?, ?, id FROM fits WHERE uuid = ?",
                         [
-                            (each.epoch, now, json.dumps(dict(each.metrics)), fit)
-                            for fit, each, now in self._epochs
+                            (epoch.epoch, now, json.dumps(dict(epoch.metrics)), fit)
+                            for fit, epoch, now in self._epochs
                         ],
                     )
                     database.execute("COMMIT")
