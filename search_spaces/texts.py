@@ -97,9 +97,8 @@ def interval_text(
 ) -> str:
     """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-    With a level, the text is ``0.969 (0.961 to 0.976 at 95 %)``.
-
-    With `nonzero`, a small bound gets more decimals, so that it is not written as 0.
+    With a level, the text is ``0.969 (0.961 to 0.976 at 95 %)``. With `nonzero`, a small bound
+    gets more decimals, so that it is not written as 0.
     """
     middle, lower, upper = interval_numbers(low, high, value, low, high, nonzero=nonzero)
     return f"{middle} ({lower} to {upper}{'' if level is None else f' at {share(level)}'})"
@@ -182,8 +181,8 @@ def near_match(received: object, names: Iterable[str]) -> str:
     for name in names if isinstance(received, str) else ():
         folded.setdefault(name.casefold(), []).append(name)
     similar = difflib.get_close_matches(text, folded)
-    # difflib does not find "curves" similar to "learning_curves", nor "maximize" to "max". So names
-    # that contain the received text, or are its first three letters, count as similar, too.
-    similar = similar or [n for n in folded if len(text) > 3 and (text in n or text[:3] == n)]
+    # difflib does not find "curves" similar to "learning_curves". So names that contain the
+    # received text count as similar, too.
+    similar = similar or [name for name in folded if len(text) > 3 and text in name]
     near = [name for word in similar[:_MOST_SIMILAR] for name in folded[word]]
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

@@ -410,7 +410,7 @@ def model_document(history: StudyHistory) -> dict[str, str]:
         raise StudyError(f"The study {name!r} has no champion. {register}")
     if not summary:
         raise StudyError(f"The champion of {name!r} was saved without a summary: Keras made none.")
-    return {"champion": dict(summary_of(history).facts).get("champion", ""), "summary": summary}
+    return {"champion": dict(summary_of(history).search)["champion"], "summary": summary}
 
 
 def _short_trial_document(trial: TrialRecord) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class LaunchWorkers(abc.ABC):
         self.pool = self._start_pool(self._asked or self._first())
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        """Waits until one worker has loaded the study. If none can, raises the study's error."""
         self.pool.load()
 
     def suit(self, *, threads: int | None, finished: int) -> None:

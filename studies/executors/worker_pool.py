@@ -50,7 +50,7 @@ class WorkerPool:
         self._began, self._submitted = 0.0, 0
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        """Waits until one worker has loaded the study. If none can, raises the study's error."""
         while all(worker.loading for worker in self._workers):
             for worker in self._ready(self._workers):
                 try:

@@ -166,9 +166,9 @@ class Worker:
     def take_loaded(self) -> None:
         """Waits for the process's answer to `load_study`.
 
-        Starts another process if this one was killed. Raises StudyError if the study can't be
-        loaded. Raises WorkerError if the process died without being killed, or if too many
-        processes were killed.
+        Starts another process if this one was killed. If the study can't be loaded, raises the
+        study's error, or StudyError if an earlier process had loaded it. Raises WorkerError if the
+        process died without being killed, or if too many processes were killed.
         """
         try:
             answer = self.process.receive()
@@ -181,7 +181,8 @@ class Worker:
             return
         self._lost_while_loading = 0
         if isinstance(answer, Failed):
-            raise answer.error
+            # While a study runs, callers expect StudyError, as from a request that fails.
+            raise answer.error if self.loaded is None else answer.error.of_kind(StudyError)
         assert isinstance(answer, Loaded)
         self.loading = False
         if self.loaded is not None:

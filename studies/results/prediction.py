@@ -370,10 +370,7 @@ class Inputs:
 
 
 def _same_sizes(shape: Sequence[int], input_shape: Sequence[int | None]) -> bool:
-    """Returns whether a sample of this shape fits an input that takes the shape `taken`.
-
-    In `taken`, None stands for any size.
-    """
+    """Returns whether a sample of this shape fits an input. None in `input_shape` is any size."""
     return len(shape) == len(input_shape) and all(
         expected in (None, size) for size, expected in zip(shape, input_shape, strict=True)
     )
@@ -393,8 +390,9 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
         for note in notes:
             warnings.warn(note, stacklevel=3)
         return columns
-    inputs, single = Inputs.of_model(model), x is None or np.isscalar(x) or hasattr(x, "iloc")
-    if not inputs.arrays or not (single or isinstance(x, Mapping | Sequence | np.ndarray)):
+    inputs = Inputs.of_model(model)
+    in_memory = isinstance(x, Mapping | Sequence | np.ndarray) or hasattr(x, "iloc")
+    if not inputs.arrays or not (in_memory or x is None or np.isscalar(x)):
         return x
     if takes_columns(model):
         hint = "Pass a DataFrame, or a dict of columns."

@@ -249,10 +249,13 @@ class _Follower:
             # It is unknown whether the last write has arrived. So the next attempt uses a new
             # exporter, which repeats all writes that are not noted.
             self._exporters.pop(address, None)
-            if address not in self._next:
-                push = study_command(read_folder(self._store, self._folder), "push")
-                _say(f"warning: {error} The study continues. To send the rest later: {push}")
+            first = address not in self._next
             self._next[address] = time.monotonic() + _SECONDS_AWAY
+            # If the study was deleted, its record can't be read, and there is nothing to send.
+            with contextlib.suppress(KerastudyError, OSError):
+                if first:
+                    push = study_command(read_folder(self._store, self._folder), "push")
+                    _say(f"warning: {error} The study continues. To send the rest later: {push}")
         except (KerastudyError, OSError) as error:
             self._next[address] = math.inf
             _say(f"warning: {error} Nothing more is sent there; the journal has everything.")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import altair as alt
 import jinja2
@@ -27,8 +27,10 @@ from tracking.records import (
     REPRODUCED,
     DataFinding,
     DataFindings,
+    RecordedSettings,
     TrialRecord,
     ValidationPredictions,
+    settings_of,
 )
 from tracking.report import charts
 from tracking.report.axes_scales_and_labels import drawable, objective_scale, value_text
@@ -334,6 +336,12 @@ def _cell(value: float | None, digits: int) -> str:
     return "" if value is None else number(value, digits)
 
 
+# Settings that `StudyDescription` records in another form than that of the study's file.
+_FURTHER_SETTINGS: Final = (
+    *("objective_function", "threads", "initial", "initial_from", "class_weight", "tailored"),
+)
+
+
 def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the report's last sections: heading, sentence, and rows of a name and a text."""
     description, trials = data.history.description, data.history.trials
@@ -351,16 +359,14 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         "SHA-256 of the data": dataset.digest,
         **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
     }
-    # The settings in `elsewhere` are left out, because the facts or the samples show them already.
-    # For example, the fact on the engine names the pruner and the seed, too.
-    elsewhere = {"name", "pruner", "seed", "folds", "cross_validation", *dict(facts)}
-    elsewhere |= {"declared", "unread", "warnings", "hardware"}
+    # The fact on the engine names the seed. Notes are a fact, too.
+    elsewhere = {"seed", "notes"}
     elsewhere |= {"repeats"} if description.folds else set()
     elsewhere |= {"epochs", "batch_size"} if description.objective_function else set()
     settings = {
         name.replace("_", " ").capitalize(): value
         for name, value in (vars(description) | {"keep": description.keep or "all"}).items()
-        if isinstance(value, str | int | float | Sequence | Mapping) and name not in elsewhere
+        if name in (*settings_of(RecordedSettings), *_FURTHER_SETTINGS) and name not in elsewhere
     }
     # A hyperparameter may have a setting's name, so hyperparameters are not in `settings`.
     space = [(parameter.name, repr(parameter)) for parameter in description.space]
@@ -371,14 +377,18 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     }
     last = trials[-1].environment if trials else {}
     environment = {name: text for name, text in last.items() if text}
-    environment["Hardware"] = description.hardware
+    environment["hardware"] = description.hardware
     if best is not None:
         environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
     summary = [(fact.name.capitalize(), fact.text) for fact in facts]
     parts = [
         ("Definition", "", [*summary, *_texts(settings), *space, *_texts(digests)]),
         ("The data's sizes and digests", "", _texts(samples)),
-        ("Versions", "The versions of the trial that began last.", _texts(environment)),
+        (
+            "Versions",
+            "The versions of the trial that began last, and the hardware of the last launch.",
+            _texts(environment),
+        ),
     ]
     return [part for part in parts if part[2]]
 

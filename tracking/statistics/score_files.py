@@ -129,7 +129,7 @@ def scores_of(files: StudyFiles, trial: EndedTrial) -> list[SampleScores]:
     if not trial.result.folds:
         trainings = zip(scores, repeats, strict=True)
         return [average([best_scores(epochs, fit.best.epoch) for epochs, fit in trainings])]
-    folds = [{epoch.epoch: epoch for epoch in epochs} for epochs in scores]
+    folds = [{after.epoch: after for after in epochs} for epochs in scores]
     common = set.intersection(*map(set, folds))
     if trial.epoch not in common:
         raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
@@ -138,9 +138,9 @@ def scores_of(files: StudyFiles, trial: EndedTrial) -> list[SampleScores]:
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
     """Returns the scores after an epoch; raises ScoresError if there are none."""
-    for fold in scores:
-        if fold.epoch == epoch:
-            return fold
+    for after in scores:
+        if after.epoch == epoch:
+            return after
     raise ScoresError(f"there are no scores after epoch {epoch}")
 
 
