@@ -19,6 +19,7 @@ from search_spaces.errors import DataError, StudyFileError
 from search_spaces.texts import share
 from studies.data import (
     FREE_TEXT,
+    GROUPED,
     Table,
     absolute_path,
     classes_in,
@@ -201,8 +202,14 @@ def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Sam
             ("missing", table.missing, 'Besides empty cells, "NA" and the like.'),
             ("dates", table.dates, "Dates whose day, month and weekday are inputs."),
             ("time", table.time, "Splits the parts by its order; False: at random."),
+            ("groups", table.groups, "All its rows are in the same part."),
         )
-        if value or name != "dates" or table.time
+        if value or name not in ("dates", "groups") or (name == "dates" and table.time)
+    ]
+    lines += [
+        f"# groups={quoted(name)},  # Keeps all rows of each in one part, if they belong together."
+        for name, why in table.decisions.items()
+        if GROUPED in why and table.groups is None
     ]
     notes = tuple(f"{subject}: {text}" for subject, text in table.decisions.items())
     counts = np.unique(y, return_counts=True)[1]

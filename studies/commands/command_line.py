@@ -77,10 +77,13 @@ def other_data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 _TABLE_OPTIONS: Final = {
     "time": "For a table: the column whose order splits the parts, or 'no' to split at random.",
+    "groups": "For a table: the column that names what rows belong to, such as patient.",
     "dates": "For a table: a column of dates, whose day, month and weekday are inputs.",
     "missing": "For a table: another text that means a missing value, such as 'not known'.",
     "drop": "For a table: another column to leave out.",
 }
+
+_ONE_COLUMN: Final = ("time", "groups")
 
 
 def table_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -88,15 +91,15 @@ def table_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def collect(context: click.Context, option: click.Parameter, value: Any) -> None:
         of_table = context.params.setdefault("of_table", {})
-        if option.name == "time" and value is not None:
-            of_table["time"] = False if value == "no" else value
+        if option.name in _ONE_COLUMN and value is not None:
+            of_table[option.name] = False if (option.name, value) == ("time", "no") else value
         elif value:
             of_table[option.name] = [name for names in value for name in names.split(",")]
 
     for name, text in _TABLE_OPTIONS.items():
         command = click.option(
             f"--{name}",
-            multiple=name != "time",
+            multiple=name not in _ONE_COLUMN,
             metavar={"time": "COLUMN|no", "missing": "TEXT"}.get(name, "COLUMN"),
             help=text,
             expose_value=False,
@@ -216,8 +219,8 @@ def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) 
         return True
     if of_table:
         raise click.UsageError(
-            "--drop, --missing, --dates and --time are for a table as TARGET. A study has these "
-            "choices in its file: change them there."
+            "--groups, --drop, --missing, --dates and --time are for a table as TARGET. A study "
+            "has these choices in its file: change them there."
         )
     return False
 

@@ -160,6 +160,9 @@ def _data_text(findings: DataFindings) -> list[str]:
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
     lines += wrapped(f"samples  {sizes}", _INDENT)
+    if findings.groups:
+        groups = ", ".join(f"{part} {count:,}" for part, count in findings.groups.items())
+        lines += wrapped(f"groups   {groups}", _INDENT)
     for place, (name, kind) in enumerate(findings.inputs.items()):
         lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
     if (guess := findings.guess) is not None:

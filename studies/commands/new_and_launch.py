@@ -52,7 +52,18 @@ _SETTINGS: Final[dict[str, Setting]] = {
 # The parameter names of the options, by section of the help. In each section, options that are not
 # settings come first.
 _SECTIONS: Final = {
-    TUNE: ["ranges", "only", "data", "column", "drop", "missing", "dates", "time", "dry_run"],
+    TUNE: [
+        "ranges",
+        "only",
+        "data",
+        "column",
+        "groups",
+        "drop",
+        "missing",
+        "dates",
+        "time",
+        "dry_run",
+    ],
     BUDGET: [],
     SEARCH: [],
     WHERE: ["store"],

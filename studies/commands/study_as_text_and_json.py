@@ -106,6 +106,8 @@ def definition_text(description: StudyDescription) -> str:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
         sizes = f"{data.sizes['train']} in folds{test}"
+    if groups := data.details.get("groups"):
+        sizes += f"; {sum(groups.values()):,} groups, each in one part"
     data_text = f"{data.name}: {sizes}"
     origin = "found by tracing the builder"
     if description.declared:

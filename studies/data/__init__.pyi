@@ -59,6 +59,7 @@ from .quality_checks import guess_on as guess_on
 from .quality_checks import look_at as look_at
 from .quality_checks import told_apart as told_apart
 from .tables import FREE_TEXT as FREE_TEXT
+from .tables import GROUPED as GROUPED
 from .tables import Table as Table
 from .tf_data_and_generators import GENERATOR as GENERATOR
 from .tf_data_and_generators import PROFILE_SEED as PROFILE_SEED

@@ -215,14 +215,14 @@ def _check_options(
 
 
 def _check_size(name: str, value: object) -> Size:
-    if isinstance(value, tuple | list) and len(value) in (2, 3):
+    if isinstance(value, tuple | list) and len(value) in (2, 3, 4):
         return tuple(value)
     # `is_whole` is False for booleans, so validation=True is an error, and not taken for 1 sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:
         return float(value)
-    part = "a ready-made part (x, y) or (x, y, sample_weight)"
+    part = "a ready-made part (x, y), (x, y, sample_weight) or (x, y, sample_weight, groups)"
     expected = f"a share between 0 and 1, a count of samples above 0, or {part}"
     raise DataError.of_setting(name, expected, value)
 

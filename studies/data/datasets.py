@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Some = ArrayLike | Mapping[str, ArrayLike] | tuple[ArrayLike, ...]
-    Pair = tuple[Some, Some | None] | tuple[Some, Some, ArrayLike]
+    Pair = (
+        tuple[Some, Some | None]
+        | tuple[Some, Some, ArrayLike]
+        | tuple[Some, Some | None, ArrayLike | None, ArrayLike]
+    )
 
 __all__ = [
     "Dataset",
@@ -69,6 +73,7 @@ def arrays(
     y: Some | None = None,
     *,
     sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     validation: float | int | Pair = DEFAULT_SHARE,
     test: float | int | Pair | None = DEFAULT_SHARE,
     stratify: bool | None = None,
@@ -94,8 +99,12 @@ def arrays(
         sample_weight: A weight for each sample, of shape (n,), or for each step of each target, of
             shape (n, steps). Weights are finite, from 0 up, and not all 0. They weight the loss, in
             training and in validation, and the model's `weighted_metrics`, but not its `metrics`.
+        groups: The group of each sample, of shape (n,), all numbers or all texts: samples that
+            belong together, e.g. of one patient. All samples of a group are then in the same part
+            and the same fold, and intervals count groups, not samples. None: samples are
+            independent.
         validation: The validation part: a share in (0, 1) of all samples, a number of samples, or a
-            ready-made part (x, y) or (x, y, sample_weight).
+            ready-made part (x, y), (x, y, sample_weight) or (x, y, sample_weight, groups).
         test: As `validation`; None or 0: no test part.
         stratify: Whether all parts have the classes in the same proportions. None: yes, if y is one
             array of classes.
@@ -119,12 +128,12 @@ def arrays(
         {'train': 6, 'validation': 2, 'test': 2}
     """
     options = options_of(locals())
-    read = partial(_read_memory, x, y, sample_weight)
+    read = partial(_read_memory, x, y, sample_weight, groups)
     return Dataset(name, "arrays in memory", options, read)
 
 
-def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
-    return Contents(check_samples(x, y, sample_weight))
+def _read_memory(x: object, y: object, sample_weight: object, groups: object) -> Contents:
+    return Contents(check_samples(x, y, sample_weight, groups))
 
 
 def npz(
@@ -140,8 +149,9 @@ def npz(
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
     The file may also hold x_validation and y_validation, and x_test and y_test. A missing part is
-    split from x_train and y_train. Sample weights are named sample_weight_train and so on. Files
-    with pickled Python objects are refused.
+    split from x_train and y_train. Sample weights are named sample_weight_train and so on. Groups
+    of samples that belong together, as in `arrays`, are named groups_train and so on. Files with
+    pickled Python objects are refused.
 
     Args:
         path: The file. A relative path starts from the current folder; `~` is the home folder.
@@ -180,6 +190,7 @@ def table(
     dates: Collection[str] = (),
     classes: bool | None = None,
     time: str | Literal[False] | None = None,
+    groups: str | None = None,
     validation: Any = DEFAULT_SHARE,
     test: Any = DEFAULT_SHARE,
     stratify: bool | None = None,
@@ -218,6 +229,9 @@ def table(
         time: The column of dates or numbers that orders the rows before they are split. None: the
             first column of dates without gaps and with few rows of each date. False: parts are
             drawn at random.
+        groups: The column that names what each row belongs to, e.g. its patient. All rows of a
+            group are then in the same part and the same fold, intervals count groups, and the
+            column is no input. Parts are not split in time. None: rows are independent.
         validation: The validation part: a share in (0, 1) of all rows, a number of rows, or another
             table with the same columns.
         test: As `validation`; None or 0: no test part.
@@ -253,6 +267,16 @@ def table(
     if time not in (None, False) and not by_column:
         expected = "False, or the name of another column than the target, without stratify=True"
         raise DataError.of_setting("time", expected, time)
+    if groups is not None and (not isinstance(groups, str) or groups in ("", target)):
+        expected = "the name of another column than the target"
+        raise DataError.of_setting("groups", expected, groups)
+    if groups is not None and time:
+        raise DataError(
+            f"Rows can't be split in time (time={time!r}) and by groups (groups={groups!r}): rows "
+            "of a group may be before and after each other",
+            hint="Make parts of different groups in the order of time yourself, and pass them: "
+            "validation='later.csv', test='latest.csv'.",
+        )
     lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
     names: dict[str, Any] = {n: checks.names(n, v or (), DataError) for n, v in lists.items()}
     reader = Table(
@@ -261,6 +285,7 @@ def table(
         **names,
         classes=classes,
         time=False if stratify and time is None else time,
+        groups=groups,
         ready=tuple(ready.items()),
         open=frozenset(option for option, value in lists.items() if value is None),
     )

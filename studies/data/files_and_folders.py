@@ -32,7 +32,7 @@ Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
 # The arrays of a part in an npz file. In the file, the part's name follows, as in x_train. Weights
 # are optional.
-_ARRAYS: Final = ("x", "y", "sample_weight")
+_ARRAYS: Final = ("x", "y", "sample_weight", "groups")
 _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and perhaps x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
@@ -68,8 +68,8 @@ def read_npz(path: Path, parts: Collection[str]) -> Contents:
 
 
 def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
-    x, y, weight = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
-    return check_samples(x, y, weight, names=f"{{}}_{part}")
+    x, y, weight, groups = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
+    return check_samples(x, y, weight, groups, names=f"{{}}_{part}")
 
 
 def _read_arrays(

@@ -126,6 +126,8 @@ class Preparation:
             several targets, a dict with the names of each target's labels.
         table: The columns of a table, fitted on its training part; None if the data is no table.
         files: The options by which images or texts are read from files, such as the image size.
+        groups: The number of groups of each part, by the part's name; empty without groups.
+        remarks: Sentences for the user on the parts, e.g. that groups made a part far too large.
     """
 
     example: Arrays | None = None
@@ -134,6 +136,8 @@ class Preparation:
     class_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     table: FittedTable | None = None
     files: Mapping[str, object] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, object]:
         """Returns metadata for the registered model, ready for JSON."""
@@ -152,7 +156,7 @@ class Preparation:
     @property
     def warnings(self) -> list[str]:
         decisions = self.table.decisions if self.table else {}
-        return [f"{subject}: {text}" for subject, text in decisions.items()]
+        return [*(f"{subject}: {text}" for subject, text in decisions.items()), *self.remarks]
 
 
 def examples_of(x: Arrays) -> Arrays | None:
@@ -286,12 +290,14 @@ class TableColumns:
     Attributes:
         columns: The columns that a model learns from, in the order of the table.
         time: The column that orders the rows; empty if parts are drawn at random.
+        groups: The column that names the groups of rows that belong together, or None.
         decisions: The decisions of the rules of `tables`, in words, by column or subject.
         missing: The texts that stand for missing values.
     """
 
     columns: tuple[Column, ...]
     time: str = ""
+    groups: str | None = None
     decisions: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
@@ -416,6 +422,8 @@ class FittedTable(TableColumns):
         if self.time and self.time not in self.decisions:
             unseen = "" if self.time in [column.name for column in self.columns] else "; no input"
             treatments[self.time] = f"parts are split in its order{unseen}"
+        if self.groups is not None:
+            treatments[self.groups] = "all rows of a group are in the same part; no input"
         return {**treatments, **self.decisions}
 
     def describe(self) -> list[dict[str, object]]:
@@ -425,7 +433,7 @@ class FittedTable(TableColumns):
 def _fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
     """Fits means, deviations and vocabularies on the columns of the training part."""
     fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
-    return FittedTable(fitted, table.time, table.decisions, table.missing)
+    return FittedTable(fitted, table.time, table.groups, table.decisions, table.missing)
 
 
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:

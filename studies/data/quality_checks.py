@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 
 from search_spaces.texts import counted, listed, share
 from studies.data.arrays.digests_and_equal_samples import marks
-from studies.data.arrays.loaded_parts_and_folds import PART_NAMES, FoldedSplits, LoadedData, Part
+from studies.data.arrays.loaded_parts_and_folds import PART_NAMES, FoldedSplits, LoadedData
 from studies.data.arrays.users_samples_and_labels import (
     class_labels,
     image_of,
@@ -23,6 +24,7 @@ from studies.data.arrays.users_samples_and_labels import (
 )
 from studies.data.numbers_texts_and_dates import MISSING
 from studies.data.preprocessing import Preparation
+from studies.data.tables import GROUPED
 from tracking.records import (
     SEVERITIES,
     Classes,
@@ -80,7 +82,7 @@ def guess_on(splits: LoadedData) -> ConstantGuess | None:
 def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool) -> DataFindings:
     data = _data_of(splits)
     classes = _class_counts(data)
-    findings, notes = list(_class_findings(classes)), list[str]()
+    findings, notes = [*_class_findings(classes), *_group_findings(data.preparation)], list[str]()
     if data.folds:
         notes.append(
             f"The data is split into {data.folds} folds. All their samples are checked together, "
@@ -97,6 +99,7 @@ def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
         data=name,
         digest=splits.digest,
         sizes=data.counts,
+        groups=data.preparation.groups,
         inputs=_inputs_of(data),
         classes=classes,
         findings=tuple(sorted(findings, key=lambda f: SEVERITIES.index(f.severity))),
@@ -170,6 +173,8 @@ class _CheckedData:
 
     Attributes:
         counts: The number of samples of each part.
+        independent: The places of samples that are independent, by part: the first sample of each
+            group. Without groups, all samples.
         preparation: The preprocessing of the samples.
         folds: The number of folds that the training part is split into; 0: none.
     """
@@ -177,6 +182,7 @@ class _CheckedData:
     inputs: Sequence[_CheckedArray]
     targets: Sequence[_CheckedArray]
     counts: Mapping[str, int]
+    independent: Mapping[str, np.ndarray]
     preparation: Preparation
     folds: int
 
@@ -193,7 +199,7 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
     if not splits.folds:
         parts["validation"] = arrays.validation
     if test is not None:
-        parts["test"] = Part(test, ())
+        parts["test"] = test
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if name != "test"}
     inputs, targets = (
@@ -204,7 +210,13 @@ def _data_of(splits: LoadedData | FoldedSplits) -> _CheckedData:
         for by_part in (x, y)
     )
     counts = {name: len(part) for name, part in parts.items()}
-    return _CheckedData(inputs, targets, counts, preparation, splits.folds)
+    independent = {
+        name: np.unique(part.groups, return_index=True)[1]
+        if preparation.groups and part.groups is not None
+        else np.arange(len(part))
+        for name, part in parts.items()
+    }
+    return _CheckedData(inputs, targets, counts, independent, preparation, splits.folds)
 
 
 def _class_counts(data: _CheckedData) -> Classes:
@@ -303,10 +315,12 @@ def _repeats(data: _CheckedData) -> Iterator[DataFinding]:
         leaks, name, first = True, PART_NAMES[part], PART_NAMES[other]
         amount = _share(samples, of) if samples < of else f"All {of:,}"
         effect = f": a model that only remembers gets them right, so {name} values are too good."
-        advice = "Drop repeated samples before splitting, or keep related samples in one part."
+        advice = "Drop repeated samples before splitting, or name related samples by groups=."
         if by_chance:
             effect = ". But many training samples also equal each other, so this may be chance."
-            advice = "If several samples are of one case, e.g. one patient, keep them in one part."
+            advice = (
+                "If several samples are of one case, e.g. one patient, name the cases by groups=."
+            )
         yield DataFinding(
             "leaks",
             "problem" if samples > _OFTEN * of and not by_chance else "hint",
@@ -362,6 +376,31 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
                 f"{train[rare]:,}: a model that always says {usual} is right in {right}.",
                 'Judge by a metric such as AUC, and try class_weight="balanced".',
             )
+
+
+def _group_findings(preparation: Preparation) -> Iterator[DataFinding]:
+    """Yields whether groups are whole, and the columns that look like names of groups."""
+    if preparation.groups:
+        yield DataFinding(
+            "groups",
+            "ok",
+            "Each group is in one part",
+            "All samples of a group are in the same part, and intervals count groups.",
+        )
+    table = preparation.table
+    if table is None or table.groups is not None:
+        return
+    if names := [name for name, why in table.decisions.items() if GROUPED in why]:
+        yield DataFinding(
+            "groups",
+            "hint",
+            "Rows may belong together",
+            f"{listed(names, most=_LISTED)} may name what rows belong to, such as a person, and "
+            "rows of one are in several parts: if they depend on each other, all values are too "
+            "good.",
+            f"Keep them in one part by --groups {shlex.quote(names[0])} (groups={names[0]!r}).",
+            {"columns": names},
+        )
 
 
 def _column_findings(data: _CheckedData) -> Iterator[DataFinding]:
@@ -466,11 +505,17 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _TwoSamp
 
 
 def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
-    for part, count in data.counts.items():
-        samples = min(data.counts["train"], count, _MOST_SAMPLES)
+    # Samples of a group are alike, so a classifier would tell the groups of a part from others.
+    places = {
+        part: np.random.default_rng(0).permutation(independent)[:_MOST_SAMPLES]
+        for part, independent in data.independent.items()
+    }
+    for part in data.counts:
+        samples = min(len(places["train"]), len(places[part]))
         if part == "train" or samples < _FEWEST_SAMPLES:
             continue
-        names, first, second = _drawn(data.inputs, part, samples)
+        drawn = {name: np.sort(places[name][:samples]) for name in ("train", part)}
+        names, first, second = _numbers_at(data.inputs, drawn)
         right, p = told_apart(first, second)
         figures = {"part": part, "samples": samples, "share": right, "p": p}
         pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
@@ -495,20 +540,18 @@ def _changed_parts(data: _CheckedData) -> Iterator[DataFinding]:
             )
 
 
-def _drawn(
-    inputs: Sequence[_CheckedArray], part: str, samples: int
+def _numbers_at(
+    inputs: Sequence[_CheckedArray], places: Mapping[str, np.ndarray]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Draws the given number of training samples, and as many samples of `part`.
+    """Returns samples of two parts as numbers: the columns' names, and the rows of each part.
 
-    Returns the names of the columns, the training samples, and the samples of `part`.
+    `places` has the places of as many samples in both parts, by the part's name.
     """
     names: list[str] = []
     columns: list[np.ndarray] = []
+    samples = len(next(iter(places.values())))
     for checked in inputs:
-        rows = [
-            array[np.sort(np.random.default_rng(0).permutation(len(array))[:samples])]
-            for array in (checked.train, checked.parts[part])
-        ]
+        rows = [checked.parts[part][chosen] for part, chosen in places.items()]
         column_names, values = _numbers(checked, np.concatenate(rows))
         names += column_names
         columns.append(values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -74,6 +75,23 @@ _ID: Final = re.compile(
 _CODE: Final = re.compile(
     r"(.*[^a-z])?(zip|plz|(zip|post|postal|area)?[ _-]?code)([^a-z].*)?", re.I
 )
+# Names of persons and things that may have several rows each.
+_UNITS: Final = (
+    "patient person people participant subject user customer client member account household "
+    "family student pupil teacher employee worker driver player donor owner visitor respondent "
+    "animal machine device sensor engine vehicle session"
+)
+_UNIT: Final = re.compile(
+    rf"(.*[^a-z])?({'|'.join(_UNITS.split())})s?([ _-]?(id|no|nr|num|number|code|key|name|uuid))?",
+    re.I,
+)
+# A column with such a name may name groups of rows if it has at least so many different values. A
+# column of texts or whole numbers without such a name must have many more.
+_FEW_GROUPS, _MANY_GROUPS = 10, 100
+# A column says little about whether another one names groups if more than this share of its values
+# are equal.
+_MOSTLY_EQUAL = 0.9
+GROUPED: Final = "rows may belong together"
 # Texts that stand for missing values. The signs do so in every column. The words do so only in
 # columns of numbers or dates, because in other columns a word such as "none" may be a category.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
@@ -104,6 +122,7 @@ class Table(Reader):
     dates: tuple[str, ...] = ()
     classes: bool | None = None
     time: str | Literal[False] | None = None
+    groups: str | None = None
     ready: tuple[tuple[str, Any], ...] = ()
     open: frozenset[str] = frozenset()
     decisions: Mapping[str, str] = field(default_factory=dict)
@@ -131,18 +150,17 @@ class Table(Reader):
             first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
         else:
             frame = first = self._frame(self.source)
-        named = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
-        named |= {"target": (self.target,), "time": (self.time,) if self.time else ()}
-        check_names(first, named, self.title)
+        columns_of = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
+        column_of = {"target": self.target, "time": self.time, "groups": self.groups}
+        columns_of |= {option: (column,) for option, column in column_of.items() if column}
+        check_names(first, columns_of, self.title)
         table, decisions = self, dict(self.decisions)
-        inputs = [name for name in first if name not in (*self.drop, self.target)]
+        inputs = [name for name in first if name not in (*self.drop, self.target, self.groups)]
         by_rules = "categories" in self.open
         codes = _code_columns(first[inputs].head(_FIRST_ROWS)) if by_rules else []
         table = replace(table, categories=(*self.categories, *codes))
         if in_file:
             frame = table._frame(self.source)
-        if not len(frame):
-            raise DataError(f"{self.title} has no rows.")
         if "missing" in self.open:
             words = {name: _missing_words(frame[name]) for name in (*inputs, self.target)}
             table = replace(
@@ -157,7 +175,7 @@ class Table(Reader):
         dropped = {}
         if "drop" in self.open:
             candidates = [n for n in inputs if n not in (self.time, *self.dates, *self.categories)]
-            dropped = dict(_reasons_to_drop(frame[candidates], codes))
+            dropped = dict(_reasons_to_drop(frame[candidates], codes, self.groups is None))
             inputs = [name for name in inputs if name not in dropped]
         if codes := [name for name in codes if name in inputs]:
             text = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
@@ -174,8 +192,8 @@ class Table(Reader):
             decisions |= _on_dates(time, unused)
         if self.open and decisions:
             decisions["to change it"] = (
-                "set drop, categories, missing, dates or time (options: --drop, --missing, "
-                "--dates, --time)"
+                "set drop, categories, missing, dates, time or groups (options: --drop, "
+                "--missing, --dates, --time, --groups)"
             )
         table = replace(
             table,
@@ -185,8 +203,8 @@ class Table(Reader):
             open=frozenset(),
             decisions=decisions,
         )
-        columns = [column for column in columns if column.kind != "dates"]
-        columns += self._parts_of_dates(frame)
+        others = (column for column in columns if column.kind != "dates")
+        columns = [*others, *self._parts_of_dates(frame)]
         return table, frame.iloc[self._order(frame, time)] if time else frame, columns
 
     def contents_of(self, frame: Any, columns: list[Column]) -> Contents:
@@ -200,23 +218,40 @@ class Table(Reader):
                 hint="Dates become inputs by dates=['day']. For texts, take datasets.text.",
             )
         y = _read_target(frame[self.target], self.classes, self.title)
-        facts = TableColumns(tuple(columns), self.time or "", self.decisions, self.missing)
-        x = _values_of(frame, columns, self.title)
-        pool = Samples(x, y, self.title, f"{self.target!r} of {self.title}", table=facts)
+        facts = TableColumns(
+            tuple(columns), self.time or "", self.groups, self.decisions, self.missing
+        )
+        x, groups = _values_of(frame, columns, self.title), self._groups_of(frame, self.title)
+        y_name = f"{self.target!r} of {self.title}"
+        pool = Samples(x, y, self.title, y_name, groups=groups, table=facts)
         ready = {}
+        named_groups = [] if self.groups is None else [self.groups]
         for part, source in self.ready:
             title = _title(source, part)
             other = self._frame(source)
-            check_names(other, {"target": [self.target]}, title)
+            check_names(other, {"target": [self.target], "groups": named_groups}, title)
             targets = _read_alike(other[self.target], y, title)
             x = _values_of(other, columns, title)
-            ready[part] = Samples(x, targets, title, f"{self.target!r} of {title}")
+            groups = self._groups_of(other, title)
+            ready[part] = Samples(x, targets, title, f"{self.target!r} of {title}", groups=groups)
         return Contents(pool, ready)
 
+    def _groups_of(self, frame: Any, title: str) -> np.ndarray | None:
+        """Returns the group of each row as texts, or None without the option `groups`."""
+        if self.groups is None:
+            return None
+        check_complete(frame[self.groups], f"the group {self.groups!r}", title)
+        return texts_of(frame[self.groups])
+
     def _frame(self, source: Any) -> Any:
-        if not isinstance(source, Path):
-            return without_words(source, self.missing)
-        return read_table(source, missing=self.missing, texts=self.categories)
+        if isinstance(source, Path):
+            texts = self.categories if self.groups is None else (*self.categories, self.groups)
+            frame = read_table(source, missing=self.missing, texts=texts)
+        else:
+            frame = without_words(source, self.missing)
+        if not len(frame):
+            raise DataError(f"{_title(source)} has no rows.")
+        return frame
 
     def _with_target(self, frame: Any) -> tuple[Any, dict[str, str]]:
         """Returns the rows that have a target, and decisions and remarks about the target."""
@@ -236,6 +271,9 @@ class Table(Reader):
 
     def _time(self, frame: Any, dates: list[str]) -> str:
         """Returns the column that orders the rows, or an empty text if no column does."""
+        if self.groups is not None:
+            # A split in time would cut groups.
+            return ""
         if self.time is not None:
             return self.time or ""
         # A date that many rows share says little about their order.
@@ -361,16 +399,28 @@ def _plain(text: str) -> str:
     return text.strip().lower()
 
 
-def _reasons_to_drop(table: Any, codes: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yields the name of each column that teaches a model nothing, and the reason."""
+def _reasons_to_drop(
+    table: Any, codes: Collection[str], independent: bool
+) -> Iterator[tuple[str, str]]:
+    """Yields the name of each column that teaches a model nothing, and the reason.
+
+    `independent` says whether no column names the groups of rows yet.
+    """
+    different = {}
     for name in table.columns:
-        series = table[name]
-        try:
-            values, present = series.nunique(), series.dropna()
-        except TypeError:
-            # Values such as lists can't be compared. `_table_columns` refuses them.
-            continue
-        if name in codes:
+        # Values such as lists can't be compared. `_table_columns` refuses them.
+        with contextlib.suppress(TypeError):
+            different[name] = table[name].nunique()
+    for name, values in different.items():
+        series, present = table[name], table[name].dropna()
+        if _names_groups(table[list(different)], name, values):
+            advice = f": groups={name!r} (--groups {shlex.quote(name)}) keeps them in one part"
+            yield (
+                name,
+                f"has {values:,} different values in {len(present):,} rows, so {GROUPED}"
+                f"{advice if independent else ''}",
+            )
+        elif name in codes:
             if values > max(_FEW_LEVELS, len(series) / 2):
                 yield name, f"holds {values:,} different codes in {len(series):,} rows"
         elif values == 1 and len(present) == len(series):
@@ -381,8 +431,48 @@ def _reasons_to_drop(table: Any, codes: Collection[str]) -> Iterator[tuple[str, 
             and values > max(_FEW_LEVELS, len(series) / 20)
             and (series.dtype.kind != "f" or (present == present.round()).all())
         ):
-            several = "; rows with the same identifier may be in two parts"
-            yield name, f"is an identifier{several if values < len(present) else ''}"
+            yield name, "is an identifier"
+
+
+def _names_groups(table: Any, name: str, values: int) -> bool:
+    """Returns whether a column looks like a name of rows that belong together, e.g. of a patient.
+
+    Such a column has whole numbers or texts, and several rows of each. Its name is of a person or
+    thing, or is that of an identifier; or it has hundreds of texts such as "P-0042", with digits
+    and without blanks; or it has hundreds of whole numbers, and another column has the same value in all rows of a
+    number, as a patient's sex does. `values` is the number of the column's different values.
+    """
+    present = table[name].dropna()
+    if not _FEW_GROUPS <= values < len(present) or _CODE.fullmatch(name):
+        return False
+    is_text = present.dtype.kind not in "biufmM"
+    if present.dtype.kind in "bmM" or (present.dtype.kind == "f" and (present % 1 != 0).any()):
+        return False
+    if _UNIT.fullmatch(name) or (_ID.fullmatch(name) and values > _FEW_LEVELS):
+        return True
+    if not _MANY_GROUPS <= values <= len(present) / 2:
+        return False
+    if not is_text:
+        return any(_settles(table, name, other) for other in table.columns if other != name)
+    texts = present.astype(str).unique()
+    numbers = all(map(is_number, texts)) and not any(text.startswith("0") for text in texts)
+    dates = all(map(_DATE.fullmatch, texts))
+    return not numbers and not dates and all(re.fullmatch(r"\S*\d\S*", text) for text in texts)
+
+
+def _settles(table: Any, name: str, other: str) -> bool:
+    """Returns whether rows with the same value of a column have the same value of another column.
+
+    The other column must have several values, and not be a coarser form of the column, such as its
+    decade.
+    """
+    if table[other].value_counts(normalize=True, dropna=False).iloc[0] > _MOSTLY_EQUAL:
+        return False
+    by_value = table.groupby(name)[other]
+    if (by_value.nunique(dropna=False) > 1).any():
+        return False
+    firsts = by_value.first()
+    return not (firsts.is_monotonic_increasing or firsts.is_monotonic_decreasing)
 
 
 def _table_columns(

@@ -124,7 +124,7 @@ OPTIONS = {
     "validation=np.nan": "^validation must be a share .* Received: nan",
     "validation=True": "^validation must be a share .* Received: True",
     "validation='0.2'": "^validation must be a share .* Received: '0.2'",
-    "validation=(X, Y, Y, Y)": "^validation must be a share .* Received: an object of type tuple",
+    "validation=(X, Y, Y, Y, Y)": "^validation must be a share .* Received: an object of type tuple",
     "test=False": "^test must be .*Received: False",
     "stratify=1": "^stratify must be .*True or False. Received: 1",
     "stratify='kind'": "^stratify must be .*True or False",
@@ -301,25 +301,39 @@ REFUSED = {
     "folds(11, test=None)": "class of y has 10 samples, fewer than 11 folds.*stratify=False",
     "folds(70, data=QUANTITIES)": "The data has 60 samples, fewer than 70 folds",
     "folds(3, validation=(X, KIND))": "the data has a ready-made validation part",
-    "folds(grouped(GROUPS[1:], 3), test=None)": "holds 59 groups for 60 samples",
-    "folds(grouped(GROUPS, 13), data=QUANTITIES)": "12 groups can't be split",
-    "folds(grouped(GROUPS, 3))": "some groups would be in the test part and in folds",
+    "folds(13, data=arrays(X, X[:, 0], groups=GROUPS, test=None))": "has 12 groups, fewer than 13",
+    "folds(5, data=arrays(X, GROUPS > 8, groups=GROUPS, test=None))": "class of y has 3 groups",
+    "folds(forward(3), data=arrays(X, KIND, groups=GROUPS, test=None))": "would be of the same groups",
     "folds(forward(3))": "would be earlier",
     "folds(forward(3, gap=50), test=None)": "can't be split by splits.forward",
+    **dict.fromkeys(("forward(1)", "forward(2.0)", "forward(3, gap=-1)"), "must be .*Received"),
+    # Groups
+    "arrays(X, KIND, groups=GROUPS[1:]).load()": "groups holds groups of 59 samples, and there are 60",
     **{
-        f"grouped({wrapped}([*{others}, {missing}]), 2)": "no group for 1 sample.*sample 2, counted"
+        f"arrays(X[:3], KIND[:3], groups={wrapped}([*{others}, {missing}])).load()": (
+            "no group for 1 sample.*sample 2, counted"
+        )
         for wrapped in ("", "pd.Series")
         for others in ("['a', 'b']", "[1.0, 2.0]")
         for missing in ("None", "np.nan", "pd.NA")
     },
-    **dict.fromkeys(
-        [
-            *("forward(1)", "forward(2.0)", "forward(3, gap=-1)", "grouped([[1, 2]], 2)"),
-            *("grouped(None, 2)", "grouped([['a', 'b'], ['c', None]], 2)"),
-            "grouped(np.array([1, '1'], object), 2)",
-        ],
-        "must be .*Received",
+    **{
+        f"arrays(X[:2], KIND[:2], groups={groups}).load()": "must be .*Received"
+        for groups in ("[[1], [2]]", "3", "[['a', 'b'], ['c', None]]", "np.array([1, '1'], object)")
+    },
+    "arrays(X, KIND, groups=GROUPS * 0).load()": "1 group can't be split into several parts",
+    "arrays(X, KIND, groups=GROUPS, test=(X, KIND)).load()": "The test samples have no groups",
+    "arrays(X, KIND, test=(X, KIND, None, GROUPS)).load()": "training samples have no groups, but",
+    "arrays(X, KIND, groups=GROUPS, test=(X[:9], KIND[:9], None, GROUPS[:9])).load()": (
+        r"test part has 2 groups of the training samples, such as 0\. Leave"
     ),
+    "arrays(X, KIND, groups=GROUPS, test=(X[:1], KIND[:1], None, ['a'])).load()": "others numbers",
+    "load_table(groups='no')": r"no column 'no' \(groups\)",
+    "load_table(groups='city')": "lacks the group 'city' in 50 of 100 rows, the first in row 2",
+    "load_table(groups='price')": "groups must be the name of another column than the target",
+    "load_table(groups='area', time='day')": "rows of a group may be before and after each other",
+    "load_table(groups='area', test=SOLD)": "test part has 100 groups of the training samples",
+    "load_table(groups='area', test=SOLD[['day', 'price']])": "no column 'area'",
     # Functions of batches
     "batches(validation(), validation)": "function.*generator.*pass make_batches, not make_",
     "batches(iter([(X, Y)]), validation)": "list_iterator. Each epoch calls the function",
@@ -359,8 +373,12 @@ def test_python_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     of_data = {name: getattr(ks.datasets, name) for name in dir(ks.datasets)}
-    others = {name: getattr(ks.splits, name) for name in ("forward", "grouped")}
-    names = {**of_data, **others, "adapted": ks.preprocessing.adapted, **globals()}
+    names = {
+        **of_data,
+        "forward": ks.splits.forward,
+        "adapted": ks.preprocessing.adapted,
+        **globals(),
+    }
     with pytest.raises(ks.errors.DataError) as raised:
         eval(code, names)
     error = str(raised.value)

@@ -141,8 +141,6 @@ def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
     [
         (4, sk.StratifiedKFold(4, shuffle=True, random_state=0), Y),
         (4, sk.KFold(4, shuffle=True, random_state=0), Y / 7),
-        (ks.splits.grouped(GROUPS, 3), sk.StratifiedGroupKFold(3, shuffle=True, random_state=0), Y),
-        (ks.splits.grouped(GROUPS, 3), sk.GroupKFold(3), Y / 7),
         (ks.splits.forward(4), sk.TimeSeriesSplit(4), Y / 7),
         (ks.splits.forward(3, gap=2), sk.TimeSeriesSplit(3, gap=2), Y / 7),
     ],
@@ -211,11 +209,99 @@ def grouping(groups: np.ndarray | None, count: int) -> set[frozenset[int]]:
     return {frozenset(group) for group in places.values()}
 
 
-def test_samples_of_folds_keep_their_groups() -> None:
-    folds = NO_TEST.load_folds(ks.splits.grouped(GROUPS, 3))
+@settings(max_examples=40, deadline=None)
+@given(
+    seeds,
+    st.lists(st.integers(1, 30), min_size=6, max_size=40),
+    st.sampled_from([0.1, 0.2, 0.25, 0.34, 7]),
+    st.sampled_from(["numbers", "texts"]),
+    st.sampled_from([None, 2, 3]),
+)
+def test_a_group_is_whole_in_one_part(
+    seed: int, sizes: list[int], share: float | int, kind: str, classes: int | None
+) -> None:
+    random = np.random.default_rng(seed)
+    groups = random.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    x, y = np.arange(len(groups) * 2.0).reshape(-1, 2), random.random(len(groups))
+    if classes is not None:
+        y = groups % classes
+    names = np.array([f"patient {group}" for group in groups]) if kind == "texts" else groups
+    try:
+        data = arrays(x, y, groups=names, validation=share, test=share, seed=seed)
+        parts = parts_of(data.load())
+    except DataError as error:
+        assert any(words in str(error) for words in ("can't be", "leave none", "one class only"))
+        return
+    assert sorted(itertools.chain(*map(rows, parts.values()))) == list(range(len(groups)))
+    for one, other in itertools.combinations(parts.values(), 2):
+        assert not {*groups[rows(one)]} & {*groups[rows(other)]}
+    for part in parts.values():
+        assert grouping(part.groups, len(part)) == grouping(groups[rows(part)], len(part))
+    again = arrays(x, y, groups=names, validation=share, test=share, seed=seed).load()
+    assert again.digest == data.load().digest
+
+
+def test_sizes_and_classes_are_met_as_nearly_as_groups_allow() -> None:
+    random = np.random.default_rng(3)
+    sizes = random.integers(2, 31, 600)
+    groups = np.repeat(np.arange(600), sizes)
+    y = (random.random(len(groups)) < random.beta(0.2, 1.8, 600)[groups]).astype(int)
+    data = arrays(np.arange(len(groups) * 2.0).reshape(-1, 2), y, groups=groups, test=0.15).load()
+    assert data.warnings == []
+    for part, share in zip(parts_of(data).values(), (0.65, 0.2, 0.15), strict=True):
+        assert abs(len(part) / len(groups) - share) < 0.01
+        assert abs(part.y.mean() - y.mean()) < 0.01
+
+
+def test_a_size_that_groups_do_not_allow_is_told() -> None:
+    sizes = [40, *[4] * 5]
+    groups = np.repeat(np.arange(6), sizes)
+    data = arrays(np.zeros((60, 2)), np.arange(60.0), groups=groups, test=None, validation=0.5)
+    (remark,) = data.load().warnings
+    assert "part has" in remark and "30 were asked for" in remark and "largest has 40" in remark
+
+
+@pytest.mark.parametrize("y", [Y, Y / 7])
+def test_folds_are_of_whole_groups(y: np.ndarray) -> None:
+    folds = folds_of(arrays(X, y, groups=GROUPS, test=0.25), 3)
+    test = rows(folds.whole.unseal_test())
+    assert len({*GROUPS[test]}) == 3 and len(test) == 15
+    seen: list[int] = []
     for fold in range(3):
-        part = folds.of(fold).validation
-        assert grouping(part.groups, len(part)) == grouping(GROUPS[rows(part)], len(part))
+        splits = folds.of(fold)
+        train, validation = rows(splits.train), rows(splits.validation)
+        assert not {*GROUPS[train]} & {*GROUPS[validation]}
+        assert sorted([*train, *validation, *test]) == list(range(COUNT))
+        assert len(validation) == 15
+        assert grouping(splits.validation.groups, 15) == grouping(GROUPS[validation], 15)
+        seen += validation
+    assert sorted([*seen, *test]) == list(range(COUNT))
+
+
+def test_ready_made_parts_bring_their_groups(tmp_path: Path) -> None:
+    parts = {"train": np.arange(30), "validation": np.arange(30, 45), "test": np.arange(45, 60)}
+    ready = {name: (X[at], Y[at], None, GROUPS[at]) for name, at in parts.items()}
+    (x, y, _, groups), validation, test = ready.values()
+    in_memory = arrays(x, y, groups=groups, validation=validation, test=test).load()
+    named = {
+        f"{array}_{part}": values[place]
+        for part, values in ready.items()
+        for array, place in (("x", 0), ("y", 1), ("groups", 3))
+    }
+    np.savez(tmp_path / "parts.npz", **named)
+    in_file = ks.datasets.npz(tmp_path / "parts.npz").load()
+    for splits in (in_memory, in_file):
+        for name, part in parts_of(splits).items():
+            at = parts[name]
+            assert rows(part) == at.tolist()
+            assert grouping(part.groups, len(part)) == grouping(GROUPS[at], len(part))
+
+
+def test_copies_in_different_groups_stay_independent() -> None:
+    # Sample 30 is a copy of sample 0, and so on. Groups are of two neighbours.
+    x, y, groups = np.tile(X[:30], (2, 1)), np.tile(Y[:30] / 7, 2), np.arange(60) // 2
+    part = arrays(x, y, groups=groups, validation=(x, y, None, groups + 30), test=None).load()
+    assert grouping(part.validation.groups, 60) == grouping(groups, 60)
 
 
 def test_copies_in_several_folds_are_one_group() -> None:

@@ -355,7 +355,11 @@ def _details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
             f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
             for place, fold in enumerate(folds, start=1)
         },
-        **{name: value for name, value in dataset.details.items() if name != "folds"},
+        **{
+            f"{part} groups": f"{count:,}"
+            for part, count in dataset.details.get("groups", {}).items()
+        },
+        **{n: value for n, value in dataset.details.items() if n not in ("folds", "groups")},
         "SHA-256 of the data": dataset.digest,
         **{f"SHA-256 of {part}": digest for part, digest in dataset.digests.items()},
     }

@@ -129,6 +129,7 @@ class LoadedData(ABC):
         The facts contain no samples.
         """
         parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
+        groups = self.preparation.groups
         return {
             "sizes": dict(self.sizes),
             "digests": dict(self.digests),
@@ -136,6 +137,7 @@ class LoadedData(ABC):
             "shapes": {name: part["shapes"] for name, part in parts.items()},
             "dtypes": {name: part["dtypes"] for name, part in parts.items()},
             "preprocessing": self.preprocessing,
+            **({"groups": dict(groups)} if groups else {}),
         }
 
     def __repr__(self) -> str:
@@ -168,12 +170,12 @@ class Splits(LoadedData):
         texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
         return "the samples are texts" if texts else ""
 
-    def unseal_test_inputs(self) -> Arrays | None:
-        """Returns the inputs of the test part, for `kerastudy.check_data`. Targets stay sealed.
+    def unseal_test_inputs(self) -> Part | None:
+        """Returns the test part without targets, for `kerastudy.check_data`. Targets stay sealed.
 
         See docs/decisions/0044-looking-at-data.md.
         """
-        return None if self._test is None else self._test.x
+        return None if self._test is None else replace(self._test, y=(), sample_weight=None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,19 +1,19 @@
 """Splits samples into a training, a validation and a test part, or into folds.
 
-For cross-validation, ``kerastudy.splits`` has functions that make folds:
+For cross-validation in time, ``kerastudy.splits.forward(5, gap=7)`` makes the folds.
 
-splits.grouped(patients, 5)
-splits.forward(5, gap=7)
-
-scikit-learn draws the parts, and makes the folds.
+scikit-learn draws the parts, and makes the folds. If samples have groups, all samples of a group
+are in one part, and in one fold.
 """
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,13 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError
 from search_spaces.texts import counted, listed
 from studies.data.arrays.digests_and_equal_samples import combined_digest
-from studies.data.arrays.loaded_parts_and_folds import FoldedSplits, Part, Splits, folder_of
+from studies.data.arrays.loaded_parts_and_folds import (
+    PART_NAMES,
+    FoldedSplits,
+    Part,
+    Splits,
+    folder_of,
+)
 from studies.data.arrays.memory_mapped_files import new_folder, shared
 from studies.data.arrays.users_samples_and_labels import (
     ClassNames,
@@ -35,24 +41,22 @@ from studies.data.arrays.users_samples_and_labels import (
     check_several_classes,
     check_some_weight,
     labels_of,
+    number_groups,
     number_labels,
 )
 from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 from tracking.records import ALL_FOLDS
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from studies.data.dataset_base import Options
 
-__all__ = ["forward", "grouped"]
+__all__ = ["forward"]
 Indices = tuple[np.ndarray, np.ndarray]
 """The indices of a fold's training samples, then of its validation samples."""
-# The keys are functions that make folds. Each value says why a test part can't be drawn at random.
-_TEST_NOT_DRAWN = {
-    "grouped": "some groups would be in the test part and in folds",
-    "forward": "some test samples would be earlier than training samples",
-}
+# A part is drawn as some of at most this many folds of groups.
+_MOST_FOLDS = 20
+# A part that is drawn by groups is told if it has so much more or fewer samples than asked for.
+_FAR_OFF = 0.1
 
 
 def __dir__() -> list[str]:
@@ -78,6 +82,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     for samples in ready.values():
         check_same_shape(samples, pool)
     pool, ready, class_names = number_labels(pool, ready, options.class_names)
+    pool, ready = number_groups(pool, ready)
     labels, strata = labels_of(pool, options.stratify)
     if not folds:
         check_several_classes(labels, pool.y_name)
@@ -91,14 +96,30 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     for name, part in parts.items():
         check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
     parts |= {name: _part(samples) for name, samples in ready.items()}
-    return Divided(parts, pool, options, class_names)
+    return Divided(parts, pool, options, class_names, _remarks(indices, sizes, pool))
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     # Without targets, a model's training step gets `x` itself. But a tuple `x` is passed as (x,),
     # because Keras would mistake a tuple of two inputs for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
-    return Part(samples.x, samples.y, samples.sample_weight, alone).rows(chosen)
+    return Part(samples.x, samples.y, samples.sample_weight, alone, samples.groups).rows(chosen)
+
+
+def _remarks(
+    indices: Mapping[str, np.ndarray], sizes: Mapping[str, float | int], samples: Samples
+) -> tuple[str, ...]:
+    """Returns a sentence for each part whose size is far off, because groups stay whole."""
+    if samples.groups is None:
+        return ()
+    asked = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
+    largest = np.bincount(samples.groups).max()
+    return tuple(
+        f"the {name} part has {len(indices[name]):,} samples, where {count:,} were asked for: "
+        f"groups stay whole, and the largest has {largest:,}"
+        for name, count in asked.items()
+        if abs(len(indices[name]) - count) > _FAR_OFF * count
+    )
 
 
 def _split_indices(
@@ -109,7 +130,8 @@ def _split_indices(
     A size is a number of samples, or a share of all samples. Parts are drawn at random. If there
     are `labels`, all parts have the classes in the same proportions. Samples that are in the order
     of time are not drawn at random: the first part in `sizes` gets the latest samples, and the next
-    part gets the samples before these.
+    part gets the samples before these. If samples have groups, all samples of a group are in one
+    part, and sizes and classes are met as nearly as groups allow.
 
     The result depends on the arguments alone. scikit-learn's `train_test_split` draws with numpy's
     RandomState, whose numbers are the same on every platform and in every version:
@@ -126,7 +148,7 @@ def _split_indices(
             rest, indices[name] = rest[:-count], rest[-count:]
         else:
             try:
-                rest, indices[name] = _draw(rest, count, labels, seed)
+                rest, indices[name] = _draw(rest, count, labels, seed, samples.groups)
             except ValueError as error:
                 raise DataError(
                     f"The {name} part can't be drawn with the classes of {samples.y_name} in equal "
@@ -138,12 +160,19 @@ def _split_indices(
 
 
 def _draw(
-    rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int
+    rest: np.ndarray,
+    count: int,
+    labels: np.ndarray | None,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws a part from `rest`. Returns the indices that remain, and the indices of the part.
 
-    Raises ValueError if the part, or a class, has too few samples to stratify.
+    Raises ValueError if the part, or a class, has too few samples to stratify. Raises DataError if
+    there are too few groups.
     """
+    if groups is not None:
+        return _draw_groups(rest, count, labels, seed, groups)
     # Imported late, because scikit-learn is slow to import.
     from sklearn.model_selection import train_test_split
 
@@ -152,6 +181,52 @@ def _draw(
         rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
     )
     return (rest, part) if labels is None else _holding_each_class(rest, part, labels, seed)
+
+
+def _draw_groups(
+    rest: np.ndarray, count: int, labels: np.ndarray | None, seed: int, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws whole groups, as `_draw` draws samples.
+
+    The part is one fold of five for a share of 0.2, and three folds of twenty for 0.15. Folds have
+    nearly the same number of samples, which the groups of `GroupShuffleSplit` don't.
+    """
+    left = len(np.unique(groups[rest]))
+    if left < 2:
+        raise DataError(
+            f"{counted(left, 'group')} can't be split into several parts",
+            hint="Pass more groups, or fewer parts: test=None.",
+        )
+    share, most = count / len(rest), min(_MOST_FOLDS, left)
+    of_folds = min(Fraction(share).limit_denominator(most), Fraction(most - 1, most))
+    if of_folds == 0:
+        # The part is smaller than one of 20 folds.
+        of_folds = Fraction(1, min(left, round(1 / share)))
+    strata = None if labels is None else labels[rest]
+    folds = _folds_of_groups(groups[rest], strata, of_folds.denominator, seed)
+    chosen = np.sort(np.concatenate([fold for _, fold in folds[: of_folds.numerator]]))
+    return np.delete(rest, chosen), rest[chosen]
+
+
+def _folds_of_groups(
+    groups: np.ndarray, labels: np.ndarray | None, folds: int, seed: int
+) -> tuple[Indices, ...]:
+    """Splits samples into folds with all samples of a group in one fold.
+
+    Folds have nearly the same number of samples. If there are `labels`, folds have the classes in
+    nearly the same proportions. Raises ValueError if each class has fewer samples than `folds`.
+    """
+    # Imported late, because scikit-learn is slow to import.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if labels is None:
+        # With one class, scikit-learn balances the numbers of samples alone.
+        labels = np.zeros(len(groups), np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # scikit-learn warns of a class with fewer samples than folds.
+        warnings.simplefilter("ignore", UserWarning)
+        return tuple(splitter.split(groups, labels, groups))
 
 
 def _holding_each_class(
@@ -188,6 +263,7 @@ class Divided:
     pool: Samples
     options: Options
     class_names: ClassNames
+    remarks: tuple[str, ...] = ()
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
         """Fits the preprocessing on the "train" part, and makes `Splits` of the preprocessed parts.
@@ -205,11 +281,27 @@ class Divided:
         name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess)
         transformed = {key: replace(part, x=x[key]) for key, part in parts.items()}
         preparation = Preparation(
-            example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
+            example,
+            prepared,
+            self.pool.columns,
+            self.class_names,
+            fitted,
+            self.pool.files,
+            self._group_counts(parts),
+            self.remarks,
         )
         train = transformed["train"]
         validation = transformed.get("validation") or train.first(1)
         return seal(train, validation, transformed.get("test"), name, preparation)
+
+    def _group_counts(self, parts: Mapping[str, Part]) -> dict[str, int]:
+        """Returns the number of groups of each part; empty without groups."""
+        groups = {name: parts[name].groups for name in PART_NAMES if name in parts}
+        return {
+            name: len(np.unique(of_part))
+            for name, of_part in groups.items()
+            if self.pool.groups is not None and of_part is not None
+        }
 
 
 def seal(
@@ -221,8 +313,8 @@ def seal(
 ) -> Splits:
     """Makes `Splits` of parts. Computes the digests of the parts, and finds copies of samples.
 
-    In the validation and the test part, copies of the same sample become a group, unless the part
-    has groups already.
+    In the validation and the test part, copies of the same sample become a group, unless the
+    samples have groups already.
 
     Raises DataError for an array that has no digest.
     """
@@ -235,32 +327,6 @@ def seal(
         preprocessing,
         preparation or Preparation(),
     )
-
-
-def grouped(groups: ArrayLike, folds: int = 5) -> CrossValidation:
-    """Makes folds so that all samples of a group, e.g. of one patient, are in the same fold.
-
-    If the targets are classes, scikit-learn draws the folds by ``StratifiedGroupKFold(folds,
-    shuffle=True, random_state=0)``. Otherwise ``GroupKFold(folds)`` makes them. A test part must
-    be ready-made, because a test part drawn at random would share groups with the folds.
-
-    Args:
-        groups: The group of each sample of `x`. All are numbers, or all are texts.
-        folds: At least 2, and at most the number of groups.
-    """
-    # Imported late, because pandas is slow to import.
-    import pandas as pd
-
-    values = np.asarray(groups, object)
-    # `CrossValidation` refuses other shapes.
-    missing = np.flatnonzero(pd.isna(values)) if values.ndim == 1 else np.empty(0, int)
-    if missing.size:
-        raise DataError(
-            f"groups has no group for {counted(missing.size, 'sample')}: the entry of sample "
-            f"{missing[0]}, counted from 0, is {values[missing[0]]!r}",
-            hint="Leave these samples out, or give each a group of its own.",
-        )
-    return CrossValidation("grouped", folds, np.array(groups))
 
 
 def forward(folds: int = 5, *, gap: int = 0) -> CrossValidation:
@@ -294,50 +360,59 @@ class CrossValidation:
     Attributes:
         name: The name of the function; empty if the user passed only a number of folds.
         folds: The number of folds, at least 2.
-        groups: The group of each sample, for `grouped`; else None.
         gap: The `gap` of `forward`.
     """
 
     name: str
     folds: int
-    groups: np.ndarray | None = None
     gap: int = 0
 
     def __post_init__(self) -> None:
         checks.whole_number("folds", self.folds, DataError, least=2)
         checks.whole_number("gap", self.gap, DataError, least=0)
-        groups = self.groups
-        if groups is None:
-            return
-        valid = groups.ndim == 1 and groups.dtype.kind in "biufUSO"
-        if not valid or (groups.dtype == object and len({isinstance(g, str) for g in groups}) > 1):
-            expected = "a list with the group of each sample, all numbers or all texts"
-            raise DataError.of_setting("groups", expected, groups.tolist())
 
     def __repr__(self) -> str:
         """Returns the call that makes such an object, e.g. "splits.forward(5)"."""
         if not self.name:
             return str(self.folds)
-        groups = "" if self.groups is None else f"<{len(self.groups)} samples>, "
         gap = f", gap={self.gap}" if self.gap else ""
-        return f"splits.{self.name}({groups}{self.folds}{gap})"
+        return f"splits.{self.name}({self.folds}{gap})"
 
     def indices(
-        self, samples: int, labels: np.ndarray | None, y_name: str = "y"
+        self,
+        samples: int,
+        labels: np.ndarray | None,
+        y_name: str = "y",
+        groups: np.ndarray | None = None,
     ) -> tuple[Indices, ...]:
-        """Returns the `Indices` of each fold. `labels` are the samples' classes, or None."""
+        """Returns the `Indices` of each fold.
+
+        `labels` are the samples' classes, and `groups` their groups, or None.
+        """
+        if groups is not None and self.name == "forward":
+            raise DataError(
+                f"Samples with groups can't be split by {self!r}: training samples would be of the "
+                "same groups as later samples",
+                hint=f"Pass a number of folds ({self.folds}), or leave groups out.",
+            )
         strata = None if self.name == "forward" else labels
-        rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
+        units = np.arange(samples) if groups is None else groups
+        rarest = min(
+            len(np.unique(units if strata is None else units[strata == label]))
+            for label in ([None] if strata is None else np.unique(strata))
+        )
         if rarest < self.folds:
             # scikit-learn would only warn that some folds lack the class.
             of = "The data" if strata is None else f"The rarest class of {y_name}"
+            unit = "sample" if groups is None else "group"
             raise DataError(
-                f"{of} has {counted(rarest, 'sample')}, fewer than {self.folds} folds",
-                hint="Pass fewer folds, more samples, or stratify=False to the data.",
+                f"{of} has {counted(rarest, unit)}, fewer than {self.folds} folds",
+                hint=f"Pass fewer folds, more {unit}s, or stratify=False to the data.",
             )
-        groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
+        if groups is not None:
+            return _folds_of_groups(groups, strata, self.folds, 0)
         try:
-            return tuple(splitter.split(np.zeros(samples), strata, groups))
+            return tuple(self._splitter(strata is not None).split(np.zeros(samples), strata))
         except ValueError as error:
             raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
 
@@ -347,26 +422,8 @@ class CrossValidation:
 
         if self.name == "forward":
             return model_selection.TimeSeriesSplit(self.folds, gap=self.gap)
-        if self.name == "grouped" and not by_class:
-            return model_selection.GroupKFold(self.folds)
-        group = "Group" if self.name == "grouped" else ""
-        splitter = getattr(model_selection, f"Stratified{group}KFold" if by_class else "KFold")
-        return splitter(self.folds, shuffle=True, random_state=0)
-
-    def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, numbered from 0; None if there are no groups."""
-        if self.groups is None:
-            return None
-        if len(self.groups) != samples:
-            raise DataError(
-                f"groups holds {counted(len(self.groups), 'group')} for {samples} samples",
-                hint="Pass a group for each sample that is not in the test part.",
-            )
-        groups, places = np.unique(self.groups, return_inverse=True)
-        if len(groups) < self.folds:
-            few = counted(len(groups), "group")
-            raise DataError(f"{few} can't be split into {self.folds} folds.")
-        return places
+        kind = model_selection.StratifiedKFold if by_class else model_selection.KFold
+        return kind(self.folds, shuffle=True, random_state=0)
 
 
 def make_folds(
@@ -397,10 +454,10 @@ def _written_folds(
     if in_time and not how.name:
         how = forward(how.folds)
     to_draw = "test" not in contents.ready and isinstance(options.test, int | float)
-    reason = _TEST_NOT_DRAWN.get(how.name)
-    if to_draw and reason and not (in_time and how.name == "forward"):
+    if to_draw and how.name == "forward" and not in_time:
         raise DataError(
-            f"The test part can't be drawn from samples that are split by {how!r}: {reason}",
+            f"The test part can't be drawn from samples that are split by {how!r}: some test "
+            "samples would be earlier than training samples",
             hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
         )
     divided = divide(contents, options, folds=True)
@@ -411,11 +468,11 @@ def _written_folds(
             "ready-made validation part",
             hint="Put these samples among the training samples, or study without folds.",
         )
-    pool = parts["train"]
-    pool = parts["train"] = replace(pool, groups=how.groups_of(len(pool))).grouped
+    groups = parts["train"].groups
+    pool = parts["train"] = parts["train"].grouped
     labels, strata = labels_of(replace(divided.pool, y=pool.y), options.stratify)
     check_several_classes(labels, y_name)
-    folds = how.indices(len(pool), strata, y_name)
+    folds = how.indices(len(pool), strata, y_name, groups)
     for number, (train, _) in enumerate(folds, start=1):
         if labels is not None:
             check_several_classes(labels[train], f"The training part of fold {number}, {y_name}")
@@ -433,7 +490,8 @@ def _folded(
     description = whole.describe()
     for name in ("shapes", "dtypes"):
         del description[name]["validation"]
-    details = {name: description[name] for name in ("preprocessing", "shapes", "dtypes")}
+    names = ("preprocessing", "shapes", "dtypes", "groups")
+    details = {name: description[name] for name in names if name in description}
     details["folds"] = [{**splits.sizes, "digest": splits.digest} for splits in by_fold]
     fold_digests = {f"fold {n}": splits.digest for n, splits in enumerate(by_fold, start=1)}
     validated = sum(len(validation) for _, validation in folds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class Samples:
         y: The targets; an empty tuple if there are none.
         x_name, y_name: The names in messages, such as "x_train".
         columns: The names and types of columns, for each input that was a DataFrame.
+        groups: The name of each sample's group, of shape (n,), or its number after
+            `number_groups`. None if samples are independent.
         table: The columns of `datasets.table`; None for other data. For a table, `x` has an array
             for each column: texts, or numbers with NaN for missing values.
         files: The options by which samples are read from files. The registered model needs them.
@@ -48,6 +51,7 @@ class Samples:
     y_name: str
     sample_weight: np.ndarray | None = None
     columns: Mapping[str, Columns] = field(default_factory=dict)
+    groups: np.ndarray | None = None
     table: TableColumns | None = None
     files: Mapping[str, object] = field(default_factory=dict)
 
@@ -74,7 +78,12 @@ class Contents:
 
 
 def check_samples(
-    x: object, y: object, sample_weight: object = None, *, names: str = "{}"
+    x: object,
+    y: object,
+    sample_weight: object = None,
+    groups: object = None,
+    *,
+    names: str = "{}",
 ) -> Samples:
     """Checks a user's samples, and turns them into arrays. Data is copied only if necessary.
 
@@ -83,7 +92,8 @@ def check_samples(
 
     Raises:
         DataError: If arrays are empty, not finite, of different lengths, or neither numbers nor
-            texts. Also if weights are negative or all 0, or have a shape that does not fit.
+            texts. Also if weights are negative or all 0, or have a shape that does not fit, or if
+            a sample lacks a group.
     """
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = _as_arrays(x, x_name)
@@ -97,6 +107,9 @@ def check_samples(
             lengths = f"{len(samples)} and {len(array)} samples"
             raise DataError(f"{first} and {name} differ in length: {lengths}.")
         check_finite(array, name)
+    if groups is not None:
+        checked = _check_groups(groups, len(samples), names.format("groups"))
+        samples = replace(samples, groups=checked)
     if sample_weight is None:
         return samples
     if y is None:
@@ -143,6 +156,27 @@ def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
         raise DataError(f"{name} holds negative weights, such as {weights.min()}.")
     check_some_weight(weights, name)
     return weights
+
+
+def _check_groups(value: object, samples: int, name: str) -> np.ndarray:
+    """Returns the group of each sample, as numbers or texts of shape (n,) and dtype object."""
+    # Imported late, because pandas is slow to import.
+    import pandas as pd
+
+    groups = np.asarray(value, dtype=object)
+    if groups.ndim != 1 or len({isinstance(group, str) for group in groups[~pd.isna(groups)]}) > 1:
+        expected = "a list with the group of each sample, all numbers or all texts"
+        raise DataError.of_setting(name, expected, value)
+    if len(groups) != samples:
+        raise DataError(f"{name} holds groups of {len(groups)} samples, and there are {samples}.")
+    missing = np.flatnonzero(pd.isna(groups))
+    if missing.size:
+        raise DataError(
+            f"{name} has no group for {counted(missing.size, 'sample')}: the entry of sample "
+            f"{missing[0]}, counted from 0, is {groups[missing[0]]!r}",
+            hint="Leave these samples out, or give each a group of its own.",
+        )
+    return groups
 
 
 def check_some_weight(weights: np.ndarray | None, name: str) -> None:
@@ -389,6 +423,41 @@ def _check_names(
                 f"class_names has {counted(len(names), 'name')}, and {y_name} has labels up to "
                 f"{largest:g}."
             )
+
+
+def number_groups(
+    pool: Samples, ready: Mapping[str, Samples]
+) -> tuple[Samples, dict[str, Samples]]:
+    """Replaces the names of groups by numbers from 0, alike in all parts.
+
+    Raises DataError if a group is in two parts, or if only some of the parts have groups.
+    """
+    parts = {"training": pool, **ready}
+    groups = {name: part.groups for name, part in parts.items() if part.groups is not None}
+    if not groups:
+        return pool, dict(ready)
+    if without := next((name for name in parts if name not in groups), None):
+        raise DataError(
+            f"The {without} samples have no groups, but other samples have",
+            hint="Give all samples groups: groups=..., and for a ready-made part (x, y, None, "
+            "groups) or (x, y, sample_weight, groups). In an npz file: groups_train, groups_test.",
+        )
+    if len({isinstance(names[0], str) for names in groups.values()}) > 1:
+        raise DataError("The groups of some parts are texts, and those of others numbers.")
+    names, codes = np.unique(np.concatenate(list(groups.values())), return_inverse=True)
+    ends = np.cumsum([len(of_part) for of_part in groups.values()])
+    numbers = dict(zip(parts, np.split(codes, ends[:-1]), strict=True))
+    for one, other in combinations(parts, 2):
+        both = np.intersect1d(numbers[one], numbers[other])
+        if both.size:
+            raise DataError(
+                f"The {other} part has {counted(both.size, 'group')} of the {one} samples, such as "
+                f"{names[both[0]]!r}",
+                hint="Leave these samples out of one part, or let both parts be drawn: each group "
+                "is then in one part.",
+            )
+    numbered = {name: replace(part, groups=numbers[name]) for name, part in parts.items()}
+    return numbered.pop("training"), numbered
 
 
 def entries(arrays: Any) -> dict[Any, Any]:

@@ -162,9 +162,7 @@ def test_what_can_not_be_cross_validated(
     with pytest.raises(ks.errors.StudyError, match=message):
         ks.Study("refused", **{**usual, **fields})
     with pytest.raises(ks.errors.StudyError, match="can't be given only at launch"):
-        ks.Study("refused", **usual).with_overrides(
-            {"cross_validation": ks.splits.grouped([0, 1, 1])}
-        )
+        ks.Study("refused", **usual).with_overrides({"cross_validation": ks.splits.forward(3)})
 
 
 def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
