@@ -1,29 +1,24 @@
-"""Part e: compares intervals with exact ones: few samples, values near 1, groups, weights, AUC.
+"""Part e: compares intervals with exact ones: few samples, values near 1, weights, AUC.
 
 All trials of a study are equally good, so that the best one is chosen by luck alone. A model's
 output for a sample is the sum of the model's skill, a part that all models share (0.7 of the
 variance), a part of its configuration and a part of its seed (0.15 each). The model is right about
 the sample if the sum is above 0. In some settings the seeds of `confirm` differ in skill: each is
-better or worse on all samples. Samples of a group have so much of the three parts in common that
-right answers correlate as the setting says. Nothing here shares code with the statistics that it
-judges.
+better or worse on all samples. Nothing here shares code with the statistics that it judges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import scipy.stats
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from tracking.records.confirmation_evaluation_and_prediction_records import Interval
-from tracking.statistics import SampleScores
-from tracking.statistics.corrections import confirmed_value, corrected
+from tracking.records import Interval
+from tracking.statistics import SampleScores, confirmed_value, corrected
 
 SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15
 SEEDS = 5
@@ -43,8 +38,6 @@ class SmallSetting:
         truth: The true value of every trial.
         samples: How many validation samples there are, and how many test samples.
         trials: Trials of the study.
-        groups: Groups of samples, all of one size; 0: samples are independent.
-        within: Correlation of right answers on two samples of a group.
         positives: Share of positive samples, for an AUC.
         seeds: Standard deviation of the skill of new seeds.
     """
@@ -53,20 +46,15 @@ class SmallSetting:
     truth: float
     samples: int
     trials: int = 20
-    groups: int = 0
-    within: float = 0.0
     positives: float = 0.5
     seeds: float = 0.0
 
     @property
     def name(self) -> str:
         """Its name."""
-        grouped = f", {self.groups} groups at {self.within:g}" if self.groups else ""
         rare = f", {self.positives:.0%} positive" if self.kind == "auc" else ""
         differing = f", seeds differ by {self.seeds:g}" if self.seeds else ""
-        return (
-            f"{self.kind} {self.truth:g}, {self.samples} x {self.trials}{grouped}{rare}{differing}"
-        )
+        return f"{self.kind} {self.truth:g}, {self.samples} x {self.trials}{rare}{differing}"
 
 
 def _settings() -> Iterable[SmallSetting]:
@@ -74,9 +62,6 @@ def _settings() -> Iterable[SmallSetting]:
         for samples in (20, 36, 69, 114, 300):
             for truth in (0.95, 0.98, 0.99):
                 yield SmallSetting("accuracy", truth, samples, trials)
-    for truth in (0.8, 0.9, 0.95):
-        for within in (0.0, 0.05, 0.2, 0.5):
-            yield SmallSetting("accuracy", truth, 300, groups=12, within=within)
     for samples in (36, 114, 300):
         for truth in (0.9, 0.95, 0.99):
             yield SmallSetting("weighted", truth, samples)
@@ -137,20 +122,13 @@ class _Part:
     def __init__(self, setting: SmallSetting, random: np.random.Generator) -> None:
         self._setting, self._random = setting, random
         samples = setting.samples
-        self._groups = np.arange(samples) * setting.groups // samples if setting.groups else None
-        self._alike = _latent(setting.truth, setting.within)
         self._shared = self._drawn()
         self._positive = np.arange(samples) < round(setting.positives * samples)
         rare = np.arange(samples) < round(_RARE * samples)
         self._weights = np.where(rare, _CLASS_WEIGHT, 1.0) if setting.kind == "weighted" else None
 
     def _drawn(self) -> np.ndarray:
-        """Returns a normal number for each sample, alike within groups."""
-        own = self._random.standard_normal(self._setting.samples)
-        if self._groups is None:
-            return own
-        of_groups = self._random.standard_normal(self._setting.groups)[self._groups]
-        return np.asarray(np.sqrt(self._alike) * of_groups + np.sqrt(1 - self._alike) * own)
+        return self._random.standard_normal(self._setting.samples)
 
     def trained(self, seeds: int, differing: float = 0.0) -> np.ndarray:
         """Returns one configuration's output for each sample, of shape (seeds, samples).
@@ -171,9 +149,7 @@ class _Part:
     def scores(self, outputs: np.ndarray) -> SampleScores:
         """Returns the scores of one model as a study records them."""
         if self._setting.kind != "auc":
-            return SampleScores(
-                "val_accuracy", "mean", outputs > 0, 1, self._weights, groups=self._groups
-            )
+            return SampleScores("val_accuracy", "mean", outputs > 0, 1, self._weights)
         # Probabilities in the bins of Keras's metric.
         above = np.ceil(ndtr(outputs / 2) * (_THRESHOLDS - 1)).astype(np.int64)
         codes = (2 * above + self._positive)[:, None]
@@ -183,13 +159,12 @@ class _Part:
     def exact(self, outputs: np.ndarray) -> tuple[float, float]:
         """Returns an interval of one model: by Clopper and Pearson, or by DeLong.
 
-        With groups or weights, the samples count as fewer: as independent ones of the same worth.
+        With weights, the samples count as fewer: as samples without weights of the same worth.
         """
         if self._setting.kind == "auc":
             return _delong(outputs[self._positive], outputs[~self._positive])
         weights = np.ones(len(outputs)) if self._weights is None else self._weights
-        size = len(outputs) / self._setting.groups if self._setting.groups else 1
-        worth = weights.sum() ** 2 / (weights**2).sum() / (1 + (size - 1) * self._setting.within)
+        worth = weights.sum() ** 2 / (weights**2).sum()
         right = worth * float(np.average(outputs > 0, weights=weights))
         low = scipy.stats.beta.ppf(0.025, right, worth - right + 1) if right > 0 else 0.0
         high = scipy.stats.beta.ppf(0.975, right + 1, worth - right) if right < worth else 1.0
@@ -203,19 +178,3 @@ def _delong(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
     variance += above.mean(axis=0).var(ddof=1) / len(negative)
     half = 1.959964 * np.sqrt(variance)
     return max(0.0, float(above.mean() - half)), min(1.0, float(above.mean() + half))
-
-
-@cache
-def _latent(share: float, within: float) -> float:
-    """Returns the correlation of two normal numbers whose signs correlate by `within`."""
-    if not within:
-        return 0.0
-    cut = ndtri(share)
-
-    def difference(correlation: float) -> float:
-        both = scipy.stats.multivariate_normal.cdf(
-            [cut, cut], cov=[[1, correlation], [correlation, 1]]
-        )
-        return float(both - share**2 - within * share * (1 - share))
-
-    return float(brentq(difference, 0, 0.9999))

@@ -52,3 +52,17 @@ def print_small(figures: Mapping[str, Any]) -> None:
             f"{row['width']:5.2f} of an exact width  narrowest {row['narrowest']:.3f}  "
             f"outside {row['outside']}"
         )
+
+
+def print_grouped(figures: Mapping[str, Any]) -> None:
+    """Prints the results of `benchmarks.honesty.grouped` in a setting."""
+    studies = figures["studies"]
+    print(f"{figures['setting']}, {studies} studies")
+    for name in ("corrected", "confirmed", "evaluated", "gain"):
+        row = figures[name]
+        if not row["given"]:
+            print(f"    {name:<12}no interval")
+            continue
+        width = "" if row["width"] is None else f"{row['width']:5.2f} of an exact width"
+        print(f"    {name:<12}{row['held']:>5} of {row['given']} hold  {width}")
+    print(f"    {'naive split':<12}{figures['naive']['held']:>5} of {studies} hold")

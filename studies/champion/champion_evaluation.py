@@ -124,7 +124,6 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         samples=scores.samples,
         digest=scores.digest,
         metrics=metrics,
-        resamples=scores.resamples,
         note=scores.note,
         time=time.time_ns() // 1_000_000,
         level=level,

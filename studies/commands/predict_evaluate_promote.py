@@ -128,9 +128,9 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     on new data. All evaluations are recorded. From the second evaluation on, a warning is shown,
     and the intervals get wider.
 
-    Shows the model's loss and metrics on the test part and on the validation part, with 95 %
-    intervals: exact ones for accuracies (Clopper and Pearson), for other metrics percentiles of
-    1,000 bootstrap resamples of the test samples.
+    Shows the model's loss and metrics on the test part and on the validation part. Those on the
+    test part have 95 % intervals, computed as by confirm. If the data have groups, such as
+    patients, the intervals are about new groups.
 
     Exits with 1 if the study's data has no test part.
 
@@ -169,11 +169,6 @@ def _evaluation_text(reading: Reading) -> str:
         f"{evaluation.samples} sealed test samples",
         *table(["", f"test ({share(evaluation.level)} interval)", "validation"], rows),
     ]
-    if evaluation.resamples:
-        lines.append(
-            "intervals: exact for accuracies, else percentiles of "
-            f"{evaluation.resamples:,} bootstrap resamples"
-        )
     if (guess := evaluation.guess) is not None:
         right = f"{share(guess.share)} of these samples"
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")

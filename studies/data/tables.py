@@ -439,8 +439,9 @@ def _names_groups(table: Any, name: str, values: int) -> bool:
 
     Such a column has whole numbers or texts, and several rows of each. Its name is of a person or
     thing, or is that of an identifier; or it has hundreds of texts such as "P-0042", with digits
-    and without blanks; or it has hundreds of whole numbers, and another column has the same value in all rows of a
-    number, as a patient's sex does. `values` is the number of the column's different values.
+    and without blanks; or it has hundreds of whole numbers, and another column has the same value
+    in all rows of a number, as a patient's sex does. `values` is the number of the column's
+    different values.
     """
     present = table[name].dropna()
     if not _FEW_GROUPS <= values < len(present) or _CODE.fullmatch(name):

@@ -11,7 +11,7 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 
-PATIENTS = 300
+PATIENTS = 400
 HERE = ("--executor", "in-process", "--json")
 
 
@@ -42,7 +42,8 @@ def test_a_table_keeps_groups_whole_and_out_of_the_inputs() -> None:
         patients[name] = set(visits.set_index("row").loc[rows, "patient"])
         assert len(np.unique(part.groups)) == len(patients[name])
     counts = {name: len(some) for name, some in patients.items()}
-    assert sum(counts.values()) == len(set.union(*patients.values())) == PATIENTS
+    assert sum(counts.values()) == len(set.union(*patients.values()))
+    assert sum(counts.values()) == visits.dropna(subset=["ill"])["patient"].nunique() < PATIENTS
     assert splits.describe()["groups"] == counts
     assert sum(map(len, parts.values())) == int(visits["ill"].notna().sum())
 
@@ -230,8 +231,8 @@ def test_confirm_and_evaluate_take_the_patient_as_drawn(studies: Path, name: str
     outcome = as_json(kerastudy_here(studies, "confirm", name, *options))
     interval = outcome["confirmed"]
     assert interval["low"] < 0.5 < interval["high"]
-    # 60 patients tell as much as 60 coins: a share of 60 coins has a deviation of 0.065.
-    assert interval["high"] - interval["low"] > 0.2
+    # 80 patients tell as much as 80 coins: a share of 80 coins has a deviation of 0.056.
+    assert interval["high"] - interval["low"] > 0.18
     metrics = as_json(kerastudy_here(studies, "evaluate", name, "--json"))["metrics"]
     assert metrics["accuracy"]["low"] < 0.5 < metrics["accuracy"]["high"]
     same = as_json(kerastudy_here(studies, "reproduce", name, "--json"))
@@ -245,8 +246,15 @@ def test_from_python_with_few_groups_there_is_no_interval_but_a_reason(tmp_path:
     data = ks.datasets.arrays(
         random.normal(size=(400, 10)), np.arange(400) % 2, groups=np.arange(400) // 20, test=None
     )
-    study = ks.Study("few", data=data, build=names["build"], trials=2, epochs=1,
-                     space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy")  # fmt: skip
+    study = ks.Study(
+        "few",
+        data=data,
+        build=names["build"],
+        trials=2,
+        epochs=1,
+        space=ks.SearchSpace(ks.learning_rate()),
+        objective="val_accuracy",
+    )
     results = study.launch(store=tmp_path / "store", progress=False)
     assert results.verdict.expected is None
     assert re.search(r"What to expect is unknown: .* groups", results.verdict.text)

@@ -36,12 +36,9 @@ class Measured:
 class Evaluation:
     """An evaluation of a trial's weights on the test part.
 
-    Accuracies have exact intervals. Other metrics have bootstrap intervals: the metric is computed
-    on `resamples` random draws of the test samples, with replacement. The ends of the interval are
-    quantiles of these values. For the level 0.95, they are the 2.5 % and 97.5 % quantiles (Efron
-    and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). An interval shows how much
-    a metric may vary with the choice of test samples. It does not show how much the metric varies
-    between trainings.
+    The intervals are computed as those of a confirmation, for one model instead of several seeds.
+    An interval shows how much a metric may vary with the choice of test samples, or of groups of
+    them. It does not show how much the metric varies between trainings.
     """
 
     study: str
@@ -50,7 +47,6 @@ class Evaluation:
     samples: int
     digest: str  # SHA-256 of the test part.
     metrics: Mapping[str, Measured]  # The metrics by Keras's names, with the loss.
-    resamples: int = 0  # The number of bootstrap draws, with seed 0. 0 without intervals.
     note: str = ""  # Why metrics lack intervals, or empty.
     time: int = 0  # Unix time in milliseconds.
     # The uuid of the confirmation that trained the trial again and evaluated the new weights. Empty

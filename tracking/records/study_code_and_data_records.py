@@ -277,11 +277,11 @@ class DataFindings:
     digest: str  # SHA-256 of the data.
     sizes: Mapping[str, int]  # The number of samples by part.
     inputs: Mapping[str, str]  # A description of each input, by the input's name.
-    # The number of groups of samples by part. Empty if samples are independent.
-    groups: Mapping[str, int] = field(default_factory=dict)
     classes: Classes = field(default_factory=dict)
     findings: tuple[DataFinding, ...] = ()  # The most severe finding first.
     notes: str = ""  # Sentences on samples that were not checked, or checked together.
+    # The number of groups of samples by part. Empty if samples are independent.
+    groups: Mapping[str, int] = field(default_factory=dict)
     picture: bytes = b""  # A PNG of training samples. Empty if the samples are no images.
     # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
     # do not stand for classes.

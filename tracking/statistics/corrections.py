@@ -6,6 +6,7 @@ training. `confirmed_value` estimates it from trainings under new seeds, scored 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -28,6 +29,10 @@ from tracking.statistics.sample_scores_and_resamples import (
 )
 
 _FEWEST_SAMPLES = 10
+# With fewer groups, too few intervals contain the true value: docs/honesty.md.
+_FEWEST_GROUPS = 60
+# A few copies of samples make no groups: there are nearly as many groups as samples.
+_FEW_COPIES = 1.2
 _LEVEL = 0.95
 
 
@@ -65,12 +70,11 @@ def corrected(
     """
     candidates, left_out = _candidates(scores)
     groups = candidates[0].places
-    count = int(groups.max()) + 1
+    count = _enough(candidates[0])
     if count < _FEWEST_SAMPLES:
-        grouped = "" if count == len(groups) else f" in {count} groups"
         raise StatisticsError(
-            f"{len(groups)} validation samples{grouped} are too few for a correction, which needs "
-            f"at least {_FEWEST_SAMPLES}"
+            f"{counted(count, 'sample')} are too few for a correction, which needs at least "
+            f"{_FEWEST_SAMPLES}"
         )
     values = np.array([candidate.value for candidate in candidates])
     first = int(values.argmax() if direction == "max" else values.argmin())
@@ -98,13 +102,12 @@ def corrected(
             independent_samples(values[some], variances[some], *limits)
             for some in (half, np.full(len(values), True))
         )
-        low, high = share_bounds(low, high, independent)
+        freedom = math.inf if candidates[0].groups is None else count - 1
+        low, high = share_bounds(low, high, independent, freedom=freedom)
     else:
-        # `loss_interval` needs scores under two seeds, but there is one model. Its scores stand for
-        # both seeds, so the variance between seeds is 0.
         best_scores = candidates[first]
-        same = np.tile(score_matrix([best_scores]), (2, 1))
-        fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)
+        matrix = score_matrix([best_scores])
+        fixed = loss_interval(matrix, nonnegative=best_scores.is_nonnegative)
         low, high = low - (fixed.value - fixed.low), high + (fixed.high - fixed.value)
     return Corrected(
         reported=best if reported is None else reported,
@@ -122,10 +125,12 @@ def confirmed_value(
 ) -> tuple[Interval, str]:
     """Returns the objective to expect on new data under new seeds, and a warning or an empty text.
 
-    `scores` has the scores of one configuration's trainings, under at least 2 seeds. The samples
-    must not have been used to choose the configuration.
+    `scores` has the scores of one configuration's trainings, under several seeds, or of one model.
+    The samples must not have been used to choose the configuration.
     """
-    matrix, first = score_matrix(scores), scores[0]
+    first = scores[0]
+    _enough(first)
+    matrix = score_matrix(scores)
     if all(seed.is_share(direction) for seed in scores):
         value = float(np.mean([seed.value for seed in scores]))
         # Each seed scores all samples again, so the upper bound of the effective sample size grows
@@ -139,6 +144,17 @@ def confirmed_value(
         return Interval(1 - loss.value, 1 - loss.high, 1 - loss.low, level), ""
     nonnegative = all(seed.is_nonnegative for seed in scores)
     return loss_interval(matrix, nonnegative=nonnegative, level=level), heavy_tails(matrix)
+
+
+def _enough(scores: SampleScores) -> int:
+    """Returns the number of groups, or raises `StatisticsError` if they are too few."""
+    count = int(scores.places.max()) + 1
+    if count < _FEWEST_GROUPS and len(scores) > _FEW_COPIES * count:
+        raise StatisticsError(
+            f"{len(scores)} samples in {counted(count, 'group')} are too few for an interval, "
+            f"which needs at least {_FEWEST_GROUPS} groups"
+        )
+    return count
 
 
 def _resampled(

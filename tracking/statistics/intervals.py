@@ -61,7 +61,8 @@ class Crossed:
         # The parts are divided by the variance, since the squares of small variances would
         # underflow to 0.
         seeds, samples = self.of_seeds / self.variance, self.of_samples / self.variance
-        return 1 / (seeds**2 / (self.seeds - 1) + samples**2 / (self.samples - 1))
+        of_seeds = seeds**2 / (self.seeds - 1) if self.seeds > 1 else 0.0
+        return 1 / (of_seeds + samples**2 / (self.samples - 1))
 
     def quantile(self, level: float) -> float:
         """Returns half the width of the mean's confidence interval, in standard errors."""
@@ -79,13 +80,14 @@ def crossed(values: np.ndarray) -> Crossed:
     Accounting for variance in machine learning benchmarks, MLSys 2021. The sum is slightly too
     large, as the interaction of seeds and samples is in both parts.
 
-    `values` has the shape (seeds, samples), with at least 2 seeds and 2 samples.
+    `values` has the shape (seeds, samples), with at least 2 samples. With one seed, S²_seed is 0,
+    and the mean is that of one model.
     """
     values = _checked(values)
     seeds, samples = values.shape
     return Crossed(
         mean=float(values.mean()),
-        of_seeds=float(values.mean(axis=1).var(ddof=1)) / seeds,
+        of_seeds=float(values.mean(axis=1).var(ddof=1)) / seeds if seeds > 1 else 0.0,
         of_samples=float(values.mean(axis=0).var(ddof=1)) / samples,
         seeds=seeds,
         samples=samples,
@@ -94,10 +96,10 @@ def crossed(values: np.ndarray) -> Crossed:
 
 def _checked(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, np.float64)
-    if values.ndim != 2 or min(values.shape) < 2:
+    if values.ndim != 2 or values.shape[1] < 2:
         raise StatisticsError(
-            "an interval needs the scores of at least 2 samples under each of at least 2 seeds, "
-            f"not an array of shape {values.shape}"
+            f"an interval needs the scores of at least 2 samples, not an array of shape "
+            f"{values.shape}"
         )
     if not np.isfinite(values).all():
         raise StatisticsError("an interval needs scores that are numbers, not NaN or infinite")
@@ -205,13 +207,15 @@ def loss_interval(
     per_sample = np.asarray(values, np.float64).mean(axis=0)
     centred = per_sample - mean.mean
     generator = np.random.default_rng([seed, 1])
+    # With one seed, `of_seeds` is 0, whatever the degrees of freedom are.
+    freedom = max(mean.seeds - 1, 1)
     deviations = []
     for counts in resample_counts(np.arange(mean.samples), resamples, seed):
         rows = len(counts)
         shifts = counts @ centred / mean.samples
         squares = counts @ centred**2 / mean.samples - shifts**2
         of_samples = squares / (mean.samples - 1)
-        of_seeds = mean.of_seeds * generator.chisquare(mean.seeds - 1, rows) / (mean.seeds - 1)
+        of_seeds = mean.of_seeds * generator.chisquare(freedom, rows) / freedom
         means = mean.mean + shifts + math.sqrt(mean.of_seeds) * generator.standard_normal(rows)
         errors = np.sqrt(np.maximum(of_samples, 0) + of_seeds)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from search_spaces.errors import StatisticsError
 from studies.data import (
     Arrays,
     Preparation,
@@ -45,15 +46,12 @@ from tracking.records import (
     ValidationPredictions,
     WorstSample,
 )
-from tracking.statistics import SampleScores, independent_samples, resample_counts, share_bounds
+from tracking.statistics import confirmed_value
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-
-
-_RESAMPLES, _SEED = 1_000, 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,6 @@ class Scores:
 
     scores: Mapping[str, float]  # The values of `model.evaluate`.
     intervals: Mapping[str, tuple[float, float]]  # By the metric's name.
-    resamples: int  # The number of bootstrap resamples, or 0 without intervals.
     note: str  # The reasons why some metrics have no interval. Empty if all have one.
     samples: int
     digest: str  # SHA-256 of the test part.
@@ -88,7 +85,7 @@ def evaluate_test_part(
         # A model with its own `test_step` may make predictions that metrics can't take. Such a
         # model gets no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
-        return Scores(values, {}, 0, note, samples, digest, guess)
+        return Scores(values, {}, note, samples, digest, guess)
     metrics = compiled_metrics(model, None, None)
     accuracies = [name for name, compiled in metrics.items() if _is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
@@ -98,13 +95,16 @@ def evaluate_test_part(
             notes.append(f"{name} (its samples can't be scored: {scores})")
             continue
         samples = len(scores)
-        low, high = _interval(scores, values[name] if name in accuracies else None, level)
-        if low < high:
-            intervals[name] = low, high
+        try:
+            # There is one model, so the interval is that of a confirmation with one seed.
+            interval, _ = confirmed_value(
+                [scores], "max" if name in accuracies else "min", level=level
+            )
+        except StatisticsError as error:
+            notes.append(f"{name} ({error})")
         else:
-            notes.append(f"{name} (its value is the same on all resamples)")
-    resamples = _RESAMPLES if intervals else 0
-    return Scores(values, intervals, resamples, ", ".join(notes), samples, digest, guess)
+            intervals[name] = interval.low, interval.high
+    return Scores(values, intervals, ", ".join(notes), samples, digest, guess)
 
 
 def _is_accuracy(metric: keras.metrics.Metric) -> bool:
@@ -120,24 +120,6 @@ def _is_accuracy(metric: keras.metrics.Metric) -> bool:
         | metrics.TopKCategoricalAccuracy
         | metrics.SparseTopKCategoricalAccuracy,
     )
-
-
-def _interval(scores: SampleScores, accuracy: float | None, level: float) -> tuple[float, float]:
-    """Returns a metric's confidence interval: percentiles of a bootstrap of samples or groups.
-
-    If a model is right on all samples, or wrong on all, both percentiles are equal. So an accuracy
-    gets the interval of Clopper and Pearson instead. This interval needs a number of independent
-    samples. The number is chosen so that the accuracy of that many samples has the same variance as
-    the accuracies of the resamples.
-    """
-    counts = resample_counts(scores.places, _RESAMPLES, _SEED)
-    values = np.concatenate([scores.of_resamples(some) for some in counts])
-    if accuracy is None:
-        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2]).tolist()
-        return low, high
-    variance = np.nanvar(values, ddof=1)
-    worth = independent_samples(np.array(accuracy), variance, scores.fewest, scores.most)
-    return share_bounds(accuracy, accuracy, worth, level=level)
 
 
 def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:

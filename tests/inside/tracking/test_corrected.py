@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy.stats import beta
 
 from search_spaces import StatisticsError
@@ -118,12 +119,16 @@ OF_CURVE = np.where(np.arange(60) < 12, 181, 20)[:, None]
 WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
 
 
+# Korn and Graubard: how much 70 groups vary is estimated with 69 degrees of freedom.
+STUDENT = (scipy.stats.norm.ppf(0.975) / scipy.stats.t.ppf(0.975, 69)) ** 2
+
+
 @pytest.mark.parametrize(
     ("scores", "worth"),
     [
         (hits(np.ones(69)), 69),
         (hits(np.ones(69), weights=WEIGHTS), WEIGHTS.sum() ** 2 / (WEIGHTS**2).sum()),
-        (hits(np.ones(69), groups=np.arange(69) % 23), 23),
+        (hits(np.ones(140), groups=np.arange(140) % 70), 70 * STUDENT),
         # Birnbaum and Klose: the smaller class decides the number of samples of a ROC curve.
         (SampleScores("val_auc", "auc", OF_CURVE, 1, settings={"thresholds": 100}), 12),
     ],
@@ -136,15 +141,17 @@ def test_trials_without_an_error_have_a_width(scores: SampleScores, worth: float
 
 
 def test_groups_are_resampled_and_copies_count_once() -> None:
-    once = np.random.default_rng(6).random((8, 30)) < 0.8
+    once = np.random.default_rng(6).random((8, 70)) < 0.8
     alone = corrected({k: [hits(row)] for k, row in enumerate(once)}, "max")
-    groups = np.tile(np.arange(30), 20)
+    groups = np.tile(np.arange(70), 20)
     copies = np.tile(once, 20)
     correction = corrected({k: [hits(row, groups=groups)] for k, row in enumerate(copies)}, "max")
-    assert (correction.samples, correction.groups) == (600, 30)
-    for name in ("value", "low", "high"):
-        expected = getattr(alone.estimate, name)
-        assert getattr(correction.estimate, name) == pytest.approx(expected, abs=1e-5)
+    assert (correction.samples, correction.groups) == (1400, 70)
+    assert correction.estimate.value == pytest.approx(alone.estimate.value, abs=1e-5)
+    # How much groups vary is estimated, so the interval is slightly wider.
+    for name, wider in (("low", -0.006), ("high", 0.006)):
+        bound, expected = getattr(correction.estimate, name), getattr(alone.estimate, name)
+        assert min(expected, expected + wider) < bound < max(expected, expected + wider)
 
 
 def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
@@ -155,11 +162,11 @@ def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
     ("scores", "why"),
     [
         ([], "no trial has scores"),
-        ([hits(np.ones(9))], "9 validation samples are too few"),
+        ([hits(np.ones(9))], "9 samples are too few"),
         ([hits(np.ones(30)), hits(np.ones(40))], "30 to 40 validation samples"),
         (
-            [hits(np.ones(90), groups=np.arange(90) // 10)],
-            "90 validation samples in 9 groups are too few",
+            [hits(np.ones(590), groups=np.arange(590) // 10)],
+            "590 samples in 59 groups are too few for an interval, which needs at least 60 groups",
         ),
         ([no_mean("precision", 2)], "val_score is neither a mean over samples nor"),
         ([no_mean("r2", 3, 2, aggregation="uniform_average")], "neither a mean"),

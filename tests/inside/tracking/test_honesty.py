@@ -1,9 +1,12 @@
 """What the verdict states holds in worlds whose truth is known: a short run of the benchmark."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from pages import recipe_of_honesty
 
+from benchmarks.honesty.grouped import GroupedSetting, grouped_studies
 from benchmarks.honesty.settings import SETTINGS
 from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
@@ -30,17 +33,29 @@ def test_intervals_hold_and_corrected_values_are_not_too_good() -> None:
     "setting",
     [
         SmallSetting("accuracy", 0.98, 36),
-        SmallSetting("accuracy", 0.9, 300, groups=12, within=0.2),
         SmallSetting("weighted", 0.95, 114),
     ],
     ids=lambda setting: setting.name,
 )
-def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
+def test_intervals_hold_near_1(setting: SmallSetting) -> None:
     shares = small_studies(setting, STUDIES)["corrected"]
     assert shares["held"] >= FEWEST
     assert shares["width"] <= 1.6
     assert shares["narrowest"] > 0
     assert shares["outside"] == 0
+
+
+@pytest.mark.parametrize("kind", ["accuracy", "loss"])
+def test_intervals_hold_in_groups(kind: Literal["accuracy", "loss"]) -> None:
+    shares = grouped_studies(GroupedSetting(kind, 60, (2, 30), 0.5), STUDIES)
+    for name in ("corrected", "confirmed", "evaluated", "gain"):
+        assert shares[name]["given"] == STUDIES
+        assert shares[name]["held"] >= FEWEST, name
+    assert max(shares[name]["width"] for name in ("corrected", "confirmed", "evaluated")) <= 1.6
+    # Samples that are split one by one promise too much.
+    assert shares["naive"]["held"] == 0
+    few = grouped_studies(GroupedSetting(kind, 59, (2, 30), 0.5), 2)
+    assert all(few[name]["given"] == 0 for name in ("corrected", "confirmed", "evaluated"))
 
 
 def test_no_gain_is_claimed_where_no_setting_matters() -> None:

@@ -75,7 +75,7 @@ CANCELLING = np.repeat([[1.0, 0.0], [0.0, 1.0]], 20, axis=1)
     [
         (np.zeros((5, 50)), None, 0.06, 0.1),
         (np.ones((5, 50)), None, 0.06, 0.1),
-        (np.ones((5, 50)), np.arange(50) // 5, 0.25, 0.5),
+        (np.ones((5, 120)), np.arange(120) // 2, 0.05, 0.1),
         (CANCELLING, None, 0.2, 0.4),
     ],
     ids=["all wrong", "all right", "groups all right", "errors that cancel out"],
@@ -109,8 +109,8 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
 
 @pytest.mark.parametrize("grouped", [True, False])
 def test_no_interval_of_a_loss_reaches_below_0(grouped: bool) -> None:
-    sizes = [60, *[5] * 11]
-    groups = np.repeat(np.arange(12), sizes) if grouped else None
+    sizes = [60, *[5] * 60]
+    groups = np.repeat(np.arange(61), sizes) if grouped else None
     weights = None if grouped else np.array([20.0, *[1.0] * 11])
     samples = sum(sizes) if grouped else 12
     values = np.random.default_rng(0).exponential(size=(5, samples)) * 0.3
@@ -177,8 +177,8 @@ def of_few_samples() -> Interval:
 @pytest.mark.parametrize(
     ("interval", "why"),
     [
-        (lambda: loss_interval(np.ones((1, 50))), "at least 2 seeds"),
-        (lambda: loss_interval(np.ones(50)), "at least 2 seeds"),
+        (lambda: loss_interval(np.ones((5, 1))), "at least 2 samples"),
+        (lambda: loss_interval(np.ones(50)), "at least 2 samples"),
         (lambda: loss_interval(np.array([[1, np.nan], [1, 1]])), "NaN"),
         (lambda: loss_interval(np.zeros((5, 100))), "the same loss, so the interval has no width"),
         (of_few_samples, "a few samples have nearly all of the loss"),
