@@ -158,7 +158,7 @@ class _Part:
         return np.asarray(np.sqrt(within) * of_groups + np.sqrt(1 - within) * of_samples)
 
     def _drawn(self, source: str) -> np.ndarray:
-        return np.sqrt(_SHARES[source]) * self._normal()
+        return np.asarray(np.sqrt(_SHARES[source]) * self._normal())
 
     def trained(self, seeds: int) -> np.ndarray:
         """Returns the outputs of one configuration, of shape (seeds, samples)."""
@@ -222,8 +222,9 @@ def _naive_holds(setting: GroupedSetting, random: np.random.Generator) -> bool:
     keeps = (1 + np.sqrt(setting.within)) / 2
     y = np.where(random.random(len(classes)) < keeps, classes, 1 - classes)
     trained = random.random(len(y)) < 0.7
-    votes = np.bincount(part.groups[trained], 2 * y[trained] - 1, minlength=setting.groups)
-    votes += random.uniform(-0.5, 0.5, setting.groups)
+    signs = np.bincount(part.groups[trained], 2 * y[trained] - 1, minlength=setting.groups)
+    # A coin decides between classes that are equally frequent.
+    votes = signs + random.uniform(-0.5, 0.5, setting.groups)
     right = (votes[part.groups] > 0) == y
     hits, samples = int(right[~trained].sum()), int((~trained).sum())
     bounds = scipy.stats.binomtest(hits, samples).proportion_ci(0.95, method="exact")

@@ -9,8 +9,8 @@ distribution.
 training images from test images. Then launch the study, and run `kerastudy confirm
 same-distribution`, which reads the test part and says what to expect of new images.
 
-A difference can also be too small to find: if rows of one patient are in several parts, all parts are
-alike, and only new patients are not. Name the patients by `groups=`, and no patient is in two parts.
+If rows of one patient are in several parts, all parts are alike, and only new patients differ. So
+name the patients by `groups=`; then no patient is in two parts.
 
 `moved` is the scientific hyperparameter: whether training images are moved by up to a pixel, at
 random, so that they are like the images of both scanners. "answer" in `kerastudy show

@@ -62,7 +62,7 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     assert f"is right in {100 * counts.max() / 50:g} % of these samples" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "98.3 % interval" in text
-    assert "accuracy" in text and "bootstrap resamples" in text
+    assert "accuracy" in text
 
 
 def test_promoted(kinds: Kinds) -> None:

@@ -4,7 +4,6 @@ from .intervals import crossed as crossed
 from .intervals import difference_of_means as difference_of_means
 from .intervals import gain as gain
 from .intervals import heavy_tails as heavy_tails
-from .intervals import independent_samples as independent_samples
 from .intervals import level_of_reading as level_of_reading
 from .intervals import loss_interval as loss_interval
 from .intervals import share_bounds as share_bounds
@@ -12,7 +11,6 @@ from .sample_scores_and_resamples import SampleScores as SampleScores
 from .sample_scores_and_resamples import ScoreKind as ScoreKind
 from .sample_scores_and_resamples import average as average
 from .sample_scores_and_resamples import pooled as pooled
-from .sample_scores_and_resamples import resample_counts as resample_counts
 from .sample_scores_and_resamples import score_matrix as score_matrix
 from .score_files import ScoresError as ScoresError
 from .score_files import best_scores as best_scores
