@@ -6,12 +6,10 @@ imports nothing of kerastudy.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-import warnings
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -21,7 +19,15 @@ _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 # The sign of a currency, or a unit, as in "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
 _SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
-_PART = re.compile(r"(.+) \((days|month|weekday)(, day first)?\)")
+_PART = re.compile(r"(.+) \((days|month|weekday)(?:, (day first|month first))?\)")
+_DATE = (
+    r"(?:(?P<year>\d{4})(?P<dash>[-/.])(?P<month>\d{1,2})(?:(?P=dash)(?P<day>\d{1,2}))?"
+    r"|(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)(?P<last>\d{4}))"
+    r"(?P<time>[T ].*)?"
+)
+# Which number is the year can't be told. The month and the day must have two digits as well, since
+# 1.10.22 may be a version.
+_SHORT_DATE = r"\d\d[-/.]\d\d[-/.]\d\d(?:[T ].*)?"
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
 
@@ -81,56 +87,110 @@ def float32_of(series: Any) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _read_dates(column: Any, day_first: bool = False, *, alike: bool = False) -> Any:
-    """Reads a column of dates as times in UTC.
+Order = Literal["day first", "month first"]
 
-    With `alike=True`, raises ValueError unless all dates have the format of the first date.
+
+def is_date(text: str) -> bool:
+    """Returns whether a text looks like a date, such as 2024-12-31 or 31.12.2024."""
+    return re.fullmatch(rf"{_DATE}|{_SHORT_DATE}", text) is not None
+
+
+def _parts_of_dates(texts: Any) -> Any:
+    """Returns the numbers and signs of dates, as a table with a row for each text of a Series."""
+    parts = texts.str.extract(f"^{_DATE}$")
+    if len(others := texts[parts[["year", "last"]].isna().all(axis=1)]):
+        raise ValueError(
+            f"holds {others.iloc[0]!r}, which can't be read as a date; write dates as 2024-12-31"
+        )
+    return parts
+
+
+def order_of_dates(column: Any) -> Order | None:
+    """Returns whether the day or the month comes first; None if all dates begin with the year.
+
+    Dates with the same sign, such as the points of 31.12.2024, have one order, which is that of all
+    dates with a number above 12. Raises ValueError if a value is no date, if there is no number
+    above 12, or if dates with different signs have different orders.
+    """
+    texts = _unique_texts(column)
+    parts = _parts_of_dates(texts)
+    orders: dict[Order, str] = {}
+    for _, rows in parts[parts["last"].notna()].groupby("sign"):
+        numbers = rows[["first", "second"]].astype(int)
+        above = {
+            order: texts[numbers.index[numbers[place] > 12]].tolist()
+            for order, place in (("day first", "first"), ("month first", "second"))
+        }
+        if not any(above.values()):
+            raise ValueError(
+                f"holds dates such as {texts[numbers.index].min()!r}, in which the day or the "
+                "month may come first; write them as 2024-12-31"
+            )
+        orders |= {order: min(dates) for order, dates in above.items() if dates}
+    if len(orders) > 1:
+        raise ValueError(
+            f"holds dates with the day first, such as {orders['day first']!r}, and with the month "
+            f"first, such as {orders['month first']!r}; write them as 2024-12-31"
+        )
+    return next(iter(orders), None)
+
+
+def _unique_texts(column: Any) -> Any:
+    """Returns the different dates of a column as texts. Dates that are no texts become ISO texts."""
+    import pandas as pd
+
+    series = pd.Series(column).dropna()
+    return pd.Series(series.astype(str).unique(), dtype=object)
+
+
+def dates_of(column: Any, order: Order | None) -> Any:
+    """Returns a column of dates as times in UTC. `order` is as from `order_of_dates`.
+
+    Raises ValueError if a value is no date, or is a date without year in front while `order` is
+    None.
     """
     import pandas as pd
 
     series = pd.Series(column)
     if isinstance(series.dtype, pd.PeriodDtype):
         return series.dt.start_time
-    with warnings.catch_warnings():
-        # pandas warns of formats that it does not know, and of dates that begin with the year.
-        warnings.simplefilter("ignore")
-        try:
-            return pd.to_datetime(series, utc=True, dayfirst=day_first)
-        except ValueError:
-            if alike:
-                raise
-        return pd.to_datetime(series, utc=True, dayfirst=day_first, format="mixed")
+    if not pd.api.types.is_datetime64_any_dtype(series.dtype):
+        texts = _unique_texts(series)
+        spelled = dict(zip(texts, _in_iso(texts, order), strict=True))
+        series = series.astype(str).where(series.notna()).map(spelled)
+    # Times of day may be written differently, but all texts begin with the year.
+    return pd.to_datetime(series, utc=True, format="mixed")
 
 
-def dates_of(series: Any) -> tuple[Any, bool]:
-    """Returns a column as dates, and whether the day comes before the month, as in 13/4/2024.
+def _in_iso(texts: Any, order: Order | None) -> Any:
+    """Returns texts that begin with dates as texts that begin with the year, such as 2024-12-31."""
+    import pandas as pd
 
-    Raises ValueError if a value is no date, or if no day is above 12, so that both orders of day
-    and month are possible.
-    """
-    first = series.dropna().iloc[:1].tolist()
-    orders = [False] if first and re.match(r"\d{4}", str(first[0])) else [False, True]
-    readings = []
-    for alike in (True, False):
-        for day_first in orders:
-            with contextlib.suppress(ValueError, TypeError):
-                readings.append((_read_dates(series, day_first, alike=alike), day_first))
-        if readings:
-            break
-    if not readings:
-        raise ValueError("holds values that can't be read as dates")
-    (dates, _), (others, _) = readings[0], readings[-1]
-    if not dates.equals(others):
+    parts = _parts_of_dates(texts)
+    late = parts["last"].notna()
+    if late.any() and order is None:
         raise ValueError(
-            f"holds dates such as {first[0]!r}, in which the day or the month may come first; "
-            "write them as 2024-12-31"
+            f"holds dates such as {texts[late].min()!r}, in which the day or the month may come "
+            "first; write them as 2024-12-31"
         )
-    return readings[0]
+    day, month = ("first", "second") if order == "day first" else ("second", "first")
+    dates = {
+        "year": parts["year"].fillna(parts["last"]),
+        "month": parts["month"].fillna(parts[month]),
+        "day": parts["day"].fillna(parts[day]).fillna("1"),
+    }
+    days = pd.to_datetime(pd.DataFrame(dates).astype(int), errors="coerce")
+    if len(wrong := texts[days.isna()]):
+        raise ValueError(f"holds {wrong.min()!r}, which is no day{f', {order}' if order else ''}")
+    return days.dt.strftime("%Y-%m-%d") + parts["time"].fillna("")
 
 
-def names_of_parts(name: str, day_first: bool) -> list[str]:
-    """Returns "sold (days)", "sold (month)" and "sold (weekday)" for a column "sold" of dates."""
-    how = ", day first" if day_first else ""
+def names_of_parts(name: str, order: Order | None) -> list[str]:
+    """Returns "sold (days)", "sold (month)" and "sold (weekday)" for a column "sold" of dates.
+
+    The names tell the order of the day and the month: "sold (days, day first)".
+    """
+    how = "" if order is None else f", {order}"
     return [f"{name} ({part}{how})" for part in ("days", "month", "weekday")]
 
 
@@ -154,7 +214,10 @@ def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
         if name in table:
             columns[name] = table[name]
         elif part and part[1] in table:
-            dates = _read_dates(table[part[1]], bool(part[3]))
+            try:
+                dates = dates_of(table[part[1]], part[3])
+            except ValueError as error:
+                raise ValueError(f"the column {part[1]!r} {error}") from None
             days = (dates - pd.Timestamp(0, tz=dates.dt.tz)).dt.days
             whole = {"days": days, "month": dates.dt.month, "weekday": dates.dt.day_of_week + 1}
             columns[name] = whole[part[2]]

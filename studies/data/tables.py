@@ -33,9 +33,11 @@ from studies.data.numbers_texts_and_dates import (
     MISSING,
     dates_of,
     float32_of,
+    is_date,
     is_number,
     names_of_parts,
     numbers_of,
+    order_of_dates,
     texts_of,
     with_parts_of_dates,
 )
@@ -46,9 +48,6 @@ _MOST_OF_A_DATE = 0.25
 # Targets 0, 1, 2 and so on are classes if there are at most `_MOST_CLASSES` different targets, with
 # at least `_LEAST_ROWS` rows of each on average.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
-# Only this many rows, from the first on, are searched for codes, and for words that pandas reads as
-# missing values.
-_FIRST_ROWS = 1000
 _WORDS_OF_PANDAS: Final = {*"NA N/A n/a NaN nan null NULL None #N/A <NA>".split()}
 _MOST_LEVELS: Final = 10_000
 # A column with at most this many different texts is a category, however few rows there are.
@@ -57,11 +56,6 @@ _FEW_LEVELS: Final = 30
 _LONG_TEXT: Final = 50
 _SHOWN_CHARACTERS: Final = 30
 _SHOWN: Final = 5
-# If the year has two digits, the month and the day must have two as well. So 1.10.22, which may be
-# a version, is no date.
-_DATE: Final = re.compile(
-    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
-)
 # The kind of a column for each result of pandas's `infer_dtype`.
 _KINDS: Final[Mapping[str, Any]] = {
     "boolean": "boolean",
@@ -145,31 +139,33 @@ class Table(Reader):
         Returns the reader in which all options are decided, the rows to use, and the columns that
         become inputs of a model.
         """
-        in_file = is_csv(self.source)
-        if in_file:
-            first = read_table(self.source, nrows=_FIRST_ROWS, keep_default_na=False, dtype=str)
-        else:
-            frame = first = self._frame(self.source)
+        frame = self._frame(self.source)
         columns_of = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
         column_of = {"target": self.target, "time": self.time, "groups": self.groups}
         columns_of |= {option: (column,) for option, column in column_of.items() if column}
-        check_names(first, columns_of, self.title)
+        check_names(frame, columns_of, self.title)
         table, decisions = self, dict(self.decisions)
-        inputs = [name for name in first if name not in (*self.drop, self.target, self.groups)]
-        by_rules = "categories" in self.open
-        codes = _code_columns(first[inputs].head(_FIRST_ROWS)) if by_rules else []
-        table = replace(table, categories=(*self.categories, *codes))
-        if in_file:
-            frame = table._frame(self.source)
+        inputs = [name for name in frame if name not in (*self.drop, self.target, self.groups)]
+        in_file = is_csv(self.source)
+        names = [*inputs, self.target]
+        written = self._as_written(frame, names) if in_file else frame[names]
         if "missing" in self.open:
-            words = {name: _missing_words(frame[name]) for name in (*inputs, self.target)}
-            table = replace(
-                table, missing=(*dict.fromkeys([*self.missing, *chain(*words.values())]),)
-            )
+            words = {name: _missing_words(frame[name]) for name in names}
+            missing = dict.fromkeys([*self.missing, *chain(*words.values())])
+            table = replace(table, missing=tuple(missing))
             if in_file:
-                words = {n: [*w, *sorted(_WORDS_OF_PANDAS & {*first[n]})] for n, w in words.items()}
+                words = {
+                    n: [*w, *sorted(_WORDS_OF_PANDAS & {*written[n]})] for n, w in words.items()
+                }
             phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
             decisions |= {"missing": text} if (text := listed(phrases, most=_SHOWN)) else {}
+        codes: list[str] = []
+        if "categories" in self.open:
+            gaps = {MISSING, *_WORDS_OF_PANDAS, *table.missing}
+            codes = [name for name in inputs if _holds_codes(written[name], gaps)]
+            table = replace(table, categories=(*self.categories, *codes))
+        if in_file:
+            frame = table._frame(self.source)
         frame, on_target = self._with_target(without_words(frame, table.missing))
         decisions |= on_target
         dropped = {}
@@ -253,6 +249,18 @@ class Table(Reader):
             raise DataError(f"{_title(source)} has no rows.")
         return frame
 
+    def _as_written(self, frame: Any, names: list[str]) -> Any:
+        """Returns columns of a CSV file, those as texts that pandas may have changed."""
+        # pandas reads 007 as 7, and "NA" as a missing value.
+        changed = [
+            name
+            for name in names
+            if frame[name].isna().any()
+            or (frame[name].dtype.kind in "iuf" and (frame[name] % 1 == 0).all())
+        ]
+        texts = read_table(self.source, usecols=changed, keep_default_na=False, dtype=str)
+        return frame[names].assign(**{name: texts[name] for name in changed})
+
     def _with_target(self, frame: Any) -> tuple[Any, dict[str, str]]:
         """Returns the rows that have a target, and decisions and remarks about the target."""
         target, decisions = frame[self.target], {}
@@ -284,8 +292,10 @@ class Table(Reader):
     def _order(self, frame: Any, time: str) -> np.ndarray:
         check_complete(frame[time], f"the time {time!r}", self.title)
         try:
-            numeric = frame[time].dtype.kind in "biuf"
-            values = numbers_of(frame[time]) if numeric else dates_of(frame[time])[0]
+            if frame[time].dtype.kind in "biuf":
+                values = numbers_of(frame[time])
+            else:
+                values = dates_of(frame[time], order_of_dates(frame[time]))
         except ValueError as error:
             wrong = f"{self.title} can't be ordered by the column {time!r} (time): it {error}"
             raise DataError(wrong, hint="Change the column, or pass time=False.") from None
@@ -295,10 +305,10 @@ class Table(Reader):
         """Yields the columns of days, months and weekdays that are made from columns of dates."""
         for name in self.dates:
             try:
-                _, day_first = dates_of(frame[name])
+                order = order_of_dates(frame[name])
             except ValueError as error:
                 raise _refusal(self.title, {name: str(error)}) from None
-            days, *others = names_of_parts(name, day_first)
+            days, *others = names_of_parts(name, order)
             yield Column(days, "number")
             yield from (Column(part, "category") for part in others)
 
@@ -364,19 +374,20 @@ def _read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
     return targets.astype(like.dtype)
 
 
-def _code_columns(rows: Any) -> list[str]:
-    """Returns the columns whose whole numbers are codes, and not quantities.
+def _holds_codes(series: Any, gaps: Collection[str]) -> bool:
+    """Returns whether the whole numbers of a column are codes, and not quantities.
 
-    Such a column has a name such as "zip", or has numbers that begin with 0. `rows` are the first
-    rows of a table, as texts.
+    Such a column has a name such as "zip", or has numbers that begin with 0. `gaps` are the texts
+    that stand for missing values.
     """
-    codes = []
-    for name in rows.columns:
-        texts = rows[name].dropna().astype(str)
-        whole = bool(len(texts)) and bool(texts.str.fullmatch(r"\d+(\.0)?").all())
-        if whole and (_CODE.fullmatch(name) or texts.str.match(r"0\d").any()):
-            codes.append(name)
-    return codes
+    if series.dtype.kind in "mM":
+        return False
+    named = _CODE.fullmatch(series.name) is not None
+    if series.dtype.kind in "biuf" and not named:
+        return False
+    texts = {*series.dropna().astype(str).unique()} - {*gaps}
+    whole = bool(len(texts)) and all(re.fullmatch(r"\d+(\.0)?", text) for text in texts)
+    return whole and (named or any(re.match(r"0\d", text) for text in texts))
 
 
 def _missing_words(series: Any) -> list[str]:
@@ -388,7 +399,7 @@ def _missing_words(series: Any) -> list[str]:
     gaps = set(missing)
     rest = [text for text in texts if text not in gaps]
     words = list(islice((text for text in rest if not is_number(text)), _FEW_WORDS + 1))
-    if rest and (not words or all(map(_DATE.fullmatch, rest))):
+    if rest and (not words or all(map(is_date, rest))):
         return missing
     if len(words) <= _FEW_WORDS and len(rest) - len(words) >= _FEW_LEVELS:
         return [*missing, *words]
@@ -457,7 +468,7 @@ def _names_groups(table: Any, name: str, values: int) -> bool:
         return any(_settles(table, name, other) for other in table.columns if other != name)
     texts = present.astype(str).unique()
     numbers = all(map(is_number, texts)) and not any(text.startswith("0") for text in texts)
-    dates = all(map(_DATE.fullmatch, texts))
+    dates = all(map(is_date, texts))
     return not numbers and not dates and all(re.fullmatch(r"\S*\d\S*", text) for text in texts)
 
 
@@ -527,8 +538,8 @@ def _kind_of(series: Any, spelled: bool) -> Any:
 
 def _kind_of_texts(series: Any, spelled: bool) -> str:
     texts = list(series.dropna().astype(str).unique())
-    if len(texts) > 1 and all(map(_DATE.fullmatch, texts)):
-        dates_of(series)
+    if len(texts) > 1 and all(map(is_date, texts)):
+        dates_of(series, order_of_dates(series))
         return "dates"
     # In a DataFrame, a column of texts with only a few different numbers stays a category, because
     # the user may have turned the numbers into texts for this purpose.
@@ -561,6 +572,8 @@ def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str
         series_by_name = with_parts_of_dates(table, [column.name for column in columns])
     except KeyError as error:
         raise DataError(f"{source} lacks columns: {quoted(error.args, most=_SHOWN)}.") from None
+    except ValueError as error:
+        raise DataError(f"{source} can't be read: {error}.") from None
     values = {}
     for column in columns:
         try:
