@@ -200,11 +200,12 @@ def _of_table(file: Path, target: str | None, options: Mapping[str, Any]) -> Sam
             ("drop", table.drop, "Names of rows, constants, free text."),
             ("categories", table.categories, "Numbers that are names."),
             ("missing", table.missing, 'Besides empty cells, "NA" and the like.'),
+            ("merge", table.merge, "Categories that differ by case or blanks are one."),
             ("dates", table.dates, "Dates whose day, month and weekday are inputs."),
             ("time", table.time, "Splits the parts by its order; False: at random."),
             ("groups", table.groups, "All its rows are in the same part."),
         )
-        if value or name not in ("dates", "groups") or (name == "dates" and table.time)
+        if value or name not in ("merge", "dates", "groups") or (name == "dates" and table.time)
     ]
     lines += [
         f"# groups={quoted(name)},  # Keeps all rows of each in one part, if they belong together."

@@ -80,6 +80,7 @@ _TABLE_OPTIONS: Final = {
     "groups": "For a table: the column that names what rows belong to, such as patient.",
     "dates": "For a table: a column of dates, whose day, month and weekday are inputs.",
     "missing": "For a table: another text that means a missing value, such as 'not known'.",
+    "merge": "For a table: a column of categories. Those that differ by case or blanks are one.",
     "drop": "For a table: another column to leave out.",
 }
 
@@ -219,8 +220,8 @@ def is_data_target(target: str, data: Path | None, of_table: Mapping[str, Any]) 
         return True
     if of_table:
         raise click.UsageError(
-            "--groups, --drop, --missing, --dates and --time are for a table as TARGET. A study "
-            "has these choices in its file: change them there."
+            "--groups, --drop, --missing, --merge, --dates and --time are for a table as TARGET. A "
+            "study has these choices in its file: change them there."
         )
     return False
 

@@ -60,6 +60,7 @@ _SECTIONS: Final = {
         "groups",
         "drop",
         "missing",
+        "merge",
         "dates",
         "time",
         "dry_run",

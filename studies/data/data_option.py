@@ -113,7 +113,8 @@ def table_alone(path: Path, target: str, options: Mapping[str, Any]) -> Dataset:
     """
     from studies.data import datasets
 
-    named = {name: value for name, value in options.items() if name in ("dates", "time", "groups")}
+    given = ("merge", "dates", "time", "groups")
+    named = {name: value for name, value in options.items() if name in given}
     dataset = datasets.table(path, target=target, **named)
     more: dict[str, Any] = {name: tuple(options.get(name, ())) for name in ("drop", "missing")}
     return replace(dataset, read=replace(cast("Table", dataset.read), **more))

@@ -187,6 +187,7 @@ def table(
     drop: Collection[str] | None = None,
     categories: Collection[str] | None = None,
     missing: Collection[str] | None = None,
+    merge: Collection[str] = (),
     dates: Collection[str] = (),
     classes: bool | None = None,
     time: str | Literal[False] | None = None,
@@ -224,6 +225,8 @@ def table(
         missing: Texts that stand for missing values, such as "?", besides empty cells, "NA", "NaN",
             "null" and "None". None: "?", "-" and the like in any column. In columns of
             numbers, words are missing values too, if there are only a few different words.
+        merge: Columns of categories. Those that differ only by case or blanks, such as "yes" and
+            "Yes ", are one category.
         dates: Columns of dates whose day, month and weekday become inputs.
         classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates or numbers that orders the rows before they are split. None: the
@@ -277,7 +280,13 @@ def table(
             hint="Make parts of different groups in the order of time yourself, and pass them: "
             "validation='later.csv', test='latest.csv'.",
         )
-    lists = {"drop": drop, "categories": categories, "missing": missing, "dates": dates}
+    lists = {
+        "drop": drop,
+        "categories": categories,
+        "missing": missing,
+        "merge": merge,
+        "dates": dates,
+    }
     names: dict[str, Any] = {n: checks.names(n, v or (), DataError) for n, v in lists.items()}
     reader = Table(
         place,

@@ -25,7 +25,7 @@ from studies.data.arrays.memory_mapped_files import empty_array, mapped_member
 from studies.data.arrays.users_samples_and_labels import Contents, Samples, check_samples, is_frame
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
-from studies.data.numbers_texts_and_dates import MISSING
+from studies.data.numbers_texts_and_dates import MISSING, with_gaps
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
@@ -158,11 +158,10 @@ def read_table(
 
 
 def without_words(frame: Any, words: Collection[str]) -> Any:
-    """Replaces texts that stand for missing values, such as "?", by missing values."""
-    texts = [name for name in frame if frame[name].dtype.kind not in "biufmM"] if words else []
-    masks = {name: frame[name].isin(words) for name in texts}
-    gaps = {name: frame[name].mask(mask) for name, mask in masks.items() if mask.any()}
-    return frame.assign(**gaps) if gaps else frame
+    """Replaces words that stand for missing values, such as "?", by missing values."""
+    if not words:
+        return frame
+    return frame.assign(**{name: with_gaps(frame[name], words) for name in frame})
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -53,11 +53,43 @@ def _spelled_numbers(series: Any) -> np.ndarray:
     matches = series[present].astype(str).str.extract(_SPELLED)
     if len(others := series[present][matches[1].isna()]):
         raise ValueError(f"holds {others.iloc[0]!r}, which is no number; leave missing cells empty")
-    if len(matches[[0, 2]].fillna("").drop_duplicates()) > 1:
-        raise ValueError("holds numbers with several units")
+    unit_of(series)
     numbers = np.full(len(series), np.nan)
     numbers[present] = matches[1].str.replace(",", "").astype(np.float64)
     return numbers
+
+
+def unit_of(column: Any) -> str | None:
+    """Returns the unit of a column's numbers, such as "kr" or "$", or None if they have no unit.
+
+    Raises ValueError if they have several units.
+    """
+    import pandas as pd
+
+    series = pd.Series(column).dropna()
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM":
+        return None
+    found = series.astype(str).drop_duplicates().str.extract(_SPELLED)
+    units = {*(found[0].fillna("") + found[2].fillna("").str.strip())}
+    if len(units) > 1:
+        raise ValueError(f"holds numbers with several units: {sorted(units)}")
+    return units.pop() or None if units else None
+
+
+def with_gaps(column: Any, words: Collection[str]) -> Any:
+    """Returns a column as a Series. Values in `words`, such as "?", are replaced by missing values.
+
+    In a column of numbers, these are the words that are numbers, such as "9999".
+    """
+    import pandas as pd
+
+    series = pd.Series(column)
+    kind = series.dtype.kind
+    if kind in "bmM" or not words:
+        return series
+    values = pd.to_numeric([*words], errors="coerce") if kind in "iuf" else words
+    missing = series.isin(values)
+    return series.mask(missing) if missing.any() else series
 
 
 def is_number(text: str) -> bool:
@@ -136,7 +168,7 @@ def order_of_dates(column: Any) -> Order | None:
 
 
 def _unique_texts(column: Any) -> Any:
-    """Returns the different dates of a column as texts. Dates that are no texts become ISO texts."""
+    """Returns the different dates of a column as texts. Times become texts such as 2024-12-31."""
     import pandas as pd
 
     series = pd.Series(column).dropna()
@@ -244,6 +276,11 @@ def texts_of(column: Any) -> np.ndarray:
     return texts
 
 
+def folded(text: str) -> str:
+    """Returns a text in lower case without needless blanks, so that "Yes " is "yes"."""
+    return " ".join(text.split()).casefold()
+
+
 def _text(value: object) -> str:
     # pandas reads whole numbers as floats if some are missing, so 3.0 becomes "3".
     if isinstance(value, float | np.floating) and value.is_integer():
@@ -251,14 +288,23 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def model_columns(model: Any, table: Any) -> dict[str, Any]:
+def model_columns(
+    model: Any, table: Any, *, missing: Collection[str] = (), units: Mapping[str, str | None] = {}
+) -> dict[str, Any]:
     """Returns a tensor for each input of a model: the table's column of the same name.
 
-    The table is a DataFrame, or a dict of columns. Raises KeyError with the names of missing
-    columns, and ValueError if a column holds no numbers where the model needs numbers.
+    The table is a DataFrame, or a dict of columns. `missing` are the texts that stand for missing
+    values, and `units` are the units of the study's columns of numbers. Raises KeyError with the
+    names of missing columns, and ValueError if a column holds no numbers where the model needs
+    numbers, or numbers in another unit.
     """
     import tensorflow as tf
 
+    if missing:
+        table = {
+            name: column if tf.is_tensor(column) else with_gaps(column, missing)
+            for name, column in table.items()
+        }
     read, columns = with_parts_of_dates(table, model.input), {}
     for name, tensor in model.input.items():
         column = read[name]
@@ -269,7 +315,12 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
             columns[name] = tf.constant(texts_of(column))
             continue
         try:
-            columns[name] = tf.constant(numbers_of(column).astype(np.float32))
+            numbers = numbers_of(column).astype(np.float32)
+            unit, trained_on = unit_of(column), units.get(name)
+            if name in units and unit not in (None, trained_on):
+                expected = f"in {trained_on!r}" if trained_on else "without a unit"
+                raise ValueError(f"holds numbers in {unit!r}; those of the study are {expected}")
+            columns[name] = tf.constant(numbers)
         except ValueError as error:
             raise ValueError(f"the column {name!r} {error}") from None
         except TypeError:

@@ -15,10 +15,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ from studies.data.arrays.users_samples_and_labels import (
     map_arrays,
     rebuilt,
 )
-from studies.data.numbers_texts_and_dates import MISSING
+from studies.data.numbers_texts_and_dates import MISSING, folded
 
 if TYPE_CHECKING:
     import keras
@@ -277,10 +278,14 @@ class Column:
         name: The name in the table.
         kind: Numbers that are all 0 or 1 are "boolean", and texts are a "category". "dates" may
             order the rows, but are no input of a model.
+        unit: The unit of numbers that are texts, such as "kr".
+        merged: Whether categories that differ only by case or blanks are one.
     """
 
     name: str
     kind: Literal["number", "boolean", "category", "dates"]
+    unit: str | None = None
+    merged: bool = False
 
 
 @dataclass(frozen=True)
@@ -312,6 +317,7 @@ class FittedColumn(Column):
         gaps: Whether values are missing in the training part. If so, the model has a further input,
             which is 1 where the column's value is missing.
         vocabulary: The categories that have an input each; "" stands for missing values.
+        spellings: Other texts that mean a category, such as {"1234": "01234", "YES": "yes"}.
         rare: The number of texts that are too rare for an input.
     """
 
@@ -320,7 +326,14 @@ class FittedColumn(Column):
     fill: float = 0.0
     gaps: bool = False
     vocabulary: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
     rare: int = 0
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The place in the vocabulary of each text that has an input."""
+        own = {text: place for place, text in enumerate(self.vocabulary)}
+        return own | {text: own[category] for text, category in self.spellings.items()}
 
     @property
     def treatment(self) -> str:
@@ -383,7 +396,7 @@ class FittedTable(TableColumns):
         for column in self.indicated:
             next(inputs)[:] = np.isnan(x[column.name])
         for column in self.categories:
-            codes = pd.Index(column.vocabulary, dtype=object).get_indexer(x[column.name])
+            codes = pd.Series(x[column.name]).map(column.places)
             for code in range(len(column.vocabulary)):
                 next(inputs)[:] = codes == code
         return rows
@@ -426,6 +439,12 @@ class FittedTable(TableColumns):
             treatments[self.groups] = "all rows of a group are in the same part; no input"
         return {**treatments, **self.decisions}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The arguments `missing` and `units` of `model_columns`."""
+        units = {column.name: column.unit for column in self.numbers if column.kind == "number"}
+        return {"missing": list(self.missing), "units": units}
+
     def describe(self) -> list[dict[str, object]]:
         return [{"name": column.name, "kind": column.kind} for column in self.columns]
 
@@ -437,22 +456,36 @@ def _fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 
 
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
-    name, kind = column.name, column.kind
-    if kind == "category":
+    fitted = FittedColumn(**vars(column))
+    if column.kind == "category":
         # If texts are equally frequent, the first in the alphabet are preferred, so that the order
         # of the rows has no influence.
-        counts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
+        texts = sorted(Counter(values.tolist()).items(), key=lambda item: (-item[1], item[0]))
+        counts, spellings = dict[str, int](), dict[str, str]()
+        categories = dict[str, str]()
+        for text, count in texts:
+            category = categories.setdefault(folded(text) if column.merged else text, text)
+            counts[category] = counts.get(category, 0) + count
+            if text != category:
+                spellings[text] = category
         least = min(_FEW_ROWS, len(values) // _FEW_OF)
-        frequent = [text for text, count in counts if count >= least]
+        frequent = [text for text, count in counts.items() if count >= least]
         # If all categories are rare, all get inputs.
-        coded = frequent or [text for text, _ in counts]
-        vocabulary = tuple(sorted(coded[:_MOST_CODED]))
-        return FittedColumn(name, kind, vocabulary=vocabulary, rare=len(counts) - len(vocabulary))
+        coded = sorted(frequent or counts, key=lambda text: (-counts[text], text))[:_MOST_CODED]
+        # A code such as 01234 loses its zero where it was read as a number.
+        shorter = {text.lstrip("0"): text for text in coded if re.fullmatch(r"0+[1-9]\d*", text)}
+        spellings |= {text: code for text, code in shorter.items() if text not in counts}
+        return replace(
+            fitted,
+            vocabulary=tuple(sorted(coded)),
+            spellings={text: of for text, of in spellings.items() if of in coded},
+            rare=len(counts) - len(coded),
+        )
     missing = np.isnan(values)
     numbers = values[~missing].astype(np.float64)
     mean, deviation = (numbers.mean(), numbers.std()) if numbers.size else (0.0, 0.0)
-    if kind == "boolean":
-        return FittedColumn(name, kind, fill=float(mean), gaps=bool(missing.any()))
+    if column.kind == "boolean":
+        return replace(fitted, fill=float(mean), gaps=bool(missing.any()))
     # A constant column becomes 0, as with scikit-learn's StandardScaler.
     scale = 1 / float(deviation) if deviation > 0 else 1.0
-    return FittedColumn(name, kind, scale, -float(mean) * scale, gaps=bool(missing.any()))
+    return replace(fitted, scale=scale, offset=-float(mean) * scale, gaps=bool(missing.any()))

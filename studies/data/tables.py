@@ -33,12 +33,14 @@ from studies.data.numbers_texts_and_dates import (
     MISSING,
     dates_of,
     float32_of,
+    folded,
     is_date,
     is_number,
     names_of_parts,
     numbers_of,
     order_of_dates,
     texts_of,
+    unit_of,
     with_parts_of_dates,
 )
 from studies.data.preprocessing import Column, TableColumns
@@ -91,6 +93,9 @@ GROUPED: Final = "rows may belong together"
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
 _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable", "nil")
 FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
+# A number of nines stands for missing values if it is in so many rows, and is so many times as far
+# from the mean of the other numbers as the farthest of them.
+_FEW_SENTINELS, _FAR = 3, 2
 # If a column has many numbers, and at most this many different words, the words stand for missing
 # values.
 _FEW_WORDS: Final = 3
@@ -113,6 +118,7 @@ class Table(Reader):
     drop: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    merge: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     classes: bool | None = None
     time: str | Literal[False] | None = None
@@ -140,47 +146,41 @@ class Table(Reader):
         become inputs of a model.
         """
         frame = self._frame(self.source)
-        columns_of = {"drop": self.drop, "categories": self.categories, "dates": self.dates}
+        columns_of = {n: getattr(self, n) for n in ("drop", "categories", "merge", "dates")}
         column_of = {"target": self.target, "time": self.time, "groups": self.groups}
         columns_of |= {option: (column,) for option, column in column_of.items() if column}
         check_names(frame, columns_of, self.title)
-        table, decisions = self, dict(self.decisions)
+        decisions = dict(self.decisions)
         inputs = [name for name in frame if name not in (*self.drop, self.target, self.groups)]
         in_file = is_csv(self.source)
-        names = [*inputs, self.target]
-        written = self._as_written(frame, names) if in_file else frame[names]
-        if "missing" in self.open:
-            words = {name: _missing_words(frame[name]) for name in names}
-            missing = dict.fromkeys([*self.missing, *chain(*words.values())])
-            table = replace(table, missing=tuple(missing))
-            if in_file:
-                words = {
-                    n: [*w, *sorted(_WORDS_OF_PANDAS & {*written[n]})] for n, w in words.items()
-                }
-            phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
-            decisions |= {"missing": text} if (text := listed(phrases, most=_SHOWN)) else {}
-        codes: list[str] = []
-        if "categories" in self.open:
-            gaps = {MISSING, *_WORDS_OF_PANDAS, *table.missing}
-            codes = [name for name in inputs if _holds_codes(written[name], gaps)]
-            table = replace(table, categories=(*self.categories, *codes))
+        table, codes, on_words = self._with_words_and_codes(frame, inputs)
+        decisions |= on_words
         if in_file:
             frame = table._frame(self.source)
         frame, on_target = self._with_target(without_words(frame, table.missing))
         decisions |= on_target
         dropped = {}
         if "drop" in self.open:
-            candidates = [n for n in inputs if n not in (self.time, *self.dates, *self.categories)]
+            named = {self.time, *self.dates, *self.categories, *self.merge}
+            candidates = [name for name in inputs if name not in named]
             dropped = dict(_reasons_to_drop(frame[candidates], codes, self.groups is None))
             inputs = [name for name in inputs if name not in dropped]
         if codes := [name for name in codes if name in inputs]:
             text = f"the numbers of {listed(codes, most=_SHOWN)} are categories"
             decisions = {"codes": text, **decisions}
-        columns, refused = _table_columns(frame[inputs], table.categories, spelled=in_file)
+        categories = {*table.categories, *self.merge}
+        columns, refused = _table_columns(frame[inputs], categories, spelled=in_file)
+        columns = [replace(column, merged=column.name in self.merge) for column in columns]
         if refused and "drop" not in self.open:
             raise _refusal(self.title, refused)
         dropped |= refused
         decisions |= {name: f"left out, as it {why}" for name, why in dropped.items()}
+        if self.open:
+            texts = [c.name for c in columns if c.kind == "category" and not c.merged]
+            decisions |= _on_spellings(frame[texts])
+        if "missing" in self.open:
+            numbers = [column.name for column in columns if column.kind == "number"]
+            decisions |= _on_far_numbers(frame[numbers])
         dates = [column.name for column in columns if column.kind == "dates"]
         time = table._time(frame, dates)
         if self.open or self.time is None:
@@ -188,8 +188,8 @@ class Table(Reader):
             decisions |= _on_dates(time, unused)
         if self.open and decisions:
             decisions["to change it"] = (
-                "set drop, categories, missing, dates, time or groups (options: --drop, "
-                "--missing, --dates, --time, --groups)"
+                "set drop, categories, missing, merge, dates, time or groups (options: --drop, "
+                "--missing, --merge, --dates, --time, --groups)"
             )
         table = replace(
             table,
@@ -248,6 +248,33 @@ class Table(Reader):
         if not len(frame):
             raise DataError(f"{_title(source)} has no rows.")
         return frame
+
+    def _with_words_and_codes(
+        self, frame: Any, inputs: list[str]
+    ) -> tuple[Table, list[str], dict[str, str]]:
+        """Finds the texts that stand for missing values, and the columns of codes.
+
+        Returns the reader with both, the columns of codes, and decisions.
+        """
+        in_file = is_csv(self.source)
+        names = [*inputs, self.target]
+        written = self._as_written(frame, names) if in_file else frame[names]
+        table, codes, decisions = self, list[str](), dict[str, str]()
+        if "missing" in self.open:
+            words = {name: _missing_words(frame[name]) for name in names}
+            missing = dict.fromkeys([*self.missing, *chain(*words.values())])
+            table = replace(table, missing=tuple(missing))
+            if in_file:
+                words = {
+                    n: [*w, *sorted(_WORDS_OF_PANDAS & {*written[n]})] for n, w in words.items()
+                }
+            phrases = (f"{quoted(texts)} in {name}" for name, texts in words.items() if texts)
+            decisions |= {"missing": text} if (text := listed(phrases, most=_SHOWN)) else {}
+        if "categories" in self.open:
+            gaps = {MISSING, *_WORDS_OF_PANDAS, *table.missing}
+            codes = [name for name in inputs if _holds_codes(written[name], gaps)]
+            table = replace(table, categories=(*self.categories, *codes))
+        return table, codes, decisions
 
     def _as_written(self, frame: Any, names: list[str]) -> Any:
         """Returns columns of a CSV file, those as texts that pandas may have changed."""
@@ -386,7 +413,7 @@ def _holds_codes(series: Any, gaps: Collection[str]) -> bool:
     if series.dtype.kind in "biuf" and not named:
         return False
     texts = {*series.dropna().astype(str).unique()} - {*gaps}
-    whole = bool(len(texts)) and all(re.fullmatch(r"\d+(\.0)?", text) for text in texts)
+    whole = bool(texts) and all(re.fullmatch(r"\d+(\.0)?", text) for text in texts)
     return whole and (named or any(re.match(r"0\d", text) for text in texts))
 
 
@@ -508,8 +535,47 @@ def _table_columns(
         except ValueError as error:
             reasons[name] = str(error)
         else:
-            usable.append(Column(name, kind))
+            usable.append(Column(name, kind, unit_of(series) if kind == "number" else None))
     return usable, reasons
+
+
+def _on_spellings(table: Any) -> dict[str, str]:
+    """Returns remarks on columns with categories that differ only by case or blanks."""
+    remarks = {}
+    for name in table.columns:
+        spellings: dict[str, list[str]] = {}
+        for text in sorted({*texts_of(table[name])} - {MISSING}):
+            spellings.setdefault(folded(text), []).append(text)
+        alike = next((texts for texts in spellings.values() if len(texts) > 1), None)
+        if alike is not None:
+            remarks[name] = (
+                f"{quoted(alike)} differ by case or blanks only: merge={[name]} (--merge "
+                f"{shlex.quote(name)}) makes such categories one"
+            )
+    return remarks
+
+
+def _on_far_numbers(table: Any) -> dict[str, str]:
+    """Returns remarks on columns in which 9999 or the like seems to stand for missing values.
+
+    Such a number has only nines, is in several rows, and is far from all other numbers.
+    """
+    remarks = {}
+    for name in table.columns:
+        numbers = numbers_of(table[name])
+        for number in (np.nanmin(numbers), np.nanmax(numbers)):
+            rest = numbers[(numbers != number) & ~np.isnan(numbers)]
+            rows = int((numbers == number).sum())
+            nines = re.fullmatch(r"-?99+", f"{number:.12g}") is not None
+            if nines and rows >= _FEW_SENTINELS and len(rest):
+                farthest = np.abs(rest - rest.mean()).max()
+                if abs(number - rest.mean()) > _FAR * farthest:
+                    word = f"{number:.12g}"
+                    remarks[name] = (
+                        f"{word} in {rows:,} of {len(numbers):,} rows is far from all other "
+                        f"numbers: missing={[word]} (--missing {word}) makes it a missing value"
+                    )
+    return remarks
 
 
 def _kind_of(series: Any, spelled: bool) -> Any:

@@ -153,7 +153,7 @@ def predict_file(
     if "table" in metadata:
         table = _read_table_columns(path, metadata)
         model = load_champion(history, trust=trust)
-        samples, notes = _columns_for(model, table, repr(str(path)))
+        samples, notes = _columns_for(model, table, repr(str(path)), registered_folder(history))
     else:
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
@@ -376,8 +376,8 @@ def _same_sizes(shape: Sequence[int], input_shape: Sequence[int | None]) -> bool
     )
 
 
-def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples in memory in the form that the model takes.
+def samples_for(model: keras.Model, x: Any, study: str, folder: Path) -> Any:
+    """Returns samples in memory in the form that the model takes. `folder` is the model's folder.
 
     Raises DataError for a file, and for samples that don't fit the model. Tensors, streams of
     batches, and samples for a model of a subclass without a graph are checked by Keras only.
@@ -386,7 +386,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
         hint = f"For a file: kerastudy.predict({study!r}, {x!r})"
         raise DataError("predict takes samples", hint=hint)
     if takes_columns(model) and (hasattr(x, "columns") or isinstance(x, Mapping)):
-        columns, notes = _columns_for(model, x, "The table")
+        columns, notes = _columns_for(model, x, "The table", folder)
         for note in notes:
             warnings.warn(note, stacklevel=3)
         return columns
@@ -406,14 +406,18 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     return _as_the_model_takes(model, samples, inputs.arrays)
 
 
-def _columns_for(model: keras.Model, table: Any, called: str) -> tuple[dict[str, Any], list[str]]:
+def _columns_for(
+    model: keras.Model, table: Any, called: str, folder: Path
+) -> tuple[dict[str, Any], list[str]]:
     """Returns those columns of a table that are inputs of a model, by name, and notes.
 
     A note tells which categories the model does not know. `called` is the table's name in messages,
     e.g. "The table".
     """
+    from studies.training import reading_of
+
     try:
-        columns = model_columns(model, table)
+        columns = model_columns(model, table, **reading_of(folder))
         if (lengths := {len(column) for column in columns.values()}) == {0} or len(lengths) > 1:
             raise ValueError(f"its columns have {listed(sorted(lengths))} rows")
         return columns, list(_unknown_categories(model, columns))

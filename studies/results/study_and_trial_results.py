@@ -13,7 +13,7 @@ from search_spaces.errors import DataError, StudyNotFoundError
 from search_spaces.texts import readable
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
-from studies.results.model_loading import load_champion, load_trial_model
+from studies.results.model_loading import load_champion, load_trial_model, registered_folder
 from studies.results.prediction import samples_for
 from tracking.history import StudyHistory, StudyVerdict, study_names, study_verdict, trials_table
 from tracking.history import read_study as read_record
@@ -150,7 +150,7 @@ class StudyResults(StudyHistory):
                 table lacks a column.
         """
         check_trust(self.store.root, trust)
-        samples = samples_for(self._champion, x, self.name)
+        samples = samples_for(self._champion, x, self.name, registered_folder(self))
         try:
             return self._champion.predict(samples, **{"verbose": 0, **options})
         except Exception as error:

@@ -26,8 +26,9 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 class ServedModel:
     """A Keras model with the methods that `mlflow.pyfunc` calls."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, reading: Mapping[str, Any]) -> None:
         self._model = model
+        self._reading = reading
 
     def get_raw_model(self) -> Any:
         """Returns the Keras model."""
@@ -53,7 +54,7 @@ class ServedModel:
             # `_kerastudy_values` is in the same folder as the copy of this file.
             from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
-            x = model_columns(self._model, data)
+            x = model_columns(self._model, data, **self._reading)
         else:
             types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
             x = data.to_numpy(dtype=np.result_type(*types))
@@ -103,7 +104,12 @@ def load_keras_model(folder: str | Path) -> Any:
 
 def _load_pyfunc(path: str) -> ServedModel:
     """Loads a model for `mlflow.pyfunc.load_model`, which calls this function."""
-    return ServedModel(load_keras_model(path))
+    return ServedModel(load_keras_model(path), reading_of(path))
+
+
+def reading_of(folder: str | Path) -> dict[str, Any]:
+    """Returns the arguments `missing` and `units` of `model_columns` for a model's table."""
+    return dict(_contents(Path(folder)).get("reading", {}))
 
 
 def _contents(folder: Path) -> dict[str, Any]:
@@ -113,7 +119,13 @@ def _contents(folder: Path) -> dict[str, Any]:
 
 
 def put_into(
-    saved: Any, folder: Path, pickled: bytes, *, missing: Sequence[str], compiles: bool
+    saved: Any,
+    folder: Path,
+    pickled: bytes,
+    *,
+    missing: Sequence[str],
+    compiles: bool,
+    reading: Mapping[str, Any],
 ) -> None:
     """Copies this file and the `own_code` of a model into the folder to which MLflow saved it.
 
@@ -130,5 +142,10 @@ def put_into(
     own_code.mkdir()
     if pickled:
         (own_code / "objects.pkl").write_bytes(pickled)
-    contents = {"python": _PYTHON, "missing": list(missing), "compiles": compiles}
+    contents = {
+        "python": _PYTHON,
+        "missing": list(missing),
+        "compiles": compiles,
+        "reading": reading,
+    }
     (own_code / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")

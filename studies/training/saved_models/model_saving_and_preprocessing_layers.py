@@ -160,7 +160,12 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         if columns is not None:
             saved.signature = ModelSignature(inputs=columns, outputs=outputs)
         mlflow_loader.put_into(
-            saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
+            saved,
+            folder,
+            code.pickled,
+            missing=code.missing,
+            compiles=not code.missing_compiled,
+            reading={} if preparation.table is None else preparation.table.reading,
         )
         saved.save(str(folder / "MLmodel"))
 
@@ -512,16 +517,19 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, names: set[str]) -> Any:
         # StringLookup puts texts that are not in the vocabulary into a first column, which is left
         # out below. This column needs a name, and the name must not be in the vocabulary.
         unknown = "[UNK]"
-        while unknown in column.vocabulary:
+        while unknown in column.places:
             unknown = f"[{unknown}]"
         look_up = keras.layers.StringLookup(
-            vocabulary=list(column.vocabulary),
+            vocabulary=list(column.places),
             mask_token=None,
             oov_token=unknown,
-            output_mode="one_hot",
-            name=_new_name(_layer_name(f"one_hot_{column.name}"), names),
+            name=_new_name(_layer_name(f"place_of_{column.name}"), names),
         )
-        pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
+        # Several spellings of a category have its place.
+        places = np.array([0, *(place + 1 for place in column.places.values())])
+        place = ops.take(places, ops.squeeze(look_up(inputs[column.name]), axis=1))
+        size = len(column.vocabulary) + 1
+        pieces.append(ops.one_hot(place, size, dtype="float32")[:, 1:])
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
 
 
