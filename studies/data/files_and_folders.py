@@ -7,7 +7,6 @@ column of a table.
 
 from __future__ import annotations
 
-import csv
 import os
 import zipfile
 import zlib
@@ -25,7 +24,7 @@ from studies.data.arrays.memory_mapped_files import empty_array, mapped_member
 from studies.data.arrays.users_samples_and_labels import Contents, Samples, check_samples, is_frame
 from studies.data.data_option import is_table
 from studies.data.dataset_base import Reader
-from studies.data.numbers_texts_and_dates import MISSING, with_gaps
+from studies.data.numbers_texts_and_dates import MISSING, read_csv, with_gaps
 from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
@@ -37,10 +36,6 @@ _SAVE = (
     "Write it with numpy.savez(path, x_train=..., y_train=...), and perhaps x_validation, "
     "y_validation, x_test, y_test, sample_weight_train and so on."
 )
-# A number with a decimal comma between semicolons, as in "1,5;20". In countries where 0,5 means a
-# half, spreadsheets write such CSV files.
-_DECIMAL_COMMA: Final = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
-_FIRST_LINES: Final = 100
 # Names of folders, in lower case, and the part that a folder with this name holds.
 _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
@@ -120,15 +115,7 @@ def read_table(
     try:
         if not is_csv(path):
             return without_words(pd.read_parquet(path), missing)
-        one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
-        lines = pd.read_csv(path, header=None, nrows=_FIRST_LINES, dtype=str, **one_cell)[0]
-        header = lines[0]
-        separator = max(",;\t|", key=header.count)
-        if separator == ";" and lines.str.contains(_DECIMAL_COMMA).any():
-            options = {"decimal": ","} | options
-        options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
-        # With low_memory, pandas may give the rows of one column different types.
-        table = pd.read_csv(path, sep=separator, low_memory=False, **options)
+        table, names = read_csv(path, missing=missing, texts=texts, **options)
     except ImportError:
         hint = "Install it by pip install pyarrow, or save the file as CSV."
         raise DataError(
@@ -145,7 +132,6 @@ def read_table(
         elif isinstance(error, UnicodeDecodeError):
             hint = "Save it as UTF-8, or read it by pandas, with its encoding, into a DataFrame."
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
-    names = [name for name in next(csv.reader([header], delimiter=separator)) if name]
     if repeated := [name for name in names if names.count(name) > 1]:
         # pandas would rename a second "area" to "area.1".
         raise DataError(f"{str(path)!r} has several columns {repeated[0]!r}", hint="Rename them.")

@@ -1,4 +1,4 @@
-"""Reads the values of a table's columns as numbers, texts and dates.
+"""Reads CSV files, and the values of a table's columns as numbers, texts and dates.
 
 Each registered model has a copy of this file, which MLflow runs without kerastudy. So the file
 imports nothing of kerastudy.
@@ -6,10 +6,11 @@ imports nothing of kerastudy.
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 
@@ -19,6 +20,8 @@ _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 # The sign of a currency, or a unit, as in "1,130 kr".
 _UNIT = r"[%$€£¥]|\s[^\W\d]+[²³]?"
 _SPELLED = rf"^\s*([$€£¥]?)\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?\d+)?)\s*({_UNIT})?\s*$"
+# A number with a decimal comma between semicolons, as in "1,5;20".
+_DECIMAL_COMMA = r"(?:^|;)[-+]?\d+,\d+(?:;|$)"
 _PART = re.compile(r"(.+) \((days|month|weekday)(?:, (day first|month first))?\)")
 _DATE = (
     r"(?:(?P<year>\d{4})(?P<dash>[-/.])(?P<month>\d{1,2})(?:(?P=dash)(?P<day>\d{1,2}))?"
@@ -29,6 +32,31 @@ _DATE = (
 # 1.10.22 may be a version.
 _SHORT_DATE = r"\d\d[-/.]\d\d[-/.]\d\d(?:[T ].*)?"
 _LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+def read_csv(
+    path: Any, *, missing: Collection[str] = (), texts: Collection[str] = (), **options: Any
+) -> tuple[Any, list[str]]:
+    """Reads a CSV file with columns separated by commas, semicolons, | or tabs.
+
+    `missing` are texts that stand for missing values, and columns in `texts` are read as texts, so
+    that "007" stays "007". The `options` are those of `pandas.read_csv`. Returns the table, and the
+    names in the first line, in which pandas may have changed repeated names.
+    """
+    import pandas as pd
+
+    # No file has this separator, so each line is one cell.
+    lines: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE, "header": None, "dtype": str}
+    header = pd.read_csv(path, nrows=1, **lines)[0][0]
+    separator = max(",;\t|", key=header.count)
+    # Where 0,5 means a half, spreadsheets write semicolons.
+    if separator == ";" and pd.read_csv(path, **lines)[0].str.contains(_DECIMAL_COMMA).any():
+        options = {"decimal": ","} | options
+    options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
+    # With low_memory, pandas may give the rows of one column different types.
+    table = pd.read_csv(path, sep=separator, low_memory=False, **options)
+    names = next(csv.reader([header], delimiter=separator))
+    return table, [name for name in names if name]
 
 
 def numbers_of(column: Any) -> np.ndarray:
@@ -149,16 +177,16 @@ def order_of_dates(column: Any) -> Order | None:
     orders: dict[Order, str] = {}
     for _, rows in parts[parts["last"].notna()].groupby("sign"):
         numbers = rows[["first", "second"]].astype(int)
-        above = {
-            order: texts[numbers.index[numbers[place] > 12]].tolist()
-            for order, place in (("day first", "first"), ("month first", "second"))
-        }
-        if not any(above.values()):
+        days_first, days_second = (numbers[place] > 12 for place in ("first", "second"))
+        if days_first.any():
+            orders["day first"] = texts[numbers.index[days_first]].min()
+        if days_second.any():
+            orders["month first"] = texts[numbers.index[days_second]].min()
+        if not (days_first | days_second).any():
             raise ValueError(
                 f"holds dates such as {texts[numbers.index].min()!r}, in which the day or the "
                 "month may come first; write them as 2024-12-31"
             )
-        orders |= {order: min(dates) for order, dates in above.items() if dates}
     if len(orders) > 1:
         raise ValueError(
             f"holds dates with the day first, such as {orders['day first']!r}, and with the month "
@@ -247,7 +275,7 @@ def with_parts_of_dates(table: Any, names: Any) -> dict[str, Any]:
             columns[name] = table[name]
         elif part and part[1] in table:
             try:
-                dates = dates_of(table[part[1]], part[3])
+                dates = dates_of(table[part[1]], cast("Order | None", part[3]))
             except ValueError as error:
                 raise ValueError(f"the column {part[1]!r} {error}") from None
             days = (dates - pd.Timestamp(0, tz=dates.dt.tz)).dt.days

@@ -269,7 +269,7 @@ REFUSED = {
     "load_table(categories='citi')": "no column 'citi' .categories.*'city'",
     "load_table(time='days')": "no column 'days' .time",
     "load_table(time='city')": "lacks the time 'city' in 50 of 100 rows",
-    "load_table(SOLD.assign(city='a'), time='city')": "'city' .time.: it holds values that can't",
+    "load_table(SOLD.assign(city='a'), time='city')": "'city' .time.: it holds 'a', which can't",
     "load_table(SOLD[['day', 'price']])": "no column besides the target 'price' that a model can",
     "load_table(SOLD.assign(price=['a'] * 70 + ['b'] * 30))": "in time .time=False .*, of 'price'",
     "load_table(SOLD.assign(price=SOLD.day))": "target 'price' of The table must be numbers",
