@@ -160,7 +160,7 @@ def _parts_of_dates(texts: Any) -> Any:
     parts = texts.str.extract(f"^{_DATE}$")
     if len(others := texts[parts[["year", "last"]].isna().all(axis=1)]):
         raise ValueError(
-            f"holds {others.iloc[0]!r}, which can't be read as a date; write dates as 2024-12-31"
+            f"holds {others.min()!r}, which can't be read as a date; write dates as 2024-12-31"
         )
     return parts
 

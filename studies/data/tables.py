@@ -95,7 +95,7 @@ _WORDS: Final = ("unknown", "missing", "none", "not available", "not applicable"
 FREE_TEXT: Final = "free text, which ks.datasets.text turns into inputs"
 # A number of nines stands for missing values if it is in so many rows, and is so many times as far
 # from the mean of the other numbers as the farthest of them.
-_FEW_SENTINELS, _FAR = 3, 2
+_FEW_ROWS, _FAR = 3, 2
 # If a column has many numbers, and at most this many different words, the words stand for missing
 # values.
 _FEW_WORDS: Final = 3
@@ -540,42 +540,47 @@ def _table_columns(
 
 
 def _on_spellings(table: Any) -> dict[str, str]:
-    """Returns remarks on columns with categories that differ only by case or blanks."""
-    remarks = {}
+    """Returns a remark on columns with categories that differ only by case or blanks."""
+    examples: dict[str, list[str]] = {}
     for name in table.columns:
         spellings: dict[str, list[str]] = {}
         for text in sorted({*texts_of(table[name])} - {MISSING}):
             spellings.setdefault(folded(text), []).append(text)
-        alike = next((texts for texts in spellings.values() if len(texts) > 1), None)
-        if alike is not None:
-            remarks[name] = (
-                f"{quoted(alike)} differ by case or blanks only: merge={[name]} (--merge "
-                f"{shlex.quote(name)}) makes such categories one"
-            )
-    return remarks
+        if alike := [texts for texts in spellings.values() if len(texts) > 1]:
+            examples[name] = alike[0]
+    if not examples:
+        return {}
+    named = listed((f"{quoted(texts)} in {name}" for name, texts in examples.items()), most=_SHOWN)
+    options = " ".join(f"--merge {shlex.quote(name)}" for name in examples)
+    return {
+        "spellings": f"{named} differ by case or blanks only: merge={[*examples]} ({options}) "
+        "makes them one category"
+    }
 
 
 def _on_far_numbers(table: Any) -> dict[str, str]:
-    """Returns remarks on columns in which 9999 or the like seems to stand for missing values.
+    """Returns a remark on columns in which 9999 or the like seems to stand for missing values.
 
     Such a number has only nines, is in several rows, and is far from all other numbers.
     """
-    remarks = {}
+    words = {}
     for name in table.columns:
         numbers = numbers_of(table[name])
         for number in (np.nanmin(numbers), np.nanmax(numbers)):
-            rest = numbers[(numbers != number) & ~np.isnan(numbers)]
+            word, rest = f"{number:.12g}", numbers[(numbers != number) & ~np.isnan(numbers)]
             rows = int((numbers == number).sum())
-            nines = re.fullmatch(r"-?99+", f"{number:.12g}") is not None
-            if nines and rows >= _FEW_SENTINELS and len(rest):
-                farthest = np.abs(rest - rest.mean()).max()
-                if abs(number - rest.mean()) > _FAR * farthest:
-                    word = f"{number:.12g}"
-                    remarks[name] = (
-                        f"{word} in {rows:,} of {len(numbers):,} rows is far from all other "
-                        f"numbers: missing={[word]} (--missing {word}) makes it a missing value"
-                    )
-    return remarks
+            if rows >= _FEW_ROWS and len(rest) and re.fullmatch(r"-?99+", word):
+                distance = abs(number - rest.mean()) / np.abs(rest - rest.mean()).max()
+                words |= {name: (word, rows)} if distance > _FAR else {}
+    if not words:
+        return {}
+    far = listed((f"{word} in {name} ({rows:,} rows)" for name, (word, rows) in words.items()))
+    missing = [*dict.fromkeys(word for word, _ in words.values())]
+    options = " ".join(f"--missing {word}" for word in missing)
+    return {
+        "nines": f"{far} is far from all other numbers: missing={missing} ({options}) makes it a "
+        "missing value"
+    }
 
 
 def _kind_of(series: Any, spelled: bool) -> Any:

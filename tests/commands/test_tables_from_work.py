@@ -118,16 +118,23 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     )
     message = kerastudy_here(folder, *launch, *options, expect=2).last
     assert "'churn_study.py' exists" in message and "kerastudy launch churn_study.py" in message
-    # A single row in the words of the table, whose date has its day first.
-    new = made_customers(1).drop(columns="churned").iloc[[9]]
+    # Rows in the words of the table, whose dates have the day first.
+    new = made_customers(1).drop(columns="churned").iloc[9:40]
     new.to_csv(folder / "new.csv", index=False)
-    kerastudy_here(folder, "predict", "churn", "--input", "new.csv", "--output", "out.csv")
-    (by_file,) = pd.read_csv(folder / "out.csv")["class"]
-    iso = new.assign(**{"last login": ["2020-02-19"], "tenure": [np.nan], "fee": new["fee"]})
+    options = ("--input", "new.csv", "--output", "out.csv", "--probabilities")
+    kerastudy_here(folder, "predict", "churn", *options)
+    by_file = pd.read_csv(folder / "out.csv")["probability_yes"]
     predict = ks.read_study("churn", store=folder / "kerastudy-store").predict
-    plain = predict(iso)
-    assert by_file in ("yes", "no") and np.isfinite(plain).all()
-    assert np.array_equal(predict(new.assign(tenure=[np.nan])), plain)
+    # pandas reads 00501 as 501.
+    by_frame = predict(pd.read_csv(folder / "new.csv"))
+    assert by_frame.ravel() == pytest.approx(by_file, abs=1e-6)
+    days = pd.to_datetime(new["last login"], format="%d/%m/%Y").dt.strftime("%Y-%m-%d")
+    iso = new.assign(**{"last login": days, "tenure": new["tenure"].replace("?", None)})
+    assert np.array_equal(predict(iso), predict(new))
+    with pytest.raises(ks.errors.DataError, match=r"'fee' holds numbers in '€'; those .* in 'kr'"):
+        predict(new.assign(fee="1,200 €"))
+    with pytest.raises(ks.errors.DataError, match="'last login' holds '04/13/2024', which is no"):
+        predict(new.assign(**{"last login": "04/13/2024"}))
 
 
 def test_the_data_of_a_file_is_shown_with_a_baseline(folder: Path) -> None:

@@ -1,12 +1,15 @@
 """Tables: kinds of columns, statistics of the training part alone, dates."""
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
 import kerastudy as ks
@@ -253,6 +256,109 @@ def test_dates_whose_day_may_be_the_month_are_left_out() -> None:
     assert list(columns_of(splits)) == ["x"] and message in splits.warnings[0]
     with pytest.raises(DataError, match=message):
         table(frame, target="y", time="day").load()
+
+
+WRITTEN = ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%d/%m/%Y", "%Y/%m/%d"]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_dates_in_several_formats_are_read_alike_in_any_order_of_the_rows(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    days = pd.date_range("2023-11-01", periods=90).to_series()
+    formats = [*WRITTEN, *random.choice(WRITTEN, len(days) - len(WRITTEN))]
+    # Each format has a day above 12.
+    order = [*days.index[days.dt.day > 12][: len(WRITTEN)], *days.index[days.dt.day <= 12]]
+    order += [day for day in days.index if day not in order]
+    frame = pd.DataFrame({"true": order, "x": random.normal(size=90), "y": np.arange(90) / 7})
+    frame["day"] = [day.strftime(how) for day, how in zip(order, formats, strict=True)]
+    mixed = frame.sample(frac=1, random_state=int(random.integers(2**31)))
+    splits = table(mixed.drop(columns="true"), target="y").load()
+    later = frame.sort_values("true")["y"].to_numpy()
+    for part, rows in zip(
+        (splits.train, splits.validation, splits.unseal_test()),
+        np.split(later, [54, 72]),
+        strict=True,
+    ):
+        assert np.array_equal(part.y, rows)
+
+
+@pytest.mark.parametrize(
+    ("dates", "message"),
+    [
+        # The days of the other format say nothing about these.
+        (["2024-05-24", "03.01.2024", "04.02.2024"], "such as '03.01.2024', in which the day or"),
+        (["24.05.2024", "03/01/2024"], "such as '03/01/2024', in which the day or"),
+        (["24.05.2024", "05/24/2024"], "day first, such as '24.05.2024', and with the month first"),
+        (["24.05.2024", "05.24.2024"], "day first, such as '24.05.2024', and with the month first"),
+        (["31.01.2024", "31.02.2024"], "holds '31.02.2024', which is no day"),
+        (["24-05-01", "24-05-02"], "holds '24-05-01', which can't be read as a date"),
+    ],
+)
+def test_dates_that_cannot_be_decided_are_left_out_in_any_order(
+    dates: list[str], message: str
+) -> None:
+    for rows in (dates, dates[::-1]):
+        frame = pd.DataFrame({"day": rows * 20, "x": np.arange(20.0 * len(rows))})
+        frame["y"] = frame["x"] / 3
+        splits = table(frame, target="y").load()
+        assert list(columns_of(splits)) == ["x"] and message in splits.warnings[0]
+        with pytest.raises(DataError, match=re.escape(message)):
+            table(frame, target="y", time="day").load()
+
+
+def test_all_rows_decide_what_a_column_holds(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    code = [*(f"{number}" for number in random.integers(10_000, 10_040, 1990)), *["00501"] * 10]
+    size = [*(f"{number}" for number in random.integers(100, 900, 1990)), *["NA", "-"] * 5]
+    frame = pd.DataFrame({"code": code, "size": size, "y": random.normal(size=2000).round(3)})
+    frame.loc[1995, "code"] = "unknown"
+    decisions = []
+    for rows in (frame, frame[::-1]):
+        rows.to_csv(tmp_path / "t.csv", index=False)
+        splits = table(tmp_path / "t.csv", target="y").load()
+        kinds = {name: column.kind for name, column in columns_of(splits).items()}
+        assert kinds == {"code": "category", "size": "number"}
+        decisions.append(splits.warnings)
+    assert decisions[0] == decisions[1]
+    assert decisions[0][1] == "missing: 'unknown' in code and '-' and 'NA' in size"
+    # A decimal comma in the last row makes all commas decimal ones.
+    lines = ["a;y", *(f"{row},000;{row}" for row in range(1, 200)), "7,5;3"]
+    (tmp_path / "u.csv").write_text("\n".join(lines))
+    a = table(tmp_path / "u.csv", target="y", stratify=False, classes=False).load()
+    assert columns_of(a)["a"].kind == "number"
+    assert 1 / columns_of(a)["a"].scale < 100
+
+
+def test_spellings_and_far_numbers_are_told_with_the_option_that_mends_them() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "smoker": random.choice(["yes", "Yes", "NO", "no "], 400, p=[0.4, 0.1, 0.1, 0.4]),
+            "pressure": np.where(random.random(400) < 0.02, 9999, random.normal(125, 18, 400)),
+            "count": random.integers(0, 1000, 400),
+            "y": random.normal(size=400),
+        }
+    )
+    plain = table(frame, target="y").load()
+    told = dict(line.split(": ", 1) for line in plain.warnings)
+    spellings = "'NO' and 'no ' in smoker differ by case or blanks only: merge=['smoker']"
+    assert told["spellings"].startswith(f"{spellings} (--merge smoker)")
+    rows = (frame["pressure"] == 9999).sum()
+    far = f"9999 in pressure ({rows} rows) is far from all other numbers: missing=['9999']"
+    assert told["nines"].startswith(f"{far} (--missing 9999)")
+    mended = table(frame, target="y", merge=["smoker"], missing=["9999"]).load()
+    assert not {"spellings", "nines"} & {line.partition(":")[0] for line in mended.warnings}
+    columns = columns_of(mended)
+    assert columns["smoker"].vocabulary == ("no ", "yes")
+    assert (
+        columns["pressure"].gaps and -columns["pressure"].offset / columns["pressure"].scale > 100
+    )
+    assert 1 / columns["pressure"].scale < 25
+    # As if all were spelled alike.
+    alike = frame.assign(smoker=frame["smoker"].str.strip().str.lower())
+    by_hand = table(alike, target="y", missing=["9999"]).load()
+    assert np.array_equal(mended.train.x, by_hand.train.x)
 
 
 def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
