@@ -563,7 +563,7 @@ def _on_far_numbers(table: Any) -> dict[str, str]:
 
     Such a number has only nines, is in several rows, and is far from all other numbers.
     """
-    words = {}
+    words: dict[str, tuple[str, int]] = {}
     for name in table.columns:
         numbers = numbers_of(table[name])
         for number in (np.nanmin(numbers), np.nanmax(numbers)):
