@@ -132,6 +132,10 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     test part have 95 % intervals, computed as by confirm. If the data have groups, such as
     patients, the intervals are about new groups.
 
+    If the model gives probabilities of classes, also shows how often they come true, in groups of
+    samples with about the same probability, and the Brier score. These probabilities are corrected
+    for class weights of the training, the metrics are not.
+
     Exits with 1 if the study's data has no test part.
 
     \b
@@ -172,6 +176,9 @@ def _evaluation_text(reading: Reading) -> str:
     if (guess := evaluation.guess) is not None:
         right = f"{share(guess.share)} of these samples"
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
+    if (diagram := evaluation.reliability) is not None:
+        rows = [[f"{b.predicted:.3f}", f"{b.observed:.3f}", str(b.samples)] for b in diagram.bins]
+        lines += [diagram.text, *table(["predicted", "came true", "samples"], rows)]
     if any(e.confirmation and e.study == evaluation.study for e in reading.earlier):
         lines.append(
             "These values are of one model, the trial's checkpoint. The value of confirm is a mean "
