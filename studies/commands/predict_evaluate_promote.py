@@ -48,6 +48,8 @@ _ROWS_SHOWN = 20
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
+@click.option("--threshold", type=float, help="Of two classes, the second from this probability.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="A column to keep; may be repeated.")
 @trust_option
 @common_options
 def predict_command(
@@ -56,6 +58,8 @@ def predict_command(
     output: Path | None,
     force: bool,
     probabilities: bool,
+    threshold: float | None,
+    keep: tuple[str, ...],
     trust: bool,
     store: Path,
     as_json: bool,
@@ -67,11 +71,17 @@ def predict_command(
     with several inputs needs an npz file that has, for each input, an array with the input's name.
     Classes are shown by name. Pickled objects are not loaded.
 
+    For a table, predictions are in a column with the target's name. Beside them are the columns
+    that --keep names, otherwise those that the study left out as identifiers.
+
+    If the model was trained with class weights, --probabilities and --threshold correct for them.
+
     Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
     \b
     kerastudy predict digits --input new.npy
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
+    kerastudy predict churn --input new.csv --threshold 0.2 --keep customer
     kerastudy predict cats --input photos/ --json
     """
     from studies.exporting import file_for
@@ -86,7 +96,7 @@ def predict_command(
     history = history_of(study, store)
     with waiting("loading TensorFlow and the model"):
         # `check_trusted` has checked that the user trusts the store.
-        predictions = predict_file(history, samples, probabilities, trust=True)
+        predictions = predict_file(history, samples, probabilities, threshold, keep, trust=True)
     count = len(predictions)
     if predictions.notes:
         click.echo(as_notes(predictions.notes), err=True)

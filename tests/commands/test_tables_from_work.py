@@ -122,7 +122,9 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     new = made_customers(1).drop(columns="churned").iloc[[9]]
     new.to_csv(folder / "new.csv", index=False)
     kerastudy_here(folder, "predict", "churn", "--input", "new.csv", "--output", "out.csv")
-    (by_file,) = pd.read_csv(folder / "out.csv")["class"]
+    (row,) = pd.read_csv(folder / "out.csv").to_dict("records")
+    by_file = row.pop("churned")
+    assert row == {"customer_id": new["customer_id"].iloc[0]}, "identifiers stay beside predictions"
     iso = new.assign(**{"last login": ["2020-02-19"], "tenure": [np.nan], "fee": new["fee"]})
     predict = ks.read_study("churn", store=folder / "kerastudy-store").predict
     plain = predict(iso)
