@@ -32,6 +32,7 @@ from tracking.history import (
     study_verdict,
 )
 from tracking.records import (
+    ClassWeight,
     EndedTrial,
     Evaluation,
     Reason,
@@ -273,6 +274,9 @@ class Summary:
             return
         champion = champion_sentences(history, self.verdict) or ("none is registered",)
         yield Fact("champion", ". ".join(champion))
+        weights = None if history.champion is None else history.champion.class_weight
+        if weights is not None and all(weights.values()):
+            yield Fact("weighted", f"class {weights_text(weights)}; predict corrects probabilities")
         yield Fact("checked", in_words((history.champion or best).verified))
         yield Fact("test part", _on_test(history))
 
@@ -407,8 +411,13 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
         again = "" if stream["same_each_time"] else "; not the same each time that it is read"
         yield Fact(part, f"by {stream['kind']}; digest of {stream['digest_of']}{again}")
     if description.class_weight is not None:
-        weights = (f"{label}: {weight:g}" for label, weight in description.class_weight.items())
-        yield Fact("weights", f"of classes {listed(weights, most=_MOST_CLASSES)}; of others 1")
+        yield Fact("weights", f"of classes {weights_text(description.class_weight)}; of others 1")
+
+
+def weights_text(class_weight: ClassWeight) -> str:
+    """Returns class weights as a text, such as ``0: 0.53 and 1: 8.3``."""
+    weights = (f"{label}: {weight:.3g}" for label, weight in class_weight.items())
+    return listed(weights, most=_MOST_CLASSES)
 
 
 def _test_samples(history: StudyHistory) -> int:

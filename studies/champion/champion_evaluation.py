@@ -80,7 +80,8 @@ def evaluate(
 
     Returns:
         The loss and the metrics on the test part, with intervals of 95 %. At the r-th evaluation on
-        a test part, the level of the intervals is 1 - 0.05 / r, as with `confirm`.
+        a test part, the level of the intervals is 1 - 0.05 / r, as with `confirm`. If the model
+        gives probabilities of classes, ``reliability`` says how often they come true.
 
     Raises:
         NoTestPartError: If the data has no test part.
@@ -128,6 +129,7 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         time=time.time_ns() // 1_000_000,
         level=level,
         guess=scores.guess,
+        reliability=scores.reliability,
     )
     # The evaluation is recorded before anybody sees its values. So later evaluations warn of it,
     # even if this process is killed now.
@@ -150,4 +152,4 @@ def _evaluate_in_worker(
                 f"The model of trial {spec.number} is not compiled, so it has no metrics",
                 hint="Compile it in the builder.",
             )
-        return evaluate_test_part(model, splits, spec.batch_size, level)
+        return evaluate_test_part(model, splits, spec, level)

@@ -48,6 +48,8 @@ _ROWS_SHOWN = 20
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
+@click.option("--threshold", type=float, help="Of two classes, the second from this probability.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="A column to keep; may be repeated.")
 @trust_option
 @common_options
 def predict_command(
@@ -56,6 +58,8 @@ def predict_command(
     output: Path | None,
     force: bool,
     probabilities: bool,
+    threshold: float | None,
+    keep: tuple[str, ...],
     trust: bool,
     store: Path,
     as_json: bool,
@@ -67,11 +71,17 @@ def predict_command(
     with several inputs needs an npz file that has, for each input, an array with the input's name.
     Classes are shown by name. Pickled objects are not loaded.
 
+    For a table, predictions are in a column with the target's name. Beside them are the columns
+    that --keep names, otherwise those that the study left out as identifiers.
+
+    If the model was trained with class weights, --probabilities and --threshold correct for them.
+
     Without --output, a terminal shows the first predictions; elsewhere, all are printed as CSV.
 
     \b
     kerastudy predict digits --input new.npy
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
+    kerastudy predict churn --input new.csv --threshold 0.2 --keep customer
     kerastudy predict cats --input photos/ --json
     """
     from studies.exporting import file_for
@@ -86,7 +96,7 @@ def predict_command(
     history = history_of(study, store)
     with waiting("loading TensorFlow and the model"):
         # `check_trusted` has checked that the user trusts the store.
-        predictions = predict_file(history, samples, probabilities, trust=True)
+        predictions = predict_file(history, samples, probabilities, threshold, keep, trust=True)
     count = len(predictions)
     if predictions.notes:
         click.echo(as_notes(predictions.notes), err=True)
@@ -132,6 +142,10 @@ def evaluate_command(recorded: RecordedStudy, trial: int | None) -> None:
     test part have 95 % intervals, computed as by confirm. If the data have groups, such as
     patients, the intervals are about new groups.
 
+    If the model gives probabilities of classes, also shows how often they come true, in groups of
+    samples with about the same probability, and the Brier score. These probabilities are corrected
+    for class weights of the training, the metrics are not.
+
     Exits with 1 if the study's data has no test part.
 
     \b
@@ -172,6 +186,9 @@ def _evaluation_text(reading: Reading) -> str:
     if (guess := evaluation.guess) is not None:
         right = f"{share(guess.share)} of these samples"
         lines.append(f"baseline: always answering {printable(guess.answer)} is right in {right}")
+    if (diagram := evaluation.reliability) is not None:
+        rows = [[f"{b.predicted:.3f}", f"{b.observed:.3f}", str(b.samples)] for b in diagram.bins]
+        lines += [diagram.text, *table(["predicted", "came true", "samples"], rows)]
     if any(e.confirmation and e.study == evaluation.study for e in reading.earlier):
         lines.append(
             "These values are of one model, the trial's checkpoint. The value of confirm is a mean "

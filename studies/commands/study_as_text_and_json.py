@@ -374,7 +374,7 @@ def _trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]
     checkpoint, result = history.checkpoint(trial), trial.result
     return {
         **document,
-        "class_weight": result.class_weight or trial.spec.class_weight,
+        "class_weight": trial.class_weight,
         "epochs": result.epochs,
         "metrics": None if trial.best is None else dict(trial.best.metrics),
         "spread": result.spread,

@@ -149,6 +149,7 @@ class Preparation:
         }
         if self.table:
             description |= {"table": self.table.describe(), "missing": self.table.missing}
+            description |= {"target": self.table.target, "identifiers": self.table.identifiers}
         if self.files:
             description["files"] = self.files
         # MLflow's YAML has no tuples. JSON turns tuples into lists.
@@ -298,6 +299,9 @@ class TableColumns:
         groups: The column that names the groups of rows that belong together, or None.
         decisions: The decisions of the rules of `tables`, in words, by column or subject.
         missing: The texts that stand for missing values.
+        target: The column to predict.
+        identifiers: The columns that tell rows from each other, and are no inputs: that of `groups`
+            and those that were left out as identifiers.
     """
 
     columns: tuple[Column, ...]
@@ -305,6 +309,8 @@ class TableColumns:
     groups: str | None = None
     decisions: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    target: str = ""
+    identifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -452,7 +458,7 @@ class FittedTable(TableColumns):
 def _fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
     """Fits means, deviations and vocabularies on the columns of the training part."""
     fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
-    return FittedTable(fitted, table.time, table.groups, table.decisions, table.missing)
+    return FittedTable(**{**vars(table), "columns": fitted})
 
 
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:

@@ -89,6 +89,7 @@ _FEW_GROUPS, _MANY_GROUPS = 10, 100
 _MOSTLY_EQUAL = 0.9
 _FIRST_ROWS = 10_000
 GROUPED: Final = "rows may belong together"
+_IDENTIFIER: Final = "is an identifier"
 # Texts that stand for missing values. The signs do so in every column. The words do so only in
 # columns of numbers or dates, because in other columns a word such as "none" may be a category.
 _SIGNS: Final = ("?", "-", "--", ".", "n.a.", "n.a")
@@ -219,11 +220,14 @@ class Table(Reader):
         facts = TableColumns(
             tuple(columns), self.time or "", self.groups, self.decisions, self.missing
         )
+        named_groups = [] if self.groups is None else [self.groups]
+        left_out = _reasons_to_drop(frame[[*self.drop]], (), False)
+        names = [name for name, why in left_out if why == _IDENTIFIER or GROUPED in why]
+        facts = replace(facts, target=self.target, identifiers=(*named_groups, *names))
         x, groups = _values_of(frame, columns, self.title), self._groups_of(frame, self.title)
         y_name = f"{self.target!r} of {self.title}"
         pool = Samples(x, y, self.title, y_name, groups=groups, table=facts)
         ready = {}
-        named_groups = [] if self.groups is None else [self.groups]
         for part, source in self.ready:
             title = _title(source, part)
             other = self._frame(source)
@@ -472,7 +476,7 @@ def _reasons_to_drop(
             and values > max(_FEW_LEVELS, len(series) / 20)
             and (series.dtype.kind != "f" or (present == present.round()).all())
         ):
-            yield name, "is an identifier"
+            yield name, _IDENTIFIER
 
 
 def _names_groups(table: Any, name: str, values: int) -> bool:

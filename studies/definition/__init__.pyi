@@ -1,6 +1,7 @@
 from .class_weights import check_class_weight as check_class_weight
 from .class_weights import resolve_class_weight as resolve_class_weight
 from .class_weights import with_class_weight as with_class_weight
+from .class_weights import without_class_weight as without_class_weight
 from .engine_and_pruner_names import ENGINES as ENGINES
 from .engine_and_pruner_names import FACTOR as FACTOR
 from .engine_and_pruner_names import HYPERBAND as HYPERBAND

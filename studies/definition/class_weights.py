@@ -16,6 +16,7 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import listed
 from studies.data import LoadedData, Part, Splits, class_labels, described
+from tracking.records import ClassWeight
 
 BALANCED = "balanced"
 _OTHERWISE = "Leave class_weight out, or give the data sample_weight."
@@ -107,6 +108,23 @@ def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | No
         by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])
         by_weights[key] = replace(arrays, train=Part(train.x, train.y, by_class[positions]))
     return by_weights[key]
+
+
+def without_class_weight(probabilities: np.ndarray, class_weight: ClassWeight | None) -> np.ndarray:
+    """Returns the probabilities of a model that was trained with class weights, corrected for them.
+
+    Such a model gives a class a probability in proportion to w p, where p is the class's
+    probability and w its weight. So each probability is divided by the weight, and then by the sum
+    over all classes. `probabilities` and the result have shape (n, classes).
+
+    Returns the same array if there is nothing to correct. That is also so if a class has the weight
+    0, because the model has not learned it.
+    """
+    weights = [(class_weight or {}).get(label, 1.0) for label in range(probabilities.shape[1])]
+    if not all(weights) or set(weights) == {1.0}:
+        return probabilities
+    shares = probabilities / np.array(weights)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _labels(part: Part) -> np.ndarray:

@@ -151,7 +151,7 @@ def _check_folder(folder: Path, ours: bool, force: bool) -> None:
 def training_of(trial: EndedTrial) -> TrialSpec:
     """Returns the spec of the training that the script repeats: the trial's best one."""
     spec = best_training_of(trial).spec
-    return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
+    return replace(spec, class_weight=trial.class_weight)
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:

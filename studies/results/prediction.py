@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, model_columns, read_images, read_table, takes_columns
+from studies.definition import without_class_weight
 from studies.error_texts import describe
 from studies.library_internals import import_quietly
 from studies.results.model_loading import load_champion, registered_folder
 from tracking.history import StudyHistory, read_study
+from tracking.records import ClassWeight
 from tracking.store import existing_store, followed, replacing
+from tracking.study_summary import weights_text
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 6
 # In messages, samples in memory are called by the name of the argument.
 _X: Final = Path("x")
+_CORRECTED: Final = "probabilities are corrected for class weights of the training, "
 ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 
 
@@ -42,6 +47,8 @@ def predict(
     samples: str | Path,
     *,
     probabilities: bool = False,
+    threshold: float | None = None,
+    keep: Sequence[str] = (),
     store: str | Path | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
@@ -55,17 +62,23 @@ def predict(
             The samples must be like those that were passed to the study, before preprocessing. A
             csv or parquet file has the study's columns, by their names. A model with several inputs
             needs an npz file that has, for each input, an array with the input's name.
-        probabilities: Whether to add the probability of each class.
+        probabilities: Whether to add the probability of each class. Probabilities are corrected
+            for class weights of the training.
+        threshold: For two classes: the probability, 0 to 1, from which on a sample is of the second
+            class. Without it, a sample is of the class that the model chooses.
+        keep: The columns of a csv or parquet file to keep beside the predictions, as they are in
+            the file. Without names, those that the study left out as identifiers are kept.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
 
     Returns:
-        A table with a row for each sample: the name of its class, or the predicted values.
+        A table with a row for each sample: the name of its class, or the predicted values. For a
+        study on a table, the column has the target's name, otherwise "class" or "prediction".
 
     Raises:
-        DataError: If the file can't be read, or its samples don't fit the model.
-        StudyError: If there is no such model, if it can't be loaded, or if it is in another user's
-            store and ``trust`` is False.
+        DataError: If the file can't be read, lacks a column, or its samples don't fit the model.
+        StudyError: If there is no such model, if it can't be loaded, if it is in another user's
+            store and ``trust`` is False, or if ``threshold`` is given without two classes.
         TrackingError: If there is no such store or study.
     """
     if not isinstance(samples, str | Path):
@@ -74,7 +87,10 @@ def predict(
             hint=f"For samples in memory: kerastudy.read_study({study!r}).predict(x)",
         )
     history = read_study(existing_store(store), study)
-    return predict_file(history, Path(samples), probabilities, trust=trust).to_dataframe()
+    predictions = predict_file(history, Path(samples), probabilities, threshold, keep, trust=trust)
+    for note in predictions.notes:
+        warnings.warn(note, stacklevel=2)
+    return predictions.to_dataframe()
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,8 @@ class Predictions:
 
     Attributes:
         columns: The columns of a table with a row for each sample, by name: "file" for images and
-            texts, "class", "probability_NAME" and "prediction". A prediction may be an array.
+            texts, columns of the file that are kept, and those of `predictions_table`. A prediction
+            may be an array.
         notes: Sentences for the user, such as a warning of unknown categories.
     """
 
@@ -135,11 +152,13 @@ def predict_file(
     history: StudyHistory,
     path: Path,
     probabilities: bool = False,
+    threshold: float | None = None,
+    keep: Sequence[str] = (),
     *,
     trust: bool = False,
 ) -> Predictions:
-    """Predicts the samples of a file."""
-    path = path.expanduser()
+    """Predicts the samples of a file, as `predict` describes."""
+    path, keep = path.expanduser(), checks.names("keep", keep, DataError)
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
     import_quietly()
@@ -147,7 +166,7 @@ def predict_file(
 
     saved = Model.load(str(registered_folder(history)))
     metadata: Mapping[str, Any] = saved.metadata or {}
-    columns, notes = dict[str, np.ndarray](), list[str]()
+    columns, notes = _kept(path, keep, metadata.get("identifiers") or ()), list[str]()
     samples: Any
     # A wrong file is refused before the model is loaded, which takes seconds.
     if "table" in metadata:
@@ -165,9 +184,31 @@ def predict_file(
         predicted = model.predict(samples, verbose=0)
     except Exception as error:
         raise StudyError(f"The model can't predict these samples: {describe(error)}.") from error
-    class_names = metadata.get("class_names") or ()
-    columns |= predictions_table(model, predicted, class_names, probabilities=probabilities)
-    return Predictions(columns, notes)
+    class_weight = None if history.champion is None else history.champion.class_weight
+    made = predictions_table(
+        model,
+        predicted,
+        metadata.get("class_names") or (),
+        probabilities=probabilities,
+        class_weight=class_weight,
+        threshold=threshold,
+        target=metadata.get("target", ""),
+    )
+    if twice := columns.keys() & made.keys():
+        raise DataError(f"{quoted(twice)} can't be kept: a column of predictions has this name.")
+    if class_weight and all(class_weight.values()) and (threshold is not None or len(made) > 1):
+        weights = weights_text(class_weight)
+        notes.append(f"{_CORRECTED}{weights}; without a threshold, the model chooses the class")
+    return Predictions(columns | made, notes)
+
+
+def _kept(path: Path, keep: Sequence[str], identifiers: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the columns `keep` of a file, or without such those of `identifiers` that it has."""
+    names = keep or identifiers
+    table = read_table(path, texts=names, keep_default_na=False) if is_table(path) and names else {}
+    if missing := [name for name in keep if name not in table]:
+        raise DataError(f"{str(path)!r} lacks columns to keep: {quoted(missing, most=_SHOWN)}.")
+    return {name: table[name].to_numpy() for name in names if name in table}
 
 
 def _as_the_model_takes(
@@ -187,24 +228,66 @@ def _as_the_model_takes(
 
 
 def predictions_table(
-    model: keras.Model, predicted: Any, class_names: ClassNames, *, probabilities: bool
+    model: keras.Model,
+    predicted: Any,
+    class_names: ClassNames,
+    *,
+    probabilities: bool,
+    class_weight: ClassWeight | None = None,
+    threshold: float | None = None,
+    target: str = "",
 ) -> dict[str, np.ndarray]:
-    """Returns predictions as columns named "class", "probability_NAME", or "prediction".
+    """Returns predictions as columns named `target` and "probability_NAME".
 
-    If the model has several outputs, a column's name begins with the output's name. If
-    `class_names` is empty, classes are named by their numbers.
+    Without a target's name, the column is named "class" or "prediction". If the model has several
+    outputs, a column's name begins with the output's name. If `class_names` is empty, classes are
+    named by their numbers.
+
+    Probabilities are corrected for the `class_weight` of the training. A class is the one that the
+    model chooses, or by the corrected probability if there is a `threshold`.
     """
-    from studies.training import loss_of
+    from studies.training import class_probabilities, loss_of
 
     outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
-        of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
+        names = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
         prefix = "" if len(outputs) == 1 else f"{name} "
         loss = loss_of(model, name if len(outputs) > 1 else "")
-        for column, values in _columns(array, of_output, loss, probabilities).items():
-            columns[f"{prefix}{column}"] = values
+        given = class_probabilities(loss, array, len(names))
+        two = given is not None and given.shape[1] == 2 and not prefix
+        if threshold is not None and not (two and 0 <= threshold <= 1):
+            expected = "left out, or a probability from 0 to 1 for a model of two classes"
+            raise StudyError.of_setting("threshold", expected, threshold)
+        if given is None:
+            values = array.squeeze(1) if array.shape[1:] == (1,) else array
+            columns[f"{prefix}{target or 'prediction'}"] = values
+            continue
+        # Without this rounding, a csv file would have 17 digits.
+        odds = without_class_weight(given, class_weight).astype(np.float32)
+        count = given.shape[1]
+        classes = [str(name) for name in (names if len(names) >= count else range(count))][:count]
+        chosen = given.argmax(axis=1) if threshold is None else 1 * (odds[:, 1] >= threshold)
+        columns[f"{prefix}{target or 'class'}"] = np.array(classes)[chosen]
+        if probabilities:
+            columns |= {f"{prefix}probability_{c}": odds[:, i] for i, c in enumerate(classes)}
     return columns
+
+
+def corrected_outputs(model: keras.Model, outputs: Any, class_weight: ClassWeight | None) -> Any:
+    """Returns a model's outputs. Probabilities of classes are corrected, and a warning says so."""
+    from studies.training import class_probabilities, loss_of
+
+    loss = loss_of(model)
+    array = isinstance(outputs, np.ndarray) and not getattr(loss, "from_logits", False)
+    given = class_probabilities(loss, outputs) if array else None
+    if given is None or not class_weight or not all(class_weight.values()):
+        return outputs
+    warnings.warn(_CORRECTED + weights_text(class_weight), stacklevel=3)
+    odds = without_class_weight(given, class_weight)
+    # A single output is the probability of the second class.
+    odds = odds if odds.shape == outputs.shape else odds[:, 1].reshape(outputs.shape)
+    return odds.astype(outputs.dtype)
 
 
 def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
@@ -217,40 +300,6 @@ def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
     elif not isinstance(predicted, Mapping):
         predicted = {"": predicted}
     return {str(name): np.asarray(array) for name, array in predicted.items()}
-
-
-def _columns(
-    predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
-) -> dict[str, np.ndarray]:
-    from scipy.special import expit, softmax
-
-    text = _name_of(loss)
-    crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
-    if predicted.ndim == 2 and predicted.shape[1] == 1:
-        predicted = predicted[:, 0]
-    if predicted.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
-        odds = expit(predicted.astype(np.float64)) if logits else predicted
-        predicted = np.stack([1 - odds, odds], axis=1)
-    elif predicted.ndim == 2 and crossentropy and "binary" not in text:
-        predicted = softmax(predicted.astype(np.float64), axis=1) if logits else predicted
-    else:
-        return {"prediction": predicted}
-    count = predicted.shape[1]
-    classes = [str(name) for name in (names if len(names) >= count else range(count))][:count]
-    columns = {"class": np.array(classes)[predicted.argmax(axis=1)]}
-    if probabilities:
-        columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(classes)}
-    return columns
-
-
-def _name_of(loss: Any) -> str:
-    """Returns a loss's name in lower case, such as "binary_crossentropy" for "bce"."""
-    import keras
-
-    if isinstance(loss, str):
-        with contextlib.suppress(ValueError):
-            loss = keras.losses.get(loss)
-    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "") or loss).lower()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from search_spaces.texts import readable
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.results.model_loading import load_champion, load_trial_model, registered_folder
-from studies.results.prediction import samples_for
+from studies.results.prediction import corrected_outputs, samples_for
 from tracking.history import StudyHistory, StudyVerdict, study_names, study_verdict, trials_table
 from tracking.history import read_study as read_record
 from tracking.history import study_history as record
@@ -137,6 +137,10 @@ class StudyResults(StudyHistory):
     def predict(self, x: Any, *, trust: bool = False, **options: Any) -> Any:
         """Returns the champion's outputs for samples.
 
+        If the champion was trained with class weights, its probabilities of classes are corrected
+        for them, with a warning. So the largest probability may be of another class than the model
+        chooses. Logits stay as they are, and ``load_model().predict`` corrects nothing.
+
         Args:
             x: Samples, as they were passed to the study: without preprocessing. A study on a table
                 takes a DataFrame, a dict of columns, or a dict with the values of one row.
@@ -152,9 +156,11 @@ class StudyResults(StudyHistory):
         check_trust(self.store.root, trust)
         samples = samples_for(self._champion, x, self.name, registered_folder(self))
         try:
-            return self._champion.predict(samples, **{"verbose": 0, **options})
+            outputs = self._champion.predict(samples, **{"verbose": 0, **options})
         except Exception as error:
             raise DataError(f"The samples can't be predicted: {describe(error)}.") from error
+        class_weight = None if self.champion is None else self.champion.class_weight
+        return corrected_outputs(self._champion, outputs, class_weight)
 
     @cached_property
     def _champion(self) -> keras.Model:

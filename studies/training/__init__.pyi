@@ -38,6 +38,9 @@ from .saved_models.model_saving_and_preprocessing_layers import served_model as 
 from .saved_models.pickled_custom_objects import loading_warnings as loading_warnings
 from .saved_models.pickled_custom_objects import own_code as own_code
 from .scoring.evaluation_and_validation_predictions import Scores as Scores
+from .scoring.evaluation_and_validation_predictions import (
+    class_probabilities as class_probabilities,
+)
 from .scoring.evaluation_and_validation_predictions import evaluate_test_part as evaluate_test_part
 from .scoring.evaluation_and_validation_predictions import evaluated as evaluated
 from .scoring.evaluation_and_validation_predictions import (

@@ -28,6 +28,11 @@ def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
     frame = ks.predict("kinds", kinds.folder / "new.csv", store=kinds.store)
     assert frame["class"].tolist() == names.tolist()
 
+    # Other columns are kept as they are in the file, in place of identifiers.
+    keep = ("--keep", "note", "--keep", "age", "--threshold", "0.5")
+    kept = kinds.run("predict", "kinds", "--input", "new.csv", *keep).stdout
+    assert kept.splitlines()[:2] == ["note,age,class", f"=1+1,80,{names[0]}"]
+
     # Other files.
     ROWS.to_parquet(kinds.folder / "new.parquet")
     np.savez(kinds.folder / "new.npz", x=ROWS.to_numpy())
@@ -64,6 +69,16 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         (".", "is no npz, npy, csv or parquet file"),
     ):
         failed = kinds.run("predict", "kinds", "--input", name, expect=2)
+        assert message in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
+    np.save(folder / "x.npy", np.ones((2, 2)))
+    (folder / "x.csv").write_text("size,age,class\n1,2,small\n")
+    for name, more, message in (
+        ("x.npy", ("--keep", "id"), "'x.npy' lacks columns to keep: 'id'"),
+        ("x.csv", ("--keep", "id"), "'x.csv' lacks columns to keep: 'id'"),
+        ("x.csv", ("--keep", "class"), "'class' can't be kept: a column of predictions has this"),
+        ("x.csv", ("--threshold", "20"), "left out, or a probability from 0 to 1 for a model of"),
+    ):
+        failed = kinds.run("predict", "kinds", "--input", name, *more, expect=2)
         assert message in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
     assert "that ends with .csv" in failed.stderr

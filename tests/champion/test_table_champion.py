@@ -107,7 +107,7 @@ def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses
     assert study.best is not None and study.best.verified == "model.fit, identical"
     # The command, the results and MLflow predict the same, from a file and from a frame.
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
-    file_predictions = pd.read_csv(houses.folder / "p.csv")["prediction"]
+    file_predictions = pd.read_csv(houses.folder / "p.csv")["price"]
     np.testing.assert_allclose(file_predictions, predictions, rtol=1e-5)
     np.testing.assert_allclose(study.predict(houses.new).ravel(), predictions, rtol=1e-5)
     (folder,) = {path.parent for path in houses.store.glob("*/champion/**/MLmodel")}

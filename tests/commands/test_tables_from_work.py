@@ -123,7 +123,10 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     new.to_csv(folder / "new.csv", index=False)
     options = ("--input", "new.csv", "--output", "out.csv", "--probabilities")
     kerastudy_here(folder, "predict", "churn", *options)
-    by_file = pd.read_csv(folder / "out.csv")["probability_yes"]
+    rows = pd.read_csv(folder / "out.csv")
+    assert list(rows["customer_id"]) == list(new["customer_id"]), "identifiers stay"
+    assert {*rows["churned"]} <= {"yes", "no"}
+    by_file = rows["probability_yes"]
     predict = ks.read_study("churn", store=folder / "kerastudy-store").predict
     # pandas reads 00501 as 501.
     by_frame = predict(pd.read_csv(folder / "new.csv"))

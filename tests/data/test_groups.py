@@ -32,10 +32,12 @@ def made_visits(seed: int = 0) -> pd.DataFrame:
 def test_a_table_keeps_groups_whole_and_out_of_the_inputs() -> None:
     visits = made_visits()
     visits["row"] = np.arange(len(visits)) + 0.5
+    visits["visit_id"] = np.arange(len(visits))[::-1]
     visits.loc[(visits.index % 50 == 0) | (visits["patient"] == 1005), "ill"] = None
     splits = ks.datasets.table(visits, target="ill", groups="patient").load()
     table = splits.preparation.table
     assert table is not None and "patient" not in [column.name for column in table.columns]
+    assert (table.target, table.identifiers) == ("ill", ("patient", "visit_id"))
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.unseal_test()}
     patients = {}
     for name, part in parts.items():

@@ -16,7 +16,7 @@ from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.tags_and_names import axis_of, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
 from tracking.shell_commands import shell_command
-from tracking.study_summary import summary_of
+from tracking.study_summary import summary_of, weights_text
 
 VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
 """A study's prepared views, each with MLflow's `compareRunsMode`."""
@@ -273,6 +273,8 @@ def version_description(
     files = _link("files", _logged_model_page(experiment_id, model_id))
     folds = trial.result.folds
     of_folds = f", trained on all {folds} folds" if folds else ""
+    if trial.class_weight is not None:
+        of_folds += f", trained with the class weights {weights_text(trial.class_weight)}"
     summary = _link("The study", _run_page(experiment_id, parent_id))
     return (
         f"Epoch {best.epoch} of {of_trial}{of_folds}. {summary} says what to expect. The {files} "

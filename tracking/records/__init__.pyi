@@ -8,6 +8,8 @@ from .confirmation_evaluation_and_prediction_records import Evaluation as Evalua
 from .confirmation_evaluation_and_prediction_records import Interval as Interval
 from .confirmation_evaluation_and_prediction_records import Measured as Measured
 from .confirmation_evaluation_and_prediction_records import Racer as Racer
+from .confirmation_evaluation_and_prediction_records import Reliability as Reliability
+from .confirmation_evaluation_and_prediction_records import ReliabilityBin as ReliabilityBin
 from .confirmation_evaluation_and_prediction_records import (
     ValidationPredictions as ValidationPredictions,
 )
@@ -33,6 +35,7 @@ from .recorded_settings import settings_of as settings_of
 from .study_code_and_data_records import FAULTS as FAULTS
 from .study_code_and_data_records import SEVERITIES as SEVERITIES
 from .study_code_and_data_records import Classes as Classes
+from .study_code_and_data_records import ClassWeight as ClassWeight
 from .study_code_and_data_records import CodeDescription as CodeDescription
 from .study_code_and_data_records import ConstantGuess as ConstantGuess
 from .study_code_and_data_records import DataDescription as DataDescription

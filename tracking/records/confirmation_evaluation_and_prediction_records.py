@@ -32,6 +32,39 @@ class Measured:
         return interval_text(self.value, self.low, self.high)
 
 
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """A point of a reliability diagram: samples with about the same predicted probability."""
+
+    samples: int
+    predicted: float  # The mean of their probabilities.
+    observed: float  # The share of the samples in which the prediction came true.
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often predicted probabilities come true. All samples count the same.
+
+    With two classes, the probabilities are those of the second class. With more classes, they are
+    those of the predicted class. They are corrected for class weights of the training.
+    """
+
+    class_name: str | None  # The name of the second class. None with more than two classes.
+    # The mean of the squared differences between the probabilities and what came true: 1 for the
+    # true class, 0 for another one. With two classes, only the second class counts. With more, the
+    # squares of all classes are added.
+    brier: float
+    bins: tuple[ReliabilityBin, ...]  # About equally many samples each, by rising probability.
+    corrected: bool  # Whether class weights had to be corrected.
+
+    @property
+    def text(self) -> str:
+        """Whose probabilities they are, and their Brier score."""
+        of = "the predicted class" if self.class_name is None else self.class_name
+        corrected = ", corrected for class weights" if self.corrected else ""
+        return f"probability of {of}{corrected}: Brier score {number(self.brier)} (0 is best)"
+
+
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     """An evaluation of a trial's weights on the test part.
@@ -54,6 +87,7 @@ class Evaluation:
     confirmation: str = ""
     level: float = 0.95  # The confidence level of the intervals, e.g. 0.95 for 95 % intervals.
     guess: ConstantGuess | None = None  # The most frequent class of the test part, or None.
+    reliability: Reliability | None = None  # None if the model gives no probabilities of classes.
 
     def __repr__(self) -> str:
         """Returns the evaluation in one line."""
@@ -207,6 +241,7 @@ class ValidationPredictions:
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # The predictions for the samples of `truth`.
     output: str = ""  # The output's name; empty if the model has one output.
+    reliability: Reliability | None = None  # None if the output gives no probabilities of classes.
 
     @property
     def correct(self) -> int:

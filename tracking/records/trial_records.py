@@ -193,7 +193,8 @@ class TrialResult:
     # The exception and the line that raised it, if the study's code may have a mistake. Empty e.g.
     # if memory ran out.
     raised: str = ""
-    class_weight: ClassWeight | None = None  # The class weights for the trial's own data.
+    # The class weights, if they depend on hyperparameters; empty if the function made none.
+    class_weight: ClassWeight | None = None
     # The attributes that an objective function set by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     # The sum of the epochs of all models that an objective function trained. `epochs` has the
@@ -331,14 +332,20 @@ class EndedTrial(TrialRecord):
         repeat or fold, or the trial's only training.
         """
         assert self.result.best is not None, "a trial with a checkpoint has a best epoch"
+        spec, best, repeat = self.spec, self.result.best, self.result.best_repeat
         if self.whole is not None:
-            return self.whole_spec, self.whole.best
-        if not self.result.repeats:
-            return self.spec, self.result.best
-        repeat = self.result.best_repeat
-        training = self.result.repeats[repeat]
-        spec = dataclasses.replace(self.spec, seed=training.seed, repeat=repeat, fold=training.fold)
-        return spec, training.best
+            spec, best = self.whole_spec, self.whole.best
+        elif self.result.repeats:
+            fit = self.result.repeats[repeat]
+            spec = dataclasses.replace(spec, seed=fit.seed, repeat=repeat, fold=fit.fold)
+            best = fit.best
+        return dataclasses.replace(spec, class_weight=self.class_weight), best
+
+    @property
+    def class_weight(self) -> ClassWeight | None:
+        """The class weights of the trial's training, if it had any."""
+        own = self.result.class_weight
+        return (self.spec.class_weight if own is None else own) or None
 
     @property
     def whole_spec(self) -> TrialSpec:

@@ -19,6 +19,7 @@ from search_spaces.texts import counted, number, share
 from tracking.history import StudyVerdict
 from tracking.records import (
     Interval,
+    Reliability,
     ValidationPredictions,
 )
 from tracking.report.axes_scales_and_labels import (
@@ -397,6 +398,21 @@ def targets(output: ValidationPredictions) -> alt.LayerChart:
         340,
         f"Targets and predictions of {len(points)} samples.",
     )
+
+
+def reliability(diagram: Reliability) -> alt.LayerChart:
+    """Returns a chart of how often predicted probabilities came true."""
+    end = max(max(row.predicted, row.observed) for row in diagram.bins)
+    scale, axis = alt.Scale(domain=[0, end]), alt.Axis(format="~%")
+    x = alt.X("predicted:Q", title="predicted probability", scale=scale, axis=axis)
+    y = alt.Y("observed:Q", title="share that came true", scale=scale, axis=axis)
+    right = alt.InlineData(values=[{"predicted": p, "observed": p} for p in (0, end)])
+    marks = alt.InlineData(values=[vars(row) for row in diagram.bins])
+    tooltip = [alt.Tooltip(f"{name}:Q", format=".3~") for name in vars(diagram.bins[0])]
+    # On the dashed line, the probabilities are right.
+    line = alt.Chart(right).encode(x=x, y=y).mark_line(color=GREY, strokeDash=[4, 3])
+    points = alt.Chart(marks).encode(x=x, y=y, tooltip=tooltip).mark_point(filled=True, color=BLUE)
+    return _finished([line, points], "reliability", "Reliability", 240, diagram.text)
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:

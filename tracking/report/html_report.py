@@ -278,6 +278,9 @@ def _champion(output: ValidationPredictions) -> Iterator[Figure]:
             "their share of the class, the stronger the colour.",
             half=True,
         )
+    if output.reliability is not None:
+        text = f"Dashed: where the probabilities are right. The {output.reliability.text}."
+        yield Figure(charts.reliability(output.reliability), text, half=True)
     if output.truth:
         text = "Dashed: where the prediction is right."
         yield Figure(charts.targets(output), text)

@@ -112,9 +112,7 @@ def save_champion(
 
 def _save_predictions(model: keras.Model, splits: LoadedData, spec: TrialSpec, path: Path) -> None:
     try:
-        predictions = validation_predictions(
-            model, splits, spec.number, spec.batch_size, spec.objective.metric
-        )
+        predictions = validation_predictions(model, splits, spec)
     except Exception:
         # A model that `model.predict` can't call is saved without predictions.
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +27,7 @@ from studies.data import (
     named_arrays,
     pixels_of,
 )
+from studies.definition import without_class_weight
 from studies.error_texts import describe
 from studies.library_internals import compiled_metrics
 from studies.training.batches_for_model_fit import (
@@ -43,6 +44,9 @@ from tracking.records import (
     MOST_POINTS,
     MOST_SAMPLES,
     ConstantGuess,
+    Reliability,
+    ReliabilityBin,
+    TrialSpec,
     ValidationPredictions,
     WorstSample,
 )
@@ -64,28 +68,34 @@ class Scores:
     samples: int
     digest: str  # SHA-256 of the test part.
     guess: ConstantGuess | None = None  # The most frequent class, or None.
+    reliability: Reliability | None = None  # As in `Evaluation`.
 
 
 def evaluate_test_part(
-    model: keras.Model, splits: LoadedData, batch_size: int, level: float = 0.95
+    model: keras.Model, splits: LoadedData, spec: TrialSpec, level: float = 0.95
 ) -> Scores:
     """Evaluates a compiled model on the sealed test part. No other function unseals the part.
 
-    `level` is the confidence level of the intervals, between 0 and 1.
+    `spec` is the spec of the model's training. `level` is the confidence level of the intervals,
+    between 0 and 1.
     """
     # The functions called below evaluate on the validation part, so the test part takes its place.
     test_data: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
-    values = scalars(evaluated(model, test_data, batch_size))
+    values = scalars(evaluated(model, test_data, spec.batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
-    guess = guess_on(test_data)
+    guess, reliability = guess_on(test_data), None
+    # A model that `model.predict` can't call has no reliability.
+    with contextlib.suppress(Exception):
+        predictions = validation_predictions(model, test_data, spec)
+        reliability = None if predictions is None else predictions.reliability
     recorded = {f"val_{name}": value for name, value in values.items()}
     try:
-        by_metric = scores_by_metric(model, test_data, recorded, 0, batch_size)
+        by_metric = scores_by_metric(model, test_data, recorded, 0, spec.batch_size)
     except Exception as error:
         # A model with its own `test_step` may make predictions that metrics can't take. Such a
         # model gets no intervals.
         note = f"its predictions can't be compared with targets: {describe(error)}"
-        return Scores(values, {}, note, samples, digest, guess)
+        return Scores(values, {}, note, samples, digest, guess, reliability)
     metrics = compiled_metrics(model, None, None)
     accuracies = [name for name, compiled in metrics.items() if _is_accuracy(compiled.metric)]
     intervals: dict[str, tuple[float, float]] = {}
@@ -104,7 +114,7 @@ def evaluate_test_part(
             notes.append(f"{name} ({error})")
         else:
             intervals[name] = interval.low, interval.high
-    return Scores(values, intervals, ", ".join(notes), samples, digest, guess)
+    return Scores(values, intervals, ", ".join(notes), samples, digest, guess, reliability)
 
 
 def _is_accuracy(metric: keras.metrics.Metric) -> bool:
@@ -136,6 +146,8 @@ def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mappin
 
 
 _SLICE = 2**14
+# A reliability diagram has at most so many bins, and on average at least so many samples in each.
+_MOST_BINS, _LEAST_IN_BIN = 10, 20
 # The largest side of an image, in pixels.
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
@@ -145,32 +157,37 @@ _Slice = tuple[Arrays, Any, Any]
 
 
 def validation_predictions(
-    model: keras.Model, splits: LoadedData, number: int, batch_size: int, objective: str
+    model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> ValidationPredictions | None:
     """Returns a model's predictions of the validation data.
 
-    If a model has several outputs, the result is for the output of the objective, such as "kind"
-    for "val_kind_accuracy", or for the first output. Returns None if the output gives neither a
-    class nor a number for each sample. The result's field `epoch` is left 0.
+    `spec` is the spec of the model's training, with its own class weights. If the model has several
+    outputs, the result is for the output of the objective, such as "kind" for "val_kind_accuracy",
+    or for the first output. Returns None if the output gives neither a class nor a number for each
+    sample. The result's field `epoch` is left 0.
     """
     counter: _Classes | _Numbers | None = None
     start = 0
-    for x, targets, predictions in _slices(model, splits, batch_size):
-        of_output = _output_of(objective, model, targets, predictions)
+    for x, targets, predictions in _slices(model, splits, spec.batch_size):
+        of_output = _output_of(spec.objective.metric, model, targets, predictions)
         if of_output is None:
             return None
         name, y, predicted = of_output
         if counter is None:
             if predicted.ndim == 2 and predicted.shape[1] > 1:
-                counter = _Classes(splits, name, predicted.shape[1])
+                counter = _Classes(splits, name, predicted.shape[1], spec)
             elif predicted.ndim in (1, 2):
-                counter = _Numbers(splits, name)
+                counter = _Numbers(splits, name, spec)
             else:
                 return None
-        if not counter.add(start, x, y, _probabilities(loss_of(model, name), predicted)):
+        loss = loss_of(model, name)
+        if not counter.add(start, x, y, _probabilities(loss, predicted)):
             return None
         start += len(predicted)
-    return counter.result(number, start) if counter else None
+    result = counter.result(start) if counter else None
+    if result is None or class_probabilities(loss, predicted) is not None:
+        return result
+    return replace(result, reliability=None)
 
 
 def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
@@ -208,11 +225,41 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
     return np.asarray(special.expit(predicted))
 
 
+def class_probabilities(loss: Any, predicted: np.ndarray, classes: int = 0) -> np.ndarray | None:
+    """Returns the probabilities of classes that an output predicts, of shape (n, classes).
+
+    Returns None for other outputs: those of another loss than a cross-entropy, and those for
+    several labels at once. `classes` is the number of classes that have names. An output of one
+    number with a cross-entropy of the user's own is for two classes if two have names.
+    """
+    name, odds = _name_of(loss), _probabilities(loss, predicted)
+    crossentropy, binary = "crossentropy" in name, "binary" in name
+    if odds.ndim == 1 or odds.shape[1:] == (1,):
+        two = binary or (crossentropy and classes == 2)
+        odds = odds.reshape(-1)
+        return np.stack([1 - odds, odds], axis=1) if two else None
+    return odds if odds.ndim == 2 and crossentropy and not binary else None
+
+
+def _name_of(loss: Any) -> str:
+    """Returns a loss's name in lower case, such as "binary_crossentropy" for "bce"."""
+    import keras
+
+    if isinstance(loss, str):
+        with contextlib.suppress(ValueError):
+            loss = keras.losses.get(loss)
+    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "") or loss).lower()
+
+
 class _Classes:
     """Counts the predicted classes of an output, and keeps its worst-classified samples."""
 
-    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
+    def __init__(self, splits: LoadedData, output: str, classes: int, spec: TrialSpec) -> None:
         self._preparation, self._output, self._count = splits.preparation, output, classes
+        self._spec = spec
+        # For each sample: a probability, 1 if it came true, and the squared error. `Reliability`
+        # says whose probability it is, and what is squared.
+        self._forecasts: list[np.ndarray] = []
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         # The worst-classified samples so far, the worst first, and their inputs.
@@ -230,7 +277,13 @@ class _Classes:
         true, predicted = labels.astype(np.int64), probabilities.argmax(axis=1)
         if self._confusion.size:
             np.add.at(self._confusion, (true, predicted), 1)
-        of_true = probabilities[np.arange(len(true)), true]  # The probabilities of true classes.
+        rows = np.arange(len(true))
+        corrected = without_class_weight(probabilities, self._spec.class_weight)
+        forecast = corrected[:, 1] if classes == 2 else corrected[rows, predicted]
+        observed = true == (1 if classes == 2 else predicted)
+        squares = ((corrected - np.eye(classes)[true]) ** 2).sum(axis=1) / (1 + (classes == 2))
+        self._forecasts.append(np.stack([forecast, observed, squares], axis=1))
+        of_true = probabilities[rows, true]  # The probabilities of true classes.
         for row in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
             worst = WorstSample(
                 index=start + row,
@@ -246,33 +299,46 @@ class _Classes:
         del self._worst[MOST_SAMPLES:]
         return True
 
-    def result(self, number: int, samples: int) -> ValidationPredictions:
+    def result(self, samples: int) -> ValidationPredictions:
         names: Any = self._preparation.class_names
         if isinstance(names, Mapping):
             names = names.get(self._output, ())
         if not isinstance(names, tuple) or len(names) < self._count:
             names = tuple(map(str, range(self._count)))
         return ValidationPredictions(
-            trial=number,
+            trial=self._spec.number,
             epoch=0,
             output=self._output,
             samples=samples,
             class_names=names[: self._count],
             confusion=tuple(map(tuple, self._confusion.tolist())),
             worst=tuple(_with_inputs(worst, x, self._preparation) for worst, x in self._worst),
+            reliability=self._reliability(names),
         )
+
+    def _reliability(self, names: Sequence[str]) -> Reliability:
+        forecasts = np.concatenate(self._forecasts)
+        count = min(_MOST_BINS, max(1, len(forecasts) // _LEAST_IN_BIN))
+        # Samples with the same probability are in the same bin.
+        edges = np.quantile(forecasts[:, 0], np.linspace(0, 1, count + 1))
+        places = np.searchsorted(edges[1:-1], forecasts[:, 0])
+        groups = (forecasts[places == place] for place in np.unique(places))
+        bins = tuple(ReliabilityBin(len(rows), *rows.mean(axis=0)[:2].tolist()) for rows in groups)
+        weights = self._spec.class_weight or {}
+        brier, corrected = float(forecasts[:, 2].mean()), bool(weights) and all(weights.values())
+        return Reliability(names[1] if self._count == 2 else None, brier, bins, corrected)
 
 
 class _Numbers:
     """Keeps the predictions of an output with one number: a regression, or a probability."""
 
-    def __init__(self, splits: LoadedData, output: str) -> None:
-        self._output = output
+    def __init__(self, splits: LoadedData, output: str, spec: TrialSpec) -> None:
+        self._output, self._number = output, spec.number
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
         # The counts of the two classes, if the output is a probability. It becomes None as soon as
         # a target is not 0 or 1, or a prediction is not between 0 and 1.
-        self._classes: _Classes | None = _Classes(splits, output, 2)
+        self._classes: _Classes | None = _Classes(splits, output, 2, spec)
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
         if y.size != len(y) or y.dtype.kind not in "biuf":
@@ -287,14 +353,14 @@ class _Numbers:
                 self._classes = None
         return True
 
-    def result(self, number: int, samples: int) -> ValidationPredictions:
+    def result(self, samples: int) -> ValidationPredictions:
         if self._classes is not None:
-            return self._classes.result(number, samples)
+            return self._classes.result(samples)
         truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
         count = min(samples, MOST_POINTS)
         places = np.linspace(0, samples - 1, count).round().astype(np.int64)
         return ValidationPredictions(
-            trial=number,
+            trial=self._number,
             epoch=0,
             output=self._output,
             samples=samples,

@@ -130,7 +130,7 @@ class _Run:
             tell_once(spec.number, cause)
             return self._not_begun(f"its class weights can't be made: {cause}", cause, hp)
         task = replace(self.task, spec=replace(spec, class_weight=class_weight))
-        return replace(self._run_on(splits, task, hp), class_weight=class_weight)
+        return replace(self._run_on(splits, task, hp), class_weight=class_weight or {})
 
     def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
         spec, state = task.spec, None

@@ -17,7 +17,11 @@ import kerastudy as ks
 from search_spaces import BuilderError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.data import Splits
-from studies.definition import resolve_class_weight, with_class_weight
+from studies.definition import (
+    resolve_class_weight,
+    with_class_weight,
+    without_class_weight,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
 Y = np.repeat([0, 1, 2], [10, 20, 30])
@@ -49,6 +53,16 @@ def test_only_the_training_part_is_weighted_and_kept_as_long_as_the_data() -> No
     del splits, weighted
     gc.collect()
     assert gone() is None
+
+
+def test_probabilities_are_corrected_for_weights_as_bayes_says() -> None:
+    odds = np.random.default_rng(1).dirichlet([1, 2, 3], 50)
+    trained = odds * [1.0, 4.0, 0.5]
+    trained /= trained.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(without_class_weight(trained, {1: 4.0, 2: 0.5}), odds)
+    # Nothing is known about a class of weight 0.
+    for nothing in (None, {}, {0: 1.0, 1: 1.0}, {2: 0.0, 1: 5.0}):
+        assert without_class_weight(odds, nothing) is odds
 
 
 # Refused
@@ -143,8 +157,12 @@ def test_class_weights_are_recorded_and_stay_the_studys(tmp_path: Path) -> None:
 
 def test_class_weights_may_depend_on_hyperparameters(tmp_path: Path) -> None:
     space = ks.SearchSpace(*SPACE, ks.Float("rare", 1.0, 9.0))
-    definition = study(lambda hp: {0: hp["rare"]}, space=space, initial=[{"rare": 2.0}])
+    definition = study(
+        lambda hp: {0: hp["rare"]} if hp["rare"] > 3 else None, space=space, initial=[{"rare": 2.0}]
+    )
     history = definition.launch(store=tmp_path, progress=False, verify="full")
-    assert [t.result.class_weight for t in history.ended] == [{0: 5.0}, {0: 2.0}]
+    # The weights of the default values are not those of a trial without weights.
+    assert [t.class_weight for t in history.ended] == [{0: 5.0}, None]
+    assert [t.best_training[0].class_weight for t in history.ended] == [{0: 5.0}, None]
     assert history.description.unread == ()
     assert history.best.verified == "model.fit, identical"

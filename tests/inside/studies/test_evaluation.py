@@ -5,8 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from handmade import make_spec
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from search_spaces import NoTestPartError
 from studies.data import datasets
@@ -16,6 +18,7 @@ random = np.random.default_rng(5)
 X = random.normal(size=(300, 4)).astype("float32")
 Y = (X[:, 0] + random.normal(size=300) > 0).astype("int64")
 TEST = slice(200, 300)
+SPEC = make_spec(class_weight={1: 3.0})
 
 
 def splits_of(y: Any = Y, test: Any = TEST) -> Any:
@@ -54,7 +57,7 @@ def test_metrics_and_their_intervals() -> None:
     auc = keras.metrics.AUC(num_thresholds=2000, name="auc")
     model = network(metrics=["accuracy", auc])
     splits = splits_of()
-    reading = evaluate_test_part(model, splits, 32, level)
+    reading = evaluate_test_part(model, splits, SPEC, level)
     by_hand = model.evaluate(X[TEST], Y[TEST], batch_size=32, verbose=0, return_dict=True)
     assert reading.scores == pytest.approx(by_hand, rel=1e-6)
     assert (reading.samples, reading.note) == (100, "")
@@ -72,6 +75,16 @@ def test_metrics_and_their_intervals() -> None:
     of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], odds[i]), level=level)
     assert near(reading.intervals["auc"], of_auc)
 
+    # The probabilities are corrected for the class weights, the metrics above are not.
+    odds = odds / 3 / (odds / 3 + 1 - odds)
+    diagram = reading.reliability
+    assert diagram.brier == pytest.approx(brier_score_loss(Y[TEST], odds), rel=1e-5)
+    observed, expected = calibration_curve(Y[TEST], odds, n_bins=5, strategy="quantile")
+    assert [row.predicted for row in diagram.bins] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert [row.observed for row in diagram.bins] == pytest.approx(observed.tolist())
+    assert [row.samples for row in diagram.bins] == [20] * 5
+    assert diagram.text.startswith("probability of 1, corrected for class weights: Brier score 0.")
+
 
 @pytest.mark.parametrize("patients", [59, 70])
 def test_a_test_part_of_patients(patients: int) -> None:
@@ -83,7 +96,7 @@ def test_a_test_part_of_patients(patients: int) -> None:
     rows, groups = slice(None, None, None), np.repeat(np.arange(patients), 8)
     part = x[rows] + np.random.default_rng(4).normal(0, 0.01, x.shape), y, None, groups
     data = datasets.arrays(X, Y, groups=-1 - np.arange(len(Y)), test=part)
-    reading = evaluate_test_part(model, data.load(), 32)
+    reading = evaluate_test_part(model, data.load(), SPEC)
     if patients < 60:
         assert not reading.intervals
         assert "loss (472 samples in 59 groups are too few" in reading.note
@@ -98,12 +111,12 @@ def test_a_model_without_an_error_is_no_certainty() -> None:
     model = network(metrics=["accuracy", keras.metrics.Recall()])
     model.set_weights([np.array([[90.0], [0], [0], [0]]), np.zeros(1)])
     y = (X[:, 0] > 0).astype("int64")
-    reading = evaluate_test_part(model, splits_of(y), 32)
+    reading = evaluate_test_part(model, splits_of(y), SPEC)
     assert reading.scores["accuracy"] == reading.scores["recall"] == 1
     assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1), abs=2e-3)
     positive = int(y[TEST].sum())
     assert reading.intervals["recall"] == pytest.approx((0.025 ** (1 / positive), 1), abs=2e-3)
-    reading = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 270), 2)), 32)
+    reading = evaluate_test_part(model, splits_of(y, np.repeat(np.arange(200, 270), 2)), SPEC)
     assert reading.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 70), 1), abs=4e-3)
 
 
@@ -114,7 +127,7 @@ def test_sure_mistakes_cost_what_they_do_in_keras() -> None:
     kernel = np.zeros((4, 3), "float32")
     kernel[0, 0] = 30
     layer.set_weights([kernel, np.zeros(3, "float32")])
-    reading = evaluate_test_part(model, splits_of(), 32)
+    reading = evaluate_test_part(model, splits_of(), SPEC)
     lost = -np.log(model.predict(X[TEST], verbose=0).astype(float)[np.arange(100), Y[TEST]])
     assert lost.max() > 20
     assert reading.scores["loss"] == pytest.approx(lost.mean(), rel=1e-4)
@@ -128,10 +141,10 @@ def test_what_has_no_intervals_says_why() -> None:
 
     splits = splits_of()
     model = built(Weighing([keras.layers.Dense(1)]), loss="mse")
-    reading = evaluate_test_part(model, splits, 100)
+    reading = evaluate_test_part(model, splits, make_spec(batch_size=100))
     assert reading.scores["size"] == pytest.approx(X[TEST].mean(), rel=1e-5)
     assert set(reading.intervals) == {"loss"}
     why = "size (its samples can't be scored: the model was not compiled with size)"
-    assert reading.note == why
+    assert (reading.note, reading.reliability) == (why, None)
     with pytest.raises(NoTestPartError, match="no test part"):
-        evaluate_test_part(model, datasets.arrays(X, Y, test=None).load(), 100)
+        evaluate_test_part(model, datasets.arrays(X, Y, test=None).load(), SPEC)

@@ -20,7 +20,7 @@ from study_file import write_study
 from user_commands import kerastudy_here
 
 import kerastudy as ks
-from search_spaces import DataError
+from search_spaces import DataError, StudyError
 from studies.results import Input, Inputs, predictions_table, read_inputs
 from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow
@@ -309,6 +309,16 @@ def test_predictions_by_their_loss(loss: Any, predictions: Any, names: Any, expe
     assert {column: table[column].tolist() for column in expected} == expected
     if loss is LOGITS:
         assert np.allclose(table["probability_-yes"], 1 / (1 + np.exp([2.0, -3.0])))
+    weighted: dict[str, Any] = {"probabilities": False, "target": "y", "class_weight": {1: 99.0}}
+    if expected.keys() == {"class"} and units == 1:
+        # With the weights, 0.9 stands for a probability of 1 / 12.
+        below = predictions_table(model, predictions, names, threshold=0.4, **weighted)
+        assert below["y"].tolist() == [expected["class"][0]] * 2
+        above = predictions_table(model, predictions, names, threshold=0.08, **weighted)
+        assert above["y"].tolist() == expected["class"]
+    else:
+        with pytest.raises(StudyError, match=r"for a model of two classes\. Received: 0\.4"):
+            predictions_table(model, predictions, names, threshold=0.4, **weighted)
 
 
 # Metrics and hyperparameters keep their names in the record; MLflow alone gets its spelling.

@@ -1,5 +1,6 @@
 """A champion's predictions of the validation data, counted by scikit-learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -7,17 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from sklearn.metrics import confusion_matrix
+from handmade import make_spec
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from studies.data import datasets
 from studies.training import validation_predictions
-from tracking.records import ValidationPredictions, from_json, to_json
+from tracking.records import Objective, ValidationPredictions, from_json, to_json
 
 random = np.random.default_rng(3)
 N = 90
 TABLE = pd.DataFrame({"size": random.normal(3e4, 2e3, N), "age": random.integers(0, 90, N)})
 IMAGES = random.integers(0, 256, (N, 8, 9)).astype("uint8")
 LABELS = np.arange(N) % 3
+SPEC = make_spec(7, batch_size=16)
 
 
 def model(*layers: Any, loss: Any) -> Any:
@@ -30,7 +34,7 @@ def model(*layers: Any, loss: Any) -> Any:
 def predicted(network: Any, splits: Any) -> tuple[ValidationPredictions, np.ndarray]:
     """Returns the recorded predictions, and those of the model by hand."""
     network.build((None, *splits.validation.at_hand.x.shape[1:]))
-    record = validation_predictions(network, splits, 7, 16, "val_loss")
+    record = validation_predictions(network, splits, SPEC)
     assert from_json(ValidationPredictions, to_json(record)) == record
     return record, network.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
 
@@ -40,6 +44,18 @@ def check_classes(record: ValidationPredictions, y: np.ndarray, odds: np.ndarray
     matrix = confusion_matrix(y, classes, labels=range(odds.shape[1]))
     assert np.array_equal(record.confusion, matrix)
     assert record.correct == (classes == y).sum() and record.samples == len(y)
+    diagram, columns = record.reliability, range(odds.shape[1])
+    scaled = {"labels": list(columns), "scale_by_half": len(columns) == 2}
+    assert diagram.brier == pytest.approx(brier_score_loss(y, odds, **scaled), rel=1e-5)
+    names = record.class_names
+    came_true, forecasts = (y == 1, odds[:, 1]) if len(names) == 2 else (classes == y, odds.max(1))
+    assert diagram.class_name == (names[1] if len(names) == 2 else None)
+    observed, predicted = calibration_curve(
+        came_true, forecasts, n_bins=len(diagram.bins), strategy="quantile"
+    )
+    assert [row.observed for row in diagram.bins] == pytest.approx(observed.tolist())
+    assert [row.predicted for row in diagram.bins] == pytest.approx(predicted.tolist(), rel=1e-5)
+    assert sum(row.samples for row in diagram.bins) == len(y) and not diagram.corrected
     of_true = odds[np.arange(len(y)), y]
     assert [row.index for row in record.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
     for row in record.worst:
@@ -90,7 +106,7 @@ def test_a_regression_keeps_points_at_even_distances() -> None:
     x = random.normal(size=(6000, 2)).astype("float32")
     splits = datasets.arrays(x, x.sum(axis=1), validation=5000, test=None).load()
     record, predictions = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
-    assert (record.samples, record.class_names) == (5000, ())
+    assert (record.samples, record.class_names, record.reliability) == (5000, (), None)
     assert len(record.truth) == len(record.predicted) == 2000
     chosen = np.linspace(0, 4999, 2000).round().astype(int)
     assert np.array_equal(np.float32(record.truth), splits.validation.y[chosen])
@@ -108,12 +124,12 @@ def test_batches_are_counted_like_arrays() -> None:
         keras.layers.Dense(10, activation="softmax"), loss="sparse_categorical_crossentropy"
     )
     network.build((None, 64))
-    record = validation_predictions(network, splits, 0, 16, "val_loss")
+    record = validation_predictions(network, splits, SPEC)
     check_classes(record, y, network.predict(x, verbose=0))
     # The 64 numbers are no pixels, because some are below 0 or above 1.
     assert np.allclose(list(record.worst[0].row.values()), x[record.worst[0].index], rtol=1e-5)
     some = datasets.batches(data, data, validation_steps=2).load()
-    less = validation_predictions(network, some, 0, 16, "val_loss")
+    less = validation_predictions(network, some, SPEC)
     assert less.samples == 32
 
 
@@ -138,10 +154,13 @@ def test_the_output_of_the_objective_is_counted(in_order: bool) -> None:
     }
     network = keras.Model(inputs, list(outputs.values()) if in_order else outputs)
     network.compile("sgd", list(losses.values()) if in_order else losses)
-    first = validation_predictions(network, splits, 0, 16, "val_loss")
+    first = validation_predictions(network, splits, SPEC)
     assert first.output == next(iter(outputs if in_order else sorted(outputs)))
     records: dict[str, Any] = {
-        name: validation_predictions(network, splits, 0, 16, f"val_{name}_loss") for name in outputs
+        name: validation_predictions(
+            network, splits, replace(SPEC, objective=Objective(f"val_{name}_loss", "min"))
+        )
+        for name in outputs
     }
     assert [one.output for one in records.values()] == list(outputs)
     part = splits.validation.at_hand
@@ -163,4 +182,4 @@ def test_sequences_are_not_counted() -> None:
     series = random.normal(size=(N, 4, 2)).astype("float32")
     splits = datasets.arrays(series, series, test=None).load()
     network = model(keras.layers.Dense(2), loss="mse")
-    assert validation_predictions(network, splits, 0, 16, "val_loss") is None
+    assert validation_predictions(network, splits, SPEC) is None
