@@ -47,7 +47,8 @@ def export_command(
     \b
     script   the study's files, and a script that trains the champion, or the
              trial of --trial, to the same weights by plain Keras alone
-    keras    the trial's model as a .keras file
+    keras    the trial's model as a .keras file; for a table, also a script that
+             predicts a CSV file by it, without kerastudy
     csv      a row for each trial
     latex    a table of the ten best trials, for a paper
 
@@ -93,9 +94,9 @@ def export_command(
 
 def _export_lines(export: Any) -> list[str]:
     """Returns lines that name the written file or folder, and the command that runs a script."""
-    from studies.exporting import ScriptExport, TableExport
+    from studies.exporting import KerasExport, ScriptExport, TableExport
 
-    (path,) = (value for value in vars(export).values() if isinstance(value, Path))
+    path = next(value for value in vars(export).values() if isinstance(value, Path))
     place = printable_path(path)
     is_table = isinstance(export, TableExport)
     what = counted(export.rows, "trial") if is_table else f"trial {export.trial}"
@@ -105,6 +106,9 @@ def _export_lines(export: Any) -> list[str]:
         if export.differs:
             outcome = f"here its first epoch differs: {export.differs}"
         lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(place)}"]
+    if isinstance(export, KerasExport) and export.script is not None:
+        script = shlex.quote(printable_path(export.script))
+        lines.append(f"predict with: python {script} new.csv > predictions.csv")
     return lines
 
 

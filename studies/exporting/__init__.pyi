@@ -3,6 +3,7 @@ from .script_export import export_script as export_script
 from .script_export import script_parts as script_parts
 from .script_export import training_of as training_of
 from .script_export import write_script as write_script
+from .table_model_and_optuna_exports import KerasExport as KerasExport
 from .table_model_and_optuna_exports import TableExport as TableExport
 from .table_model_and_optuna_exports import explained as explained
 from .table_model_and_optuna_exports import export_keras as export_keras

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Literal
 from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion import RunnableStudy, save_model, trial_with_value
+from studies.exporting.prediction_script import prediction_script
 from studies.progress import NoProgress, Progress
+from studies.training import reading_of
 from tracking.history import RecordedCurves, StudyHistory, trials_table
 from tracking.records import EndedTrial
 from tracking.store import followed, is_device, replacing
@@ -81,11 +83,12 @@ _MODEL = Path("data", "model.keras")
 
 @dataclass(frozen=True)
 class KerasExport:
-    """An exported model."""
+    """An exported model, and for a table the script that predicts a CSV file by it."""
 
     study: str
     trial: int
     file: Path
+    script: Path | None = None
 
 
 def export_keras(
@@ -100,27 +103,34 @@ def export_keras(
     """Writes a trial's model, with the weights of its best epoch, as a `.keras` file.
 
     The model takes samples as they were passed to the study. The champion's file is a copy of the
-    registered model. The recorded code builds the model of any other trial again.
+    registered model. The recorded code builds the model of any other trial again. Beside the model
+    of a table is written a script that predicts the rows of a CSV file.
     """
     trial = trial_to_export(history, number)
     name = history.description.name
     file = file_for(output, f"{name}-trial-{trial.number}.keras", force)
+    script = file_for(file.with_name(f"{file.stem}-predict.py"), "", force)
     study = RunnableStudy(history, progress or NoProgress(), data=data)
-    with tempfile.TemporaryDirectory() as folder:
-        model = _registered(history) if history.is_champion(trial) else None
-        if model is None:
-            save_model(study, trial, Path(folder, "model"))
-            model = Path(folder, "model") / _MODEL
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = _registered(history) if history.is_champion(trial) else None
+        if folder is None:
+            folder = Path(temporary, "model")
+            save_model(study, trial, folder)
         with written(file) as partial:
-            shutil.copyfile(model, partial)
-    return KerasExport(name, trial.number, file)
+            shutil.copyfile(folder / _MODEL, partial)
+        if not reading_of(folder):
+            return KerasExport(name, trial.number, file)
+        text = prediction_script(folder, file.name, script.name, trial.class_weight)
+        with written(script) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return KerasExport(name, trial.number, file, script)
 
 
 def _registered(history: StudyHistory) -> Path | None:
     if history.registered is None:
         return None
-    file = history.store.inside(history.registered.folder) / _MODEL
-    return file if file.is_file() else None
+    folder = history.store.inside(history.registered.folder)
+    return folder if (folder / _MODEL).is_file() else None
 
 
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:

@@ -1,17 +1,26 @@
 """A CSV file like the tables at work: identifiers, codes, dates, gaps, free text, a rare class."""
 
+import io
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from user_commands import as_json, kerastudy_here
+from user_commands import as_json, kerastudy_here, run
 
 import kerastudy as ks
 
 ROWS = 600
 LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
+# Runs a script where kerastudy can't be imported.
+ALONE = """
+import runpy, sys
+sys.modules |= dict.fromkeys(("kerastudy", "search_spaces", "studies", "tracking"))
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 DECISIONS = {
     "codes": "the numbers of zip are categories",
     "missing": "'NA' in plan, '?' in tenure and 'not said' in stars",
@@ -126,8 +135,15 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     rows = pd.read_csv(folder / "out.csv")
     assert list(rows["customer_id"]) == list(new["customer_id"]), "identifiers stay"
     assert {*rows["churned"]} <= {"yes", "no"}
-    by_file = rows["probability_yes"]
+    by_file = rows["probability_yes"].to_numpy()
     predict = ks.read_study("churn", store=folder / "kerastudy-store").predict
+    # The exported model reads the file without kerastudy.
+    exported = kerastudy_here(folder, "export", "churn", "--as", "keras", "--output", "churn.keras")
+    assert "predict with: python churn-predict.py new.csv" in exported.stdout
+    alone = run(folder, [sys.executable, "-c", ALONE, "churn-predict.py", "new.csv"])
+    by_script = pd.read_csv(io.StringIO(alone.stdout))
+    assert list(by_script["churned"]) == list(rows["churned"])
+    assert by_script["probability_yes"].to_numpy() == pytest.approx(by_file, abs=1e-6)
     # pandas reads 00501 as 501.
     by_frame = predict(pd.read_csv(folder / "new.csv"))
     assert by_frame.ravel() == pytest.approx(by_file, abs=1e-6)
