@@ -129,6 +129,7 @@ def test_a_launch_of_the_file_writes_a_study_and_its_champion_takes_such_rows(fo
     assert "'churn_study.py' exists" in message and "kerastudy launch churn_study.py" in message
     # Rows in the words of the table, whose dates have the day first.
     new = made_customers(1).drop(columns="churned").iloc[9:40]
+    new.loc[20, "zip"] = None
     new.to_csv(folder / "new.csv", index=False)
     options = ("--input", "new.csv", "--output", "out.csv", "--probabilities")
     kerastudy_here(folder, "predict", "churn", *options)
