@@ -56,7 +56,7 @@ def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()
     return _joined([*words, *options, *data, _store_option(history.store.root)])
 
 
-def launch_options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequence[str]:
+def launch_options(tailoring: Tailoring, settings: Mapping[str, Any]) -> list[str]:
     """Returns the options of ``kerastudy launch``, quoted for a shell."""
     options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
     options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]

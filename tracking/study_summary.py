@@ -28,7 +28,6 @@ from tracking.history import (
     StudyVerdict,
     champion_sentences,
     evaluations_on,
-    gain_sentence,
     study_verdict,
 )
 from tracking.records import (
@@ -42,7 +41,7 @@ from tracking.records import (
     in_words,
     reasons,
 )
-from tracking.shell_commands import launch_command, study_command
+from tracking.shell_commands import data_command, launch_command, study_command
 from tracking.store import holder_of
 
 if TYPE_CHECKING:
@@ -168,9 +167,9 @@ class Summary:
     def commands(self) -> list[Command]:
         """The commands of the next step. While a launch runs, there are none.
 
-        The step is to finish the launch, to launch what the diagnosis suggests, or to confirm. Each
-        of these takes one command. For a confirmed champion, there are two commands: to predict,
-        and to export the model.
+        The step is to finish the launch, to launch what the diagnosis suggests, to look at the data
+        if the champion is in doubt, or to confirm. Each of these takes one command. For a confirmed
+        champion, there are two commands: to predict, and to export the model.
         """
         history, description = self.history, self.history.description
         if history.status == "RUNNING" and holder_of(history.folder):
@@ -183,17 +182,18 @@ class Summary:
                 purpose = "As no trial has a value, mend the cause, then launch the study again"
             text = launch_command(history, description.name)
             return [Command("launch", purpose, text if description.code.path else "study.launch()")]
-        if self.verdict.valid_confirmation is None:
-            return [self._before_confirming()]
+        if self.verdict.valid_confirmation is None or self.verdict.chance:
+            return [self._before_use()]
         # In the command, the file of new samples has the format of the study's own data file.
         kinds = [kind for kind in _TABLES if kind in Path(description.data.source).suffixes]
         samples = f"--input new{kinds[0] if kinds else '.npy'}"
         return [
+            *([self._before_use()] if self.verdict.doubt else []),
             self.command("predict", "Predict the samples of a file", samples),
             self.command("export", "Take the model away as a file", "--as keras"),
         ]
 
-    def _before_confirming(self) -> Command:
+    def _before_use(self) -> Command:
         following, command = self.diagnosis.next, self.diagnosis.command
         problems = [f.title for f in self.diagnosis.findings if f.severity == "problem"]
         whys = [why for _, why in following.reasons]
@@ -201,10 +201,13 @@ class Summary:
         if command and (resumes or whys[0] in problems):
             more = f" ({counted(len(whys) - 1, 'more reason')}: kerastudy diagnose)"
             return Command("launch", f"{whys[0]}{more if len(whys) > 1 else ''}. Launch", command)
-        reads = (
+        if self.verdict.doubt:
+            purpose = "Take more samples, or inputs that tell more. To look at the data"
+            return Command("data", purpose, data_command(self.history.description))
+        read = (
             "the test part again" if _test_readings(self.history) else "the sealed test part once"
         )
-        test = f", and read {reads}" if _test_samples(self.history) else ""
+        test = f", and read {read}" if _test_samples(self.history) else ""
         return self.command("confirm", f"Train the best trials again under new seeds{test}")
 
     @cached_property
@@ -277,12 +280,15 @@ class Summary:
         weights = None if history.champion is None else history.champion.class_weight
         if weights is not None and all(weights.values()):
             yield Fact("weighted", f"class {weights_text(weights)}; predict corrects probabilities")
-        yield Fact("checked", in_words((history.champion or best).verified))
+        checked = history.champion or best
+        # A trial without a Keras model has no training to compare.
+        if checked.verified or not checked.result.of_no_epoch:
+            yield Fact("checked", in_words(checked.verified))
         yield Fact("test part", _on_test(history))
 
     def _cost(self) -> str:
         ended = self.history.ended
-        epochs = sum(t.result.epochs_in_all for t in ended if not t.result.of_no_epoch)
+        epochs = sum(trial.result.epochs_in_all for trial in ended)
         seconds = duration(math.fsum(trial.result.seconds for trial in ended))
         return f"{counted(epochs, 'epoch')} of training, {seconds} in all" if epochs else seconds
 
@@ -307,7 +313,7 @@ def _expectation(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict)
         winner = confirmation.winner
     value, low, high = expected.numbers(expected.value, expected.low, expected.high)
     interval = f"{low} to {high} at {share(expected.level)}"
-    whose = "the defaults" if winner < 0 else f"trial {winner}"
+    whose = verdict.default if winner < 0 else f"trial {winner}"
     caption = f"{metric.removeprefix('val_')} of {whose} on new data{verdict.guess}"
     champion = history.champion
     if champion is not None and champion.number != winner:
@@ -327,21 +333,20 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
     def text_of(value: float) -> str:
         return number(value) if expected is None else expected.numbers(value)[0]
 
-    gain = "" if confirmation is None else gain_sentence(confirmation)
+    gain = "" if verdict.gain == verdict.doubt else verdict.gain
     if confirmation is not None and confirmation.default_on_test:
-        return f"{text_of(fmean(confirmation.default_on_test))} on the same test samples", gain
+        on_test = text_of(fmean(confirmation.default_on_test))
+        return f"{on_test} with {verdict.default} on the same test samples", gain
     winner = None if confirmation is None or not confirmation.confirmed else confirmation.winner
     if default is not None and winner in (default.number, -1):
-        return "the same, as the default values won", gain
+        return f"the same, as {verdict.default} won", gain
     if default is None:
         return "", gain
     if default.value is None:
         return f"no value: {default.result.reason or default.state}", ""
-    value = f"{text_of(default.value)} with the default values (trial {default.number})"
-    if gain:
+    value = f"{text_of(default.value)} with {verdict.default} (trial {default.number})"
+    if gain or verdict.doubt or verdict.default != StudyVerdict.default:
         return value, gain
-    if default is history.best:
-        return value, "They are the best: tuning has gained nothing so far."
     if default.state == "pruned":
         return f"{value}, given up at epoch {default.result.epochs}", ""
     if expected is None:
@@ -355,10 +360,10 @@ def _default(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, str]:
 
 def outcome_of(history: StudyHistory) -> str:
     """Returns a study's best trial and its value, in one clause."""
-    best = history.best
+    best, description = history.best, history.description
     if best is None:
-        return f"no trial has a value of {history.description.objective.metric} yet"
-    default = ", the defaults" if best.number == history.description.default_trial else ""
+        return f"no trial has a value of {description.objective.metric} yet"
+    default = f", {description.default_values}" if best.number == description.default_trial else ""
     return f"trial {best.number}{default}: {best.value_text}{_repeats_text(best.result)}"
 
 
@@ -378,18 +383,17 @@ def trial_rows(
 ) -> tuple[list[str], list[list[str]]]:
     """Returns a table's heading, and a row of texts for each trial. A missing value is "-"."""
     names = history.description.space.names
+    # Trials of an objective function may have no epochs.
+    epochs = ["epoch"] if any(trial.epoch is not None for trial in trials) else []
     rows = []
     for trial in trials:
-        params, result, planned = trial.params, trial.result, trial.spec.epochs
-        # Early stopping may end a complete trial before its last epoch.
-        if result is not None and (result.trainer == "objective" or result.state == "complete"):
-            planned = result.epochs
+        params = trial.params
         value = "-" if trial.value is None else readable(trial.value, _DIGITS)
-        epoch = "-" if trial.epoch is None else f"{trial.epoch}/{planned}"
+        epoch = ["-" if trial.epoch is None else f"{trial.epoch}/{trial.epochs}" for _ in epochs]
         values = [readable(params[name], _DIGITS) if name in params else "-" for name in names]
         state = "champion" if history.is_champion(trial) else trial.state
-        rows.append([str(trial.number), value, epoch, state, *values])
-    return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
+        rows.append([str(trial.number), value, *epoch, state, *values])
+    return ["trial", history.description.objective.metric, *epochs, "state", *names], rows
 
 
 def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:

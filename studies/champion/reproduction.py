@@ -10,7 +10,6 @@ from math import isfinite
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
-from search_spaces.texts import counted
 from studies.champion.runnable_recorded_study import AS_IT_IS, AnyExecutor, RunnableStudy
 from studies.champion.verification_and_retraining import Rerun, best_training_of, trainings_of
 from studies.training import environment_differences
@@ -76,10 +75,8 @@ def reproduce(study: RunnableStudy, number: int | None = None) -> Reproduction:
     with study.executor(trial) as worker, tempfile.TemporaryDirectory() as folder:
         faults = history.checkpoint_faults(trial) if trial in history.kept else {}
         reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
-        by_objective = trial.result.trainer == "objective"
-        epochs = trial.result.epochs if by_objective else trial.spec.epochs
         progress.say(
-            f"running trial {trial.number} of {name} again, {counted(epochs, 'epoch')}"
+            f"running trial {trial.number} of {name} again"
             + (f", {len(reruns)} times" if len(reruns) > 1 else "")
         )
         for rerun in reruns:
@@ -152,7 +149,8 @@ def _compared(
     """Compares the reruns with the record, and notes the differences."""
     epochs = sum(len(rerun.recorded.keys() & rerun.epochs.keys()) for rerun in reruns)
     identical = all(
-        rerun.same_weights and _same_metrics(rerun.recorded, rerun.epochs) for rerun in reruns
+        rerun.same_weights and not rerun.difference and _same_metrics(rerun.recorded, rerun.epochs)
+        for rerun in reruns
     )
     for rerun in reruns:
         assert rerun.result is not None, "nothing stops it"

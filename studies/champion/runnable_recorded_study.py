@@ -143,7 +143,7 @@ class RunnableStudy:
         changed = code.changes_since(read_code(self.history, trial.code_digest))
         if changed:
             self.note(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
-        self.progress.wait(f"loading TensorFlow and the study {self.definition.name}")
+        self.progress.wait(f"loading the study {self.definition.name}")
         return code
 
     def _recorded_target(self, trial: EndedTrial) -> Target:

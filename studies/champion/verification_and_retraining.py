@@ -363,8 +363,10 @@ class Rerun(Jobs):
         return ""
 
     def on_result(self, result: TrialResult) -> None:
-        """Keeps the result."""
-        self.result = result
+        """Keeps the result, and compares the value that an objective function returned."""
+        self.result, then, now = result, self.training.result.best, result.best
+        if self._by_objective and then is not None and (now is None or now.value != then.value):
+            self.difference = self.difference or f"it had {then.value}, and has {now and now.value}"
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
         """Raises WorkerError if the process of the last attempt died."""

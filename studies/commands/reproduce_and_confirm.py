@@ -61,7 +61,7 @@ def reproduction_text(outcome: Reproduction) -> str:
     from studies.champion import trainer_in_words
 
     what = f"trial {outcome.trial} of {outcome.study}"
-    epochs = counted(outcome.epochs, "epoch")
+    epochs = counted(outcome.epochs, "epoch") if outcome.epochs else "its value"
     if outcome.trainer:
         what += f" by {trainer_in_words(outcome.trainer)}"
     others = outcome.environment_differences

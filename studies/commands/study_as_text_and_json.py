@@ -204,7 +204,7 @@ def _columns(
     columns = [*zip(heading, *rows, strict=True)]
     curves = [sparkline_if_curve([*curve(trial).values()], _CURVE) for trial in trials]
     if any(curves):
-        columns.insert(4, ("curve", *curves))
+        columns.insert(heading.index("state") + 1, ("curve", *curves))
     return columns
 
 
@@ -222,7 +222,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     metric = description.objective.metric
     lines = [f"trial      {trial.number} of {description.name}: {trial.state}"]
     if trial.number == description.default_trial:
-        lines[0] += "; it has the defaults"
+        lines[0] += f"; it has {description.default_values}"
     if trial.value_text:
         lines.append(f"value      {trial.value_text}")
     curve = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _LONG_CURVE)
@@ -257,8 +257,8 @@ def _trial_outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     if result.reason:
         lines.append(f"reason     {result.reason}")
     how = f" {trainer_text(result.trainer, result.trainer_reason)}" if result.trainer else ""
-    epochs = counted(result.fits_epochs or result.epochs, "epoch")
-    lines.append(f"trained    {epochs} in {duration(result.seconds)}{how}")
+    epochs = f"{counted(result.epochs_in_all, 'epoch')} " if result.epochs_in_all else ""
+    lines.append(f"trained    {epochs}in {duration(result.seconds)}{how}")
     lines += _trainings(result)
     if trial.whole is not None:
         lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")

@@ -136,10 +136,11 @@ def _registered(history: StudyHistory) -> Path | None:
 def export_optuna(history: StudyHistory, storage: str | BaseStorage | None = None) -> Study:
     """Returns the trials of a study as an Optuna study.
 
-    Trials keep their order, parameters, objectives by epoch, and times. The user attribute "trial"
-    is the trial's number in kerastudy. Infeasible trials get the state FAIL, and the user attribute
-    "reason". Running trials get the state RUNNING. Interrupted trials get the state WAITING, as a
-    launch resumes them. kerastudy never reads the Optuna study.
+    Trials keep their order, parameters, objectives by epoch, times, and the attributes that an
+    objective function set. The user attribute "trial" is the trial's number in kerastudy.
+    Infeasible trials get the state FAIL, and the user attribute "reason". Running trials get the
+    state RUNNING. Interrupted trials get the state WAITING, as a launch resumes them. kerastudy
+    never reads the Optuna study.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.
@@ -200,6 +201,7 @@ def _frozen_trials(history: StudyHistory) -> list[FrozenTrial]:
             "seed": trial.spec.seed,
             "best_epoch": trial.epoch,
             "reason": (trial.result and trial.result.reason) or None,
+            **(trial.result.user_attrs if trial.result else {}),
         }
         trials.append(
             optuna.trial.FrozenTrial(

@@ -72,7 +72,7 @@ def launch_study(
     defined_name = study.name
     with showing(options.progress) as progress:
         study = study.with_overrides(overrides)
-        progress.wait(f"loading TensorFlow and the study {study.name}")
+        progress.wait(f"loading the study {study.name}")
         code = describe_code(study, defined_name)
         if options.runs_in(otherwise="in-process") == "in-process":
             prepare_environment(study.threads or 1)

@@ -102,10 +102,10 @@ def source_in(path: Path) -> str:
 
 
 def what_is_loaded(target: Target) -> str:
-    """Returns the progress message to show while TensorFlow and the target are imported."""
+    """Returns the progress message to show while the target is imported."""
     path = Path(target.path)
     if path.parent == _CATALOG:
-        return f"loading TensorFlow and {path.stem.replace('_', '-')}"
+        return f"loading {path.stem.replace('_', '-')}"
     here = Path.cwd()
     short_path = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"loading TensorFlow and {short_path}"
+    return f"loading {short_path}"

@@ -198,8 +198,11 @@ def test_one_launch_each_says_nothing_of_searches(tmp_path: Path) -> None:
     # The same search under the same seed is no second seed.
     again = {"engine": "optuna:tpe", "code": CODE, "seed": 0, "objective": ACCURACY}
     record_study(tmp_path, "again", [0.3, 0.7], FALLING, space=SPACE, **again).close()
-    (one,) = document(tmp_path, "compare", "tpe-0", "again")["answer"]["sentences"]
+    record_study(tmp_path, "unlike", [0.4, 0.7], FALLING, space=SPACE, **again).close()
+    (one,) = document(tmp_path, "compare", "tpe-0", "unlike")["answer"]["sentences"]
     assert one.startswith("They are one search under 1 seed:")
+    (one,) = document(tmp_path, "compare", "tpe-0", "again")["answer"]["sentences"]
+    assert one == "tpe-0 and again have the same trials."
 
 
 @pytest.mark.parametrize(

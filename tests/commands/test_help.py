@@ -42,7 +42,7 @@ def test_launch_says_what_it_loads_before_slow_imports(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*KERASTUDY, *arguments], cwd=tmp_path, env=timed, stderr=subprocess.PIPE, text=True
     ) as process:
-        loading = "loading TensorFlow and my_study.py\n"
+        loading = "loading my_study.py\n"
         before = "".join(itertools.takewhile(lambda line: line != loading, process.stderr or ()))
         process.kill()
     assert process.returncode == -signal.SIGKILL and not imported(before) & HEAVY

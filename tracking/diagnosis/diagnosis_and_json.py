@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from search_spaces import Parameter
 from search_spaces.texts import amounts
-from tracking.diagnosis.curve_checks import CURVE_CHECKS
+from tracking.diagnosis.curve_checks import CURVE_CHECKS, CurveCheck
 from tracking.diagnosis.findings_and_diagnosed_study import (
     DiagnosedStudy,
     Finding,
@@ -16,7 +16,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
 )
 from tracking.diagnosis.hyperparameter_checks import boundary, isolation
 from tracking.diagnosis.suggested_launch import NextLaunch, next_launch
-from tracking.diagnosis.trial_checks import infeasible_share, sufficiency, trial_variance
+from tracking.diagnosis.trial_checks import chosen, infeasible_share, sufficiency, trial_variance
 from tracking.history import StudyHistory
 from tracking.records import FAULTS, SEVERITIES
 from tracking.shell_commands import study_command
@@ -40,7 +40,8 @@ CHECKS: Final = (
     # whether more epochs help.
     Check("boundary", boundary, lambda s: [p for p in s.ranges if p.name != "epochs"]),
     Check("infeasible", infeasible_share),
-    Check("trial variance", trial_variance),
+    # What is known of the chosen trial is later evidence than the differences between all trials.
+    Check("trial variance", lambda study: chosen(study) or trial_variance(study)),
     *(Check(check.name, check) for check in CURVE_CHECKS),
     Check("sufficiency", sufficiency),
     Check("isolation", isolation, lambda study: study.scientific),
@@ -100,7 +101,9 @@ def diagnose(history: StudyHistory) -> Diagnosis:
     findings: list[Finding] = []
     unchecked: list[Unchecked] = []
     passed: list[str] = []
-    for check in CHECKS:
+    # Without epochs, as with an objective function that trains nothing, there are no curves.
+    epochs = any(trial.result.epochs_in_all for trial in history.ended)
+    for check in (each for each in CHECKS if epochs or not isinstance(each.run, CurveCheck)):
         calls: list[tuple[Parameter, ...]] = [()]
         if check.parameters is not None:
             calls = [(parameter,) for parameter in check.parameters(study)]
@@ -117,7 +120,9 @@ def diagnose(history: StudyHistory) -> Diagnosis:
     if not study.scientific:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    following = next_launch(history, findings)
+    # If the champion is in doubt, only a fault of the search is a reason to launch again.
+    doubt = study.verdict.doubt
+    following = next_launch(history, [f for f in findings if not doubt or f.severity == "problem"])
     return Diagnosis(
         history,
         tuple(replace(finding, command=_command(history, finding)) for finding in findings),

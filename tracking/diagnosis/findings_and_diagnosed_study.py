@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
 from search_spaces.texts import counted
-from tracking.history import StudyHistory, metric_by_epoch, read_confirmations
+from tracking.history import StudyHistory, StudyVerdict, metric_by_epoch, study_verdict
 from tracking.records import EndedTrial, Objective, Severity
 from tracking.statistics import ScoresError, best_scores, scores_of
 
@@ -126,9 +126,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class DiagnosedStudy:
-    """A study as the checks see it: its trials, curves and noise."""
+    """A study as the checks see it: its verdict, trials, curves and noise."""
 
     history: StudyHistory
+
+    @cached_property
+    def verdict(self) -> StudyVerdict:
+        """The verdict on the study's best value."""
+        return study_verdict(self.history)
 
     @property
     def objective(self) -> Objective:
@@ -247,7 +252,7 @@ class DiagnosedStudy:
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
         if not spreads:
-            race = [racer for one in read_confirmations(self.history) for racer in one.race]
+            race = [racer for one in self.verdict.confirmations for racer in one.race]
             trainings = [[v for v in racer.values if v is not None] for racer in race]
             spreads = [statistics.stdev(values) for values in trainings if len(values) > 1]
         if spreads:

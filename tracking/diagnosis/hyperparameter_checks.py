@@ -61,7 +61,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     - The probability that so many trials are there by chance is below 1 % (binomial distribution).
     - In the half of the range next to the end, trials get better towards the end (Spearman's rank
       correlation, one-sided, 5 %). If they don't, the best trials may be there only because the
-      sampler preferred the end.
+      sampler preferred the end: then the finding is a hint.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -75,30 +75,29 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     # In a short grid, the last value's share of the range may be larger than `edge`.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     way: Literal["lower", "upper"] = "upper"
-    crowding = _crowded(1 - units, losses, best, width)
-    if not crowding:
-        way, crowding = "lower", _crowded(units, losses, best, width)
-    if not crowding:
-        return None
+    distances = 1 - units
+    if not (crowding := _crowding(distances, best, width)):
+        way, distances = "lower", units
+        crowding = _crowding(distances, best, width)
     end, domain = parameter.high if way == "upper" else parameter.low, wider(parameter, way)
+    is_clear = crowding > 0 and _better_towards(distances, losses)
+    if not crowding or not (domain or is_clear):
+        return None
     where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
     having = "" if len(active) == len(study.ranked) else f" with {name}"
     place = f"{where if width == edge else 'at'} its {way} end, {readable(end)}"
     crowd = f"{of_best(crowding, best)} trials{having} lie {place}"
     crowd = f"{crowd[0].upper()}{crowd[1:]}"
-    title, verdict = (
-        f"{name}: the best trials crowd at its {way} end",
-        "trials get better towards it",
-    )
-    advice = f"Widen it to {domain}."
+    title, advice = f"{name}: the best trials crowd at its {way} end", f"Widen it to {domain}."
+    verdict = "and trials get better towards it" if is_clear else "though not clearly better"
     if not domain:
-        title, verdict = f"{name}: best at its natural end", "nothing lies beyond"
+        title, verdict = f"{name}: best at its natural end", "and nothing lies beyond"
         advice = f"Compare with {name} fixed at {readable(end)}: it may not be needed."
     return Finding(
         "boundary",
-        "problem" if domain else "ok",
+        ("problem" if is_clear else "hint") if domain else "ok",
         title,
-        f"{crowd}, and {verdict}.",
+        f"{crowd}, {verdict}.",
         advice,
         evidence={
             "end": end,
@@ -111,7 +110,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     )
 
 
-def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
+def _crowding(distances: Array, best: int, width: float) -> int:
     """Returns how many of the best trials crowd at an end of a range, or 0 if they don't.
 
     `distances` has the distance of each trial from the end, as a share of the range. The best trial
@@ -120,15 +119,19 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     from scipy import special
 
     crowding = int((distances[:best] <= width + 1e-9).sum())
-    if crowding * 2 < best or special.bdtrc(crowding - 1, best, width) >= _UNLIKELY:
-        return 0
+    by_chance = special.bdtrc(crowding - 1, best, width) >= _UNLIKELY
+    return 0 if crowding * 2 < best or by_chance else crowding
+
+
+def _better_towards(distances: Array, losses: Array) -> bool:
+    """Returns whether trials in the half of the range next to an end get better towards it."""
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
-        return 0
+        return False
     # This computes Spearman's correlation by numpy, as the import of `scipy.stats` takes half a
     # second.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
-    return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
+    return correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT
 
 
 def _ranks(values: Array) -> Array:

@@ -43,12 +43,12 @@ class NextLaunch:
         description = history.description
         if not description.code.path:
             return ""
-        settings = dict(self.settings)
+        options = launch_options(self.tailoring, self.settings)
         if description.cross_validation.isdigit():
             # If an option of the present launch has set the number of folds, the next launch needs
             # this option, too. If the study's file has set the number, the option does no harm.
-            settings["folds"] = description.cross_validation
-        return launch_command(history, self.name, launch_options(self.tailoring, settings))
+            options.append(f"--folds {description.cross_validation}")
+        return launch_command(history, self.name, options)
 
 
 def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:

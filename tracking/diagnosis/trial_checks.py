@@ -15,7 +15,7 @@ from tracking.diagnosis.findings_and_diagnosed_study import (
     TooThinError,
     expected_best,
 )
-from tracking.history import valid_confirmation
+from tracking.history import called
 from tracking.records import reasons
 
 _MANY_FAILED: Final = 0.2
@@ -105,6 +105,18 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
     )
 
 
+def chosen(study: DiagnosedStudy) -> Finding | None:
+    """Says whether the chosen trial beats chance and the default, if the verdict knows it."""
+    verdict, confirmation = study.verdict, study.verdict.valid_confirmation
+    if not (verdict.doubt or verdict.gain):
+        return None
+    trial = called(study.ranked[0].number if confirmation is None else confirmation.winner)
+    if verdict.doubt is None:
+        return Finding("trial variance", "ok", f"{trial} is better than the default", verdict.text)
+    title, advice = f"{trial} is not shown to be better", "Take more samples, or better inputs."
+    return Finding("trial variance", "problem", title, verdict.text, advice)
+
+
 def trial_variance(study: DiagnosedStudy) -> Finding:
     """Compares the differences between trials with the noise of a value.
 
@@ -132,7 +144,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
 
         freedom = len(repeated) - 1, sum(repeated) - len(repeated)
         least *= math.sqrt(special.fdtri(*freedom, _LEVEL))
-    confirmed = description.folds or valid_confirmation(study.history)
+    confirmed = description.folds or study.verdict.valid_confirmation
     spread = float(np.std(study.losses, ddof=1))
     near = int((study.losses <= study.losses[0] + noise.value).sum())
     verdict = (

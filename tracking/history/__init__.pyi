@@ -12,7 +12,6 @@ from .champion_confirmations_evaluations import record_evaluation as record_eval
 from .champion_confirmations_evaluations import record_verified as record_verified
 from .champion_confirmations_evaluations import register_champion as register_champion
 from .champion_confirmations_evaluations import set_promotion as set_promotion
-from .champion_confirmations_evaluations import valid_confirmation as valid_confirmation
 from .champion_confirmations_evaluations import withdraw_champion as withdraw_champion
 from .learning_curves import FoldCurves as FoldCurves
 from .learning_curves import RecordedCurves as RecordedCurves
@@ -41,8 +40,8 @@ from .study_history import study_names as study_names
 from .study_history import study_size as study_size
 from .study_history import trials_table as trials_table
 from .verdicts import StudyVerdict as StudyVerdict
+from .verdicts import called as called
 from .verdicts import champion_sentences as champion_sentences
-from .verdicts import gain_sentence as gain_sentence
 from .verdicts import looked_at as looked_at
 from .verdicts import record_corrected as record_corrected
 from .verdicts import study_verdict as study_verdict

@@ -133,13 +133,6 @@ def read_confirmations(history: StudyHistory) -> list[Confirmation]:
     return sorted(outcomes, key=lambda outcome: outcome.time)
 
 
-def valid_confirmation(history: StudyHistory) -> Confirmation | None:
-    """Returns a study's last confirmation, or None if the best value has changed since."""
-    last = next(reversed(read_confirmations(history)), None)
-    value = None if history.best is None else history.best.value
-    return last if last is not None and last.reported == value else None
-
-
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
     """Returns the uuid and the outcome of the latest confirmation that had this plan.
 

@@ -191,6 +191,9 @@ def answer(histories: Sequence[StudyHistory]) -> Answer:
         sentences += _seed_sentences(bests, differences, objective, at)
     else:
         sentences += _unknown(bests, objective, at)
+    outcomes = [[(t.params, t.value, t.epoch) for t in history.ended] for history in histories]
+    if outcomes[0] and not unlike and all(outcome == outcomes[0] for outcome in outcomes):
+        sentences = [f"{listed(h.description.name for h in histories)} have the same trials."]
     return Answer(budget, unit, values, differences, tuple(sentences))
 
 

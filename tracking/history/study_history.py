@@ -324,14 +324,15 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
       from 1), ``epochs`` (how many were trained), ``started`` (UTC), ``seconds``, ``seed``,
       ``reason`` (why the trial is infeasible or ended early),
     - ``params_NAME`` for each hyperparameter; missing if it was not active in the trial,
-    - ``metrics_NAME`` for each metric at the best epoch.
+    - ``metrics_NAME`` for each metric at the best epoch,
+    - ``user_attrs_NAME`` for each attribute that an objective function set.
     """
     import pandas as pd
 
     names = history.description.space.names
     rows = [_row(trial, names) for trial in history.trials]
-    metrics = {name for row in rows for name in row if name.startswith("metrics_")}
-    columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
+    further = {name for row in rows for name in row if name.startswith(("metrics_", "user_attrs_"))}
+    columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(further)]
     table = pd.DataFrame(rows, columns=columns)
     table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
     # "Int64" allows missing values.
@@ -340,6 +341,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
 
 def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
     result, metrics = trial.result, trial.best.metrics if trial.best is not None else {}
+    noted = {} if result is None else result.user_attrs
     return {
         "number": trial.number,
         "state": trial.state,
@@ -352,6 +354,7 @@ def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
         "reason": "" if result is None else result.reason,
         **{f"params_{name}": trial.params.get(name) for name in names},
         **{f"metrics_{name}": value for name, value in metrics.items()},
+        **{f"user_attrs_{key}": value for key, value in noted.items()},
     }
 
 

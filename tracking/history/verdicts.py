@@ -16,10 +16,12 @@ from tracking.history.champion_confirmations_evaluations import read_confirmatio
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     Confirmation,
+    ConstantGuess,
     Corrected,
     DataFindings,
     Direction,
     EndedTrial,
+    Evaluation,
     Interval,
     RecordError,
     from_json,
@@ -28,7 +30,7 @@ from tracking.records import (
 )
 
 # Raise this number whenever the correction is computed differently.
-_VERSION = 3
+_VERSION = 4
 # If at least this share of the samples is of one class, the verdict gives the accuracy of a model
 # that always answers this class.
 _MOSTLY = 0.8
@@ -36,6 +38,8 @@ _MOSTLY = 0.8
 # this class.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
+# What a model that ignores its inputs reaches by other metrics, and what such a model does.
+_CONSTANT = {"val_auc": (0.5, "chance"), "val_r2_score": (0.0, "always answering the mean")}
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,6 +55,8 @@ class StudyVerdict:
         ties: A sentence on trials that share the best value, or empty.
         looked: The findings about the study's data, or None if the data was not checked. The
             verdict's first sentences are on problems in the data.
+        evaluation: The last evaluation of the best trial on the test part, or None.
+        default: What the default values are: `StudyDescription.default_values`.
     """
 
     metric: str
@@ -60,6 +66,8 @@ class StudyVerdict:
     confirmations: tuple[Confirmation, ...] = ()
     ties: str = ""
     looked: DataFindings | None = None
+    evaluation: Evaluation | None = None
+    default: str = "the default values"
 
     def __repr__(self) -> str:
         """Returns the verdict in one line."""
@@ -77,42 +85,87 @@ class StudyVerdict:
         return last if last is not None and last.reported == self.reported else None
 
     @property
+    def evidence(self) -> tuple[Interval | None, ConstantGuess | None]:
+        """The value to expect by the latest evidence, and the most frequent class of its samples.
+
+        Values on the test part come before the correction of the best value.
+        """
+        confirmation, evaluation = self.valid_confirmation, self.evaluation
+        if confirmation is not None and confirmation.confirmed is not None:
+            return confirmation.confirmed, confirmation.guess
+        if evaluation is not None and (interval := evaluation.interval(self.metric)) is not None:
+            return interval, evaluation.guess
+        estimate = None if self.corrected is None else self.corrected.estimate
+        return estimate, None if self.looked is None else self.looked.guess
+
+    @property
     def expected(self) -> Interval | None:
         """The value to expect on new data, or None if it is unknown."""
-        expected = None if self.corrected is None else self.corrected.estimate
-        if self.valid_confirmation is not None:
-            expected = self.valid_confirmation.confirmed or expected
+        expected, _ = self.evidence
         return expected if expected is not None and math.isfinite(expected.value) else None
 
     @property
-    def guess(self) -> str:
-        """A clause on the value that a model gets by always answering the most frequent class.
+    def chance(self) -> str | None:
+        """A sentence if the champion may be no better than a model that ignores its inputs."""
+        (_, guess), constant = self.evidence, _CONSTANT.get(self.metric)
+        if guess is not None and self.metric in _ACCURACIES:
+            constant = guess.share, f"always answering {guess.answer}"
+        if constant is None or self.reported is None:
+            return None
+        expected = self.expected or Interval(self.reported, self.reported, self.reported)
+        text = f"Not shown to be better than {constant[1]} ({expected.numbers(constant[0])[0]})."
+        return text if expected.low <= constant[0] else None
 
-        The text is empty if this class is not frequent enough to mention it, or if the metric is
-        neither an accuracy nor the AUC.
+    @property
+    def gain(self) -> str:
+        """A sentence on whether tuning paid.
+
+        The text is empty if the winner of a confirmation was not compared with the default, or if
+        nobody chose the default.
         """
-        reported, confirmation = self.reported, self.valid_confirmation
-        guess = None if self.looked is None else self.looked.guess
-        if confirmation is not None and confirmation.confirmed:
-            # The expected value was measured on the test part, so `guess` must be the most frequent
-            # class of the test part.
-            guess = confirmation.guess
-        if guess is None or reported is None:
+        confirmation = self.valid_confirmation
+        if confirmation is None or self.default != StudyVerdict.default:
             return ""
-        expected = self.expected or Interval(reported, reported, reported)
-        always = f"always answering {guess.answer}"
-        if self.metric in _ACCURACIES and guess.share >= expected.low:
-            reached = expected.numbers(guess.share)[0]
-            return f", which {always} reaches too ({reached})"
-        if self.metric in (*_ACCURACIES, "val_auc") and guess.share >= _MOSTLY:
-            chance = "an AUC of 0.5 and " if self.metric == "val_auc" else ""
-            return f"; {always} has {chance}an accuracy of {number(guess.share, 3)}"
-        return ""
+        gain, default = confirmation.gain, confirmation.default
+        if default is not None and default.trial == confirmation.winner:
+            return "Tuning did not pay: the default was best."
+        if gain is None or not math.isfinite(gain.value):
+            return ""
+        if gain.low > 0:
+            return f"Better than the default by {gain.text(nonzero=True)}."
+        if gain.high < 0:
+            loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
+            text = loss.text(nonzero=True)
+            return f"Tuning did not pay: worse than the default by {text}."
+        on_test, text = confirmation.default_on_test, gain.text(nonzero=True)
+        if on_test and gain.high < _worth_having(fmean(on_test), confirmation.direction):
+            return f"Tuning did not pay: the gain over the default is {text}."
+        return f"No gain over the default shown: {text}."
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence if the champion is not shown to beat `chance` or the default, else None.
+
+        It decides the first sentence of the verdict, the next step, and the diagnosis.
+        """
+        gain = self.valid_confirmation and self.valid_confirmation.gain
+        return self.chance or (None if gain and gain.low > 0 else self.gain or None)
+
+    @property
+    def guess(self) -> str:
+        """A clause on the accuracy of always answering a very frequent class, or empty."""
+        (_, guess), is_auc = self.evidence, self.metric == "val_auc"
+        has_sense = is_auc or (self.metric in _ACCURACIES and not self.chance)
+        if guess is None or guess.share < _MOSTLY or not has_sense:
+            return ""
+        chance, accuracy = "an AUC of 0.5 and " if is_auc else "", number(guess.share, 3)
+        return f"; always answering {guess.answer} has {chance}an accuracy of {accuracy}"
 
     @property
     def flaws(self) -> tuple[str, ...]:
-        """Sentences on problems in the study's data."""
-        return () if self.looked is None else self.looked.problems
+        """The first sentences: problems in the study's data, and the `doubt`."""
+        problems = () if self.looked is None else self.looked.problems
+        return problems if self.doubt is None else (*problems, self.doubt)
 
     @property
     def outdated(self) -> str:
@@ -132,15 +185,14 @@ class StudyVerdict:
         reported, expected, confirmation = self.reported, self.expected, self.valid_confirmation
         if reported is None:
             return (*self.flaws, f"No trial has a value of {self.metric} yet.")
-        gain = winner = whose = ""
-        if confirmation is not None:
-            gain = gain_sentence(confirmation)
-            if confirmation.winner != confirmation.reported_trial:
-                seeds = counted(len(confirmation.seeds), "new seed")
-                winner = f"{_called(confirmation.winner)} was best under {seeds}."
-                # Without a test part, the expected value is about the reported trial, not about the
-                # winner.
-                whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
+        winner = whose = ""
+        gain = "" if self.doubt == self.gain else self.gain
+        if confirmation is not None and confirmation.winner != confirmation.reported_trial:
+            seeds = counted(len(confirmation.seeds), "new seed")
+            winner = f"{called(confirmation.winner)} was best under {seeds}."
+            # Without a test part, the expected value is about the reported trial, not about the
+            # winner.
+            whose = "" if confirmation.confirmed else f" of trial {confirmation.reported_trial}"
         if expected is None:
             unknown = f"What to expect is unknown{f': {self.unknown}' if self.unknown else ''}."
             search_sentence = f"The search saw {number(reported)}{self.guess}."
@@ -159,7 +211,9 @@ class StudyVerdict:
         """Sentences on what the verdict rests on, such as the number of trials and samples."""
         sentences, corrected, confirmation = list[str](), self.corrected, self.valid_confirmation
         confirmed = None if confirmation is None else confirmation.confirmed
-        if corrected is not None and confirmed is None:
+        if confirmed is None and self.evaluation and self.evaluation.interval(self.metric):
+            sentences.append(f"Measured on {self.evaluation.samples:,} test samples.")
+        elif corrected is not None and confirmed is None:
             choice = (
                 f"corrected for the luck of being the best of {counted(corrected.trials, 'trial')}"
                 if corrected.trials > 1
@@ -198,20 +252,22 @@ class StudyVerdict:
 
 def study_verdict(history: StudyHistory) -> StudyVerdict:
     """Returns the verdict on a study's best value. Uses the recorded correction, if it is valid."""
-    metric, best = history.description.objective.metric, history.best
+    best = history.best
     if best is None:
-        return StudyVerdict(metric, None, None)
+        return StudyVerdict(history.description.objective.metric, None, None)
+    read = [e for e in history.journal.evaluations() if e.trial == best.number]
     corrected, unknown = _recorded(history) or _computed(history)
     confirmations = tuple(read_confirmations(history))
-    facts = (metric, best.value, corrected, unknown, confirmations)
-    return StudyVerdict(*facts, _ties(history), looked_at(history))
+    facts = (best.value, corrected, unknown, confirmations, _ties(history), looked_at(history))
+    metric, default = history.description.objective.metric, history.description.default_values
+    return StudyVerdict(metric, *facts, read[-1] if read else None, default)
 
 
 def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
     """Returns the verdict on a study that follows from one of its confirmations."""
-    metric, reported = confirmation.metric, confirmation.reported
-    facts = (metric, reported, confirmation.corrected, "", (confirmation,))
-    return StudyVerdict(*facts, _ties(history), looked_at(history))
+    reported, corrected = confirmation.reported, confirmation.corrected
+    verdict = dataclasses.replace(study_verdict(history), reported=reported, corrected=corrected)
+    return dataclasses.replace(verdict, confirmations=(confirmation,))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
@@ -251,12 +307,13 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
     raced = "not confirmed"
     if values:
         raced = f"and {number(fmean(values))} under {counted(len(values), 'new seed')}"
-    won, confirmed = f"{_called(confirmation.winner)} won under new seeds", confirmation.confirmed
+    won, confirmed = f"{called(confirmation.winner)} won under new seeds", confirmation.confirmed
     expected = f": expect {confirmed.text()} from it" if confirmed else ""
     return f"{text}, {raced}. {won}{expected}."
 
 
-def _called(trial: int) -> str:
+def called(trial: int) -> str:
+    """Returns the subject of a sentence on a trial. -1 stands for the default."""
     return "The default" if trial < 0 else f"Trial {trial}"
 
 
@@ -329,6 +386,7 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
         # the correction would take minutes instead of seconds.
         with threadpool_limits(1):
             estimate = corrected(scores, direction, reported=best.value)
+        value = _not_better(estimate.estimate, estimate.reported, direction)
     except StatisticsError as error:
         return None, str(error)
     except (ArithmeticError, MemoryError, ValueError) as error:
@@ -339,33 +397,25 @@ def _computed(history: StudyHistory) -> tuple[Corrected | None, str]:
         trials_are = "1 trial has" if missing == 1 else f"{missing:,} trials have"
         note = f"{trials_are} no scores of samples, and did not count."
         estimate = dataclasses.replace(estimate, note=f"{note} {estimate.note}".strip())
-    return estimate, ""
+    return dataclasses.replace(estimate, estimate=value), ""
+
+
+def _not_better(estimate: Interval, reported: float, direction: Direction) -> Interval:
+    """Returns an estimate whose value is not better than the reported one, even if it is rounded.
+
+    `Interval.text` writes two digits of the width. If the rounded value is better, the value gets
+    half a unit of the last digit worse.
+    """
+    sign = 1 if direction == "max" else -1
+    value = sign * min(sign * estimate.value, sign * reported)
+    (text,), width = estimate.numbers(value), estimate.high - estimate.low
+    if sign * float(text.replace(",", "")) > sign * reported and width > 0:
+        value -= sign * 10.0 ** (math.floor(math.log10(width)) - 1) / 2
+    return dataclasses.replace(estimate, value=value)
 
 
 # `_worth_having` explains these numbers.
 _POINT, _TENTH = 0.01, 0.1
-
-
-def gain_sentence(confirmation: Confirmation) -> str:
-    """Returns a sentence on whether tuning paid.
-
-    The text is empty if the winner was not compared with the default.
-    """
-    gain, default = confirmation.gain, confirmation.default
-    if default is not None and default.trial == confirmation.winner:
-        return "Tuning did not pay: the default was best."
-    if gain is None or not math.isfinite(gain.value):
-        return ""
-    if gain.low > 0:
-        return f"Better than the default by {gain.text(nonzero=True)}."
-    if gain.high < 0:
-        loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
-        text = loss.text(nonzero=True)
-        return f"Tuning did not pay: worse than the default by {text}."
-    on_test, text = confirmation.default_on_test, gain.text(nonzero=True)
-    if on_test and gain.high < _worth_having(fmean(on_test), confirmation.direction):
-        return f"Tuning did not pay: the gain over the default is {text}."
-    return f"No gain over the default shown: {text}."
 
 
 def _worth_having(default: float, direction: Direction) -> float:

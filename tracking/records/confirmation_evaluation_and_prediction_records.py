@@ -94,6 +94,13 @@ class Evaluation:
         samples = counted(self.samples, "sample")
         return f"<Evaluation of {self.study} trial {self.trial}, {samples}: {self.metrics_text}>"
 
+    def interval(self, objective: str) -> Interval | None:
+        """Returns an objective, such as ``val_loss``, with its interval, or None without one."""
+        found = self.metrics.get(objective.removeprefix("val_"))
+        if found is None or found.low is None or found.high is None:
+            return None
+        return Interval(found.value, found.low, found.high, self.level)
+
     @property
     def metrics_text(self) -> str:
         """The metrics with their bounds: ``accuracy 0.969 (0.961 to 0.976), loss 0.1``."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from search_spaces import SearchSpace, canonical_json, complete
+from search_spaces import Float, Int, SearchSpace, canonical_json, complete
 from search_spaces import argument_checks as checks
 from search_spaces.errors import ObjectiveError
 from search_spaces.texts import amounts
@@ -209,6 +209,16 @@ class StudyDescription(RecordedSettings):
     def default_trial(self) -> int | None:
         """The number of the trial with the space's defaults, or None."""
         return 0 if self.try_defaults else None
+
+    @property
+    def default_values(self) -> str:
+        """What the defaults of the space are, in words.
+
+        Keras Tuner's ranges without ``default=`` have their lowest values, which nobody chose.
+        """
+        found = [p for p in self.space if p.name not in self.declared]
+        lowest = [p.default == p.low for p in found if isinstance(p, Float | Int)]
+        return "the lowest values of the ranges" if lowest and all(lowest) else "the default values"
 
     def first_values(self, number: int) -> dict[str, Any] | None:
         """Returns the values of one of the first trials. None if the engine chooses the values.

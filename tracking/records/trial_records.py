@@ -178,7 +178,8 @@ class TrialResult:
     # "compiled", "plain", "hypermodel" (a HyperModel's own `fit`) or "objective" (an objective
     # function).
     trainer: str = ""
-    trainer_reason: str = ""  # Why the trainer is not "compiled", or empty.
+    # Why the trainer is not "compiled", or how many models an objective function trained; or empty.
+    trainer_reason: str = ""
     # The defaults of the hyperparameters that the builder declared in this trial, and that are not
     # in the space. The trial used these values.
     defaulted: Mapping[str, Any] = field(default_factory=dict)
@@ -216,7 +217,8 @@ class TrialResult:
     @property
     def epochs_in_all(self) -> int:
         """The epochs of all trainings of the trial."""
-        return sum(repeat.epochs for repeat in self.repeats) or self.fits_epochs or self.epochs
+        own = self.fits_epochs if self.trainer == "objective" else self.epochs
+        return sum(repeat.epochs for repeat in self.repeats) or own
 
     @property
     def folds(self) -> int:
@@ -282,6 +284,13 @@ class TrialRecord:
         return result.best.epoch
 
     @property
+    def epochs(self) -> int:
+        """The epochs of the training. They are those in the spec if it did not end by itself."""
+        result = self.result
+        ended = result is not None and (result.trainer == "objective" or result.state == "complete")
+        return result.epochs if result is not None and ended else self.spec.epochs
+
+    @property
     def params(self) -> Mapping[str, Any]:
         """The active hyperparameters by name."""
         return self.spec.values
@@ -303,10 +312,9 @@ class TrialRecord:
         if self.epoch is None or (result.repeats and not result.folds):
             # Each repeat has its own best epoch, so the text names no epoch.
             return text
-        planned = result.epochs if result.trainer == "objective" else self.spec.epochs
         pruned = result.state == "pruned" and not result.repeats
-        text += f" at epoch {self.epoch}"
-        return text + (f", pruned at {result.epochs} of {planned}" if pruned else f" of {planned}")
+        text += f" at epoch {self.epoch}" + (f", pruned at {result.epochs}" if pruned else "")
+        return f"{text} of {self.epochs}"
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""

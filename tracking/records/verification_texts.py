@@ -47,7 +47,7 @@ def identical(compared: int, epochs: int) -> str:
 
 def reproduced(by: str, epochs: int, day: str) -> str:
     """Returns the text for a trial that was reproduced."""
-    which = "its only epoch" if epochs == 1 else f"all {epochs} epochs"
+    which = f"all {epochs} epochs" if epochs > 1 else "its only epoch" if epochs else "its value"
     return f"{REPRODUCED} by {by}, {which}, on {day}"
 
 

@@ -63,7 +63,8 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     The trial has the epochs of every `model.fit` in the function. If a model is trained again,
     the count of its epochs continues. The metrics of a second model are called ``fit_2/…``. If the
     function calls ``trial.report(value, step)``, the metric ``value`` has this value at this step.
-    The number that the function returns becomes the last ``value``, and the trial's value.
+    The number that the function returns becomes the trial's value. If the function trains one
+    model, the value belongs to the epoch that reached it, otherwise to none.
 
     The trial is infeasible if the function raises an error, or returns no finite number. If the
     function raises ``optuna.TrialPruned``, the trial is pruned and has no value. Raises
@@ -87,8 +88,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
         seconds=time.monotonic() - started,
         model_parameters=following.parameters,
         trainer="objective",
-        trainer_reason="the objective function trains by itself"
-        + (f", {count} models" if count > 1 else ""),
+        trainer_reason=f"{count} models" if count > 1 else "",
         defaulted=defaults_of(trial),
         user_attrs=trial.attributes,
         unscored="the objective function loads its data itself",
@@ -144,11 +144,9 @@ def _concluded(
     if not math.isfinite(value):
         reason = f"the objective function returned {value}"
         return TrialResult(number, "infeasible", reason=reason)
-    step = following.conclude(value)
     epoch, copy = (0, None) if measured is None else measured.of(value)
-    epoch = epoch or step
     best = BestEpoch(epoch, value, {**following.metrics.get(epoch, {}), VALUE: value})
-    result = TrialResult(number, "complete", epochs=following.length or 1, best=best)
+    result = TrialResult(number, "complete", best=best)
     if measured is None or copy is None:
         # No weights are saved, but this digest of the weights of all models is recorded. It shows
         # whether another run of the trial gives the same weights.
@@ -300,22 +298,10 @@ class Following:
     def report(self, value: float, step: int) -> bool:
         """Notes a value that was reported at a step, counted from 0. Returns whether to prune."""
         self.reported[step + 1] = value
+        # A callback reports before its epoch ends, a loop after that.
+        if self.measured is not None and step + 1 - self.epochs[0] in (0, 1):
+            self.measured.epoch_ended(step + 1, {VALUE: value})
         return self._tell(step + 1, {VALUE: value})
-
-    def conclude(self, value: float) -> int:
-        """Reports the value that the function returned. Returns its step, counted from 1.
-
-        The step is the last step that the function reported. If the function reported another value
-        at that step, the returned value gets the next step.
-        """
-        last = max([*self.epochs, *self.reported, 1])
-        if self.reported.get(last) == value:
-            return last
-        last += last in self.reported
-        # The function has returned already, so it can't be ended.
-        with contextlib.suppress(FunctionEnded):
-            self._tell(last, {VALUE: value})
-        return last
 
     def _number_of(self, model: keras.Model) -> int:
         """Returns a model's number, from 1 in the order of training, or 0 for a new model."""
@@ -435,12 +421,15 @@ class MeasuredWeights:
     def of(self, value: float) -> tuple[int, Sequence[np.ndarray]]:
         """Returns the epoch after which the model gave a value, and its weights after that epoch.
 
-        If the value is a metric's best value, returns the metric's best epoch. Otherwise, if the
+        If the value is a metric's best value v, or -v or 1 - v, which functions return that are to
+        be minimized, returns the metric's best epoch. Otherwise, if the
         final weights equal the weights after a metric's best epoch, returns that epoch. Otherwise,
         returns the last epoch.
         """
-        for best, copy in self._best.values():
-            if math.isclose(value, best.value, rel_tol=_TOLERANCE):
+        # Reports come last: they have no validation loss, which decides between equal values.
+        for best, copy in (self._best[n] for n in sorted(self._best, key=VALUE.__eq__)):
+            reached = best.value, -best.value, 1 - best.value
+            if any(math.isclose(value, each, rel_tol=_TOLERANCE) for each in reached):
                 return best.epoch, copy
         # A callback may have restored the weights of a best epoch, as EarlyStopping does. It does
         # not restore the optimizer's variables, which come after the weights in a copy. So compare

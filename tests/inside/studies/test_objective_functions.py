@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def test_a_number_alone_is_the_value(returned: Any, tmp_path: Path) -> None:
     result, epochs = run(lambda trial: returned, tmp_path)
     assert (result.state, result.trainer) == ("complete", "objective")
     assert result.best.value == 4.0
-    assert [epoch.metrics for epoch in epochs] == [{"value": 4.0}]
+    # There is no training, so there is no epoch.
+    assert (epochs, result.epochs, result.epochs_in_all) == ([], 0, 0)
     assert "no Keras model" in result.unsaved
 
 
@@ -97,8 +99,39 @@ def test_reports_are_at_their_own_steps_and_pruned_when_asked(tmp_path: Path) ->
     assert (result.state, result.best, result.epochs) == ("pruned", None, 3)
     assert [(e.epoch, e.metrics["value"]) for e in epochs] == [(1, 0.0), (2, 1.0), (3, 2.0)]
     result, epochs = run(objective, tmp_path)
-    assert result.best.value == 9.0
-    assert (epochs[-1].epoch, epochs[-1].metrics) == (6, {"value": 9.0})
+    # The returned value is none of the reported values, so it belongs to no step.
+    assert (result.best.value, result.best.epoch, len(epochs)) == (9.0, 0, 5)
+
+
+@pytest.mark.parametrize("by_callback", [True, False])
+@pytest.mark.parametrize("returned", [lambda v: v, lambda v: -v, lambda v: 1 - v])
+def test_the_value_belongs_to_the_epoch_that_reported_it(
+    by_callback: bool, returned: Any, tmp_path: Path
+) -> None:
+    """The second of four epochs reports the best value, which is in no logs."""
+    scores, weights = [3.0, 0.25, 2.0, 4.0], []
+
+    def objective(trial: Any) -> float:
+        model = small_model()
+
+        def ended(epoch: int, logs: Any = None) -> None:
+            weights.append(model.get_weights())
+            trial.report(scores[epoch], epoch)
+
+        if by_callback:
+            callback = keras.callbacks.LambdaCallback(on_epoch_end=ended)
+            model.fit(X, Y, epochs=4, callbacks=[callback])
+        for epoch in () if by_callback else range(4):
+            model.fit(X, Y)
+            ended(epoch)
+        return returned(min(scores))  # type: ignore[no-any-return]
+
+    result, epochs = run(objective, tmp_path)
+    assert (result.best.value, result.best.epoch, result.epochs) == (returned(0.25), 2, 4)
+    assert {epoch.epoch for epoch in epochs} == {1, 2, 3, 4}
+    again = small_model()
+    again.load_weights(tmp_path / "trial.weights.h5")
+    assert all(map(np.array_equal, again.get_weights(), weights[1]))
 
 
 def test_a_stop_ends_it_whatever_it_catches(tmp_path: Path) -> None:
@@ -238,6 +271,22 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert "epoch 1" not in first.stdout + first.stderr
     noted = {"double": 2 * document["best"]["params"]["x"], "by pair": "{(0, 1): False}"}
     assert document["best"]["user_attrs"] == noted
+    number = document["best"]["trial"]
+    recorded = ks.read_study("hill", store=tmp_path / "kerastudy-store")
+    row = recorded.to_dataframe().to_dict("records")[number]
+    exported = ks.export_optuna(recorded).trials[number]
+    for name, value in noted.items():
+        assert row[f"user_attrs_{name}"] == exported.user_attrs[name] == value
+    assert exported.user_attrs["trial"] == number and not exported.intermediate_values
+    # Nobody who trains no Keras model hears of Keras, TensorFlow or epochs.
+    shown = [
+        kerastudy_here(tmp_path, command, "hill", *options)
+        for command, *options in (["show"], ["show", "--trial", "0"], ["diagnose"], ["reproduce"])
+    ]
+    said = "".join(each.stdout + each.stderr for each in (first, *shown))
+    assert not re.search("epoch|TensorFlow|plain Keras", said.replace("trains no Keras model", ""))
+    assert "trained    5 of 5 trials by your objective function\n" in shown[0].stdout
+    assert "its value" in shown[3].stdout and shown[3].returncode == 0
     other = ("--engine", "optuna:random", "--name", "other")
     kerastudy_here(tmp_path, *launch, "--trials", "2", *other)
     compared = kerastudy_here(tmp_path, "compare", "hill", "other")

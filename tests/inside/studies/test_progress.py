@@ -60,7 +60,7 @@ def ended(number: int, epochs: int, value: float, state: str = "complete") -> Tr
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) -> None:
     live, file = on_terminal(columns)
-    live.wait("loading TensorFlow and my_study.py")
+    live.wait("loading my_study.py")
     live.begin(replace(describe(trials=100), objective=ACCURACY), 41, 100, (7, 0.9))
     for number in (41, 42, 43):
         live.trial_begins(make_spec(number, epochs=17, objective=ACCURACY))
@@ -78,7 +78,7 @@ def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) 
     text = "\n".join(rows)
     # Each trial has one line, whatever its reason is.
     assert not [line for line in rows if line.startswith("긴 이유")]
-    assert "43/100" in text and "━" in text and "loading TensorFlow" in text
+    assert "43/100" in text and "━" in text and "loading my_study.py" in text
     assert "best 0.9 #7" in text or columns < 60
     assert "no value" not in text and (r"\x1b[31" in text or columns < 60)
     if columns >= 80:
@@ -253,7 +253,7 @@ def test_the_verdict_comes_first() -> None:
     assert text_of(trials()).splitlines()[:7] == [
         "study      scripted",
         "expect     0.131 (0.120 to 0.140 at 95 %): loss of trial 0 on new data",
-        "seen       trial 0: val_loss 0.123457 at epoch 1 of 3, the best of 9 and so",
+        "seen       trial 0: val_loss 0.123457 at epoch 1 of 1, the best of 9 and so",
         "           partly luck.",
         "based on   An estimate from 360 validation samples, corrected for the luck of",
         "           being the best of 9 trials. A note.",

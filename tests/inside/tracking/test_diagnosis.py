@@ -155,6 +155,37 @@ def test_the_best_trials_may_have_the_most_epochs(tmp_path: Path, name: str, pas
     assert ("boundary" in diagnosis.passed) == passes
 
 
+@pytest.mark.parametrize(
+    ("parameter", "domain"),
+    [
+        (ks.Int("size", 16, 128, scale="log", step=2), "16..256:2:log"),
+        # Nothing lies beyond a share of 1.
+        (ks.Float("size", 0.0, 1.0), ""),
+    ],
+)
+def test_an_end_that_is_not_clearly_better_is_a_hint(
+    tmp_path: Path, parameter: Any, domain: str
+) -> None:
+    """The ten best trials lie at the end, but so do the worst."""
+    at_end: list[float] = []
+
+    def accuracy(values: Any) -> float:
+        if values["size"] < parameter.from_unit(0.9):
+            return 0.8
+        at_end.append(values["size"])
+        return 0.9 if len(at_end) <= 10 else 0.7
+
+    study = Planted(space=SearchSpace(parameter), accuracy=accuracy, trials=150, spread=0.0)
+    diagnosis = diagnose(study.history(tmp_path))
+    assert len(at_end) > 12
+    found = [finding for finding in diagnosis.findings if finding.check == "boundary"]
+    assert ("boundary" in diagnosis.passed, len(found)) == ((False, 1) if domain else (True, 0))
+    for finding in found:
+        assert (finding.severity, finding.changes.ranges) == ("hint", {"size": domain})
+        end = "All of the best 10 trials lie at its upper end, 128, though not clearly better."
+        assert (finding.verdict, finding.advice) == (end, f"Widen it to {domain}.")
+
+
 @pytest.mark.parametrize("gain", [0.2, -0.2])
 def test_a_range_that_the_best_trials_do_not_have_is_no_matter(tmp_path: Path, gain: float) -> None:
     space = ks.SearchSpace(

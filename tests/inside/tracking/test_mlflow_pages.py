@@ -188,7 +188,7 @@ def test_a_note_has_links_facts_and_commands(shared_store: Store) -> None:
     for fact in (
         "- checked: not compared with a training by plain Keras (model.fit)",
         "- trials: 12 of 12: 12 complete",
-        "- seen: trial 11: val_loss 0.39 at epoch 2 of 3, the best of 12 and so partly luck.",
+        "- seen: trial 11: val_loss 0.39 at epoch 2 of 2, the best of 12 and so partly luck.",
         "- searched: for the lowest val_loss; 1 hyperparameter varied",
         "- engine: optuna:tpe chose the values, without a pruner; seed 0",
         "- notes: Why.",

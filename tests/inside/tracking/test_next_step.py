@@ -6,15 +6,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, make_spec, record_confirmed, record_study
-from planted import Planted
+from handmade import (
+    ENVIRONMENT,
+    make_spec,
+    record_confirmation,
+    record_confirmed,
+    record_study,
+)
+from planted import SPACE, Planted
 from scripted import describe
 from stores import history_at
 
+from search_spaces import SearchSpace
 from tracking.diagnosis import diagnose
 from tracking.history import StudyHistory, StudyVerdict, read_study
 from tracking.journal import Journal
-from tracking.records import CodeDescription, Corrected, DataDescription, Interval, Proposal
+from tracking.records import (
+    CodeDescription,
+    Corrected,
+    DataDescription,
+    DataFindings,
+    Interval,
+    Objective,
+    Proposal,
+    Racer,
+)
 from tracking.store import create_store
 from tracking.study_summary import summary_of
 
@@ -24,6 +40,7 @@ DATA = DataDescription("made up", "", "d" * 64, {}, {"train": 2, "validation": 5
 # Trial 0 has 17 units.
 TUNED = {"accuracy": lambda values: 0.9 + 0.05 * (values["units"] > 17)}
 CUT = {**TUNED, "pruned": lambda curve, number: 2 if number == 0 else None}
+LOWEST = SearchSpace(p.with_default(p.low) for p in SPACE if p.name in ("units", "dropout"))
 FAILED = {"infeasible": lambda values: "NaN" if values["units"] == 17 else ""}
 DEFAULT = "with the default values (trial 0)"
 
@@ -90,6 +107,49 @@ def test_a_confirmed_study_predicts_such_a_file(tmp_path: Path, source: str, sam
     assert predict.text == f"kerastudy predict sure --input {samples}"
 
 
+GAINS = {"better": (0.02, 0.01, 0.03), "chance": (0.02, 0.01, 0.03), "default": (0.0, -0.1, 0.1)}
+
+
+@pytest.mark.parametrize("lacks", GAINS)
+def test_one_verdict_decides_what_is_said_first_done_next_and_found(
+    tmp_path: Path, lacks: str
+) -> None:
+    """A confirmed AUC of 0.6 may be chance, or no better than the default."""
+    code = CodeDescription("/s/a.py", "study", "", "")
+    area = {"data": DATA, "code": code, "objective": Objective("val_auc", "max")}
+    journal = record_study(tmp_path / "store", "sure", [0.7, 0.9], **area)
+    race = (Racer(1, (0.8,)), Racer(0, (0.8,)))
+    confirmed = Interval(0.6, 0.4 if lacks == "chance" else 0.55, 0.65)
+    found = {"reported": 0.9, "confirmed": confirmed, "gain": Interval(*GAINS[lacks])}
+    on_test = {"metric": "val_auc", "direction": "max", "default": Racer(-1, (0.8,))}
+    record_confirmation(journal, "sure", race, **found, **on_test)
+    journal.end("FINISHED", "trials", "all trials are done")
+    summary = summary_of(history_at(tmp_path / "store", "sure"))
+    (finding,) = [f for f in diagnose(summary.history).findings if f.check == "trial variance"]
+    assert finding.title.startswith("Trial 1 is ") and summary.verdict.text == finding.verdict
+    names = [command.name for command in summary.commands]
+    if lacks == "better":
+        assert finding.severity == "ok" and summary.expected[0].name == "expect"
+        assert names == ["predict", "export"]
+        return
+    first = {
+        "chance": "Not shown to be better than chance (0.50).",
+        "default": "No gain over the default shown: 0.00 (-0.10 to 0.10).",
+    }
+    assert summary.expected[0].text == summary.verdict.sentences[0] == first[lacks]
+    assert (finding.severity, finding.title) == ("problem", "Trial 1 is not shown to be better")
+    assert names == (["data"] if lacks == "chance" else ["data", "predict", "export"])
+    assert summary.commands[0].text == "kerastudy data /s/a.py"
+
+
+def test_more_trials_are_no_step_for_what_may_be_chance(tmp_path: Path) -> None:
+    classes = {"y": {"train": {"0": 99, "1": 1}}}
+    looked = DataFindings("made up", DATA.digest, {}, {}, classes)
+    history = planted(tmp_path, trials=16, settings={"data": DATA, "looked": looked})
+    assert steps(history) == ["kerastudy data /s/a.py"] and diagnose(history).command == ""
+    assert "sufficiency" in {f.check for f in diagnose(history).findings if f.command}
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "purpose"),
     [
@@ -110,7 +170,9 @@ def test_a_launch_without_an_end_or_a_value_is_launched_again(
     [
         (TUNED, 0.97, DEFAULT, "Tuning gains about 0.0"),
         (TUNED, 0.5, DEFAULT, "Tuning has gained nothing so far."),
-        ({}, 0.97, DEFAULT, "They are the best"),
+        ({}, 0.9, DEFAULT, "Tuning has gained nothing so far."),
+        # Without `default=`, Keras Tuner's ranges begin with their lowest values.
+        ({**TUNED, "space": LOWEST}, 0.97, "with the lowest values of the ranges (trial 0)", ""),
         # The value of a training that was cut says nothing about a gain.
         (CUT, 0.97, "given up at epoch 2", ""),
         ({"settings": {"try_defaults": False}}, 0.97, "", ""),
@@ -123,7 +185,8 @@ def test_before_a_confirmation_the_default_and_the_gain_are_said(
     history = planted(tmp_path, **{"trials": 3, "settings": {"try_defaults": True}, **changes})
     interval = Interval(expected, expected - 0.01, expected + 0.01)
     corrected = Corrected(history.best.value, interval, 3, 5000, 1000)
-    verdict = StudyVerdict("val_accuracy", history.best.value, corrected)
+    named = history.description.default_values
+    verdict = StudyVerdict("val_accuracy", history.best.value, corrected, default=named)
     expectation = summary_of(history, verdict).expectation
     assert expectation is not None and expectation.value == f"{expected:.3f}"
     assert expectation.default.endswith(default) and expectation.gain.startswith(gain)

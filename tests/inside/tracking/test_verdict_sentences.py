@@ -7,7 +7,16 @@ import pytest
 
 from search_spaces.texts import number, readable, share, with_spread
 from tracking.history import StudyVerdict
-from tracking.records import Confirmation, ConstantGuess, Corrected, DataFindings, Interval, Racer
+from tracking.records import (
+    Confirmation,
+    ConstantGuess,
+    Corrected,
+    DataFindings,
+    Evaluation,
+    Interval,
+    Measured,
+    Racer,
+)
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
 CONFIRMED = Confirmation(
@@ -54,7 +63,7 @@ def verdict(
     ("guess", "text"),
     [
         (5000, PLAIN),
-        (HIGH, f"{PLAIN}, which always answering 0 reaches too (0.951)"),
+        (HIGH, f"Not shown to be better than always answering 0 (0.951). {PLAIN}"),
         (LOW, f"{PLAIN}; always answering 0 has an accuracy of 0.951"),
         (7000, PLAIN),
     ],
@@ -64,8 +73,39 @@ def test_expected_and_reported(guess: int, text: str) -> None:
     # A confirmed value is of the test part, which has its own most frequent class.
     assert verdict(CORRECTED, CONFIRMED, guess=guess).text == f"{EXPECTED} {PAID} {REPORTED}"
     confirmed = replace(CONFIRMED, guess=ConstantGuess("1", 0.97))
-    reached = f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970)."
-    assert verdict(CORRECTED, confirmed, guess=guess).text == f"{reached} {PAID} {REPORTED}"
+    doubt = "Not shown to be better than always answering 1 (0.970)."
+    assert (
+        verdict(CORRECTED, confirmed, guess=guess).text == f"{doubt} {EXPECTED} {PAID} {REPORTED}"
+    )
+    # An evaluation of the best trial has the same rank, if there is no confirmation.
+    on_test = Evaluation("digits", 7, 9, 360, "d", {"accuracy": Measured(0.9, 0.85, 0.94)})
+    of_one = replace(verdict(CORRECTED, guess=guess), evaluation=on_test)
+    assert of_one.text == "Expect 0.900 (0.850 to 0.940). The search saw 0.974."
+    assert of_one.grounds == ("Measured on 360 test samples.",)
+    assert replace(of_one, confirmations=(CONFIRMED,)).text.startswith(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "doubt"),
+    [
+        ("val_auc", 0.5, "Not shown to be better than chance (0.50)."),
+        ("val_auc", 0.51, None),
+        ("val_r2_score", -0.01, "Not shown to be better than always answering the mean (0.00)."),
+        ("val_loss", -0.01, None),
+    ],
+)
+def test_each_constant_that_a_champion_must_beat(
+    metric: str, low: float, doubt: str | None
+) -> None:
+    estimate = Corrected(0.7, Interval(0.65, low, 0.8), 20, 40, 1000)
+    found = verdict(estimate, metric=metric, reported=0.7, guess=5000)
+    assert found.doubt == doubt
+    assert found.sentences[0] == (doubt or f"Expect {estimate.estimate.text()}.")
+
+
+def test_a_value_that_is_not_corrected_may_be_in_doubt_too() -> None:
+    assert str(verdict(None, metric="val_auc", reported=0.48).doubt).endswith("chance (0.5000).")
+    assert verdict(None, metric="val_auc", reported=0.52).doubt is None
 
 
 def test_other_metrics() -> None:
@@ -104,8 +144,13 @@ OF_LOSS = {"default_on_test": (0.5,), "direction": "min"}
     ],
 )
 def test_each_gain(gain: tuple[float, float, float], changes: Any, sentence: str) -> None:
-    confirmed = replace(CONFIRMED, gain=Interval(*gain), **changes)
-    assert verdict(CORRECTED, confirmed).text == f"{EXPECTED} {sentence} {REPORTED}"
+    found = verdict(CORRECTED, replace(CONFIRMED, gain=Interval(*gain), **changes))
+    first = (EXPECTED, sentence) if gain[1] > 0 else (sentence, EXPECTED)
+    assert found.text == " ".join((*first, REPORTED))
+    assert found.doubt == (None if gain[1] > 0 else sentence)
+    # Nobody chose the lowest values of the ranges, so there is no gain over them.
+    unchosen = replace(found, default="the lowest values of the ranges")
+    assert (unchosen.text, unchosen.doubt) == (f"{EXPECTED} {REPORTED}", None)
 
 
 BEST = {"default": Racer(7, (0.97,) * 4), "gain": None}
@@ -122,7 +167,7 @@ OUTDATED = (
     [
         ({"gain": None, "default": None}, f"{EXPECTED} {REPORTED}"),
         ({"winner": 12}, f"{EXPECTED} {PAID} {OTHER} {REPORTED}"),
-        (BEST, f"{EXPECTED} Tuning did not pay: the default was best. {REPORTED}"),
+        (BEST, f"Tuning did not pay: the default was best. {EXPECTED} {REPORTED}"),
         # If there is no test part, the corrected value is the expected one.
         (WITHOUT, f"{PLAIN}. {REPORTED}"),
         ({**WITHOUT, "winner": 12}, f"{PLAIN} of trial 7. {OTHER} {REPORTED}"),

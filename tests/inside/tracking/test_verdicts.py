@@ -124,6 +124,37 @@ def test_a_recorded_correction_is_used_only_for_the_same_trials(shared_store: St
     assert without is not None and without.trials == len(SHARES) - 1
 
 
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_no_estimate_is_rounded_to_better_than_what_was_seen(
+    shared_store: Store, direction: Any
+) -> None:
+    """The estimate of a single trial is near its value, so half of them would be."""
+    crossed = 0
+    for seed in range(12):
+        values = np.random.default_rng(seed).gamma(2.0, size=100).astype(np.float32)
+        scores = SampleScores("val_loss", "mean", values, 1)
+        objective = Objective("val_loss", direction)
+        name, space = f"{direction} {seed}", ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
+        described = describe(name=name, space=space, objective=objective)
+        spec = make_spec(0, values={"rate": 0.5}, objective=objective)
+        with Journal.begin(shared_store.new_folder(name), described) as journal:
+            record_trial(journal, spec, [{"val_loss": scores.value}])
+        history = read_study(shared_store, name)
+        write_scores(history.files.scores(0), [scores], weights_sha256=f"{0:064x}")
+        verdict, exact = study_verdict(history), corrected({0: [scores]}, direction).estimate
+        assert verdict.expected is not None and verdict.reported is not None
+        (text,), (before,) = (
+            verdict.expected.numbers(verdict.expected.value),
+            exact.numbers(exact.value),
+        )
+        assert not objective.is_better(float(text), than=verdict.reported)
+        crossed += objective.is_better(float(before), than=verdict.reported)
+        # It is less than one unit of the last digit worse than what may be said.
+        worst = max(exact.value, verdict.reported, key=objective.sort_key)
+        assert abs(float(text) - worst) < 10.0 ** -len(text.partition(".")[2])
+    assert crossed > 2
+
+
 RACE = (Racer(3, (0.9,) * 4, 2000, 1), Racer(1, (0.9, None, 0.9), 1000, 1))
 OUTCOME: dict[str, Any] = {
     "metric": "val_accuracy",
@@ -181,9 +212,10 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
     lines = dict(summary_of(history).expected)
     assert lines["expect"] == "0.901 (0.871 to 0.930 at 95 %): accuracy of trial 3 on new data"
     assert lines["default"] == (
-        "0.885 on the same test samples. Better than the default by 0.012 (0.004 to 0.020)."
+        "0.885 with the default values on the same test samples. Better than the default by 0.012 "
+        "(0.004 to 0.020)."
     )
-    assert lines["seen"].startswith("trial 3: val_accuracy 0.92 at epoch 1 of 3, the best of 6 and")
+    assert lines["seen"].startswith("trial 3: val_accuracy 0.92 at epoch 1 of 1, the best of 6 and")
     assert "0.901" not in study_note(replace(history, status="RUNNING"), PAGES)
     data = StudyData(history)
     assert data.summary.verdict.text == expected
