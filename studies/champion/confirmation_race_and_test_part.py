@@ -57,6 +57,7 @@ from tracking.records import (
     Racer,
     TrialSpec,
 )
+from tracking.shell_commands import study_command
 from tracking.statistics import SampleScores, confirmed_value, gain, level_of_reading, score_matrix
 from tracking.store import remove_pieces
 
@@ -140,7 +141,11 @@ def confirm_study(
             progress.say(f"confirmed on {when}; its winner becomes the champion")
         with (
             study.executor(
-                plan.reported, in_process=in_process, workers=workers, trainings=plan.trainings
+                plan.reported,
+                study_command(history, "confirm"),
+                in_process=in_process,
+                workers=workers,
+                trainings=plan.trainings,
             ) as executor,
             history.writing() as journal,
         ):
