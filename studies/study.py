@@ -95,7 +95,8 @@ class Study(StudyDefinition):
         pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
             Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, but
             ``"median"`` for an objective function, as in Optuna.
-        callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
+        callbacks: A list of Keras callbacks, of which each training gets copies. Or a function that
+            takes the hyperparameters and returns new callbacks.
         class_weight: The weight of each class in training, as in `model.fit`. A class without a
             weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.

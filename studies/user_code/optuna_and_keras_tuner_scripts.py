@@ -13,7 +13,6 @@ function. From both, it gets the engine with its settings, and the number of tri
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import inspect
 import io
@@ -340,9 +339,7 @@ def _study_from_keras_tuner(name: str, search: Search) -> ScriptStudy:
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made_with.get("seed") or 0,
-        # Each trial gets copies of the callbacks, because callbacks keep state. Keras Tuner copies
-        # them, too.
-        callbacks=(lambda hp: copy.deepcopy(others)) if others else None,
+        callbacks=others or None,
         class_weight=arguments.get("class_weight"),
     )
     if recorders:
