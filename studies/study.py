@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 from search_spaces.errors import StudyError
 from search_spaces.texts import near_match, suggestion
 from studies.definition import StudyDefinition
-from tracking.records import Objective, settings_of
+from tracking.records import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,11 +146,10 @@ class Study(StudyDefinition):
 
     def __repr__(self) -> str:
         """Returns one line: the study's name, objective, hyperparameters, engine and trials."""
-        assert isinstance(self.objective, Objective), "it has its direction"
         space = "a space to discover"
         if self.space is not None:
             space = f"{len(self.space.names)} hyperparameters"
-        metric = self.objective.metric
+        metric = getattr(self.objective, "metric", self.objective)
         return f"<study {self.name!r}: {metric}, {space}, {self.engine}, {self.trials} trials>"
 
     if not TYPE_CHECKING:
