@@ -25,7 +25,8 @@ FACTOR: Final = 3
 (https://keras.io/keras_tuner/api/tuners/hyperband/)."""
 
 ENGINES: Final = (
-    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
+    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:gp"),
+    "optuna:grid",
     *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
 )
 PRUNERS: Final = (
@@ -178,7 +179,13 @@ _SAMPLERS: Final = {
     "TPESampler": "optuna:tpe",
     "RandomSampler": "optuna:random",
     "CmaEsSampler": "optuna:cma-es",
+    "GPSampler": "optuna:gp",
+    "QMCSampler": "optuna:quasi-random",
+    "GridSampler": "optuna:grid",
+    "BruteForceSampler": "optuna:grid",
 }
+# Engines that have no settings. The seed is the study's, and `grid_of` reads the values of a grid.
+_WITHOUT_SETTINGS: Final = ("optuna:quasi-random", "optuna:grid")
 _PRUNER_CLASSES: Final = {
     "MedianPruner": "median",
     "PercentilePruner": "percentile",
@@ -227,10 +234,22 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
     raise EngineError.of_setting(setting, f"a name, or one of {listed(names, 'or')}", value, hint)
 
 
+def grid_of(engine: Any) -> dict[str, str]:
+    """Returns the values of Optuna's GridSampler, by the names of the hyperparameters.
+
+    The values are texts as in ``--set``. The dict is empty for other engines.
+    """
+    from studies.library_internals import values_of_grid
+
+    is_grid = type(engine).__name__ == "GridSampler"
+    values = values_of_grid(engine) if is_grid else {}
+    return {name: json.dumps(list(listed)) for name, listed in values.items()}
+
+
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     from studies.library_internals import settings_of
 
-    if inspect.isclass(value) and name not in _ALWAYS:
+    if name in _WITHOUT_SETTINGS or (inspect.isclass(value) and name not in _ALWAYS):
         return name
     value = value() if inspect.isclass(value) else value
     settings = settings_of(value, _ALWAYS.get(name, ()))

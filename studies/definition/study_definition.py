@@ -15,7 +15,12 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import suggestion
 from studies.data import CrossValidation, DescribedData, replaced_data
-from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
+from studies.definition.engine_and_pruner_names import (
+    HYPERBAND,
+    grid_of,
+    name_of_object,
+    split_options,
+)
 from studies.definition.launch_options_and_unrecorded_settings import LaunchOptions, StudySettings
 from studies.definition.objective import (
     PRUNER,
@@ -32,6 +37,9 @@ class StudyDefinition(RecordedSettings, StudySettings):
 
     def __post_init__(self) -> None:
         """Checks the definition."""
+        if grid := grid_of(self.engine):
+            only, ranges = self.tailoring
+            self._replace("tailoring", Tailoring(only, {**grid, **ranges}))
         for name in ("engine", "pruner"):
             value = getattr(self, name)
             if not isinstance(value, str) and value is not None:

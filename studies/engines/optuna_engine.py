@@ -253,6 +253,10 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             return optuna.samplers.CmaEsSampler(
                 **{"seed": seed, "warn_independent_sampling": False, **options}
             )
+        if name == "optuna:gp":
+            return optuna.samplers.GPSampler(
+                **{"seed": seed, "warn_independent_sampling": False, **options}
+            )
         # `OptunaEngine` makes grid and quasi-random proposals without a sampler.
         return optuna.samplers.RandomSampler(seed=seed)
 
@@ -265,6 +269,7 @@ def sampler_settings(engine: str) -> dict[str, str]:
     samplers: dict[str, Any] = {
         "optuna:tpe": optuna.samplers.TPESampler,
         "optuna:cma-es": optuna.samplers.CmaEsSampler,
+        "optuna:gp": optuna.samplers.GPSampler,
         "optuna:random": optuna.samplers.RandomSampler,
     }
     return {} if engine not in samplers else _plain_settings(samplers[engine])

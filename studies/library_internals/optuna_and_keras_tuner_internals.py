@@ -30,6 +30,7 @@ _sample = AttributePart(_OPTUNA, "TPESampler", "_sample")
 _rank = AttributePart(_OPTUNA, "TPESampler", "_compute_acquisition_func")
 _estimate = AttributePart(_OPTUNA, "TPESampler", "_build_parzen_estimator")
 _share = AttributePart(_OPTUNA, "TPESampler", "_gamma")
+_grid = AttributePart(_OPTUNA, "GridSampler", "_search_space")
 
 
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
@@ -72,6 +73,12 @@ def take_as_good(sampler: Any, most: int) -> None:
 def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
     """Returns the Parzen estimator that a TPE sampler builds from trials."""
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
+
+
+def values_of_grid(sampler: Any) -> Mapping[str, Sequence[Any]]:
+    """Returns the values that a GridSampler was made with. There is no public way to read them."""
+    values: Mapping[str, Sequence[Any]] = _grid.of(sampler)
+    return values
 
 
 def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
