@@ -75,11 +75,15 @@ def test_python_takes_them() -> None:
         assert re.search(rf"^    {field.name}: ", inspect.getdoc(ks.Study.launch) or "", re.M)
 
 
-def test_confirm_has_the_same_defaults_as_a_command() -> None:
+def test_confirm_has_the_same_defaults_and_limits_as_a_command() -> None:
     confirm = kerastudy.get_command(click.Context(kerastudy), "confirm")
     options = {option.name: option for option in confirm.params}
     for name in ("top", "seeds", "budget"):
         assert options[name].default == getattr(ConfirmOptions, name), name
+        least = options[name].type.min
+        assert getattr(ConfirmOptions(**{name: least}), name) == least
+        with pytest.raises(ks.errors.StudyError, match=f"at least {least}"):
+            ConfirmOptions(**{name: least - 1})
 
 
 class Lock:

@@ -23,9 +23,11 @@ from studies.user_code import (
     commit_of,
     describe_code,
     import_texts,
+    load_study,
     own_modules,
     place_of,
     read_text,
+    resolve_target,
     ship,
     unpack,
 )
@@ -325,6 +327,24 @@ def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
     for study in (repository / "tuning" / "study.py", through):
         assert list(own_modules(study, "import models.net")) == ["../models/net.py"]
         assert place_of(study, "../models/net.py").samefile(repository / "models" / "net.py")
+
+
+def test_a_study_behind_a_link_finds_the_modules_beside_its_file(tmp_path: Path) -> None:
+    text = (
+        "import kerastudy as ks\nimport beside\ndef build(hp): return beside\n"
+        "study = ks.Study('sent', data=ks.datasets.digits(), build=build)\n"
+    )
+    write(tmp_path / "real", beside="UNITS = 3\n", study=text)
+    link = tmp_path / "link.py"
+    link.symlink_to("real/study.py")
+    study, loaded = load_study(resolve_target(str(link)))
+    assert study.build(None).UNITS == 3
+    # As by `python link.py`, which gives the functions the name of the link.
+    session: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, str(link), "exec"), session)
+    for code in (loaded, describe_code(session["study"], "sent")):
+        assert code.path == str(tmp_path.resolve() / "real" / "study.py")
+        assert dict(code.texts) == {"beside.py": "UNITS = 3\n"}
 
 
 def test_what_has_changed_is_named() -> None:
