@@ -14,6 +14,7 @@ from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
 from studies.progress import Progress
+from studies.training import loading_fault
 from tracking.history import (
     PROMOTED,
     StudyHistory,
@@ -159,6 +160,9 @@ def _register(
                 f"warning: the champion's {metric} is {value!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
+        fault = loading_fault(folder)
+        if fault is not None:
+            progress.say(f"warning: the champion can't be loaded, so it can't predict: {fault}.")
         return register_champion(history, trial, folder, reason)
 
 
