@@ -139,13 +139,10 @@ def confirm_study(
                 progress.say(f"confirmed on {when}, and nothing has changed since")
                 return outcome
             progress.say(f"confirmed on {when}; its winner becomes the champion")
+        call, count = study_command(history, "confirm"), plan.trainings
         with (
             study.executor(
-                plan.reported,
-                study_command(history, "confirm"),
-                in_process=in_process,
-                workers=workers,
-                trainings=plan.trainings,
+                plan.reported, call, in_process=in_process, workers=workers, trainings=count
             ) as executor,
             history.writing() as journal,
         ):

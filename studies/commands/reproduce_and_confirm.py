@@ -87,9 +87,7 @@ def reproduction_text(outcome: Reproduction) -> str:
 
 @click.command("confirm", short_help="Check the choice: train the best trials again.")
 @click.argument("study")
-@click.option(
-    "--top", type=click.IntRange(2), default=8, show_default=True, help="How many trials race."
-)
+@click.option("--top", type=click.IntRange(2), default=8, show_default=True, help="Trials to race.")
 @click.option(
     "--seeds",
     type=click.IntRange(5),
@@ -106,9 +104,7 @@ def reproduction_text(outcome: Reproduction) -> str:
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option(
-    "--workers",
-    type=click.IntRange(1),
-    help="Trainings at once, each in a process.  [default: as many as suit]",
+    "--workers", type=click.IntRange(1), help="Trainings at once.  [default: as many as suit]"
 )
 @click.option(
     "--executor",

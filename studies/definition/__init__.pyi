@@ -8,7 +8,6 @@ from .engine_and_pruner_names import PRUNERS as PRUNERS
 from .engine_and_pruner_names import check_engine as check_engine
 from .engine_and_pruner_names import check_options as check_options
 from .engine_and_pruner_names import check_pruner as check_pruner
-from .engine_and_pruner_names import grid_of as grid_of
 from .engine_and_pruner_names import hyperband_trials as hyperband_trials
 from .engine_and_pruner_names import name_of_object as name_of_object
 from .engine_and_pruner_names import split_options as split_options

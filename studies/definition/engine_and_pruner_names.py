@@ -25,9 +25,8 @@ FACTOR: Final = 3
 (https://keras.io/keras_tuner/api/tuners/hyperband/)."""
 
 ENGINES: Final = (
-    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:gp"),
-    "optuna:grid",
-    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
+    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
+    *("optuna:gp", "keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
 )
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold"),
@@ -184,8 +183,6 @@ _SAMPLERS: Final = {
     "GridSampler": "optuna:grid",
     "BruteForceSampler": "optuna:grid",
 }
-# Engines that have no settings. The seed is the study's, and `grid_of` reads the values of a grid.
-_WITHOUT_SETTINGS: Final = ("optuna:quasi-random", "optuna:grid")
 _PRUNER_CLASSES: Final = {
     "MedianPruner": "median",
     "PercentilePruner": "percentile",
@@ -234,22 +231,13 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
     raise EngineError.of_setting(setting, f"a name, or one of {listed(names, 'or')}", value, hint)
 
 
-def grid_of(engine: Any) -> dict[str, str]:
-    """Returns the values of Optuna's GridSampler, by the names of the hyperparameters.
-
-    The values are texts as in ``--set``. The dict is empty for other engines.
-    """
-    from studies.library_internals import values_of_grid
-
-    is_grid = type(engine).__name__ == "GridSampler"
-    values = values_of_grid(engine) if is_grid else {}
-    return {name: json.dumps(list(listed)) for name, listed in values.items()}
-
-
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     from studies.library_internals import settings_of
 
-    if name in _WITHOUT_SETTINGS or (inspect.isclass(value) and name not in _ALWAYS):
+    # Grids and quasi-random values have no settings here: their seed is the study's, and
+    # `ranges_of_grid` reads the values of a grid.
+    seedless = name in ("optuna:grid", "optuna:quasi-random")
+    if seedless or (inspect.isclass(value) and name not in _ALWAYS):
         return name
     value = value() if inspect.isclass(value) else value
     settings = settings_of(value, _ALWAYS.get(name, ()))

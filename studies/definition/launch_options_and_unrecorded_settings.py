@@ -92,15 +92,15 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
     """Returns a function of hp. A list becomes a function that returns copies of its callbacks."""
     if callable(value):
         return value
+    hint = ""
+    if isinstance(value, (list, tuple)):
+        try:
+            # The copies made here stay as they are, even if the callbacks are used elsewhere.
+            return partial(_copies, copy.deepcopy(list(value)))
+        except Exception as fault:
+            hint = f"Write a function of hp, as these can't be copied for each trial: {fault}."
     expected = "a list of Keras callbacks, or a function of hp that returns new ones"
-    if not isinstance(value, (list, tuple)):
-        raise error.of_setting(name, expected, value)
-    try:
-        # The copies made here stay as they are, even if the user's callbacks are used elsewhere.
-        return partial(_copies, copy.deepcopy(list(value)))
-    except Exception as fault:
-        hint = f"Write a function of hp: these callbacks can't be copied for each trial ({fault})."
-        raise error.of_setting(name, expected, value, hint) from None
+    raise error.of_setting(name, expected, value, hint)
 
 
 def _copies(callbacks: list[Any], hp: Hyperparameters) -> list[Any]:

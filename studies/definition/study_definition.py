@@ -15,12 +15,7 @@ from search_spaces import argument_checks as checks
 from search_spaces.errors import DataError, StudyError
 from search_spaces.texts import suggestion
 from studies.data import CrossValidation, DescribedData, replaced_data
-from studies.definition.engine_and_pruner_names import (
-    HYPERBAND,
-    grid_of,
-    name_of_object,
-    split_options,
-)
+from studies.definition.engine_and_pruner_names import HYPERBAND, name_of_object, split_options
 from studies.definition.launch_options_and_unrecorded_settings import LaunchOptions, StudySettings
 from studies.definition.objective import (
     PRUNER,
@@ -28,6 +23,7 @@ from studies.definition.objective import (
     check_objective_study,
     make_objective,
 )
+from studies.library_internals import ranges_of_grid
 from tracking.records import RecordedSettings, check_settings, settings_of
 
 
@@ -37,7 +33,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
 
     def __post_init__(self) -> None:
         """Checks the definition."""
-        if grid := grid_of(self.engine):
+        if grid := ranges_of_grid(self.engine):
             only, ranges = self.tailoring
             self._replace("tailoring", Tailoring(only, {**grid, **ranges}))
         for name in ("engine", "pruner"):

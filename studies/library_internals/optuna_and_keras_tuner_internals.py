@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import math
+import operator
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -75,10 +77,16 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
 
 
-def values_of_grid(sampler: Any) -> Mapping[str, Sequence[Any]]:
-    """Returns the values that a GridSampler was made with. There is no public way to read them."""
-    values: Mapping[str, Sequence[Any]] = _grid.of(sampler)
-    return values
+def ranges_of_grid(sampler: Any) -> dict[str, str]:
+    """Returns the values that a GridSampler was made with, as lists in JSON, by name.
+
+    There is no public way to read them. For other samplers, the dict is empty.
+    """
+    if type(sampler).__name__ != "GridSampler":
+        return {}
+    of_numpy = operator.methodcaller("item")
+    values = _grid.of(sampler).items()
+    return {name: json.dumps(list(listed), default=of_numpy) for name, listed in values}
 
 
 def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:

@@ -169,7 +169,7 @@ class StudyResults(StudyHistory):
         """
         from studies.champion import confirm
 
-        return confirm(self._runnable, store=self.store.root, **options)
+        return confirm(self.definition or self.name, store=self.store.root, **options)
 
     def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
         """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.
@@ -180,7 +180,7 @@ class StudyResults(StudyHistory):
         """
         from studies.champion import evaluate
 
-        return evaluate(self._runnable, trial, store=self.store.root, **options)
+        return evaluate(self.definition or self.name, trial, store=self.store.root, **options)
 
     def promote(self, trial: int | None = None, **options: Any) -> Promotion:
         """Registers the checkpoint of a trial as the champion; see `kerastudy.promote`.
@@ -193,7 +193,7 @@ class StudyResults(StudyHistory):
         """
         from studies.champion import promote
 
-        return promote(self._runnable, trial, store=self.store.root, **options)
+        return promote(self.definition or self.name, trial, store=self.store.root, **options)
 
     def export(
         self,
@@ -232,11 +232,6 @@ class StudyResults(StudyHistory):
         if format_ == "keras":
             return export_keras(self, trial, output, force=force).file
         return export_table(self, format_, output, force=force).file
-
-    @property
-    def _runnable(self) -> StudyDefinition | str:
-        """The study object, or the name of the study if its recorded code runs."""
-        return self.name if self.definition is None else self.definition
 
     @cached_property
     def _champion(self) -> keras.Model:

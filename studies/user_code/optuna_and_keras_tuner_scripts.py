@@ -34,12 +34,12 @@ from search_spaces.texts import counted, listed
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition import (
     StudyDefinition,
-    grid_of,
     hyperband_trials,
     name_of_object,
     split_options,
     with_options,
 )
+from studies.library_internals import ranges_of_grid
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
@@ -286,7 +286,7 @@ def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
         objective_function=search.function,
         direction=optuna_study.direction.name.lower(),
         engine=with_options(engine, options),
-        tailoring=Tailoring(ranges=grid_of(optuna_study.sampler)),
+        tailoring=Tailoring(ranges=ranges_of_grid(optuna_study.sampler)),
         pruner=_setting("pruner", optuna_study.pruner, "pruner"),
         seed=seed,
         trials=_WITHOUT_END if arguments.get("n_trials") is None else arguments["n_trials"],

@@ -109,8 +109,7 @@ def _directed(objective: str | Objective, model: keras.Model | None = None) -> O
     if isinstance(objective, Objective):
         return objective
     metrics = {} if model is None else compiled_metrics(model, None, None)
-    name = objective.removeprefix("val_")
-    found = metrics.get(name) or metrics.get(metric_of(name))
+    found = metrics.get(objective.removeprefix("val_")) or metrics.get(metric_of(objective))
     kind = type(found.metric) if found else object
     direction = known_direction(snake_case(kind.__name__))
     if direction is None or getattr(keras.metrics, kind.__name__, None) is not kind:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import numpy as np
 import optuna
 import pytest
 from conformance.engine import SMALL
@@ -148,9 +149,10 @@ def test_the_values_of_a_grid_are_those_that_optuna_walks(tmp_path: Path) -> Non
         kind = trial.suggest_categorical("kind", ["a", "b,c", "d"])
         return trial.suggest_float("x", -9.0, 9.0) * trial.suggest_int("n", 1, 9) + len(kind)
 
+    numbers = {**grid, "n": np.array([5, 2])}
     theirs = optuna.create_study(sampler=samplers.GridSampler(grid))
     theirs.optimize(objective)
-    study = ks.Study("grid", objective_function=objective, engine=samplers.GridSampler(grid))
+    study = ks.Study("grid", objective_function=objective, engine=samplers.GridSampler(numbers))
     trials = study.launch(store=tmp_path / "store", progress=False).trials
     walked = [[{**t.params} for t in of] for of in (trials, theirs.trials)]
     assert len(trials) == 8
