@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 from search_spaces.errors import StudyError
 from search_spaces.texts import near_match, suggestion
 from studies.definition import StudyDefinition
-from tracking.records import Objective, settings_of
+from tracking.records import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,8 @@ class Study(StudyDefinition):
         pruner: The name of a pruner, such as ``"median"`` or ``"median,n_warmup_steps=3"``, or an
             Optuna pruner. ``"none"``: every trial is trained to its end. None: ``"none"``, but
             ``"median"`` for an objective function, as in Optuna.
-        callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
+        callbacks: A list of Keras callbacks, of which each training gets copies. Or a function that
+            takes the hyperparameters and returns new callbacks.
         class_weight: The weight of each class in training, as in `model.fit`. A class without a
             weight has the weight 1. ``"balanced"``: the weights follow from the training part, by
             scikit-learn's rule. Or a function of the hyperparameters that returns one of these.
@@ -145,11 +146,10 @@ class Study(StudyDefinition):
 
     def __repr__(self) -> str:
         """Returns one line: the study's name, objective, hyperparameters, engine and trials."""
-        assert isinstance(self.objective, Objective), "it has its direction"
         space = "a space to discover"
         if self.space is not None:
             space = f"{len(self.space.names)} hyperparameters"
-        metric = self.objective.metric
+        metric = getattr(self.objective, "metric", self.objective)
         return f"<study {self.name!r}: {metric}, {space}, {self.engine}, {self.trials} trials>"
 
     if not TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Shell commands, such as ``kerastudy reproduce digits --trial 7``, for people to copy.
 
 A command on a recorded study has the option ``--store``, unless the study is in the default store.
+A study that was made in a notebook or by ``python -`` has no file for a command to run. So commands
+that would run its code are calls in Python, such as ``study.confirm()``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from tracking.store import default_store_path, real_folder
 
 # `kerastudy launch` takes the studies in this folder by name.
 _CATALOG: Final = Path(__file__).parents[1] / "studies" / "catalog"
+# The commands that run a study's code. `Study` has methods of the same names.
+_RUNNING: Final = ("confirm", "evaluate", "promote", "reproduce")
 
 
 def shell_command(
@@ -24,29 +28,36 @@ def shell_command(
     description: StudyDescription,
     options: str = "",
     *,
+    trial: int | str = "",
     store: Path | None = None,
 ) -> str:
     """Returns a command on a study, e.g. ``kerastudy confirm NAME``.
 
-    `options` must already be quoted for a shell. `store` adds ``--store``.
+    `options` must already be quoted for a shell. `trial` adds ``--trial``, `store` ``--store``.
     """
+    if verb in _RUNNING and not description.code.path:
+        return _call(verb, str(trial), store)
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
-    return _joined([*words, _store_option(store)])
+    return _joined([*words, f"--trial {trial}" if trial != "" else "", _store_option(store)])
 
 
-def study_command(history: StudyHistory, verb: str, options: str = "") -> str:
+def study_command(
+    history: StudyHistory, verb: str, options: str = "", *, trial: int | str = ""
+) -> str:
     """Returns a command on a recorded study."""
-    return shell_command(verb, history.description, options, store=history.store.root)
+    return shell_command(verb, history.description, options, trial=trial, store=history.store.root)
 
 
 def reproduce_command(history: StudyHistory, number: int | str) -> str:
     """Returns ``kerastudy reproduce NAME --trial N``."""
-    return study_command(history, "reproduce", f"--trial {number}")
+    return study_command(history, "reproduce", trial=number)
 
 
 def launch_command(history: StudyHistory, name: str, options: Sequence[str] = ()) -> str:
     """Returns the command that launches a recorded study under a name, with further options."""
     description = history.description
+    if not description.code.path:
+        return _call("launch", "", history.store.root)
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     if name != (description.code.study_name or name):
         words.append(f"--name {shlex.quote(name)}")
@@ -72,6 +83,12 @@ def data_command(description: StudyDescription) -> str:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
     return _joined([*words, *_data_options(description)])
+
+
+def _call(method: str, argument: str, store: Path | None) -> str:
+    """Returns a call of a method of a study object, e.g. ``study.reproduce(3)``."""
+    store_argument = f"store={str(store)!r}" if _store_option(store) else ""
+    return f"study.{method}({', '.join(filter(None, [argument, store_argument]))})"
 
 
 def _joined(words: Iterable[str]) -> str:

@@ -176,15 +176,7 @@ def _check_checkpoints(history: StudyHistory) -> Check:
             which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
             if trial.whole is not None:
                 which = "the checkpoint of its training on all folds"
-            if history.description.code.path:
-                how = (
-                    f"train the trial again to the bit: {reproduce_command(history, trial.number)}"
-                )
-            else:
-                how = (
-                    "in the notebook that defines the study, call study.reproduce"
-                    f"({trial.number}), which trains the trial again and writes the checkpoint"
-                )
+            how = f"train the trial again to the bit: {reproduce_command(history, trial.number)}"
             path = str(history.files.checkpoint(trial.number, repeat))
             what = f"{which} can't be used: {fault}"
             yield (

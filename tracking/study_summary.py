@@ -180,8 +180,7 @@ class Summary:
             )
             if history.status == "FINISHED":
                 purpose = "As no trial has a value, mend the cause, then launch the study again"
-            text = launch_command(history, description.name)
-            return [Command("launch", purpose, text if description.code.path else "study.launch()")]
+            return [Command("launch", purpose, launch_command(history, description.name))]
         if self.verdict.valid_confirmation is None or self.verdict.chance:
             return [self._before_use()]
         # In the command, the file of new samples has the format of the study's own data file.

@@ -19,6 +19,7 @@ from studies.definition import StudyDefinition, no_data
 from tracking.history import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow import export_later
 from tracking.records import Evaluation, Measured, TrialSpec
+from tracking.shell_commands import study_command
 from tracking.statistics import level_of_reading
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def read_test_part(study: RunnableStudy, number: int | None = None) -> Reading:
         )
     earlier = evaluations_on(history.store, description.data.digests["test"])
     level = level_of_reading(len(earlier) + 1)
-    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as folder:
+    command = study_command(history, "evaluate", trial=trial.number)
+    with study.executor(trial, command) as worker, tempfile.TemporaryDirectory() as folder:
         weights, trial = weights_of(study, trial, worker, Path(folder))
         spec, best = trial.best_training
         study.progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")

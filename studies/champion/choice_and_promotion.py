@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from studies.data import temporary_folder
 from studies.definition import StudyDefinition
 from studies.executors import Executor
 from studies.progress import Progress
+from studies.training import loading_fault
 from tracking.history import (
     PROMOTED,
     StudyHistory,
@@ -27,7 +27,7 @@ from tracking.history import (
 )
 from tracking.mlflow import export_later
 from tracking.records import EndedTrial, ranked
-from tracking.shell_commands import reproduce_command
+from tracking.shell_commands import reproduce_command, study_command
 
 # If this many trials of a cross-validated study can't be trained on all folds together, no further
 # trial is tried as champion.
@@ -134,7 +134,7 @@ def _candidates(history: StudyHistory, progress: Progress) -> list[EndedTrial]:
         progress.say(
             f"trial {candidates[0].number} stays the champion ({history.promoted}); the best is "
             f"trial {best_first[0].number}. To let launches choose again: "
-            f"kerastudy promote {shlex.quote(history.description.name)}"
+            + study_command(history, "promote")
         )
     return candidates
 
@@ -160,6 +160,9 @@ def _register(
                 f"warning: the champion's {metric} is {value!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
+        fault = loading_fault(folder)
+        if fault is not None:
+            progress.say(f"warning: the champion can't be loaded, so it can't predict: {fault}.")
         return register_champion(history, trial, folder, reason)
 
 
@@ -249,7 +252,8 @@ def promote_trial(
         if stays_champion(history, trial, why):
             champion = history.champion_address
         else:
-            with study.executor(trial) as worker:
+            command = study_command(history, "promote", trial=number)
+            with study.executor(trial, command) as worker:
                 champion, trial = make_champion(study, trial, worker, why)
     export_later(history.folder)
     _, best = trial.best_training
@@ -297,7 +301,7 @@ def _notes(history: StudyHistory, trial: EndedTrial, why: str) -> list[str]:
     notes = []
     sentences = worth(history, study_verdict(history), trial)
     notes += [sentences.rstrip(".")] if sentences else []
-    again = f"kerastudy promote {shlex.quote(history.description.name)}"
+    again = study_command(history, "promote")
     note = f"launches keep this champion, until a confirm or this command: {again}"
     notes.append(note if why else "launches choose the champion again")
     if not trial.verified:

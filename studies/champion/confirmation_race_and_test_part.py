@@ -57,6 +57,7 @@ from tracking.records import (
     Racer,
     TrialSpec,
 )
+from tracking.shell_commands import study_command
 from tracking.statistics import SampleScores, confirmed_value, gain, level_of_reading, score_matrix
 from tracking.store import remove_pieces
 
@@ -138,9 +139,10 @@ def confirm_study(
                 progress.say(f"confirmed on {when}, and nothing has changed since")
                 return outcome
             progress.say(f"confirmed on {when}; its winner becomes the champion")
+        call, count = study_command(history, "confirm"), plan.trainings
         with (
             study.executor(
-                plan.reported, in_process=in_process, workers=workers, trainings=plan.trainings
+                plan.reported, call, in_process=in_process, workers=workers, trainings=count
             ) as executor,
             history.writing() as journal,
         ):

@@ -16,6 +16,7 @@ from studies.training import environment_differences
 from tracking.history import record_verified
 from tracking.mlflow import export_later
 from tracking.records import DIFFERS, EndedTrial, is_known, not_reproduced, reproduced
+from tracking.shell_commands import reproduce_command
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def reproduce(study: RunnableStudy, number: int | None = None) -> Reproduction:
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as folder:
+    command = reproduce_command(history, trial.number)
+    with study.executor(trial, command) as worker, tempfile.TemporaryDirectory() as folder:
         faults = history.checkpoint_faults(trial) if trial in history.kept else {}
         reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
         progress.say(

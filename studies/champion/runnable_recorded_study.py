@@ -28,7 +28,6 @@ from studies.user_code import (
 )
 from tracking.history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, sha256
-from tracking.shell_commands import reproduce_command
 from tracking.store import check_trust, existing_store
 
 # A note ends with these words if the code that runs may not be the recorded code.
@@ -63,6 +62,7 @@ class RunnableStudy:
     def executor(
         self,
         trial: EndedTrial,
+        command: str,
         *,
         in_process: bool = False,
         workers: int | None = 1,
@@ -76,6 +76,7 @@ class RunnableStudy:
 
         Args:
             trial: The trial whose code is loaded.
+            command: The command or call that needs the code, for messages.
             in_process: Whether to load the study in this process, instead of in worker processes.
             workers: The number of worker processes. None stands for a number that suits the
                 machine, the study and `trainings`.
@@ -88,7 +89,7 @@ class RunnableStudy:
         data = spelled(self.data, recorded=self.history.description.data.override)
         threads, folds = trial.spec.threads, _recorded_folds(self.history)
         with temporary_folder() as shared:
-            code, study = self._code(trial), self.definition
+            code, study = self._code(trial, command), self.definition
             if in_process:
                 prepare_environment(threads)
                 if isinstance(code, Target):
@@ -103,7 +104,7 @@ class RunnableStudy:
                 loaded: Target | ShippedStudy = code
             else:
                 assert study is not None, "its code is described"
-                loaded = ship(study, code, Path(shared), self._otherwise(trial, workers))
+                loaded = ship(study, code, Path(shared), self._otherwise(command, workers))
             local = LocalWorkers(
                 LoadStudy(loaded, Path(shared), folds, data, threads),
                 trials=trainings,
@@ -121,22 +122,21 @@ class RunnableStudy:
             finally:
                 local.close()
 
-    def _otherwise(self, trial: EndedTrial, workers: int | None) -> str:
+    def _otherwise(self, command: str, workers: int | None) -> str:
         """Returns what to do if a study object can't be sent to worker processes."""
         if workers != 1:
             return "Or confirm it with executor='in-process'."
         if not self.history.description.code.path:
             return ""
-        command = reproduce_command(self.history, trial.number)
         return f"Or, if the study is at the top level of its file, run: {command}"
 
-    def _code(self, trial: EndedTrial) -> Target | CodeDescription:
+    def _code(self, trial: EndedTrial, command: str) -> Target | CodeDescription:
         """Returns the code to load: the recorded code, or the code of the object `definition`.
 
         Notes which parts of the code have changed since the trial.
         """
         if self.definition is None:
-            target = self._recorded_target(trial)
+            target = self._recorded_target(trial, command)
             self.progress.wait(what_is_loaded(target))
             return target
         code = describe_code(self.definition, self.definition.name)
@@ -146,16 +146,16 @@ class RunnableStudy:
         self.progress.wait(f"loading the study {self.definition.name}")
         return code
 
-    def _recorded_target(self, trial: EndedTrial) -> Target:
+    def _recorded_target(self, trial: EndedTrial, command: str) -> Target:
         code = self.history.description.code
         recorded = read_code(self.history, trial.code_digest)
         source, path = recorded.source, Path(code.path)
         if not code.path:
             raise StudyError(
                 f"The study {self.history.description.name!r} was not defined in a file, so its "
-                "record alone does not reproduce its trials",
-                hint=f"Call study.reproduce({trial.number}) in its notebook or session, or put the "
-                "study into a file and launch that file.",
+                "record has no code to run",
+                hint=f"Call {command} in its notebook or session, or put the study into a file and "
+                "launch that file.",
             )
         if not path.is_file():
             self.note(f"the study file {str(path)!r} is gone; its recorded text is run")

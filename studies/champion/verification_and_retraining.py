@@ -56,6 +56,7 @@ from tracking.records import (
     is_reproduction,
     is_whole,
 )
+from tracking.shell_commands import study_command
 from tracking.store import checkpoint_fault, replacing
 
 # With --verify some, a comparison takes at most this share of the launch's time.
@@ -570,14 +571,17 @@ def _no_model_error(history: StudyHistory, trial: EndedTrial) -> StudyError:
     name, number = history.description.name, trial.number
     return StudyError(
         f"Trial {number} of {name!r} was trained on folds alone, so it has no model",
-        hint="To train it on all folds together, as the champion: kerastudy promote "
-        f"{shlex.quote(name)} --trial {number}",
+        hint="To train it on all folds together, as the champion: "
+        + study_command(history, "promote", trial=number),
     )
 
 
 def save_model(study: RunnableStudy, trial: EndedTrial, folder: Path) -> None:
     """Saves a trial's model, with its best weights, into a new folder for MLflow."""
-    with study.executor(trial) as worker, tempfile.TemporaryDirectory() as temporary:
+    command = f"study.history().trial({trial.number}).load_model()"
+    if study.history.description.code.path:
+        command = study_command(study.history, "export", "--as keras", trial=trial.number)
+    with study.executor(trial, command) as worker, tempfile.TemporaryDirectory() as temporary:
         weights, trial = weights_of(study, trial, worker, Path(temporary))
         spec, _ = trial.best_training
         worker.save_champion(spec, weights, study.history.description.space, folder)

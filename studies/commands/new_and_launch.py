@@ -204,8 +204,8 @@ def launch_command(
 
     \b
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,
-             optuna:grid, keras-tuner:random, keras-tuner:bayesian,
-             keras-tuner:hyperband
+             optuna:gp, optuna:grid, keras-tuner:random,
+             keras-tuner:bayesian, keras-tuner:hyperband
     pruners  none, median, percentile, successive-halving, hyperband, threshold
 
     Settings of an engine or a pruner follow its name: median,n_warmup_steps=3.

@@ -87,24 +87,24 @@ def reproduction_text(outcome: Reproduction) -> str:
 
 @click.command("confirm", short_help="Check the choice: train the best trials again.")
 @click.argument("study")
-@click.option("--top", type=int, default=8, show_default=True, help="How many trials race.")
+@click.option("--top", type=click.IntRange(2), default=8, show_default=True, help="Trials to race.")
 @click.option(
     "--seeds",
-    type=int,
+    type=click.IntRange(5),
     default=5,
     show_default=True,
-    help="New seeds for the test part, 5 or more. A trial in the race gets no more than this.",
+    help="New seeds for the test part. A trial in the race gets no more than this.",
 )
 @click.option(
     "--budget",
-    type=int,
+    type=click.IntRange(1),
     default=16,
     show_default=True,
     help="Trainings in the race. In a cross-validated study, all folds together count as one.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option(
-    "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
+    "--workers", type=click.IntRange(1), help="Trainings at once.  [default: as many as suit]"
 )
 @click.option(
     "--executor",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ from tracking.records import (
     reasons,
     to_json,
 )
-from tracking.shell_commands import reproduce_command
+from tracking.shell_commands import reproduce_command, study_command
 from tracking.study_summary import Fact, Summary, data_facts, summary_of, trainer_text, trial_rows
 
 if TYPE_CHECKING:
@@ -408,7 +407,7 @@ def model_document(history: StudyHistory) -> dict[str, str]:
     """
     name, summary = history.description.name, read_model_summary(history)
     if history.registered is None:
-        register = f"Register one: kerastudy promote {shlex.quote(name)}"
+        register = f"Register one: {study_command(history, 'promote')}"
         raise StudyError(f"The study {name!r} has no champion. {register}")
     if not summary:
         raise StudyError(f"The champion of {name!r} was saved without a summary: Keras made none.")

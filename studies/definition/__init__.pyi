@@ -25,7 +25,9 @@ from .launch_options_and_unrecorded_settings import check_workers as check_worke
 from .objective import NO_DIRECTION as NO_DIRECTION
 from .objective import VALUE as VALUE
 from .objective import known_direction as known_direction
+from .objective import metric_of as metric_of
 from .objective import no_data as no_data
+from .objective import unknown_direction as unknown_direction
 from .objective import unknown_metric as unknown_metric
 from .seeds_and_trial_specs import confirmation_seed as confirmation_seed
 from .seeds_and_trial_specs import epoch_seed as epoch_seed

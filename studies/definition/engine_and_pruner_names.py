@@ -26,7 +26,7 @@ FACTOR: Final = 3
 
 ENGINES: Final = (
     *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
-    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
+    *("optuna:gp", "keras-tuner:random", "keras-tuner:bayesian", HYPERBAND),
 )
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold"),
@@ -178,6 +178,10 @@ _SAMPLERS: Final = {
     "TPESampler": "optuna:tpe",
     "RandomSampler": "optuna:random",
     "CmaEsSampler": "optuna:cma-es",
+    "GPSampler": "optuna:gp",
+    "QMCSampler": "optuna:quasi-random",
+    "GridSampler": "optuna:grid",
+    "BruteForceSampler": "optuna:grid",
 }
 _PRUNER_CLASSES: Final = {
     "MedianPruner": "median",
@@ -230,7 +234,10 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     from studies.library_internals import settings_of
 
-    if inspect.isclass(value) and name not in _ALWAYS:
+    # Grids and quasi-random values have no settings here: their seed is the study's, and
+    # `ranges_of_grid` reads the values of a grid.
+    seedless = name in ("optuna:grid", "optuna:quasi-random")
+    if seedless or (inspect.isclass(value) and name not in _ALWAYS):
         return name
     value = value() if inspect.isclass(value) else value
     settings = settings_of(value, _ALWAYS.get(name, ()))

@@ -7,6 +7,7 @@ settings of a study, and explains what a declaration is. This module imports no 
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -88,11 +89,23 @@ def _pruner(name: str, value: Any, *, error: checks.Error) -> str:
 
 
 def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
-    if not callable(value):
-        expected = "a function of hp that returns a list of new callbacks"
-        hint = "Trials can't share callbacks, which keep state."
-        raise error.of_setting(name, expected, value, hint)
-    return value
+    """Returns a function of hp. A list becomes a function that returns copies of its callbacks."""
+    if callable(value):
+        return value
+    hint = ""
+    if isinstance(value, (list, tuple)):
+        try:
+            # The copies made here stay as they are, even if the callbacks are used elsewhere.
+            return partial(_copies, copy.deepcopy(list(value)))
+        except Exception as fault:
+            hint = f"Write a function of hp, as these can't be copied for each trial: {fault}."
+    expected = "a list of Keras callbacks, or a function of hp that returns new ones"
+    raise error.of_setting(name, expected, value, hint)
+
+
+def _copies(callbacks: list[Any], hp: Hyperparameters) -> list[Any]:
+    # Callbacks keep state, so trials can't share them.
+    return copy.deepcopy(callbacks)
 
 
 def _class_weight(name: str, value: Any, *, error: checks.Error) -> Any:
@@ -184,8 +197,11 @@ class StudySettings:
         SEARCH,
         another_study=True,
     )
-    callbacks: CallbackBuilder | None = setting(
-        None, "A function of hp that makes Keras callbacks.", _callbacks, at_launch=False
+    callbacks: CallbackBuilder | Sequence[Any] | None = setting(
+        None,
+        "A list of Keras callbacks, or a function of hp that makes them.",
+        _callbacks,
+        at_launch=False,
     )
     class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = setting(
         None,

@@ -32,8 +32,8 @@ _MAX = frozenset(
 )
 _MIN = frozenset(
     """loss mean_squared_error mse mean_absolute_error mae mean_absolute_percentage_error mape
-    mean_squared_logarithmic_error msle root_mean_squared_error rmse log_cosh logcosh huber
-    poisson kl_divergence kld hinge squared_hinge categorical_hinge binary_crossentropy
+    mean_squared_logarithmic_error msle root_mean_squared_error rmse log_cosh log_cosh_error logcosh
+    huber poisson kl_divergence kld hinge squared_hinge categorical_hinge binary_crossentropy
     binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy
     sparse_categorical_crossentropy crossentropy false_positives false_negatives""".split()
 )
@@ -52,18 +52,24 @@ def check_objective(setting: str, value: Any, error: checks.Error) -> str | Obje
     raise ObjectiveError.of_setting(setting, expected, value)
 
 
-def make_objective(objective: str | Objective) -> Objective:
+def make_objective(objective: str | Objective) -> str | Objective:
     """Returns the objective with its direction.
 
-    Raises ObjectiveError if the direction is unknown.
+    If the name does not tell the direction, returns the name. The metric of this name may tell it,
+    once a model is built (`studies.training.check_study`).
     """
     if isinstance(objective, Objective):
         return objective
-    # Keras adds a number to the name of a second metric of the same class: auc, auc_1.
-    direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
-    if direction is None:
-        raise unknown_direction(objective)
-    return Objective(objective, direction)
+    direction = known_direction(metric_of(objective))
+    return objective if direction is None else Objective(objective, direction)
+
+
+def metric_of(name: str) -> str:
+    """Returns the name of a metric without ``val_`` and without the number that Keras adds.
+
+    Keras adds it to the second metric of the same class (auc, auc_1).
+    """
+    return re.sub(r"_\d+$", "", name.removeprefix("val_"))
 
 
 def known_direction(name: str) -> Direction | None:
@@ -80,9 +86,8 @@ def unknown_direction(metric: str) -> ObjectiveError:
     """Returns the error for an objective whose direction is unknown."""
     prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
-        f"It is not known whether {metric!r} should go up or down: Keras has no metric of this "
-        "name. If the metric is your own, or an output's, pass "
-        f"Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
+        f"It is not known whether {metric!r} should go up or down: it is no metric of Keras's own. "
+        f"Pass Objective({metric!r}, 'max') or Objective({metric!r}, 'min')",
         hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
 

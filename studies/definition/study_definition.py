@@ -23,6 +23,7 @@ from studies.definition.objective import (
     check_objective_study,
     make_objective,
 )
+from studies.library_internals import ranges_of_grid
 from tracking.records import RecordedSettings, check_settings, settings_of
 
 
@@ -32,6 +33,9 @@ class StudyDefinition(RecordedSettings, StudySettings):
 
     def __post_init__(self) -> None:
         """Checks the definition."""
+        if grid := ranges_of_grid(self.engine):
+            only, ranges = self.tailoring
+            self._replace("tailoring", Tailoring(only, {**grid, **ranges}))
         for name in ("engine", "pruner"):
             value = getattr(self, name)
             if not isinstance(value, str) and value is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -113,6 +114,11 @@ def _check_sampler(engine: str, space: SearchSpace) -> None:
                     f"{parameter.name!r} is continuous",
                     hint="Give this parameter a step, or use optuna:quasi-random.",
                 )
+    if engine == "optuna:gp" and importlib.util.find_spec("torch") is None:
+        raise EngineError(
+            "The engine optuna:gp needs PyTorch, which is not installed",
+            hint="Install it: pip install 'kerastudy[gp]'. Or use optuna:tpe.",
+        )
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
         raise EngineError(
             "The CMA-ES engine needs at least one Float or Int in the space, and there is none",

@@ -25,7 +25,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -232,6 +232,14 @@ class OptunaEngine(OptunaTrials):
         return space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
 
 
+_SAMPLERS: Final[Mapping[str, Callable[..., BaseSampler]]] = {
+    "optuna:tpe": TPESampler,
+    "optuna:cma-es": optuna.samplers.CmaEsSampler,
+    "optuna:gp": optuna.samplers.GPSampler,
+    "optuna:random": optuna.samplers.RandomSampler,
+}
+
+
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     """Returns a sampler for one trial. `engine` may contain settings of the sampler."""
     name, options = split_options(engine)
@@ -249,10 +257,8 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             if jointly and not grouped:
                 return DeclaredTPESampler(space, **options)
             return FeasibleTPESampler(**{**grouped, **options})
-        if name == "optuna:cma-es":
-            return optuna.samplers.CmaEsSampler(
-                **{"seed": seed, "warn_independent_sampling": False, **options}
-            )
+        if name in ("optuna:cma-es", "optuna:gp"):
+            return _SAMPLERS[name](**{"seed": seed, "warn_independent_sampling": False, **options})
         # `OptunaEngine` makes grid and quasi-random proposals without a sampler.
         return optuna.samplers.RandomSampler(seed=seed)
 
@@ -262,12 +268,7 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
     Only settings whose values are numbers or words are included.
     """
-    samplers: dict[str, Any] = {
-        "optuna:tpe": optuna.samplers.TPESampler,
-        "optuna:cma-es": optuna.samplers.CmaEsSampler,
-        "optuna:random": optuna.samplers.RandomSampler,
-    }
-    return {} if engine not in samplers else _plain_settings(samplers[engine])
+    return {} if engine not in _SAMPLERS else _plain_settings(_SAMPLERS[engine])
 
 
 def _plain_settings(kind: Any) -> dict[str, str]:

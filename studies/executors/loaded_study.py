@@ -125,8 +125,8 @@ class Session:
                 assert space is not None, "it is resolved"
                 defaults = Hyperparameters(space, space.defaults())
                 class_weight = class_weight_of(study, splits, defaults)
-            warnings, model_bytes = check_study(resolved.study, weighted)
-            study = resolved.study
+            objective, warnings, model_bytes = check_study(resolved.study, weighted)
+            study = replace(resolved.study, objective=objective)
         how = study.cross_validation
         description = _described(
             study,

@@ -91,8 +91,8 @@ class Study:
 
     def make_callbacks(self, hp):
         """Returns the callbacks for hyperparameters."""
-        make = vars(self).get("callbacks")
-        return list(make(hp) or []) if make else []
+        callbacks = vars(self).get("callbacks")
+        return list((callbacks(hp) if callable(callbacks) else callbacks) or [])
 
 
 class Launched(BaseException):

@@ -35,6 +35,7 @@ from studies.training import (
 from studies.user_code import imported_names
 from tracking.history import StudyHistory, fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
+from tracking.shell_commands import study_command
 
 _FILES: Final = Path(__file__).parent
 _SCRIPT: Final = "retrain.py"
@@ -115,12 +116,15 @@ def export_script(
         raise _refused(name, f"trial {trial.number} is cross-validated, but a script trains once")
     if history.description.objective_function:
         raise _refused(name, "its objective_function loads its data and trains by itself")
+    if not history.description.code.path:
+        raise _refused(name, "it was not defined in a file")
     if history.description.code.said:
         raise _refused(name, "it was made from a script's search, so its file has no study")
     if not best_training_of(trial).result.weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with study.executor(trial) as worker:
+    command = study_command(history, "export", "--as script", trial=trial.number)
+    with study.executor(trial, command) as worker:
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     with (
@@ -272,7 +276,7 @@ def _pairs(text: str) -> dict[str, str]:
 def _refused(study: str, what: str) -> StudyError:
     return StudyError(
         f"The study {study!r} can't be exported as a script: {what}",
-        hint="`kerastudy reproduce` trains its trials again where kerastudy is installed.",
+        hint="Where kerastudy is installed, it trains its trials again: see `Study.reproduce`.",
     )
 
 

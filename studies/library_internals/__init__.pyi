@@ -22,6 +22,7 @@ from .keras_internals import value_held as value_held
 from .optuna_and_keras_tuner_internals import check_parts as check_parts
 from .optuna_and_keras_tuner_internals import import_keras_tuner as import_keras_tuner
 from .optuna_and_keras_tuner_internals import random_values as random_values
+from .optuna_and_keras_tuner_internals import ranges_of_grid as ranges_of_grid
 from .optuna_and_keras_tuner_internals import settings_of as settings_of
 from .optuna_and_keras_tuner_internals import start_bracket as start_bracket
 from .optuna_and_keras_tuner_internals import vectors_of as vectors_of

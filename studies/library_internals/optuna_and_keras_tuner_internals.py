@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import math
+import operator
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -30,6 +32,7 @@ _sample = AttributePart(_OPTUNA, "TPESampler", "_sample")
 _rank = AttributePart(_OPTUNA, "TPESampler", "_compute_acquisition_func")
 _estimate = AttributePart(_OPTUNA, "TPESampler", "_build_parzen_estimator")
 _share = AttributePart(_OPTUNA, "TPESampler", "_gamma")
+_grid = AttributePart(_OPTUNA, "GridSampler", "_search_space")
 
 
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
@@ -72,6 +75,18 @@ def take_as_good(sampler: Any, most: int) -> None:
 def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
     """Returns the Parzen estimator that a TPE sampler builds from trials."""
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
+
+
+def ranges_of_grid(sampler: Any) -> dict[str, str]:
+    """Returns the values that a GridSampler was made with, as lists in JSON, by name.
+
+    There is no public way to read them. For other samplers, the dict is empty.
+    """
+    if type(sampler).__name__ != "GridSampler":
+        return {}
+    of_numpy = operator.methodcaller("item")
+    values = _grid.of(sampler).items()
+    return {name: json.dumps(list(listed), default=of_numpy) for name, listed in values}
 
 
 def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from studies.error_texts import describe
 from studies.progress import showing
 from tracking.history import StudyHistory, read_study
 from tracking.journal import Champion
+from tracking.shell_commands import study_command
 from tracking.store import check_trust, existing_store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _registered(history: StudyHistory) -> Champion:
     raise StudyError(
         what,
         hint="Launch it to its end: then the best trial's model is registered. Or register one: "
-        f"kerastudy promote {shlex.quote(study)}",
+        + study_command(history, "promote"),
     )
 
 
@@ -74,7 +74,7 @@ def load_champion(history: StudyHistory, *, trust: bool = False) -> keras.Model:
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
     folder = store.inside(_registered(history).folder)
-    hint = f"If its files are damaged, register it again: kerastudy promote {shlex.quote(study)}"
+    hint = f"If its files are damaged, register it again: {study_command(history, 'promote')}"
     return _loaded(folder, f"The registered model of {study!r}, in {str(folder)!r},", hint)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from search_spaces.errors import DataError, StudyNotFoundError
+from search_spaces.argument_checks import choice
+from search_spaces.errors import DataError, StudyError, StudyNotFoundError
 from search_spaces.texts import readable
 from studies.definition import StudyDefinition
 from studies.error_texts import describe
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from studies.champion import Promotion
     from tracking.diagnosis import Diagnosis
+    from tracking.records import Confirmation, Evaluation
     from tracking.report import StudyPlots
 
 # The number of trials that a notebook shows in a study's table.
@@ -161,6 +164,80 @@ class StudyResults(StudyHistory):
             raise DataError(f"The samples can't be predicted: {describe(error)}.") from error
         class_weight = None if self.champion is None else self.champion.class_weight
         return corrected_outputs(self._champion, outputs, class_weight)
+
+    def confirm(self, **options: Any) -> Confirmation:
+        """Trains the best trials again under new seeds; see `kerastudy.confirm`.
+
+        These results stay as they are. Read the study again to see the new champion.
+
+        Args:
+            **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget`` and others.
+        """
+        from studies.champion import confirm
+
+        return confirm(self.definition or self.name, store=self.store.root, **options)
+
+    def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
+        """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.
+
+        Args:
+            trial: The trial's number. None: the champion.
+            **options: Options of `kerastudy.evaluate`: ``trust``, ``progress``.
+        """
+        from studies.champion import evaluate
+
+        return evaluate(self.definition or self.name, trial, store=self.store.root, **options)
+
+    def promote(self, trial: int | None = None, **options: Any) -> Promotion:
+        """Registers the checkpoint of a trial as the champion; see `kerastudy.promote`.
+
+        These results stay as they are. Read the study again to see the new champion.
+
+        Args:
+            trial: The trial's number. None: the best trial.
+            **options: Options of `kerastudy.promote`: ``reason``, ``trust``, ``progress``.
+        """
+        from studies.champion import promote
+
+        return promote(self.definition or self.name, trial, store=self.store.root, **options)
+
+    def export(
+        self,
+        format_: Literal["script", "keras", "csv", "latex"],
+        trial: int | None = None,
+        output: str | Path | None = None,
+        *,
+        force: bool = False,
+        trust: bool = False,
+    ) -> Path:
+        """Writes a trial or a table of trials, as ``kerastudy export`` does.
+
+        Args:
+            format_: ``"script"`` or ``"keras"`` for a trial; ``"csv"`` or ``"latex"`` for a table.
+            trial: The number of the trial to write. None: the champion.
+            output: The file to write, or the folder of a script. None: a name in this folder.
+            force: Whether to replace an existing file or folder.
+            trust: Whether to run the code in a store that this user did not make.
+
+        Returns:
+            The path of the file. For ``"script"``, it is that of the script in its folder.
+
+        Raises:
+            StudyNotFoundError: If there is no such trial, or no trial with a value.
+            StudyError: If the trial can't be exported so, or if the file may not be replaced.
+        """
+        from studies.exporting import export_keras, export_script, export_table
+
+        choice("format_", format_, ("script", "keras", "csv", "latex"), StudyError)
+        if format_ in ("script", "keras"):
+            check_trust(self.store.root, trust)
+        elif trial is not None:
+            raise StudyError(f"The format {format_!r} has many trials, so it takes no trial.")
+        if format_ == "script":
+            return export_script(self, trial, output, force=force).script
+        if format_ == "keras":
+            return export_keras(self, trial, output, force=force).file
+        return export_table(self, format_, output, force=force).file
 
     @cached_property
     def _champion(self) -> keras.Model:

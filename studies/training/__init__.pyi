@@ -31,6 +31,7 @@ from .random_states_and_user_objects import seed_generator_states as seed_genera
 from .random_states_and_user_objects import set_back as set_back
 from .random_states_and_user_objects import setting_back as setting_back
 from .saved_models.mlflow_loader import load_keras_model as load_keras_model
+from .saved_models.mlflow_loader import loading_fault as loading_fault
 from .saved_models.mlflow_loader import reading_of as reading_of
 from .saved_models.model_saving_and_preprocessing_layers import save_champion as save_champion
 from .saved_models.model_saving_and_preprocessing_layers import save_for_mlflow as save_for_mlflow

@@ -121,7 +121,7 @@ def build_callbacks(
     """Returns the callbacks that the study's function makes for a trial."""
     import keras
 
-    callbacks = list(study.callbacks(hp) or []) if study.callbacks is not None else []
+    callbacks = list(study.callbacks(hp) or []) if callable(study.callbacks) else []
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise BuilderError(

@@ -414,7 +414,9 @@ def rehearse(
         return False
 
     objective, count = study.objective, _REHEARSED_SAMPLES
-    assert isinstance(objective, Objective), "the study's definition has its direction"
+    if isinstance(objective, str):
+        # Its direction is not known yet, and a rehearsal needs none.
+        objective = Objective(objective, "max")
     spec = TrialSpec(0, 1, {}, study.seed, 1, count, 1, "", objective)
     train, validation = splits.train.first(count), splits.validation.first(count)
     few = replace(splits.arrays, train=train, validation=validation)

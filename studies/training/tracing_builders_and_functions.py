@@ -154,7 +154,7 @@ def _builder(study: StudyDefinition, data: LoadedData) -> Any:
             declare(hp)
         with building_for(data):
             model = check_model(study, build(hp))
-        if study.callbacks is not None:
+        if callable(study.callbacks):
             study.callbacks(hp)
         if has_own_fit(study.build):
             rehearse(study, model, splits_for(study, data, hp), hp)

@@ -13,7 +13,6 @@ function. From both, it gets the engine with its settings, and the number of tri
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import inspect
 import io
@@ -29,6 +28,7 @@ from typing import Any, Final, NamedTuple, Never
 
 import numpy as np
 
+from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.texts import counted, listed
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
@@ -39,6 +39,7 @@ from studies.definition import (
     split_options,
     with_options,
 )
+from studies.library_internals import ranges_of_grid
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
@@ -285,6 +286,7 @@ def _study_from_optuna(name: str, search: Search) -> ScriptStudy:
         objective_function=search.function,
         direction=optuna_study.direction.name.lower(),
         engine=with_options(engine, options),
+        tailoring=Tailoring(ranges=ranges_of_grid(optuna_study.sampler)),
         pruner=_setting("pruner", optuna_study.pruner, "pruner"),
         seed=seed,
         trials=_WITHOUT_END if arguments.get("n_trials") is None else arguments["n_trials"],
@@ -340,9 +342,7 @@ def _study_from_keras_tuner(name: str, search: Search) -> ScriptStudy:
         batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made_with.get("seed") or 0,
-        # Each trial gets copies of the callbacks, because callbacks keep state. Keras Tuner copies
-        # them, too.
-        callbacks=(lambda hp: copy.deepcopy(others)) if others else None,
+        callbacks=others or None,
         class_weight=arguments.get("class_weight"),
     )
     if recorders:

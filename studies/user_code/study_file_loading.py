@@ -89,7 +89,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     if main.endswith(".py") and "Study(" in (read_text(Path(main)) or ""):
         path = Path(main)
     if path.is_file():
-        source, place = source_in(path), str(path.absolute())
+        source, place = source_in(path), str(path.resolve())
         modules = own_modules(Path(place), source)
     else:
         source, place = cell, ""

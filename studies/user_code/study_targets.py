@@ -60,7 +60,8 @@ def resolve_target(text: str) -> Target:
         path, variable = text, ""
     file = Path(path).expanduser()
     if file.suffix == ".py" and file.is_file():
-        return Target(str(file.absolute()), variable)
+        # As Python does, look for the file's own modules where the file is, not where a link is.
+        return Target(str(file.resolve()), variable)
     raise _no_target(text, path, file)
 
 

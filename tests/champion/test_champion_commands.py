@@ -1,5 +1,6 @@
 """Evaluated, promoted, served: judged by Keras alone, on data read by hand."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
 from stores import history_at
 from user_commands import as_json
+from worker_here import recorded_workers_here
 
 import kerastudy as ks
 
@@ -62,6 +64,10 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     assert f"is right in {100 * counts.max() / 50:g} % of these samples" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "98.3 % interval" in text
+    with contextlib.chdir(kinds.folder), recorded_workers_here():
+        again = ks.read_study("kinds").evaluate(progress=False)
+    values = {name: measured.value for name, measured in again.metrics.items()}
+    assert values == {name: measured["value"] for name, measured in reading["metrics"].items()}
     assert "accuracy" in text
 
 

@@ -122,6 +122,7 @@ def test_no_store_says_how_to_start_and_wrong_options_are_told_before_it_is_read
     [
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("show", "ui", "diagnose")),
         *(([command, "blob"], ["'blob'", "'blobs'"]) for command in ("reproduce", "promote")),
+        (["confirm", "blobs", "--top", "1"], ["'--top'", "x>=2"]),
         (["confirm", "blobs", "--budget", "3"], ["too small for a race of 3 trials"]),
         (["confirm", "blobs", *HERE, "--workers", "2"], ["Leave one of the two out"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),

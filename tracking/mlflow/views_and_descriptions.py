@@ -268,7 +268,7 @@ def version_description(
 ) -> str:
     """Returns the description of a model version: its trial, epoch and files."""
     _, best = trial.best_training
-    command = shell_command("reproduce", description, f"--trial {trial.number}")
+    command = shell_command("reproduce", description, trial=trial.number)
     of_trial = _link(f"trial {trial.number}", _run_page(experiment_id, run_id))
     files = _link("files", _logged_model_page(experiment_id, model_id))
     folds = trial.result.folds

@@ -85,11 +85,9 @@ def load_keras_model(folder: str | Path) -> Any:
 
     folder = Path(folder)
     contents, pickled = _contents(folder), folder / _OWN_CODE / "objects.pkl"
-    if contents.get("missing"):
-        raise ValueError(
-            f"{'; '.join(contents['missing'])}. Use functions and classes of the top level of the "
-            "study's file, without @tf.function"
-        )
+    fault = loading_fault(folder)
+    if fault is not None:
+        raise ValueError(fault)
     python = contents.get("python", _PYTHON)
     if pickled.is_file() and python != _PYTHON:
         raise ValueError(
@@ -100,6 +98,13 @@ def load_keras_model(folder: str | Path) -> Any:
         custom_objects=pickle.loads(pickled.read_bytes()) if pickled.is_file() else {},
         compile=contents.get("compiles", True),
     )
+
+
+def loading_fault(folder: Path) -> str | None:
+    """Returns why the model in a folder can't be loaded, and what to do. None if it can."""
+    missing = _contents(folder).get("missing")
+    advice = "Use functions and classes of the top level of the study's file, without @tf.function"
+    return f"{'; '.join(missing)}. {advice}" if missing else None
 
 
 def _load_pyfunc(path: str) -> ServedModel:

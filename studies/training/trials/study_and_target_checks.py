@@ -16,8 +16,8 @@ from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.texts import counted, number
 from studies.data import Arrays, map_arrays
-from studies.definition import unknown_metric
-from studies.library_internals import made_by
+from studies.definition import known_direction, metric_of, unknown_direction, unknown_metric
+from studies.library_internals import compiled_metrics, made_by
 from studies.training.batches_for_model_fit import as_keras_reads, packed
 from studies.training.building_models import build_callbacks, build_model, splits_for
 from studies.training.model_variables_and_properties import (
@@ -50,6 +50,7 @@ _SAMPLES = 4
 class StudyCheck(NamedTuple):
     """The result of `check_study`."""
 
+    objective: Objective
     warnings: list[str]
     model_bytes: int = 0  # The size of the weights as float32, or 0 if the model is unknown.
 
@@ -59,10 +60,10 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
 
     Raises BuilderError if output layer, loss and targets don't fit each other, or if the builder or
     the training raises an error. If memory runs out, the result has a warning instead. Raises
-    ObjectiveError if the model does not log the objective.
+    ObjectiveError if the model does not log the objective, or if its direction is unknown.
     """
     space, objective = study.space, study.objective
-    assert space is not None and isinstance(objective, Objective), "the session resolves them"
+    assert space is not None, "the session resolves it"
     hp = Hyperparameters(space, space.defaults())
     splits = splits_for(study, data, hp)
     begin_trial(study.seed)
@@ -74,44 +75,64 @@ def check_study(study: StudyDefinition, data: LoadedData) -> StudyCheck:
         else:
             for part in (splits.train.at_hand, splits.validation.at_hand):
                 check_targets(model, part.x, part.y)
-            logged = _try_model(study, model, splits, hp)
+            model, logged = _try_model(study, model, splits, hp)
     except StudyError:
         raise
     except Exception as error:
         called = "the builder" if model is None else "the model"
         raised = f"{called} raised {explain(error)}, with the default hyperparameters"
         if out_of_memory(error):
-            return StudyCheck([f"{raised[0].upper()}{raised[1:]}."])
+            return StudyCheck(_directed(objective), [f"{raised[0].upper()}{raised[1:]}."])
         raise BuilderError(
             f"The study {study.name!r} can't be trained: {raised}",
             hint="If only these values make the model fail, give hyperparameters another default=.",
         ) from None
     if not callbacks and not has_own_steps(model):
-        check_logged(objective.metric, logged)
+        check_logged(objective if isinstance(objective, str) else objective.metric, logged)
+    objective = _directed(objective, model)
     warnings = loading_warnings(model)
     if f"val_{objective.metric}" in logged:
         warnings.append(
             f"The objective {objective.metric} is measured on the training samples, which a model "
             f"may learn by heart. On the validation samples it is val_{objective.metric}."
         )
-    return StudyCheck(warnings, 4 * parameters_of(model))
+    return StudyCheck(objective, warnings, 4 * parameters_of(model))
+
+
+def _directed(objective: str | Objective, model: keras.Model | None = None) -> Objective:
+    """Returns the objective with its direction, which follows from the class of Keras's metric.
+
+    `model` has been trained. Raises ObjectiveError if the direction is unknown.
+    """
+    import keras
+
+    if isinstance(objective, Objective):
+        return objective
+    metrics = {} if model is None else compiled_metrics(model, None, None)
+    found = metrics.get(objective.removeprefix("val_")) or metrics.get(metric_of(objective))
+    kind = type(found.metric) if found else object
+    direction = known_direction(snake_case(kind.__name__))
+    if direction is None or getattr(keras.metrics, kind.__name__, None) is not kind:
+        raise unknown_direction(objective)
+    return Objective(objective, direction)
 
 
 def _try_model(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
-) -> set[str]:
-    """Trains and validates a model on one batch. Returns the names of its metrics.
+) -> tuple[keras.Model, set[str]]:
+    """Trains and validates a model on one batch. Returns the model, and its metrics' names.
 
     TensorFlow first runs eagerly. If that raises an error, a new model is trained by traced steps,
     as in a trial. If these steps fail, too, the first error is raised.
     """
     try:
         with running_eagerly():
-            return _fit_once(model, splits)
+            return model, _fit_once(model, splits)
     except Exception as error:
         begin_trial(study.seed)
         try:
-            return _fit_once(build_model(study, hp, splits), splits)
+            model = build_model(study, hp, splits)
+            return model, _fit_once(model, splits)
         except Exception:
             raise error from None
 

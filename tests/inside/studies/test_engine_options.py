@@ -1,9 +1,12 @@
 """Settings of engines and pruners, by name and as objects."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import numpy as np
+import optuna
 import pytest
 from conformance.engine import SMALL
 from keras_tuner import oracles
@@ -37,6 +40,10 @@ OBJECTIVE = keras_tuner.Objective("val_loss", "min")
         (TPESampler(prior_weight=2.0), "optuna:tpe,prior_weight=2.0"),
         (CmaEsSampler(popsize=8), "optuna:cma-es,popsize=8"),
         (samplers.RandomSampler(), "optuna:random"),
+        (samplers.QMCSampler(seed=3, scramble=True), "optuna:quasi-random"),
+        (samplers.BruteForceSampler(), "optuna:grid"),
+        (samplers.GridSampler({"x": [1, 2]}), "optuna:grid"),
+        (samplers.GPSampler, "optuna:gp"),
         (
             oracles.BayesianOptimizationOracle(OBJECTIVE, num_initial_points=4),
             "keras-tuner:bayesian,num_initial_points=4",
@@ -62,7 +69,7 @@ def test_an_engine_by_name_or_as_an_object_has_one_spelling(value: Any, name: st
         ("engine", "tpe,a=b/c", "must be a number, true, false, null or a word"),
         ("engine", "tpe,a=NaN", "must be finite"),
         ("engine", "keras-tuner:hyperbnd", "Did you mean 'keras-tuner:hyperband'"),
-        ("engine", samplers.QMCSampler(), "one of TPESampler"),
+        ("engine", samplers.NSGAIISampler(), "one of TPESampler"),
         ("engine", TPESampler(gamma=lambda n: 1), "tpe,SETTING=VALUE'"),
         ("engine", CmaEsSampler(independent_sampler=TPESampler()), "cma-es,SETTING=VALUE'"),
         ("engine", oracles.HyperbandOracle(OBJECTIVE), "Give the study epochs=100"),
@@ -133,3 +140,21 @@ def test_a_study_takes_objects() -> None:
     )
     assert study.engine == "optuna:tpe,n_startup_trials=1"
     assert study.pruner == "median,n_warmup_steps=3"
+
+
+def test_the_values_of_a_grid_are_those_that_optuna_walks(tmp_path: Path) -> None:
+    grid = {"x": [-3.0, 0.5], "n": [5, 2], "kind": ["b,c", "a"]}
+
+    def objective(trial: Any) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b,c", "d"])
+        return trial.suggest_float("x", -9.0, 9.0) * trial.suggest_int("n", 1, 9) + len(kind)
+
+    numbers = {**grid, "n": np.array([5, 2])}
+    theirs = optuna.create_study(sampler=samplers.GridSampler(grid))
+    theirs.optimize(objective)
+    study = ks.Study("grid", objective_function=objective, engine=samplers.GridSampler(numbers))
+    trials = study.launch(store=tmp_path / "store", progress=False).trials
+    walked = [[{**t.params} for t in of] for of in (trials, theirs.trials)]
+    assert len(trials) == 8
+    assert all(params in walked[1] for params in walked[0])
+    assert all(params in walked[0] for params in walked[1])

@@ -1,5 +1,6 @@
 """Engines: the conformance suite, and comparisons with Optuna's and Keras Tuner's own loops."""
 
+import importlib.util
 import itertools
 import json
 import random
@@ -31,6 +32,8 @@ from studies.definition import ENGINES, HYPERBAND, PRUNERS, hyperband_trials, sa
 from studies.engines import Engine, check_engine_serves
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult
 
+TORCH = importlib.util.find_spec("torch") is not None
+HERE = [name for name in ENGINES if TORCH or name != "optuna:gp"]
 # The pruner `threshold` has no default bounds.
 PRUNING = [
     "threshold,upper=8.05" if name == "threshold" else name for name in PRUNERS if name != "none"
@@ -40,7 +43,7 @@ PRUNING = [
 @pytest.mark.parametrize(
     "engine, pruner",
     [
-        *((engine, "none") for engine in ENGINES if engine.startswith("optuna:")),
+        *((engine, "none") for engine in HERE if engine.startswith("optuna:")),
         # Settings, as they are also read from `TPESampler(multivariate=False, seed=3, …)`.
         ("optuna:tpe,multivariate=false,n_startup_trials=3,seed=3", "median,n_warmup_steps=1"),
     ],
@@ -75,7 +78,7 @@ class TestBayesian(EngineConformance):
 
 
 def test_other_seed_other_proposals() -> None:
-    for engine in (name for name in ENGINES if not name.endswith(":grid")):
+    for engine in (name for name in HERE if not name.endswith(":grid")):
         first, second = (Played(make(engine, seed=seed)).play(6) for seed in (1, 2))
         assert first != second, engine
 
@@ -203,6 +206,10 @@ def test_the_last_continuous_branch_is_gone_on_with() -> None:
     [
         ("optuna:grid", {"space": CONTINUOUS}, "'rate' is continuous.*optuna:quasi-random"),
         ("optuna:cma-es", {"space": SearchSpace(ks.Boolean("a"))}, "CMA-ES"),
+        pytest.param(
+            *("optuna:gp,n_startup_trials=5", {}, r"needs PyTorch.*pip install 'kerastudy\[gp\]'"),
+            marks=pytest.mark.skipif(TORCH, reason="PyTorch is installed"),
+        ),
         *(
             (name, {"space": SearchSpace(ks.Int("tuner/epochs", 1, 3))}, "'tuner/epochs'.*optuna:t")
             for name in ENGINES

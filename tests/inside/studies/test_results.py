@@ -16,7 +16,7 @@ from exported import check_equal, rows
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from stores import history_at
-from study_file import write_study
+from study_file import study_text, write_study
 from user_commands import kerastudy_here
 
 import kerastudy as ks
@@ -25,6 +25,7 @@ from studies.results import Input, Inputs, predictions_table, read_inputs
 from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow
 from tracking.records import TrialSpec
+from tracking.study_summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,39 @@ def test_a_study_names_where_its_results_are(history: ks.StudyResults) -> None:
         _ = study.to_datafram
     with pytest.raises(AttributeError, match="'Study' has no attribute 'nothing'"):
         _ = study.nothing
+
+
+def test_a_study_of_a_session_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next step is a call that works in the session, also if a command was tried first."""
+    monkeypatch.chdir(tmp_path)
+    session: dict[str, Any] = {}
+    exec(compile(study_text(trials="2", epochs="1"), "<stdin>", "exec"), session)
+    results = session["study"].launch(progress=False, verify="off", store="store")
+    (step,) = summary_of(results).commands
+    assert step.text == f"study.confirm(store={str(tmp_path / 'store')!r})"
+    for command, number in (("confirm", None), ("evaluate", 1), ("promote", 1), ("reproduce", 0)):
+        trial = () if number is None else ("--trial", str(number))
+        error = kerastudy_here(
+            tmp_path, command, "blobs", *trial, "--store", "store", expect=2
+        ).last
+        asked = f"study.{command}({'' if number is None else f'{number}, '}store="
+        assert f"Call {asked}" in error and error.count("study.") == 1
+    few = {"top": 2, "budget": 2, "test": False, "progress": False}
+    confirmation = eval(step.text.replace(")", ", **few)"), session, {"few": few})
+    assert results.confirm(**few) == confirmation, "it is recorded"
+    promotion = results.promote(confirmation.winner, progress=False)
+    assert any("study.promote(store=" in note for note in promotion.notes)
+    lines = results.export("csv").read_text(encoding="utf-8").splitlines()
+    assert [len(lines), lines[1].partition(",")[0]] == [3, "0"]
+    again = ks.read_study("blobs", store="store")
+    model = keras.models.load_model(again.export("keras"))
+    x = np.ones((3, 4), "float32")
+    np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x))
+    for wrong, options in (("excel", {}), ("csv", {"trial": 0}), ("script", {})):
+        with pytest.raises(ks.errors.StudyError):
+            results.export(wrong, **options)  # type: ignore[arg-type]
 
 
 def test_a_definition_prints_in_a_line_and_with_its_space() -> None:

@@ -168,13 +168,14 @@ def test_what_optunas_search_may_have_besides(tmp_path: Path) -> None:
         tmp_path,
         "import optuna\n"
         "study = optuna.create_study(direction='maximize', pruner=optuna.pruners.NopPruner(),\n"
-        "                            sampler=optuna.samplers.RandomSampler())\n"
+        "                            sampler=optuna.samplers.GridSampler({'x': (.25, .5)}))\n"
         "study.add_trial(optuna.trial.create_trial(value=1.0))\n"
         "def stop(study, trial):\n    study.stop()\n"
         "try:\n    study.optimize(lambda t: t.suggest_float('x', 0, 1), callbacks=[stop])\n"
         "except BaseException:\n    raise RuntimeError('after the search')\n",
     )
-    assert (study.engine, study.pruner, study.direction) == ("optuna:random", "none", "maximize")
+    assert (study.engine, study.pruner, study.direction) == ("optuna:grid", "none", "maximize")
+    assert study.tailoring.ranges == {"x": "[0.25, 0.5]"}
     assert "; no end; seed 0" in code.said[0]
     stop, trials = code.said[1:]
     assert stop == "not taken: callbacks of optimize (stop)"
@@ -276,7 +277,7 @@ REFUSED = {
     ("tuner = kt.GridSearch(", "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):"
      "\n        pass\ntuner = Own("): "overrides run_trial",
     (None, EMPTY.format("directions=['minimize', 'maximize']")): "has 2 objectives",
-    (None, EMPTY.format("sampler=optuna.samplers.QMCSampler()")): "sampler can't be taken over",
+    (None, EMPTY.format("sampler=optuna.samplers.NSGAIISampler()")): "sampler can't be taken over",
     (None, EMPTY.format("pruner=optuna.pruners.WilcoxonPruner()")): "pruner can't be taken over",
     (None, f"{OPTUNA}optuna.load_study(study_name='a', storage='b')"): "loads an earlier study",
     (None, f"{OPTUNA}optuna.copy_study(from_study_name='a', from_storage='b', to_storage='c')"):

@@ -75,11 +75,22 @@ def test_python_takes_them() -> None:
         assert re.search(rf"^    {field.name}: ", inspect.getdoc(ks.Study.launch) or "", re.M)
 
 
-def test_confirm_has_the_same_defaults_as_a_command() -> None:
+def test_confirm_has_the_same_defaults_and_limits_as_a_command() -> None:
     confirm = kerastudy.get_command(click.Context(kerastudy), "confirm")
     options = {option.name: option for option in confirm.params}
     for name in ("top", "seeds", "budget"):
         assert options[name].default == getattr(ConfirmOptions, name), name
+        least = options[name].type.min
+        assert getattr(ConfirmOptions(**{name: least}), name) == least
+        with pytest.raises(ks.errors.StudyError, match=f"at least {least}"):
+            ConfirmOptions(**{name: least - 1})
+
+
+class Lock:
+    """It can't be copied."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("cannot pickle a lock")
 
 
 def make(**settings: Any) -> ks.Study:
@@ -101,7 +112,7 @@ WRONG: dict[str, list[Any]] = {
     "keep": [0, -1, 1.5, True, "few"], "notes": [3, None], "name": ["", "  ", "../digits", 3],
     "data": [3, lambda hp: None], "build": [3, "build"], "space": [{}, [ks.units()]],
     "objective": [3, None], "engine": ["optuna:tpee", 3], "pruner": ["medium", 3],
-    "callbacks": [[], "EarlyStopping"], "class_weight": ["even", 3, {"a": 1.0}],
+    "callbacks": [Lock(), [Lock()], "EarlyStopping"], "class_weight": ["even", 3, {"a": 1.0}],
     "objective_function": [3, int], "direction": ["up", ["maximize"]], "tailoring": [{}, None],
     "initial": ["", "study:", 3, [3], {"rate": 1}], "trainer": ["plian", None],
     "store": [3.5, True], "executor": ["cloud", True], "tracking_uri": ["here", 3],

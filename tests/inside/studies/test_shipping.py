@@ -18,14 +18,16 @@ from user_commands import Answer, run
 
 import kerastudy as ks
 from studies import Study
-from studies.training import load_keras_model, loading_warnings, own_code, save_for_mlflow
+from studies.training import load_keras_model, loading_warnings, own_code
 from studies.user_code import (
     commit_of,
     describe_code,
     import_texts,
+    load_study,
     own_modules,
     place_of,
     read_text,
+    resolve_target,
     ship,
     unpack,
 )
@@ -226,11 +228,24 @@ def test_a_model_that_another_python_saved_is_refused(tmp_path: Path) -> None:
         load_keras_model(tmp_path)
 
 
-def test_a_model_with_a_lambda_is_not_loaded(tmp_path: Path) -> None:
-    splits = ks.datasets.arrays(np.zeros((9, 2)), np.linspace(0, 1, 9)).load()
-    save_for_mlflow(with_lambda(), splits, tmp_path / "model")
-    with pytest.raises(ValueError, match=r"the layer 'twice' holds a lambda.* Use functions"):
-        load_keras_model(tmp_path / "model")
+def test_a_champion_with_a_lambda_is_told_when_it_is_registered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = np.zeros((9, 2), "float32"), np.linspace(0, 1, 9)
+
+    def objective(trial: Any) -> float:
+        model = with_lambda()
+        rate = trial.suggest_float("rate", 0.0, 1.0)
+        fitted = model.fit(x, y, validation_data=(x, y), verbose=0)
+        return float(fitted.history["val_loss"][-1]) + rate
+
+    study = Study("lambda", objective_function=objective, direction="minimize", trials=1)
+    results = study.launch(store=tmp_path / "store", report=False)
+    why = "the layer 'twice' holds a lambda, which Keras loads in its unsafe mode only. Use funct"
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count(f"warning: the champion can't be loaded, so it can't predict: {why}") == 1
+    with pytest.raises(ks.errors.StudyError, match=why):
+        results.load_model()
 
 
 @pytest.mark.parametrize(
@@ -325,6 +340,24 @@ def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
     for study in (repository / "tuning" / "study.py", through):
         assert list(own_modules(study, "import models.net")) == ["../models/net.py"]
         assert place_of(study, "../models/net.py").samefile(repository / "models" / "net.py")
+
+
+def test_a_study_behind_a_link_finds_the_modules_beside_its_file(tmp_path: Path) -> None:
+    text = (
+        "import kerastudy as ks\nimport beside\ndef build(hp): return beside\n"
+        "study = ks.Study('sent', data=ks.datasets.digits(), build=build)\n"
+    )
+    write(tmp_path / "real", beside="UNITS = 3\n", study=text)
+    link = tmp_path / "link.py"
+    link.symlink_to("real/study.py")
+    study, loaded = load_study(resolve_target(str(link)))
+    assert study.build(None).UNITS == 3
+    # As by `python link.py`, which gives the functions the name of the link.
+    session: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, str(link), "exec"), session)
+    for code in (loaded, describe_code(session["study"], "sent")):
+        assert code.path == str(tmp_path.resolve() / "real" / "study.py")
+        assert dict(code.texts) == {"beside.py": "UNITS = 3\n"}
 
 
 def test_what_has_changed_is_named() -> None:

@@ -213,3 +213,26 @@ def test_a_training_that_is_cut_ends_as_one_that_is_not(
     best = min(fitted, key=lambda epoch: epoch.metrics["val_loss"])
     assert again.weights_sha256 == training.weights_digest(best.weights)
     assert "trained from its first epoch" not in caplog.text
+
+
+class StopsOnce(keras.callbacks.Callback):  # type: ignore[misc]
+    """It ends a training after two epochs, but a second training with the same object never."""
+
+    left = 2
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.model.stop_training = True
+
+
+def test_each_training_gets_copies_of_the_callbacks_in_a_list(tmp_path: Path) -> None:
+    def new() -> list[keras.callbacks.Callback]:
+        return [keras.callbacks.EarlyStopping("loss", patience=5), StopsOnce()]
+
+    study = make_study(lambda hp: small(), callbacks=new())
+    for size in (16, 32):
+        spec = spec_of(9, size, values=VALUES)
+        fitted = by_fit(small, study.data.load(), spec, new())
+        _, metrics = train(training.CompiledTrainer(), study, spec, tmp_path)
+        assert metrics == [epoch.metrics for epoch in fitted] and len(metrics) == 2

@@ -185,6 +185,40 @@ def test_an_objective_of_the_training_samples_is_a_warning() -> None:
     assert check(dense, objective="val_accuracy") == check(dense) == []
 
 
+METRICS = keras.metrics
+
+
+class OwnMean(METRICS.SparseCategoricalAccuracy):  # type: ignore[misc]
+    """It has no class of Keras's own."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        (METRICS.SparseCategoricalAccuracy, "max"),
+        (METRICS.SparseCategoricalCrossentropy, "min"),
+        (METRICS.SparseTopKCategoricalAccuracy, "max"),
+        (lambda name: METRICS.MeanMetricWrapper(METRICS.sparse_categorical_accuracy, name), None),
+        (OwnMean, None),
+    ],
+)
+def test_the_direction_of_keras_own_metrics_is_known_under_any_name(
+    metric: Any, direction: str | None
+) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        model.compile("sgd", SPARSE, metrics=[metric(name="quality")])
+        return model
+
+    study = make_study(build, objective="val_quality")
+    if direction is None:
+        with pytest.raises(ObjectiveError, match=r"'val_quality' should go up or down.*'max'\)"):
+            check_study(study, study.data.load())
+    else:
+        objective = check_study(study, study.data.load()).objective
+        assert objective == ks.Objective("val_quality", direction)  # type: ignore[arg-type]
+
+
 def test_what_can_only_be_traced_is_no_mistake() -> None:
     """The check runs the model eagerly, unlike trials."""
 

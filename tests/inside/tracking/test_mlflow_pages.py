@@ -29,7 +29,7 @@ from tracking.mlflow import (
     view_id,
     view_tags,
 )
-from tracking.records import Evaluation, Measured, Objective
+from tracking.records import CodeDescription, Evaluation, Measured, Objective
 from tracking.store import Store
 from tracking.study_summary import summary_of
 
@@ -195,7 +195,8 @@ def test_a_note_has_links_facts_and_commands(shared_store: Store) -> None:
     ):
         assert fact in facts
     # With too few trials for a diagnosis, the command of the next step is `confirm`.
-    history = study(shared_store, "it's 손글씨 2", trials=3)
+    code = CodeDescription("/s/a.py", "study", "", "")
+    history = study(shared_store, "it's 손글씨 2", trials=3, code=code)
     (command,) = (command.text for command in summary_of(history).commands)
     words = shlex.split(command)
     assert words == ["kerastudy", "confirm", "it's 손글씨 2", "--store", str(shared_store.root)]

@@ -184,7 +184,7 @@ def test_a_verdict_stands_everywhere_in_the_same_words(shared_store: Store) -> N
     def commands() -> dict[str, str]:
         return {command.name: command.text for command in summary_of(history).commands}
 
-    assert commands()["confirm"] == f"kerastudy confirm confirmed --store {shared_store.root}"
+    assert commands()["confirm"] == f"study.confirm(store={str(shared_store.root)!r})"
     confirm(history, reported=0.9, time=1)
     verdict = study_verdict(history)
     assert "is older than the best trial: confirm the study again." in verdict.text
