@@ -407,8 +407,20 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
         again = "" if stream["same_each_time"] else "; not the same each time that it is read"
         yield Fact(part, f"by {stream['kind']}; digest of {stream['digest_of']}{again}")
     if description.class_weight is not None:
-        weights = (f"{label}: {weight:g}" for label, weight in description.class_weight.items())
-        yield Fact("weights", f"of classes {listed(weights, most=_MOST_CLASSES)}; of others 1")
+        names = _class_names(description)
+        weights = {
+            str(label) if str(label) in names or label >= len(names) else names[label]: weight
+            for label, weight in description.class_weight.items()
+        }
+        others = "" if names and set(names) <= weights.keys() else "; of others 1"
+        texts = [f"{name}: {weight:g}" for name, weight in weights.items()]
+        yield Fact("weights", f"of classes {listed(texts, most=_MOST_CLASSES)}{others}")
+
+
+def _class_names(description: StudyDescription) -> list[str]:
+    """Returns the names of the classes, in their order; empty if they are not known."""
+    targets = {} if description.looked is None else description.looked.classes
+    return list(next(iter(targets.values()))["train"]) if len(targets) == 1 else []
 
 
 def _test_samples(history: StudyHistory) -> int:

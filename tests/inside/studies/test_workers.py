@@ -34,6 +34,7 @@ from studies.executors import (
     variables_of,
     visible_gpus,
 )
+from studies.executors.worker_process import WorkerError
 from studies.user_code import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
@@ -257,6 +258,30 @@ def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
         with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
                 pool.wait(Collecting())
+
+
+WARNS = """
+print("study.py:3: UserWarning: few samples")
+print("  warnings.warn('few samples')")
+print("  a line of the study's own")
+print("loaded")
+"""
+
+
+def test_a_warning_is_shown_once_by_all_workers(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "in_place_of_worker_main.py"
+    program.write_text(WARNS, encoding="utf-8")
+    monkeypatch.setattr("studies.executors.worker_main.__file__", str(program))
+    shown: list[str] = []
+    load = LoadStudy(Target(str(file)), tmp_path)
+    workers = LocalWorkers(load, trials=None, workers=2, on_output=shown.append, at_once=True)
+    with closing(workers), pytest.raises(WorkerError, match="exit code 0"):
+        workers.load()
+    assert shown.count("study.py:3: UserWarning: few samples") == 1
+    assert shown.count("  warnings.warn('few samples')") == 1
+    assert shown.count("loaded") == shown.count("  a line of the study's own") > 1
 
 
 # The default number of workers
