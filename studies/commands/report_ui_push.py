@@ -7,6 +7,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,7 +218,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
             f"No MLflow server is known for the study {name!r}",
             hint="Name it with --tracking-uri, such as --tracking-uri http://127.0.0.1:5000.",
         )
-    exporter = StudyExporter(history.store, history.folder, address)
+    exporter = StudyExporter(history.store, history.folder, address, partial(click.echo, err=True))
     with waiting(f"sending {name} to {address}"):
         sent = exporter.update(whole=True)
     if not exporter.page:
