@@ -80,7 +80,7 @@ def _open_page(address: str, open_browser: bool | None) -> None:
         webbrowser.open(address)
 
 
-# If no study is named, `ui` prints the addresses of at most this many studies.
+# If no study is named, `ui --json` has the addresses of at most this many studies.
 _MOST_ADDRESSES = 10
 
 
@@ -124,8 +124,7 @@ def ui_command(
         names = {history.folder: name}
     experiments = _bring_up_to_date(opened, names, place.address)
     # For a named study, `views` has the addresses of its pages by view. Otherwise, `studies` has
-    # the addresses of the studies by name. They are printed because MLflow's own list of
-    # experiments has no links to these pages.
+    # the addresses of the studies by name.
     views, studies = dict[str, str](), dict[str, str]()
     if name is None:
         studies = {study: place.study_page(id_, "trials") for study, id_ in experiments.items()}
@@ -149,13 +148,9 @@ def ui_command(
                 "address": place.address,
                 "pid": server.pid,
             }
-            addresses = [
-                f"{label}: {address}"
-                for label, address in {**views, **studies}.items()
-                if address != page
-            ]
-            text = "\n".join([page, *addresses, "Ctrl-C stops it."])
-            answer(as_json, lambda: document, lambda: text)
+            # The description on a study's page has links to the views.
+            short = place.study_page(experiments[name]) if views and name else page
+            answer(as_json, lambda: document, lambda: f"{short}\nCtrl-C stops it.")
             sys.stdout.flush()
             _open_page(page, open_browser)
         while server.poll() is None and not stopped.wait(0.2):
