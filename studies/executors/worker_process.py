@@ -365,11 +365,8 @@ class WorkerProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._killed_before = _killed_for_memory()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._reader = threading.Thread(
-            target=self._read_output,
-            args=(on_output, set() if warned is None else warned),
-            daemon=True,
-        )
+        self._warned = set() if warned is None else warned
+        self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
         sockets = (ours, theirs)
         threading.Thread(target=self._hang_up_at_its_end, args=sockets, daemon=True).start()
@@ -450,18 +447,18 @@ class WorkerProcess:
             f"the worker process ended {how}{why}", killed=killed, out_of_memory=lacked
         )
 
-    def _read_output(self, on_output: OnOutput, warned: set[str]) -> None:
+    def _read_output(self, on_output: OnOutput) -> None:
         assert self._process.stdout is not None
         repeated = False
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
                 # A warning is followed by the line of code that gave it, which is indented.
-                after_repeated, repeated = repeated, line in warned
+                after_repeated, repeated = repeated, line in self._warned
                 if repeated or (after_repeated and line.startswith("  ")):
                     continue
                 if _WARNING.match(line):
-                    warned.add(line)
+                    self._warned.add(line)
                 # Reading must go on after an error: if the pipe were full, the worker would hang.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())

@@ -9,8 +9,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -47,13 +46,10 @@ class _SilencingFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        spec = PathFinder.find_spec(name, path, target) if name == "tensorflow" else None
         if spec is not None and spec.loader is not None:
-            loader, load = spec.loader, spec.loader.exec_module
-            loader.exec_module = silenced()(load)  # type: ignore[method-assign]
+            load = spec.loader.exec_module
+            spec.loader.exec_module = silenced()(load)  # type: ignore[method-assign]
         return spec
 
 

@@ -78,9 +78,9 @@ _STATUSES: Final = {
 }
 # The uuids of this many runs are noted at a time, since each note is synced to disk.
 _TOGETHER: Final = 200
-# The end of the name of the champion's run, and the names that runs get here.
+# The end of the name of the champion's run, and the names that runs get here otherwise.
 _CHAMPION: Final = " champion"
-_OUR_NAME: Final = re.compile(rf"#\d+( defaults)?{_CHAMPION}")
+_OUR_NAME: Final = re.compile(r"#\d+( defaults)?")
 
 
 class StudyExporter:
@@ -210,18 +210,15 @@ class StudyExporter:
         uuid = "" if champion is None else champion.uuid
         if runs.notes.has_file(_CHAMPION, uuid):
             return
-        for run in search_runs(
-            client, runs.experiment, f"attributes.run_name LIKE '#%{_CHAMPION}'"
-        ):
-            name, of = run.info.run_name, run.data.tags.get(tags.UUID, "")
-            if _OUR_NAME.fullmatch(name) and of != uuid and of in runs.ids:
+        # The first condition finds the former champion's run, the second the present one's.
+        for condition in (f"run_name LIKE '#%{_CHAMPION}'", f"tags.`{tags.UUID}` = '{uuid}'"):
+            for run in search_runs(client, runs.experiment, condition):
+                name, of = run.info.run_name, run.data.tags.get(tags.UUID, "")
                 plain = name.removesuffix(_CHAMPION)
-                runs.unless_deleted(of, partial(client.update_run, run.info.run_id, name=plain))
-        run_id = runs.ids.get(uuid)
-        run = None if run_id is None else unless_missing(lambda: client.get_run(run_id))
-        if run is not None and _OUR_NAME.fullmatch(run.info.run_name + _CHAMPION):
-            marked = run.info.run_name + _CHAMPION
-            runs.unless_deleted(uuid, partial(client.update_run, run_id, name=marked))
+                wanted = plain + _CHAMPION * (of == uuid)
+                if name != wanted and of in runs.ids and _OUR_NAME.fullmatch(plain):
+                    rename = partial(client.update_run, run.info.run_id, name=wanted)
+                    runs.unless_deleted(of, rename)
         runs.notes.note_file(_CHAMPION, uuid)
 
     def _send_definition(self, journal: JournalReader, study: StudyRecord, runs: RunWriter) -> None:

@@ -16,7 +16,7 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 from worker_here import ThreadInPlaceOfProcess
 
-from search_spaces import StudyError
+from search_spaces import StudyError, WorkerError
 from studies.executors import (
     Executor,
     InProcessExecutor,
@@ -34,7 +34,6 @@ from studies.executors import (
     variables_of,
     visible_gpus,
 )
-from studies.executors.worker_process import WorkerError
 from studies.user_code import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
