@@ -38,10 +38,12 @@ def _import_own_packages() -> None:
             for submodule in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[submodule] = sys.modules.pop(submodule)
         _import_from(here / name)
+    from studies.library_internals import hide_output_of_import
     from studies.user_code import keep_imported, share_package_names
 
     share_package_names()
     keep_imported(imported)
+    hide_output_of_import()
 
 
 def _import_from(folder: Path) -> None:

@@ -36,6 +36,8 @@ from studies.terminal_text import as_notes
 from studies.user_code import resolve_target
 from tracking.store import check_study_name
 
+_PROSE = re.compile(r'\A"""(?s:.*?)"""\n+|^    notes=.*\n', re.MULTILINE)
+
 
 def _check_new(file: Path) -> None:
     """Checks that a study file can be written at a path."""
@@ -69,6 +71,8 @@ def write_study(
     notes: tuple[str, ...] = ()
     if catalog is not None:
         text = Path(resolve_target(catalog).path).read_text(encoding="utf-8")
+        # The docstring and the notes say what the catalog's study is for, and what it found.
+        text = _PROSE.sub("", text)
         begin = re.compile(r'(ks\.Study\(\s*)"[^"\n]+"')
         text = begin.sub(lambda match: match[1] + quoted(name), text, count=1)
     else:

@@ -278,7 +278,8 @@ class Summary:
         yield Fact("champion", ". ".join(champion))
         weights = None if history.champion is None else history.champion.class_weight
         if weights is not None and all(weights.values()):
-            yield Fact("weighted", f"class {weights_text(weights)}; predict corrects probabilities")
+            text = weights_text(weights, _class_names(history.description))
+            yield Fact("weighted", f"class {text}; predict corrects probabilities")
         checked = history.champion or best
         # A trial without a Keras model has no training to compare.
         if checked.verified or not checked.result.of_no_epoch:
@@ -414,13 +415,25 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
         again = "" if stream["same_each_time"] else "; not the same each time that it is read"
         yield Fact(part, f"by {stream['kind']}; digest of {stream['digest_of']}{again}")
     if description.class_weight is not None:
-        yield Fact("weights", f"of classes {weights_text(description.class_weight)}; of others 1")
+        names, class_weight = _class_names(description), description.class_weight
+        others = "" if names and len(names) <= len(class_weight) else "; of others 1"
+        yield Fact("weights", f"of classes {weights_text(class_weight, names)}{others}")
 
 
-def weights_text(class_weight: ClassWeight) -> str:
-    """Returns class weights as a text, such as ``0: 0.53 and 1: 8.3``."""
-    weights = (f"{label}: {weight:.3g}" for label, weight in class_weight.items())
+def weights_text(class_weight: ClassWeight, names: Sequence[str] = ()) -> str:
+    """Returns class weights as a text, such as ``N: 0.53 and Y: 8.3``.
+
+    `names` are the names of the classes 0, 1, 2 and so on. Classes without a name are numbers.
+    """
+    called = {label: name for label, name in enumerate(names) if str(label) not in names}
+    weights = (f"{called.get(label, label)}: {w:.3g}" for label, w in class_weight.items())
     return listed(weights, most=_MOST_CLASSES)
+
+
+def _class_names(description: StudyDescription) -> list[str]:
+    """Returns the names of the classes, in their order; empty if they are not known."""
+    targets = {} if description.looked is None else description.looked.classes
+    return list(next(iter(targets.values()))["train"]) if len(targets) == 1 else []
 
 
 def _test_samples(history: StudyHistory) -> int:

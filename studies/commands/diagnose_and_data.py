@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from search_spaces.texts import counted, listed, share
+from search_spaces.texts import counted, listed, readable, share
 from studies.commands.command_line import (
     answer,
+    check_trusted,
     common_options,
     data_to_use,
     history_of,
     is_data_target,
-    json_option,
     other_data_options,
     print_json,
     table_options,
     tell,
+    trust_option,
 )
 from studies.terminal_text import cut, printable, table, wrapped
 
 if TYPE_CHECKING:
+    from studies.user_code import Target
     from tracking.diagnosis import Diagnosis, Finding
     from tracking.records import DataFinding, DataFindings
 
@@ -76,12 +78,15 @@ def diagnose_command(study: str, store: Path, as_json: bool) -> None:
 @click.command("data", short_help="Look at a study's data before a model is trained on it.")
 @click.argument("target")
 @other_data_options
-@json_option
+@trust_option
+@common_options
 @table_options
 def data_command(
     target: str,
     data: Path | None,
     column: str | None,
+    trust: bool,
+    store: Path,
     as_json: bool,
     of_table: dict[str, Any],
 ) -> None:
@@ -92,8 +97,9 @@ def data_command(
     the last question, a classifier guesses which part a sample is from.
 
     This takes some seconds. The targets of the test part stay sealed. TARGET is a study, as for
-    `launch`. Or it is a csv, parquet or npz file, or a folder of images or texts. Such data is
-    split as a study would split it by default.
+    `launch`, or the name of a study in the store, whose file is then read. Or it is a csv, parquet
+    or npz file, or a folder of images or texts. Such data is split as a study would split it by
+    default.
 
     \b
     kerastudy data digits
@@ -102,15 +108,29 @@ def data_command(
     kerastudy data digits --json
     """
     from studies.check_data import check_file, check_target
-    from studies.user_code import resolve_target
 
     # Standard output is for results, so what the user's code prints goes to standard error.
     with contextlib.redirect_stdout(sys.stderr):
         if is_data_target(target, data, of_table):
             findings = check_file(data_to_use(Path(target), column), of_table)
         else:
-            findings = check_target(resolve_target(target), data_to_use(data, column))
+            findings = check_target(_target_of(target, store, trust), data_to_use(data, column))
     answer(as_json, findings.document, lambda: "\n".join(_data_text(findings)))
+
+
+def _target_of(text: str, store: Path, trust: bool) -> Target:
+    """Returns the file that TARGET names, or the file of the store's study of that name."""
+    from studies.user_code import Target, catalog_names, resolve_target
+    from tracking.history import read_study
+    from tracking.store import open_store
+
+    opened = None if text in catalog_names() else open_store(store)
+    if opened is not None and opened.folder_of(text) is not None:
+        check_trusted(store, trust)
+        code = read_study(opened, text).description.code
+        if code.path:
+            return Target(code.path, code.variable, study_name=code.study_name)
+    return resolve_target(text)
 
 
 def _diagnosis_text(diagnosis: Diagnosis) -> str:
@@ -168,6 +188,10 @@ def _data_text(findings: DataFindings) -> list[str]:
     if (guess := findings.guess) is not None:
         text = f"always answering {printable(guess.answer)} is right in {share(guess.share)}"
         lines += wrapped(f"baseline {text} of the validation samples", _INDENT)
+    if (mean := findings.mean) is not None:
+        text = f"always answering the mean, {readable(mean.answer, 4)}, is off by "
+        text += f"{readable(mean.error, 4)} (mean absolute error) on the validation samples"
+        lines += wrapped(f"baseline {text}", _INDENT)
     lines.append(f"found    {findings.amounts or 'nothing'}")
     for finding in findings.findings:
         lines += ["", *_finding_lines(finding)]

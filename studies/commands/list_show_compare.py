@@ -12,7 +12,7 @@ import click
 
 from search_spaces.texts import amounts, duration, readable
 from studies.commands.command_line import answer, common_options, history_of
-from studies.terminal_text import in_blocks, printable, printable_value, table, width, wrapped
+from studies.terminal_text import cut, in_blocks, printable, printable_value, table, width, wrapped
 
 if TYPE_CHECKING:
     from tracking.history import Comparison, Standing
@@ -77,8 +77,14 @@ def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
         states = amounts({**document["states"], "total": 0}) or "none yet"
         last = "running" if document["running"] else _ago(document["last"])
         rows.append([document["study"], best, states, last])
-    header, *studies = rows
-    return [*(table(header, studies, breaking=header[:3]) if studies else []), *faults]
+    # A name that is cut follows in full, on a line of its own, so that people can copy it.
+    in_full = [printable(name) for name, *_ in rows if width(name) > _LONGEST_NAME]
+    header, *studies = [[cut(name, _LONGEST_NAME), *others] for name, *others in rows]
+    lines = table(header, studies, breaking=header[1:3]) if studies else []
+    return [*lines, *(["", "in full:", *in_full] if in_full else []), *faults]
+
+
+_LONGEST_NAME = 32
 
 
 def _ago(milliseconds: int) -> str:

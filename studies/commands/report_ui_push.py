@@ -6,7 +6,8 @@ import contextlib
 import sys
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,10 +80,6 @@ def _open_page(address: str, open_browser: bool | None) -> None:
         webbrowser.open(address)
 
 
-# If no study is named, `ui` prints the addresses of at most this many studies.
-_MOST_ADDRESSES = 10
-
-
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
 @click.option(
@@ -110,26 +107,24 @@ def ui_command(
     """
     from search_spaces.errors import StoreError
     from studies.interruption import catching_interrupts
-    from tracking.mlflow import VIEWS, free_place, serving
+    from tracking.mlflow import VIEWS, free_place, read_notes, serving
     from tracking.store import existing_store
 
     place, name = free_place(port), None
     if study is None:
         opened = existing_store(store)
-        names = {folder: header.name for folder, header in opened.studies()}
+        folders = [folder for folder, _ in opened.studies()]
     else:
         history = history_of(study, store)
         opened, name = history.store, history.description.name
-        names = {history.folder: name}
-    experiments = _bring_up_to_date(opened, names, place.address)
-    # For a named study, `views` has the addresses of its pages by view. Otherwise, `studies` has
-    # the addresses of the studies by name. They are printed because MLflow's own list of
-    # experiments has no links to these pages.
-    views, studies = dict[str, str](), dict[str, str]()
-    if name is None:
-        studies = {study: place.study_page(id_, "trials") for study, id_ in experiments.items()}
-    elif name in experiments:
-        views = {view: place.study_page(experiments[name], view) for view in VIEWS}
+        folders = [history.folder]
+    _bring_up_to_date(opened, folders, place.address)
+    # For a named study, `views` has the addresses of its pages by view.
+    views, short = dict[str, str](), place.studies_page
+    if study is not None and (experiment := read_notes(history.folder)[0]):
+        views = {view: place.study_page(experiment, view) for view in VIEWS}
+        # The description on this page has links to the views.
+        short = place.study_page(experiment)
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
     # Ctrl-C is caught before the server starts, so that it always ends the server.
@@ -144,17 +139,10 @@ def ui_command(
                 "study": name,
                 "url": page,
                 "views": views,
-                "studies": studies,
                 "address": place.address,
                 "pid": server.pid,
             }
-            addresses = [
-                f"{label}: {address}"
-                for label, address in {**views, **studies}.items()
-                if address != page
-            ]
-            text = "\n".join([page, *addresses, "Ctrl-C stops it."])
-            answer(as_json, lambda: document, lambda: text)
+            answer(as_json, lambda: document, lambda: f"{short}\nCtrl-C stops it.")
             sys.stdout.flush()
             _open_page(page, open_browser)
         while server.poll() is None and not stopped.wait(0.2):
@@ -165,25 +153,19 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _bring_up_to_date(store: Store, names: Mapping[Path, str], address: str) -> dict[str, str]:
+def _bring_up_to_date(store: Store, folders: Sequence[Path], address: str) -> None:
     """Sends MLflow the results that it does not have yet.
 
-    `names` has the names of the studies by folder. `address` is the address of the MLflow server
-    that will show them. Returns the ids of MLflow's experiments by the names of their studies, for
-    at most `_MOST_ADDRESSES` studies.
+    `address` is the address of the MLflow server that will show the studies in `folders`.
     """
-    from tracking.mlflow import bring_up_to_date, open_store_client, read_notes, write_address
+    from tracking.mlflow import bring_up_to_date, open_store_client, write_address
 
     click.echo("bringing MLflow up to date …", err=True)
     # If the store has no studies yet, this creates its MLflow database.
     client = open_store_client(store)
-    for folder in names:
+    for folder in folders:
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
     write_address(client, address)
-    experiments = {
-        name: read_notes(folder)[0] for folder, name in list(names.items())[:_MOST_ADDRESSES]
-    }
-    return {name: experiment for name, experiment in experiments.items() if experiment}
 
 
 @click.command("push", short_help="Send a study to an MLflow server.")
@@ -217,7 +199,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path, as_json: boo
             f"No MLflow server is known for the study {name!r}",
             hint="Name it with --tracking-uri, such as --tracking-uri http://127.0.0.1:5000.",
         )
-    exporter = StudyExporter(history.store, history.folder, address)
+    exporter = StudyExporter(history.store, history.folder, address, partial(click.echo, err=True))
     with waiting(f"sending {name} to {address}"):
         sent = exporter.update(whole=True)
     if not exporter.page:

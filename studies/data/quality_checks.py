@@ -31,6 +31,7 @@ from tracking.records import (
     ConstantGuess,
     DataFinding,
     DataFindings,
+    MeanGuess,
     most_frequent,
 )
 
@@ -106,6 +107,7 @@ def _findings_on(splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
         notes=" ".join(notes),
         picture=picture,
         picture_rows=rows,
+        mean=_mean_of(data) if not classes else None,
     )
 
 
@@ -235,6 +237,21 @@ def _class_counts(data: _CheckedData) -> Classes:
             for part, array in labels.items()
         }
     return counts
+
+
+def _mean_of(data: _CheckedData) -> MeanGuess | None:
+    """Returns the error of always answering the mean, unless the targets are not single numbers.
+
+    In cross-validation, each sample in a fold is a validation sample.
+    """
+    if len(data.targets) != 1:
+        return None
+    parts = data.targets[0].parts
+    train, validation = parts["train"], parts.get("validation", parts["train"])
+    if train.dtype.kind not in "iuf" or train.size != len(train):
+        return None
+    mean = float(train.mean(dtype=np.float64))
+    return MeanGuess(mean, float(np.abs(validation - mean).mean(dtype=np.float64)))
 
 
 def _class_name(label: np.generic, names: Sequence[str]) -> str:

@@ -187,8 +187,8 @@ class Table(Reader):
         dates = [column.name for column in columns if column.kind == "dates"]
         time = table._time(frame, dates)
         if self.open or self.time is None:
-            unused = [name for name in dates if name not in self.dates]
-            decisions |= _on_dates(time, unused)
+            unused = [name for name in dates if name not in (*self.dates, self.time)]
+            decisions |= _on_dates(time if self.time is None else "", unused)
         if self.open and decisions:
             decisions["to change it"] = (
                 "set drop, categories, missing, merge, dates, time or groups (options: --drop, "

@@ -124,6 +124,8 @@ class LocalWorkers(LaunchWorkers):
         self, load: LoadStudy, *, folder: str = "", at_once: bool = False, **of_launch: Any
     ) -> None:
         self._folder, self._machine, self._at_once = folder, this_machine(), at_once
+        # The warnings that a worker has shown, so that the others don't repeat them.
+        self._warned: set[str] = set()
         super().__init__(load, **of_launch)
 
     def _first(self) -> int:
@@ -150,7 +152,8 @@ class LocalWorkers(LaunchWorkers):
 
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
         folder = self._folder if os.path.isdir(self._folder) else None
-        return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))
+        variables = variables_of(self._machine.gpus, number)
+        return WorkerProcess(load, on_output, folder, variables, warned=self._warned)
 
 
 @dataclass(frozen=True)

@@ -307,6 +307,8 @@ _NOISE = re.compile(
     # TensorFlow 2.18 and 2.19 print this error even on a machine without a GPU.
     r"|E0000 .*Unable to register cu(DNN|BLAS|FFT) factory"
 )
+# The first line of a warning by Python, such as "study.py:3: UserWarning: few samples".
+_WARNING = re.compile(r"\S.*:\d+: \w*Warning: ")
 
 
 class ProcessLike(Protocol):
@@ -335,8 +337,13 @@ class WorkerProcess:
         folder: str | None = None,
         variables: Mapping[str, str] | None = None,
         keeps: bool = False,
+        warned: set[str] | None = None,
     ) -> None:
-        """Starts the process. With `keeps`, it never removes the launch's folder."""
+        """Starts the process.
+
+        With `keeps`, it never removes the launch's folder. Python's warnings that are in `warned`
+        are not shown again; others are added.
+        """
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             # The user's code may have called `socket.setdefaulttimeout`, and then messages would
@@ -358,6 +365,7 @@ class WorkerProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._killed_before = _killed_for_memory()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._warned = set() if warned is None else warned
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
         sockets = (ours, theirs)
@@ -441,9 +449,16 @@ class WorkerProcess:
 
     def _read_output(self, on_output: OnOutput) -> None:
         assert self._process.stdout is not None
+        repeated = False
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
+                # A warning is followed by the line of code that gave it, which is indented.
+                after_repeated, repeated = repeated, line in self._warned
+                if repeated or (after_repeated and line.startswith("  ")):
+                    continue
+                if _WARNING.match(line):
+                    self._warned.add(line)
                 # Reading must go on after an error: if the pipe were full, the worker would hang.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())

@@ -46,10 +46,16 @@ options = parser.parse_args()
 # TensorFlow reads these variables when it is imported.
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(THREADS), **ENVIRONMENT})
 
-import keras
-import numpy as np
-import tensorflow as tf
-from tensorflow.python.eager import context
+# While TensorFlow is loaded, its libraries print lines that no variable hides.
+stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nothing, 2)
+try:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+finally:
+    os.dup2(stderr, 2)
 
 # With another number of threads than in the study, the last bits of results would change.
 tf.config.experimental.enable_op_determinism()

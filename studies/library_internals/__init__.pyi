@@ -30,6 +30,7 @@ from .private_api_lookup import MissingPartError as MissingPartError
 from .tensorflow_internals import calling_functions as calling_functions
 from .tensorflow_internals import forgetting_gradients as forgetting_gradients
 from .tensorflow_internals import free_function as free_function
+from .tensorflow_internals import hide_output_of_import as hide_output_of_import
 from .tensorflow_internals import import_quietly as import_quietly
 from .tensorflow_internals import is_dataset as is_dataset
 from .tensorflow_internals import is_stateful as is_stateful

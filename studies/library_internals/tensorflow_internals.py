@@ -8,24 +8,49 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 from studies.library_internals.private_api_lookup import AttributePart, ModulePart
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
+
 
 def import_quietly() -> None:
     """Imports TensorFlow without output, in a process that does not train."""
     if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault(_LEVEL, "3")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         with silenced():
             import tensorflow  # noqa: F401
+
+
+def hide_output_of_import() -> None:
+    """Makes a later `import tensorflow` of this process print nothing.
+
+    Nothing is hidden if TensorFlow is imported already, or if the user asks for more output.
+    """
+    if os.environ.setdefault(_LEVEL, "3") == "3" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _SilencingFinder())
+
+
+class _SilencingFinder:
+    """Finds TensorFlow, and hides its output while it is loaded."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name == "tensorflow" else None
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+            spec.loader.exec_module = silenced()(load)  # type: ignore[method-assign]
+        return spec
 
 
 @contextlib.contextmanager

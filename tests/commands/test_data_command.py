@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from in_mlflow import InMlflow
 from stores import history_at
@@ -53,6 +54,32 @@ def test_findings_are_printed_in_80_columns(folder_and_answer: tuple[Path, Answe
     assert lines[3].startswith("baseline always answering 0 is right in 98 % of the validation")
     assert lines[4].startswith("found    1 problem, ")
     assert "problem  Samples of the test part are in the training part too" in lines
+
+
+def test_a_study_of_the_store_is_found_by_its_name(
+    folder_and_answer: tuple[Path, Answer], tmp_path: Path
+) -> None:
+    store = folder_and_answer[0] / "kerastudy-store"
+    document = as_json(kerastudy_here(tmp_path, "data", "flawed", "--store", store, "--json"))
+    assert document["sizes"] == {"train": 60, "validation": 50, "test": 60}
+    refused = kerastudy_here(tmp_path, "data", "flawde", "--store", store, expect=2)
+    assert "no study file or catalog study 'flawde'" in refused.stderr
+
+
+def test_numbers_have_a_baseline(tmp_path: Path) -> None:
+    y = np.linspace(100.0, 300.0, 50)
+    x = np.random.default_rng(0).random((55, 3))
+    parts = {"x_train": x[:30], "x_validation": x[30:50], "x_test": x[50:]}
+    targets = {"y_train": y[:30], "y_validation": y[30:], "y_test": y[:5]}
+    np.savez(tmp_path / "numbers.npz", **parts, **targets)
+    mean = y[:30].mean()
+    output = flat(kerastudy_here(tmp_path, "data", "numbers.npz", COLUMNS="80").stdout)
+    baseline = re.search(
+        r"baseline always answering the mean, ([\d.]+), is off by ([\d.]+)", output
+    )
+    assert baseline is not None, output
+    expected = [mean, np.abs(y[30:] - mean).mean()]
+    assert [float(number) for number in baseline.groups()] == pytest.approx(expected, rel=1e-3)
 
 
 def check(text: str, share: str) -> None:

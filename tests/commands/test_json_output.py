@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from handmade import record_study
 from study_file import Launched
 from user_commands import as_json, kerastudy_here
 
@@ -68,6 +69,15 @@ def test_list_names_the_studies(blobs: Launched, study_document: Any, tmp_path: 
     assert study["best"] == study_document["best"]["value"]
     assert as_json(kerastudy_here(tmp_path, "list", "--json")) == []
     assert "digits" in as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json"))
+
+
+def test_a_long_name_is_cut_with_a_sign_and_follows_in_full(tmp_path: Path) -> None:
+    name = "churn_of_" + "customers_" * 9 + "in_spring"
+    record_study(tmp_path / "store", name, [0.5])
+    lines = kerastudy_here(tmp_path, "list", "--store", "store", COLUMNS="80").stdout.splitlines()
+    assert lines[1].startswith("churn_of_customers_customers_cu…  ")
+    assert lines[-2:] == ["in full:", name]
+    assert max(map(len, lines[:-1])) <= 80
 
 
 def test_the_text_for_people_has_the_commands(blobs: Launched, study_document: Any) -> None:

@@ -50,6 +50,15 @@ def test_a_new_file_launches(
     assert document["trials"]["complete"] == 1
 
 
+def test_a_copy_of_the_catalog_has_its_code_and_none_of_its_prose(folder: Path) -> None:
+    kerastudy_here(folder, "new", "copy.py", "--from", "digits")
+    text = (folder / "copy.py").read_text(encoding="utf-8")
+    assert text.startswith("import keras\n")
+    assert 'ks.Study(\n    "copy",\n    data=ks.datasets.digits(),' in text
+    assert not any(word in text for word in ("notes", "What was found", "handwritten"))
+    compile(text, "copy.py", "exec")
+
+
 HOUSES = 'ks.datasets.table(\n    "the houses.csv",\n'
 
 

@@ -76,6 +76,9 @@ def test_each_decision_is_told_in_a_line_and_can_be_changed(folder: Path) -> Non
     assert comment.startswith("left out, as it holds 598 different texts in 598 rows, such as 'th")
     assert comment.endswith("free text, which ks.datasets.text turns into inputs")
     assert decisions.pop("to change it").startswith("set drop, ") and decisions == DECISIONS
+    # What the file says itself is not told again.
+    own = ks.datasets.table(folder / "churn.csv", target="churned", time="signed up")
+    assert not any(line.startswith("signed up") for line in own.load().warnings)
     kinds = {"zip": "category", "plan": "category", "tenure": "number", "fee": "number"}
     assert columns_of(data) == {**kinds, "stars": "number"}
     other = ks.datasets.table(

@@ -167,7 +167,7 @@ def bring_up_to_date(
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
-            StudyExporter(store, folder, address).update(whole=True)
+            StudyExporter(store, folder, address, say).update(whole=True)
         except TrackingError as error:
             say(f"warning: {error}")
 
@@ -239,7 +239,7 @@ class _Follower:
         from tracking.mlflow.study_and_trial_exporter import StudyExporter
 
         if address not in self._exporters:
-            self._exporters[address] = StudyExporter(self._store, self._folder, address)
+            self._exporters[address] = StudyExporter(self._store, self._folder, address, _say)
         exporter = self._exporters[address]
         try:
             exporter.update(whole=whole)

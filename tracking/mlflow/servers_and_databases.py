@@ -31,7 +31,7 @@ from filelock import FileLock
 from search_spaces.errors import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from tracking.journal import OFF
 from tracking.mlflow.tags_and_names import UUID
-from tracking.mlflow.views_and_descriptions import view_page
+from tracking.mlflow.views_and_descriptions import study_page, view_page
 from tracking.store import Store, cached, replacing
 
 if TYPE_CHECKING:
@@ -281,9 +281,10 @@ class Place:
         """The address of MLflow's list of experiments, which are the studies."""
         return f"{self.address}/#/experiments?workflowType=machine_learning"
 
-    def study_page(self, experiment_id: str, view: str) -> str:
-        """Returns the address of a prepared view of a study."""
-        return f"{self.address}/{view_page(experiment_id, view)}"
+    def study_page(self, experiment_id: str, view: str = "") -> str:
+        """Returns the address of a study's page, or of a prepared view."""
+        page = view_page(experiment_id, view) if view else study_page(experiment_id)
+        return f"{self.address}/{page}"
 
 
 def free_place(port: int | None = None) -> Place:

@@ -17,14 +17,16 @@ import contextlib
 import getpass
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import ServerRefusedError
-from tracking.history import epoch_metrics, read_folder
+from search_spaces.texts import counted
+from tracking.history import StudyHistory, epoch_metrics, read_folder
 from tracking.journal import Header, JournalReader, Point, StudyRecord
 from tracking.mlflow import tags_and_names as tags
 from tracking.mlflow.exporter_notes_and_lock import STORE, ExporterNotes, opened_notes, read_notes
@@ -76,13 +78,22 @@ _STATUSES: Final = {
 }
 # The uuids of this many runs are noted at a time, since each note is synced to disk.
 _TOGETHER: Final = 200
+# The end of the name of the champion's run, and the names that runs get here otherwise.
+_CHAMPION: Final = " champion"
+_OUR_NAME: Final = re.compile(r"#\d+( defaults)?")
 
 
 class StudyExporter:
     """Sends a study to one destination: a server's address, or "" for the store's own database."""
 
-    def __init__(self, store: Store, folder: Path, address: str = "") -> None:
-        self._store, self._folder = store, folder
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        address: str = "",
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._store, self._folder, self._say = store, folder, say
         self.destination = Destination(store, folder, address)
         # The ended trials. None before the first update.
         self._so_far: TrialsSoFar | None = None
@@ -127,10 +138,7 @@ class StudyExporter:
         runs = RunWriter(destination.client, notes, experiment.experiment_id)
         study = journal.study()
         if self._so_far is None:
-            # A launch may have replaced a study that has no finished trials. Then the journal lacks
-            # the former trials, and their runs are deleted.
-            for uuid in runs.ids.keys() - journal.uuids():
-                runs.delete(uuid)
+            self._part_with(runs, runs.ids.keys() - journal.uuids(), study)
             self._so_far = TrialsSoFar(study.description.objective, journal.attempts())
         note = notes.study
         assert note is not None, "the experiment is noted"
@@ -152,12 +160,32 @@ class StudyExporter:
         self._send_report(study, runs)
         return count
 
+    def _part_with(self, runs: RunWriter, unknown: Set[str], study: StudyRecord) -> None:
+        """Deletes or leaves alone the runs that the journal does not have any more.
+
+        A launch may have replaced a study that has no finished trials. Then the parent run is
+        unknown, too, and all these runs are deleted. Otherwise the journal is an older copy.
+        """
+        restored = study.run in runs.ids
+        for uuid in unknown:
+            (runs.notes.forget_run if restored else runs.delete)(uuid)
+        if unknown and restored:
+            # The journal's revisions after the copy are not those that were sent.
+            runs.notes.note_sent(0, 0)
+            self._say(
+                f"warning: {counted(len(unknown), 'run')} of {study.description.name} in the "
+                f"{self.destination.shown} are left as they are: the journal, perhaps restored "
+                "from a backup, does not have them"
+            )
+
     def _send_summary(
         self, journal: JournalReader, runs: RunWriter, study: StudyRecord, experiment: Experiment
     ) -> None:
         """Sends the study's descriptions, definition and registered model."""
         history, running = read_folder(self._store, self._folder), study.status == "RUNNING"
         model = "" if running else ModelRegistry(journal, runs).update(history, study.run)
+        if not running:
+            self._mark_champion(runs, history)
         report = (self._folder / REPORT).is_file()
         pages = Pages(experiment.experiment_id, runs.ids[study.run], report, model)
         tagged = {
@@ -172,6 +200,26 @@ class StudyExporter:
         former = experiment.tags.get(tags.NOTE, "")
         if is_replaceable(former) and text != former:
             runs.client.set_experiment_tag(experiment.experiment_id, tags.NOTE, text)
+
+    def _mark_champion(self, runs: RunWriter, history: StudyHistory) -> None:
+        """Writes "champion" into the name of the champion's run, and of no other run.
+
+        A name that a person gave is not changed.
+        """
+        champion, client = history.champion, runs.client
+        uuid = "" if champion is None else champion.uuid
+        if runs.notes.has_file(_CHAMPION, uuid):
+            return
+        # The first condition finds the former champion's run, the second the present one's.
+        for condition in (f"run_name LIKE '#%{_CHAMPION}'", f"tags.`{tags.UUID}` = '{uuid}'"):
+            for run in search_runs(client, runs.experiment, condition):
+                name, of = run.info.run_name, run.data.tags.get(tags.UUID, "")
+                plain = name.removesuffix(_CHAMPION)
+                wanted = plain + _CHAMPION * (of == uuid)
+                if name != wanted and of in runs.ids and _OUR_NAME.fullmatch(plain):
+                    rename = partial(client.update_run, run.info.run_id, name=wanted)
+                    runs.unless_deleted(of, rename)
+        runs.notes.note_file(_CHAMPION, uuid)
 
     def _send_definition(self, journal: JournalReader, study: StudyRecord, runs: RunWriter) -> None:
         """Sends the study's definition and its code as artifacts."""

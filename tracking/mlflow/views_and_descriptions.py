@@ -50,9 +50,14 @@ def view_id(view: str) -> str:
     return f"kerastudy-{view}"
 
 
+def study_page(experiment_id: str) -> str:
+    """Returns the address of an experiment's page, whose description has links to the views."""
+    return f"#/experiments/{experiment_id}/runs?{_TRAINING}"
+
+
 def view_page(experiment_id: str, view: str) -> str:
     """Returns the address of a view, which is one of `VIEWS`."""
-    page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
+    page = study_page(experiment_id)
     return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
 
 
@@ -347,9 +352,9 @@ def _links(pages: Pages) -> Iterator[str]:
 def study_description(history: StudyHistory, pages: Pages, *, running: bool) -> str:
     """Returns the experiment's description: a line with the value to expect and links.
 
-    The link to the summary is first, as the UI shows only one line of a long description. `running`
-    is whether a launch of the study is running. (The journal says RUNNING even after the launch was
-    killed.)
+    The text is first, because the UI's list of experiments shows Markdown as it is written.
+    `running` is whether a launch of the study is running. (The journal says RUNNING even after the
+    launch was killed.)
     """
     if history.status == "RUNNING":
         state = (
@@ -362,9 +367,9 @@ def study_description(history: StudyHistory, pages: Pages, *, running: bool) -> 
             for fact in summary_of(history).expected
             if fact.name in ("warning", "expect")
         )
-    links = " · ".join(_link(view, view_page(pages.experiment, view)) for view in VIEWS)
-    summary = _link("Summary", _run_page(pages.experiment, pages.parent))
-    return f"{summary}: {text} {links}"[: tags.LONGEST]
+    links = [_link("summary", _run_page(pages.experiment, pages.parent))]
+    links += [_link(view, view_page(pages.experiment, view)) for view in VIEWS]
+    return f"{text} {' · '.join(links)}"[: tags.LONGEST]
 
 
 def is_replaceable(text: str) -> bool:

@@ -42,6 +42,7 @@ from .study_code_and_data_records import DataDescription as DataDescription
 from .study_code_and_data_records import DataFinding as DataFinding
 from .study_code_and_data_records import DataFindings as DataFindings
 from .study_code_and_data_records import Direction as Direction
+from .study_code_and_data_records import MeanGuess as MeanGuess
 from .study_code_and_data_records import Objective as Objective
 from .study_code_and_data_records import Rank as Rank
 from .study_code_and_data_records import Severity as Severity

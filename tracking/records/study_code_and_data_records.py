@@ -251,6 +251,14 @@ class ConstantGuess:
     share: float  # The share of samples of this class, which is the accuracy of the guess.
 
 
+@dataclass(frozen=True)
+class MeanGuess:
+    """The mean of the training targets: a prediction of numbers that ignores the input."""
+
+    answer: float
+    error: float  # The mean absolute error of the guess on the validation samples.
+
+
 Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
 """The number of samples by target, part and class. The test part is left out."""
 
@@ -296,6 +304,7 @@ class DataFindings:
     # The class of each row of `picture`, from top to bottom, such as "cat, dog". Empty if the rows
     # do not stand for classes.
     picture_rows: str = ""
+    mean: MeanGuess | None = None  # None unless the data has exactly one target of single numbers.
 
     def __str__(self) -> str:
         """Returns a line for each finding."""

@@ -179,13 +179,15 @@ def tables(data: StudyData) -> dict[str, Columns]:
 
 
 FEWEST_TRIALS = 15
-"""With fewer trials, the first hyperparameter of `importances` is often the wrong one."""
+"""A report has no importances of fewer trials, as the first hyperparameter is often wrong."""
 # Deeper trees are not more accurate. With these numbers, 2,000 trials take a second.
 _TREES, _DEPTH = 32, 6
 
 
 def importances(
-    axes: Sequence[HyperparameterAxis], trials: Sequence[EndedTrial]
+    axes: Sequence[HyperparameterAxis],
+    trials: Sequence[EndedTrial],
+    fewest: int = FEWEST_TRIALS,
 ) -> Mapping[str, float]:
     """Returns the share of each hyperparameter in the variance of the trials' values.
 
@@ -195,8 +197,8 @@ def importances(
     hyperparameters that are scaled to 0 … 1. A hyperparameter that is not active in a trial gets a
     random value, because its value makes no difference there.
 
-    The shares add up to 1. The largest share is first. The result is empty if fewer than
-    `FEWEST_TRIALS` trials have a value, or if all values are the same.
+    The shares add up to 1. The largest share is first. The result is empty if fewer than `fewest`
+    trials have a value, or if all values are the same.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -204,7 +206,7 @@ def importances(
     from optuna.trial import create_trial
 
     values = {trial.number: trial.best.value for trial in trials if trial.best is not None}
-    if not axes or len(values) < FEWEST_TRIALS or len(set(values.values())) < 2:
+    if not axes or len(values) < fewest or len(set(values.values())) < 2:
         return {}
     rng = np.random.default_rng(0)
     ranges: dict[str, Any] = {

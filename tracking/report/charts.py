@@ -256,9 +256,11 @@ def _seeded(
     ]
 
 
-def importance(data: StudyData) -> alt.LayerChart:
-    """Returns a chart of the hyperparameters' importances."""
-    shares = data.importances
+def importance(shares: Mapping[str, float], unsure: Sequence[str] = ()) -> alt.LayerChart:
+    """Returns a chart of the hyperparameters' importances.
+
+    `unsure` are lines on how unsure they are. They belong to the axis, as `save` drops the title.
+    """
     rows = [
         {"name": name, "share": significant(part, 4), "text": share(part)}
         for name, part in list(shares.items())[:20]
@@ -266,7 +268,7 @@ def importance(data: StudyData) -> alt.LayerChart:
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(
             "share:Q",
-            title="share of importance",
+            title=["share of importance", *unsure],
             axis=alt.Axis(format=".0%", grid=True, tickCount=4),
             # This leaves room for the text beside the longest bar, also on a narrow screen.
             scale=alt.Scale(
@@ -286,7 +288,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
-        f"Importance of hyperparameters by fANOVA: {first}.",
+        " ".join([f"Importance of hyperparameters by fANOVA: {first}.", *unsure]),
     )
 
 

@@ -237,7 +237,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
         yield Figure(charts.hyperparameter_slice(data, axis), few, small=True)
     if data.importances:
         yield Figure(
-            charts.importance(data),
+            charts.importance(data.importances),
             f"Each hyperparameter's own share in the differences between these {total} trials "
             "(Optuna's fANOVA; where a conditional hyperparameter is not active, it makes no "
             "difference). With other ranges, the shares would differ.",

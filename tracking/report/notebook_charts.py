@@ -9,11 +9,11 @@ from typing import Any, Never, cast
 import altair as alt
 
 from search_spaces.errors import StudyError
-from search_spaces.texts import suggestion
+from search_spaces.texts import counted, suggestion
 from tracking.history import StudyHistory
 from tracking.report import charts
 from tracking.report.axes_scales_and_labels import HyperparameterAxis, drawable
-from tracking.report.chart_data import FEWEST_TRIALS, StudyData, tables
+from tracking.report.chart_data import FEWEST_TRIALS, StudyData, importances, tables
 
 _SHOWN_BY_ALTAIR = "default"
 # The width of a column of a paper, in inches.
@@ -151,15 +151,24 @@ class StudyPlots:
     def importance(self) -> alt.LayerChart:
         """Returns a chart of the hyperparameters' importances, by Optuna's fANOVA.
 
+        If fewer than 15 trials have a value, the chart says how unsure the importances are.
+
         Raises:
-            StudyError: If fewer than 15 trials have a value, or all have the same value.
+            StudyError: If no two trials have different values.
         """
-        if not self._data.importances:
+        count = len(self._data.ranked)
+        shares = importances(self._data.axes, self._data.ranked, fewest=2)
+        if not shares:
             raise StudyError(
-                f"Importance needs {FEWEST_TRIALS} trials with a value, and values that differ",
-                received=len(self._data.ranked),
+                "Importance needs trials with values that differ, and a hyperparameter that varies",
+                received=counted(count, "trial"),
             )
-        return self._shown(charts.importance(self._data))
+        # How often the first is wrong was measured: see docs/decisions/0038-the-report.md.
+        unsure = (
+            f"Unsure, as only {counted(count, 'trial')} have a value:",
+            "by 10 trials, the first is wrong in 3 of 10 cases.",
+        )
+        return self._shown(charts.importance(shares, unsure if count < FEWEST_TRIALS else ()))
 
     def slice(self, name: str) -> alt.LayerChart:
         """Returns a chart of the trials' values by one hyperparameter.

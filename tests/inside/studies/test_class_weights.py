@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conformance.models import SPACE, dense
 from doctored import launch
+from handmade import describe
 from in_mlflow import InMlflow
 
 import kerastudy as ks
@@ -22,6 +23,8 @@ from studies.definition import (
     with_class_weight,
     without_class_weight,
 )
+from tracking.records import DataFindings
+from tracking.study_summary import data_facts
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
 Y = np.repeat([0, 1, 2], [10, 20, 30])
@@ -139,6 +142,18 @@ def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
 
 
 # The record
+
+
+def test_weights_are_shown_by_the_names_of_classes() -> None:
+    classes = {"y": {"train": {"no": 9, "yes": 3, "maybe": 1}}}
+    looked = DataFindings("churn", "d", {"train": 13}, {}, classes)
+
+    def shown(*weights: float) -> str:
+        (fact,) = data_facts(describe(class_weight=dict(enumerate(weights)), looked=looked))
+        return fact.text
+
+    assert shown(1.0, 4.0, 2.5) == "of classes no: 1, yes: 4 and maybe: 2.5"
+    assert shown(1.0, 4.0) == "of classes no: 1 and yes: 4; of others 1"
 
 
 def test_class_weights_are_recorded_and_stay_the_studys(tmp_path: Path) -> None:

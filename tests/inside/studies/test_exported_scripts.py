@@ -184,6 +184,7 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
     scripts = [f"{folder}/{name}/retrain.py" for name in (*recorded, "other")]
     ran = run(folder, [sys.executable, "-I", "-c", RUN, *scripts])
     assert json.loads(ran.stdout.splitlines()[-1]) == [0, 0, 0, 1]
+    assert ran.stderr == ""
     for name, checkpoint in recorded.items():
         with zipfile.ZipFile(folder / name / "retrain.py.keras") as archive:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))

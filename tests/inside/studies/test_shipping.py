@@ -124,6 +124,8 @@ from studies.user_code.pickled_study import ShippedStudy, unpack
 from tracking.records import CodeDescription
 
 study = unpack(ShippedStudy(Path(sys.argv[1]), CodeDescription("", "", "", ""), {}))
+import tensorflow as tf
+assert tf.config.list_physical_devices("CPU") and tf.constant(1) + 1 == 2
 print(study.build(None), study.build.__code__.co_filename)
 """
 
@@ -139,6 +141,8 @@ def test_a_script_is_not_run_again_and_what_it_imports_is_found(tmp_path: Path) 
     script.write_text("raise AssertionError('run again')")
     answer = run(tmp_path, [sys.executable, "-c", RECEIVER, str(sent)])
     assert answer.stdout.split(maxsplit=1) == ["42", f"{script}\n"]
+    # TensorFlow prints nothing in a process that has imported kerastudy.
+    assert answer.stderr == ""
 
 
 # The code of a model's own layers and losses goes with the registered model.

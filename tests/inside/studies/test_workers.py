@@ -16,7 +16,7 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 from worker_here import ThreadInPlaceOfProcess
 
-from search_spaces import StudyError
+from search_spaces import StudyError, WorkerError
 from studies.executors import (
     Executor,
     InProcessExecutor,
@@ -257,6 +257,30 @@ def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
         with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
                 pool.wait(Collecting())
+
+
+WARNS = """
+print("study.py:3: UserWarning: few samples")
+print("  warnings.warn('few samples')")
+print("  a line of the study's own")
+print("loaded")
+"""
+
+
+def test_a_warning_is_shown_once_by_all_workers(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "in_place_of_worker_main.py"
+    program.write_text(WARNS, encoding="utf-8")
+    monkeypatch.setattr("studies.executors.worker_main.__file__", str(program))
+    shown: list[str] = []
+    load = LoadStudy(Target(str(file)), tmp_path)
+    workers = LocalWorkers(load, trials=None, workers=2, on_output=shown.append, at_once=True)
+    with closing(workers), pytest.raises(WorkerError, match="exit code 0"):
+        workers.load()
+    assert shown.count("study.py:3: UserWarning: few samples") == 1
+    assert shown.count("  warnings.warn('few samples')") == 1
+    assert shown.count("loaded") == shown.count("  a line of the study's own") > 1
 
 
 # The default number of workers

@@ -99,7 +99,7 @@ def test_everything_is_sent_and_nothing_twice(store: Store, name: str) -> None:
     check_equal(client_of(store), folder_of(store, name))
     experiment = experiment_of(client_of(store), folder_of(store, name))
     assert experiment.name == name
-    assert "): Expect: unknown so far: " in experiment.tags["mlflow.note.content"]
+    assert experiment.tags["mlflow.note.content"].startswith("Expect: unknown so far: ")
     assert len([tag for tag in experiment.tags if tag.startswith("mlflow.sharedViewState.")]) == 3
     before = dumped(store)
     assert export(store, name) == 0
@@ -270,10 +270,19 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     assert [model.name for model in client.search_registered_models()] == ["my model"]
 
 
+def marked(store: Store) -> list[str]:
+    """Returns the names of runs that are marked as the champion's."""
+    runs = runs_of(client_of(store), folder_of(store)).values()
+    return [run.info.run_name for run in runs if "champion" in run.info.run_name]
+
+
 def test_a_champion_that_is_withdrawn_loses_the_alias(store: Store) -> None:
     export(store)
+    champion = read_study(store, NAME).champion
+    assert champion is not None and marked(store) == [f"#{champion.number} champion"]
     withdraw_champion(read_study(store, NAME))
     export(store)
+    assert marked(store) == []
     (model,) = client_of(store).search_registered_models()
     assert model.aliases == {} and len(client_of(store).search_model_versions()) == 1
 
@@ -290,6 +299,7 @@ def test_a_copy_of_the_champion_is_a_persons_own(store: Store) -> None:
     check(store)
     version = client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["kerastudy.promoted"] == "promoted"
+    assert marked(store) == ["#1 champion"]
     client.copy_model_version(f"models:/{NAME}@champion", "production")
     before = client.get_model_version("production", "1")
     record_verified(history, history.trial(1), "model.fit, not run: no")  # type: ignore[arg-type]
@@ -352,6 +362,30 @@ def test_a_replaced_definition_leaves_no_run(store: Store) -> None:
     client = client_of(store)
     (run,) = client.search_runs([experiment_of(client, journal.folder).experiment_id])
     assert run.data.params["epochs"] == "4"
+
+
+def test_runs_that_a_restored_journal_lacks_are_left_alone(store: Store) -> None:
+    folder, said = store.root / "restored", list[str]()
+    journal = Journal.begin(folder, describe(name="restored"))
+    uuids = [record_trial(journal, make_spec(), losses(0.5))]
+    journal.close()
+    backup = (folder / "journal.db").read_bytes()
+    for number in (1, 2, 3):
+        journal = Journal(folder, describe(name="restored"))
+        uuids.append(record_trial(journal, make_spec(number), losses(0.4)))
+        journal.close()
+    StudyExporter(store, folder).update()
+    (folder / "journal.db").write_bytes(backup)
+    journal = Journal(folder, describe(name="restored"))
+    uuids.append(record_trial(journal, make_spec(1), losses(0.3)))
+    journal.close()
+    for _ in range(2):
+        StudyExporter(store, folder, say=said.append).update(whole=True)
+    (line,) = said
+    assert line.startswith("warning: 3 runs of restored in the MLflow database ")
+    runs = runs_of(client_of(store), folder)
+    assert set(uuids) < set(runs)
+    assert all(run.info.lifecycle_stage == "active" for run in runs.values())
 
 
 def test_an_update_reads_only_changed_rows_of_the_journal(store: Store) -> None:
