@@ -20,7 +20,6 @@ from stores import history_at, store_at
 from user_commands import Answer, as_json, kerastudy_here
 
 import kerastudy as ks
-from tracking.records import CodeDescription
 
 SPACE = ks.SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]", "c"])
@@ -37,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         record_study(root, name, values, FALLING, space=SPACE, engine=engine, **settings).close()
 
     study("digits", [0.7, 0.2, 0.3])
-    study("손글씨 [red]", [0.9, 0.5, 0.1], code=CodeDescription("/s/a.py", "study", "", ""))
+    study("손글씨 [red]", [0.9, 0.5, 0.1], code=CODE)
     study("accurate", [0.9], objective=ACCURACY)
     study("empty", [])
     study("failed", [None, None])

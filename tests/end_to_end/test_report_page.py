@@ -135,7 +135,7 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: ks.Study
     for name, value in trial.spec.values.items():
         assert name in focus.text
         assert (f"{value:.6g}" if isinstance(value, float) else str(value)) in focus.text
-    assert f"--trial {trial.number}" in focus.find_element(By.TAG_NAME, "code").text
+    assert f"study.reproduce({trial.number}, " in focus.find_element(By.TAG_NAME, "code").text
     count = "[data-chart=one_curve] .mark-symbol.role-mark path"
     element_count = wait(page, f"return document.querySelectorAll('{count}').length", "its curve")
     # The chart has a curve on validation data and one on training data.

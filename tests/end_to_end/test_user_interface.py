@@ -183,7 +183,7 @@ def test_the_registered_model_says_how_to_load_it(
     code = f"mlflow.set_tracking_uri('{server['address']}')"
     see(browser, page, "Models of the study", code, "models:/연구 1@champion")
     best = history.top(1)[0]
-    see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")
+    see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "study.reproduce(")
     files = browser.find_element(By.LINK_TEXT, "files").get_attribute("href")
     assert "Not registered" not in see(browser, files, "champion", "MLmodel")
 

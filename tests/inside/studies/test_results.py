@@ -130,11 +130,12 @@ def test_a_study_of_a_session_goes_on_there(
     """The next step is a call that works in the session, also if a command was tried first."""
     monkeypatch.chdir(tmp_path)
     session: dict[str, Any] = {}
-    exec(compile(study_text(trials="2", epochs="1"), "<stdin>", "exec"), session)
+    text = study_text(trials="2", epochs="1", objective="'val_loss'")
+    exec(compile(text, "<stdin>", "exec"), session)
     results = session["study"].launch(progress=False, verify="off", store="store")
     (step,) = summary_of(results).commands
     assert step.text == f"study.confirm(store={str(tmp_path / 'store')!r})"
-    for command, number in (("confirm", None), ("evaluate", 1), ("promote", 1), ("reproduce", 0)):
+    for command, number in (("confirm", None), ("evaluate", 0), ("promote", 0), ("reproduce", 1)):
         trial = () if number is None else ("--trial", str(number))
         error = kerastudy_here(
             tmp_path, command, "blobs", *trial, "--store", "store", expect=2
