@@ -84,7 +84,7 @@ def _list_lines(documents: list[dict[str, Any]]) -> list[str]:
     return [*lines, *(["", "in full:", *in_full] if in_full else []), *faults]
 
 
-_LONGEST_NAME = 32
+_LONGEST_NAME = 36
 
 
 def _ago(milliseconds: int) -> str:

@@ -172,6 +172,10 @@ def order_of_dates(column: Any) -> Order | None:
     dates with a number above 12. Raises ValueError if a value is no date, if there is no number
     above 12, or if dates with different signs have different orders.
     """
+    import pandas as pd
+
+    if isinstance(getattr(column, "dtype", None), pd.PeriodDtype):
+        return None
     texts = _unique_texts(column)
     parts = _parts_of_dates(texts)
     orders: dict[Order, str] = {}
@@ -199,8 +203,9 @@ def _unique_texts(column: Any) -> Any:
     """Returns the different dates of a column as texts. Times become texts such as 2024-12-31."""
     import pandas as pd
 
-    series = pd.Series(column).dropna()
-    return pd.Series(series.astype(str).unique(), dtype=object)
+    return pd.Series(
+        pd.Series(column).dropna().drop_duplicates().astype(str).unique(), dtype=object
+    )
 
 
 def dates_of(column: Any, order: Order | None) -> Any:
@@ -218,8 +223,11 @@ def dates_of(column: Any, order: Order | None) -> Any:
         texts = _unique_texts(series)
         spelled = dict(zip(texts, _in_iso(texts, order), strict=True))
         series = series.astype(str).where(series.notna()).map(spelled)
-    # Times of day may be written differently, but all texts begin with the year.
-    return pd.to_datetime(series, utc=True, format="mixed")
+    try:
+        # Times of day may be written differently, but all texts begin with the year.
+        return pd.to_datetime(series, utc=True, format="mixed")
+    except ValueError:
+        raise ValueError("holds times that can't be read; write 2024-12-31 23:59") from None
 
 
 def _in_iso(texts: Any, order: Order | None) -> Any:

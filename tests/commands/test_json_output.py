@@ -75,7 +75,7 @@ def test_a_long_name_is_cut_with_a_sign_and_follows_in_full(tmp_path: Path) -> N
     name = "churn_of_" + "customers_" * 9 + "in_spring"
     record_study(tmp_path / "store", name, [0.5])
     lines = kerastudy_here(tmp_path, "list", "--store", "store", COLUMNS="80").stdout.splitlines()
-    assert lines[1].startswith("churn_of_customers_customers_cu…  ")
+    assert lines[1].startswith("churn_of_customers_customers_custom…  ")
     assert lines[-2:] == ["in full:", name]
     assert max(map(len, lines[:-1])) <= 80
 
